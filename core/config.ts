@@ -1,0 +1,150 @@
+/**
+ * Every setting of a run in one flat object, which is printed when training starts and stored with the weights.
+ *
+ * A preset holds only what differs from the original's settings, each with the reason where the value surprises.
+ */
+
+export type ModelKind = "gpt" | "diffusion";
+
+/** The shape of the network. `vocab` counts the mask token of a diffusion model. */
+export interface ModelConfig {
+  vocab: number;
+  context: number;
+  layers: number;
+  heads: number;
+  width: number;
+}
+
+/** How the network is trained. */
+export interface TrainingConfig {
+  /** Windows of text in one step. */
+  batch: number;
+  steps: number;
+  seed: number;
+  /** `muon`: Muon for the matrices of the blocks, AdamW for embedding and head. */
+  optimizer: "adamw" | "muon";
+  /** Of AdamW. */
+  learningRate: number;
+  /** Of Muon, whose updates have a size of their own. */
+  muonLearningRate: number;
+  /** Steps of linear warm-up from 0. */
+  warmup: number;
+  /** `cosine` falls from the learning rate to a tenth of it at the last step. */
+  schedule: "constant" | "cosine";
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  weightDecay: number;
+  /** Diffusion: spread the mask shares of a batch evenly instead of drawing them independently. */
+  evenMaskShares: boolean;
+  /** Steps between two validations. */
+  evalEvery: number;
+}
+
+export interface Config extends ModelConfig, TrainingConfig {
+  kind: ModelKind;
+  preset: PresetName;
+}
+
+/** The original's settings: 10.7 M parameters, AdamW at a constant rate. Its two models differ in the number of steps. */
+const original = {
+  context: 256,
+  layers: 6,
+  heads: 6,
+  width: 384,
+  batch: 64,
+  optimizer: "adamw",
+  learningRate: 3e-4,
+  muonLearningRate: 0.02,
+  warmup: 0,
+  schedule: "constant",
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0.01,
+  evenMaskShares: false,
+  evalEvery: 500,
+} satisfies Partial<Config>;
+
+type Preset = Omit<Config, "vocab" | "seed" | "kind" | "preset" | "steps"> & {
+  /** Diffusion trains longer, since only masked characters count towards its loss. */
+  steps: Record<ModelKind, number>;
+};
+
+export type PresetName = "smoke" | "small" | "full" | "quickstart";
+
+export const presets: Record<PresetName, Preset> = {
+  /** Seconds; for tests. */
+  smoke: {
+    ...original,
+    layers: 2,
+    heads: 2,
+    width: 32,
+    context: 32,
+    batch: 8,
+    steps: { gpt: 30, diffusion: 30 },
+    evalEvery: 15,
+  },
+  /** Nanos of the original: for comparing engines. */
+  small: {
+    ...original,
+    layers: 4,
+    heads: 4,
+    width: 128,
+    context: 64,
+    batch: 12,
+    learningRate: 1e-3,
+    steps: { gpt: 2000, diffusion: 4000 },
+    evalEvery: 250,
+  },
+  full: { ...original, steps: { gpt: 5000, diffusion: 10_000 } },
+  quickstart: {
+    ...original,
+    layers: 4,
+    heads: 4,
+    width: 128,
+    context: 64,
+    batch: 12,
+    learningRate: 1e-3,
+    steps: { gpt: 2000, diffusion: 4000 },
+    evalEvery: 250,
+  },
+};
+
+/** The whole configuration of a run. `changes` are what the user asked for beside the preset. */
+export function makeConfig(
+  kind: ModelKind,
+  preset: PresetName,
+  vocab: number,
+  changes: Partial<TrainingConfig> = {},
+): Config {
+  const { steps, ...rest } = presets[preset];
+  const given = Object.fromEntries(Object.entries(changes).filter(([, v]) => v !== undefined));
+  return { kind, preset, vocab, seed: 1, steps: steps[kind], ...rest, ...given };
+}
+
+/**
+ * Refuses a configuration that no network can have, wherever it comes from (a preset, a flag, a file).
+ *
+ * @throws {RangeError} Naming the field, its value and what is allowed.
+ */
+export function checkModelConfig(config: ModelConfig): void {
+  const sizes: [keyof ModelConfig, number, number][] = [
+    ["vocab", 2, 2 ** 16],
+    ["context", 2, 2 ** 14],
+    ["layers", 1, 256],
+    ["heads", 1, 256],
+    ["width", 2, 2 ** 14],
+  ];
+  for (const [field, min, max] of sizes) {
+    const value = config[field];
+    if (!Number.isInteger(value) || value < min || value > max) {
+      throw new RangeError(`Cannot build the network: ${field} is ${value}, expected ${min} to ${max}`);
+    }
+  }
+  if (config.width % (2 * config.heads) !== 0) {
+    throw new RangeError(
+      `Cannot build the network: width ${config.width} is not a multiple of 2 * heads (${config.heads})`,
+    );
+  }
+}

@@ -1,0 +1,69 @@
+/** A masked diffusion model: predicts hidden characters from those shown. `gpt.ts` with five changes, marked below. */
+import type * as tf from "@tensorflow/tfjs";
+import type { TrainingConfig } from "./config.ts";
+import { type Batch, blockStart, emptyBatch } from "./language_model.ts";
+import type { Fixed, GenerationOptions, Network } from "./language_model.ts";
+import { crossEntropy, meanWhere } from "./loss.ts";
+import { maskShares } from "./noise.ts";
+import type { Random } from "./random.ts";
+import { charactersOf, MASK } from "./tokenizer.ts";
+
+export const kind = "diffusion";
+
+/** The tokens are the mask and the characters of the text. */
+export const maskToken = 0; // change 1 of 5: a mask token
+export const vocabulary = (text: string): string[] => [MASK, ...charactersOf(text)]; // change 1 of 5
+
+/** A position sees both sides. */
+export const causal = false; // change 2 of 5: attention in both directions
+
+/** Examples from windows of `context + 1` tokens (the last is not used): hidden characters are to be found again. */
+export function batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch {
+  const context = windows[0].length - 1;
+  const { tokens, targets, lossWeights } = emptyBatch(windows.length, context);
+  const shares = maskShares(windows.length, config, random); // change 4 of 5: from next to hidden character
+  windows.forEach((window, row) => {
+    for (let i = 0, at = row * context; i < context; i++, at++) {
+      const hidden = random.uniform() < shares[row]; // change 4 of 5
+      tokens[at] = hidden ? maskToken : window[i]; // change 4 of 5
+      targets[at] = window[i]; // change 4 of 5
+      lossWeights[at] = hidden ? 1 : 0; // change 5 of 5: only hidden characters count
+    }
+  });
+  return { tokens, targets, lossWeights };
+}
+
+/** Cross-entropy in nats, averaged over hidden characters. `logits` is [batch, time, vocab], the others [batch, time]. */
+export function loss(
+  logits: tf.Tensor3D,
+  targets: tf.Tensor2D,
+  lossWeights: tf.Tensor2D,
+): tf.Scalar {
+  return meanWhere(lossWeights, crossEntropy(logits, targets)); // change 5 of 5
+}
+
+/** Goes on from the prompt, block by block; in a block the surest characters are fixed first, several a forward pass. */
+export async function* generate(
+  network: Network,
+  prompt: Int32Array,
+  length: number,
+  options: GenerationOptions,
+  random: Random,
+): AsyncGenerator<Fixed[]> {
+  const text = [...prompt], end = prompt.length + length;
+  while (text.length < end) {
+    const start = blockStart(text.length, prompt.length, network.context, options.overlap); // change 3 of 5: blocks, in parallel
+    const window = new Int32Array(network.context).fill(maskToken); // change 3 of 5
+    window.set(text.slice(start)); // change 3 of 5
+    const known = text.length - start, filled = Math.min(network.context, end - start); // change 3 of 5
+    let masked = Array.from({ length: filled - known }, (_, i) => known + i); // change 3 of 5
+    while (masked.length > 0) { // change 3 of 5
+      const logits = await network.logits(window, 0); // change 3 of 5
+      const fixed = options.sampler(logits, masked, maskToken, options, random); // change 3 of 5
+      for (const { position, token } of fixed) window[position] = token; // change 3 of 5
+      masked = masked.filter((position) => window[position] === maskToken); // change 3 of 5
+      yield fixed.map((choice) => ({ ...choice, position: start + choice.position })); // change 3 of 5
+    }
+    text.push(...window.slice(known, filled)); // change 3 of 5
+  }
+}

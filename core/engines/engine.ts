@@ -1,0 +1,97 @@
+/**
+ * What an engine is: something that runs pure tfjs functions over named tensors that it keeps.
+ *
+ * The model, the losses and the optimiser are written once, as functions from tensors to tensors. An engine decides how such
+ * a function runs: called on a tfjs backend (`eager.ts`), or recorded once and run as one graph (`onnx.ts`). No engine
+ * knows what a model is, and no model knows which engine runs it.
+ */
+import type { Tensor } from "@tensorflow/tfjs";
+
+export type DType = "float32" | "int32";
+
+/** A tensor in ordinary memory, as it crosses the border of an engine. Row-major. */
+export interface HostTensor<Data extends Float32Array | Int32Array = Float32Array | Int32Array> {
+  shape: number[];
+  data: Data;
+}
+
+/** Named float32 tensors in ordinary memory: weights, or weights with the moments of their optimiser. */
+export type HostTensors = Record<string, HostTensor<Float32Array>>;
+
+/** Named tensors on the engine's side of the border. */
+export type Tensors = Record<string, Tensor>;
+
+/** Shape and type of one input of a program. Graphs are static, so there is one program per batch size and length. */
+export interface TensorSpec {
+  shape: number[];
+  dtype: DType;
+}
+
+/**
+ * A pure tfjs function that can be recorded: it reads no values, and what randomness it needs comes in as a tensor.
+ *
+ * `body` gets the state and the inputs, and returns the outputs (float32) and, where it changes some of the state, the new
+ * tensors under the names of the old ones.
+ */
+export interface Program {
+  inputs: Record<string, TensorSpec>;
+  body(state: Tensors, inputs: Tensors): { outputs: Tensors; newState?: Tensors };
+}
+
+/** State and programs loaded together: programs share the state (a train step and an evaluation read the same weights). */
+export interface Session {
+  /**
+   * Runs one program once. The caller must not change `inputs` before the result is there, and owns the result.
+   *
+   * @throws {TypeError} If an input is missing, unknown, or not of the declared shape and type.
+   */
+  run(
+    program: string,
+    inputs: Record<string, Float32Array | Int32Array>,
+  ): Promise<Record<string, Float32Array>>;
+  /** A copy of the present state, or of those entries that `names` lists. */
+  readState(names?: string[]): Promise<HostTensors>;
+  /** Replaces entries of the state; the rest stays as it is. */
+  writeState(entries: HostTensors): Promise<void>;
+  /** Frees what the session holds. It can't be used afterwards. */
+  dispose(): void;
+}
+
+export type Precision = "f32" | "bf16";
+
+export interface Engine {
+  /** The name that `--engine` takes, such as `onnx` or `eager:cpu`. */
+  name: string;
+  /** How matrix products are computed; all else is float32. */
+  precision: Precision;
+  load(state: HostTensors, programs: Record<string, Program>): Promise<Session>;
+}
+
+/**
+ * Refuses inputs that the program did not declare, or of another size or type.
+ *
+ * @throws {TypeError} Naming the program, the input, what was found and what was expected.
+ */
+export function checkInputs(
+  name: string,
+  program: Program,
+  inputs: Record<string, Float32Array | Int32Array>,
+): void {
+  for (const key of Object.keys(inputs)) {
+    if (!(key in program.inputs)) {
+      throw new TypeError(`Cannot run "${name}": it has no input "${key}"`);
+    }
+  }
+  for (const [key, { shape, dtype }] of Object.entries(program.inputs)) {
+    const data = inputs[key];
+    const size = shape.reduce((product, n) => product * n, 1);
+    const found = data === undefined
+      ? "nothing"
+      : `${data instanceof Int32Array ? "int32" : "float32"} [${data.length}]`;
+    if (found !== `${dtype} [${size}]`) {
+      throw new TypeError(
+        `Cannot run "${name}": "${key}" is ${found}, expected ${dtype} [${size}]`,
+      );
+    }
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * A recorded program: which kernels ran on which values. No numbers are here except constants; nothing here knows tfjs or
+ * any target. `recorder.ts` makes graphs, `simplify.ts` shortens them, `onnx.ts` runs them.
+ */
+import type { DType } from "./engine.ts";
+
+export type GraphDType = DType | "bool";
+export type Attribute = number | boolean | string | number[];
+
+/** One tensor of the program, known by shape and type. */
+export interface Value {
+  shape: number[];
+  dtype: GraphDType;
+  /** Exactly one of these says where it comes from. */
+  from:
+    | { kind: "input"; name: string }
+    | { kind: "state"; name: string }
+    | { kind: "constant"; data: Float32Array | Int32Array | Uint8Array }
+    /** A constant all of whose entries are the same. */
+    | { kind: "fill"; value: number }
+    | { kind: "node"; node: Node; output: number };
+}
+
+/** One call of a kernel, by its tfjs name. */
+export interface Node {
+  kernel: string;
+  inputs: Value[];
+  attributes: Record<string, Attribute>;
+  outputs: Value[];
+}
+
+export interface Graph {
+  inputs: Record<string, Value>;
+  /** The state entries that the program reads or replaces. */
+  state: Record<string, Value>;
+  outputs: Record<string, Value>;
+  /** New values of state entries, by their names. */
+  newState: Record<string, Value>;
+}
+
+/** A node whose outputs are still to be filled in by `outputOf`. */
+export function makeNode(
+  kernel: string,
+  inputs: Value[],
+  attributes: Record<string, Attribute>,
+  outputs: { shape: number[]; dtype: GraphDType }[],
+): Node {
+  const node: Node = { kernel, inputs, attributes, outputs: [] };
+  node.outputs = outputs.map(({ shape, dtype }, output) => ({
+    shape,
+    dtype,
+    from: { kind: "node", node, output },
+  }));
+  return node;
+}
+
+/** The nodes that the graph's results depend on, each after those that it reads. */
+export function nodesInOrder(graph: Graph): Node[] {
+  const order: Node[] = [], seen = new Set<Node>();
+  // An explicit stack: a training step is thousands of nodes deep.
+  const stack: { node: Node; next: number }[] = [];
+  const visit = (value: Value) => {
+    if (value.from.kind !== "node" || seen.has(value.from.node)) return;
+    seen.add(value.from.node);
+    stack.push({ node: value.from.node, next: 0 });
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1];
+      if (top.next === top.node.inputs.length) {
+        order.push(top.node);
+        stack.pop();
+        continue;
+      }
+      const { from } = top.node.inputs[top.next++];
+      if (from.kind === "node" && !seen.has(from.node)) {
+        seen.add(from.node);
+        stack.push({ node: from.node, next: 0 });
+      }
+    }
+  };
+  for (const value of results(graph)) visit(value);
+  return order;
+}
+
+/** Everything that a run of the graph must compute. */
+export function results(graph: Graph): Value[] {
+  return [...Object.values(graph.outputs), ...Object.values(graph.newState)];
+}
+
+export function sizeOf(shape: number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+export function sameShape(a: number[], b: number[]): boolean {
+  return a.length === b.length && a.every((size, axis) => size === b[axis]);
+}

@@ -1,0 +1,108 @@
+/** Every engine by the name that `--engine` takes: whether this machine can run it, why not, and how to get it. */
+import { backends, eagerEngine } from "./eager.ts";
+import type { Engine, Precision } from "./engine.ts";
+
+export interface EngineOptions {
+  precision?: Precision;
+  /** Threads of one operation, for engines that can be told. Default: one per core. */
+  threads?: number;
+}
+
+export const engineNames = ["onnx", "eager:wasm", "eager:cpu", "eager:webgpu"] as const;
+export type EngineName = typeof engineNames[number];
+
+const factories: Record<EngineName, (options: EngineOptions) => Engine | Promise<Engine>> = {
+  // Imported only when asked for: its native library may not load on this machine.
+  "onnx": async (options) => (await import("./onnx.ts")).onnxEngine(options),
+  "eager:wasm": () => eagerEngine("wasm", backends.wasm),
+  "eager:cpu": () => eagerEngine("cpu", backends.cpu),
+  "eager:webgpu": () => eagerEngine("webgpu", backends.webgpu),
+};
+
+/** What `auto` tries, best first, each with the reason to prefer it. */
+const preferred: { name: EngineName; reason: string }[] = [
+  { name: "onnx", reason: "the fastest that needs no setup" },
+  { name: "eager:wasm", reason: "onnxruntime does not start here" },
+];
+
+export interface EngineStatus {
+  name: string;
+  available: boolean;
+  /** What it is good for, or why it can't run here. */
+  reason: string;
+}
+
+/**
+ * Starts an engine.
+ *
+ * @param name One of `engineNames`, or `auto`.
+ * @returns The engine, and for `auto` why it was chosen.
+ * @throws {Error} If the engine can't run here, in one line that names it.
+ */
+export async function startEngine(
+  name: EngineName | "auto",
+  options: EngineOptions = {},
+): Promise<{ engine: Engine; reason?: string }> {
+  if (name !== "auto") return { engine: await start(name, options) };
+  const failures: string[] = [];
+  for (const { name, reason } of preferred) {
+    try {
+      return { engine: await start(name, options), reason };
+    } catch (error) {
+      failures.push(messageOf(error));
+    }
+  }
+  throw new Error(`Cannot start any engine: ${failures.join("; ")}`);
+}
+
+async function start(name: EngineName, options: EngineOptions): Promise<Engine> {
+  if (options.precision === "bf16") {
+    throw new RangeError(
+      `Cannot compute in bf16 on the engine "${name}": it has float32 only; leave out --precision`,
+    );
+  }
+  try {
+    return await factories[name](options);
+  } catch (error) {
+    throw new Error(`Cannot start the engine "${name}": ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Tries every engine on one small product. */
+export async function engineStatuses(): Promise<EngineStatus[]> {
+  const statuses: EngineStatus[] = [];
+  for (const name of engineNames) {
+    try {
+      await check(await start(name, {}));
+      statuses.push({ name, available: true, reason: purposes[name] });
+    } catch (error) {
+      statuses.push({ name, available: false, reason: messageOf(error) });
+    }
+  }
+  return statuses;
+}
+
+const purposes: Record<EngineName, string> = {
+  "onnx": "each program recorded once and run by onnxruntime on the CPU: the default",
+  "eager:wasm": "tfjs on WebAssembly, operation by operation: slow, runs nearly everywhere",
+  "eager:cpu": "tfjs in plain JavaScript: very slow, the reference for tests",
+  "eager:webgpu": "tfjs on the GPU by WebGPU, operation by operation (a software driver counts too)",
+};
+
+async function check(engine: Engine): Promise<void> {
+  const state = { w: { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) } };
+  const { matMul } = await import("@tensorflow/tfjs");
+  const session = await engine.load(state, {
+    product: {
+      inputs: { x: { shape: [2, 2], dtype: "float32" } },
+      body: ({ w }, { x }) => ({ outputs: { y: matMul(w, x) } }),
+    },
+  });
+  const { y } = await session.run("product", { x: Float32Array.of(0, 1, 1, 0) });
+  session.dispose();
+  if (`${y}` !== "2,1,4,3") throw new Error(`it computes a wrong product: ${y}`);
+}
+
+function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split("\n")[0];
+}

@@ -1,0 +1,283 @@
+/**
+ * Lowers a recorded graph to an ONNX model: one table from kernels to ONNX operators. The state becomes inputs, and its new
+ * values outputs, since ONNX has no variables.
+ */
+import onnxProto from "onnx-proto";
+import {
+  type Graph,
+  type GraphDType,
+  type Node,
+  nodesInOrder,
+  sizeOf,
+  type Value,
+} from "./graph.ts";
+
+const { onnx } = onnxProto;
+const OPSET = 18;
+/** TensorProto.DataType */
+const types: Record<GraphDType | "int64", number> = { float32: 1, int32: 6, int64: 7, bool: 9 };
+
+type Attribute = number | string | number[] | Float;
+/** A float attribute, which ONNX does not take for an integer even where it is whole. */
+class Float {
+  constructor(readonly value: number) {}
+}
+
+/** Names of a model's tensors: `state/x` is the state's entry x, `new/x` its new value, `in/x` and `out/x` the rest. */
+export const stateName = (name: string): string => `state/${name}`;
+export const newStateName = (name: string): string => `new/${name}`;
+export const inputName = (name: string): string => `in/${name}`;
+export const outputName = (name: string): string => `out/${name}`;
+
+/** What a lowering may do: name inputs, make small constants, append operators. */
+interface Emitter {
+  name(value: Value): string;
+  float(value: number): string;
+  int64(values: number[]): string;
+  /** Appends an operator with one output, named after `output` or, if absent, anew. Returns the output's name. */
+  op(
+    type: string,
+    inputs: string[],
+    attributes?: Record<string, Attribute>,
+    output?: Value,
+  ): string;
+  /** Appends an operator with several outputs. */
+  ops(
+    type: string,
+    inputs: string[],
+    attributes: Record<string, Attribute>,
+    outputs: Value[],
+  ): void;
+}
+
+type Lowering = (node: Node, emit: Emitter) => void;
+
+/** The operator of the same meaning, with the same inputs. */
+const same = (type: string): Lowering => (node, emit) => {
+  emit.op(type, node.inputs.map(emit.name), {}, node.outputs[0]);
+};
+
+const reduce = (type: string): Lowering => (node, emit) => {
+  const axes = emit.int64(node.attributes.axes as number[]);
+  const keepdims = node.attributes.keepDims ? 1 : 0;
+  emit.op(type, [emit.name(node.inputs[0]), axes], { keepdims }, node.outputs[0]);
+};
+
+const lowerings: Record<string, Lowering> = {
+  Abs: same("Abs"),
+  Exp: same("Exp"),
+  Log: same("Log"),
+  Neg: same("Neg"),
+  Reciprocal: same("Reciprocal"),
+  Relu: same("Relu"),
+  Sigmoid: same("Sigmoid"),
+  Sqrt: same("Sqrt"),
+  Tanh: same("Tanh"),
+  LogicalNot: same("Not"),
+  Square: ({ inputs: [x], outputs: [y] }, emit) => {
+    emit.op("Mul", [emit.name(x), emit.name(x)], {}, y);
+  },
+  Rsqrt: ({ inputs: [x], outputs: [y] }, emit) => {
+    emit.op("Reciprocal", [emit.op("Sqrt", [emit.name(x)])], {}, y);
+  },
+  Step: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    const positive = emit.op("Greater", [emit.name(x), emit.float(0)]);
+    const one = emit.op(
+      "Cast",
+      [positive],
+      { to: types.float32 },
+      attributes.alpha ? undefined : y,
+    );
+    if (!attributes.alpha) return;
+    emit.op("Where", [positive, one, emit.float(attributes.alpha as number)], {}, y);
+  },
+  Cast: ({ inputs: [x], outputs: [y] }, emit) => {
+    emit.op("Cast", [emit.name(x)], { to: types[y.dtype] }, y);
+  },
+
+  Add: same("Add"),
+  AddN: same("Sum"),
+  Maximum: same("Max"),
+  Minimum: same("Min"),
+  Multiply: same("Mul"),
+  Pow: same("Pow"),
+  RealDiv: same("Div"),
+  Sub: same("Sub"),
+  Equal: same("Equal"),
+  Greater: same("Greater"),
+  GreaterEqual: same("GreaterOrEqual"),
+  Less: same("Less"),
+  LessEqual: same("LessOrEqual"),
+  LogicalAnd: same("And"),
+  Select: same("Where"),
+
+  Sum: reduce("ReduceSum"),
+  Mean: reduce("ReduceMean"),
+  Max: reduce("ReduceMax"),
+  Softmax: ({ inputs: [x], outputs: [y] }, emit) => {
+    emit.op("Softmax", [emit.name(x)], { axis: -1 }, y);
+  },
+  LogSoftmax: ({ inputs: [x], outputs: [y] }, emit) => {
+    emit.op("LogSoftmax", [emit.name(x)], { axis: -1 }, y);
+  },
+
+  BatchMatMul: ({ inputs: [a, b], outputs: [y], attributes }, emit) => {
+    const transA = attributes.transposeA ? 1 : 0, transB = attributes.transposeB ? 1 : 0;
+    const inputs = [emit.name(a), emit.name(b)];
+    if (y.shape.length === 2) emit.op("Gemm", inputs, { transA, transB }, y);
+    else emit.op("com.microsoft.FusedMatMul", inputs, { transA, transB, alpha: new Float(1) }, y);
+  },
+
+  Reshape: ({ inputs: [x], outputs: [y] }, emit) => {
+    emit.op("Reshape", [emit.name(x), emit.int64(y.shape)], {}, y);
+  },
+  BroadcastTo: ({ inputs: [x], outputs: [y] }, emit) => {
+    emit.op("Expand", [emit.name(x), emit.int64(y.shape)], {}, y);
+  },
+  Transpose: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    emit.op("Transpose", [emit.name(x)], { perm: attributes.perm as number[] }, y);
+  },
+  Concat: ({ inputs, outputs: [y], attributes }, emit) => {
+    emit.op("Concat", inputs.map(emit.name), { axis: attributes.axis as number }, y);
+  },
+  SplitV: ({ inputs: [x], outputs, attributes }, emit) => {
+    const sizes = emit.int64(attributes.sizes as number[]);
+    emit.ops("Split", [emit.name(x), sizes], { axis: attributes.axis as number }, outputs);
+  },
+  Slice: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    const begin = attributes.begin as number[], size = attributes.size as number[];
+    const end = begin.map((from, axis) => from + size[axis]);
+    emit.op("Slice", [emit.name(x), emit.int64(begin), emit.int64(end)], {}, y);
+  },
+  Tile: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    emit.op("Tile", [emit.name(x), emit.int64(attributes.reps as number[])], {}, y);
+  },
+  PadV2: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    const { before, after } = attributes as { before: number[]; after: number[] };
+    const value = emit.float(attributes.value as number);
+    emit.op("Pad", [emit.name(x), emit.int64([...before, ...after]), value], {}, y);
+  },
+  OneHot: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    const indices = emit.op("Cast", [emit.name(x)], { to: types.int64 });
+    const depth = emit.int64([attributes.depth as number]);
+    const values = emit.op("Concat", [
+      emit.op("Reshape", [emit.float(attributes.off as number), emit.int64([1])]),
+      emit.op("Reshape", [emit.float(attributes.on as number), emit.int64([1])]),
+    ], { axis: 0 });
+    emit.op("OneHot", [indices, depth, values], { axis: -1 }, y);
+  },
+};
+
+/**
+ * The ONNX model of a graph, as protobuf bytes.
+ *
+ * @throws {TypeError} If a kernel has no lowering.
+ */
+export function onnxModel(graph: Graph): Uint8Array {
+  const nodes: object[] = [], initializers: object[] = [];
+  const names = new Map<Value, string>();
+  const constants = new Map<string, string>();
+  let count = 0;
+
+  const initializer = (type: number, dims: number[], data: ArrayBufferView): string => {
+    const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const key = rawData.length <= 64 ? `${type} ${dims} ${rawData}` : undefined;
+    const known = key && constants.get(key);
+    if (known) return known;
+    const name = `constant${initializers.length}`;
+    initializers.push({ name, dataType: type, dims, rawData });
+    if (key) constants.set(key, name);
+    return name;
+  };
+  const emit: Emitter = {
+    name(value) {
+      const known = names.get(value);
+      if (known) return known;
+      const name = nameOf(value);
+      names.set(value, name);
+      return name;
+    },
+    float: (value) => initializer(types.float32, [], new Float32Array([value])),
+    int64: (values) =>
+      initializer(types.int64, [values.length], new BigInt64Array(values.map(BigInt))),
+    op(type, inputs, attributes = {}, output) {
+      const name = output ? emit.name(output) : `t${count++}`;
+      append(type, inputs, attributes, [name]);
+      return name;
+    },
+    ops: (type, inputs, attributes, outputs) =>
+      append(type, inputs, attributes, outputs.map(emit.name)),
+  };
+  const nameOf = ({ from, shape, dtype }: Value): string => {
+    switch (from.kind) {
+      case "input":
+        return inputName(from.name);
+      case "state":
+        return stateName(from.name);
+      case "node":
+        return `t${count++}`;
+      case "constant":
+        return initializer(types[dtype], shape, from.data);
+      case "fill":
+        return initializer(types[dtype], shape, filledArray(dtype, sizeOf(shape), from.value));
+    }
+  };
+  const append = (
+    type: string,
+    input: string[],
+    attributes: Record<string, Attribute>,
+    output: string[],
+  ) => {
+    const [opType, domain] = type.startsWith("com.microsoft.")
+      ? [type.slice("com.microsoft.".length), "com.microsoft"]
+      : [type, ""];
+    const attribute = Object.entries(attributes).map(([name, value]) => ({
+      name,
+      ...attributeValue(value),
+    }));
+    nodes.push({ name: `${opType}${nodes.length}`, opType, domain, input, output, attribute });
+  };
+
+  for (const node of nodesInOrder(graph)) {
+    const lower = lowerings[node.kernel];
+    if (!lower) {
+      throw new TypeError(`Cannot lower "${node.kernel}" to ONNX: no operator is given for it`);
+    }
+    lower(node, emit);
+  }
+  // Outputs get names of their own, since one value may be several results, or an input.
+  const output: object[] = [];
+  const result = (name: string, value: Value) => {
+    append("Identity", [emit.name(value)], {}, [name]);
+    output.push(tensorInfo(name, value));
+  };
+  for (const [name, value] of Object.entries(graph.outputs)) result(outputName(name), value);
+  for (const [name, value] of Object.entries(graph.newState)) result(newStateName(name), value);
+  const input = [...Object.values(graph.inputs), ...Object.values(graph.state)]
+    .filter((value) => names.has(value)).map((value) => tensorInfo(names.get(value)!, value));
+
+  return onnx.ModelProto.encode(onnx.ModelProto.create({
+    irVersion: 8,
+    producerName: "tiny-diffusion",
+    opsetImport: [{ domain: "", version: OPSET }, { domain: "com.microsoft", version: 1 }],
+    graph: { name: "program", node: nodes, initializer: initializers, input, output },
+  })).finish();
+}
+
+function tensorInfo(name: string, { shape, dtype }: Value): object {
+  const dim = shape.map((dimValue) => ({ dimValue }));
+  return { name, type: { tensorType: { elemType: types[dtype], shape: { dim } } } };
+}
+
+/** AttributeProto.AttributeType: 1 float, 2 int, 3 string, 7 ints. */
+function attributeValue(value: Attribute): object {
+  if (value instanceof Float) return { type: 1, f: value.value };
+  if (typeof value === "number") return { type: 2, i: value };
+  if (typeof value === "string") return { type: 3, s: new TextEncoder().encode(value) };
+  return { type: 7, ints: value };
+}
+
+function filledArray(dtype: GraphDType, size: number, value: number): ArrayBufferView {
+  if (dtype === "float32") return new Float32Array(size).fill(value);
+  return dtype === "int32" ? new Int32Array(size).fill(value) : new Uint8Array(size).fill(value);
+}

@@ -1,0 +1,25 @@
+/** Cross-entropy and the two ways to average it. */
+import * as tf from "@tensorflow/tfjs";
+
+/**
+ * -log p(target) of every position, in nats.
+ *
+ * @param logits [batch, time, vocab]
+ * @param targets int32 [batch, time]
+ * @returns [batch, time]
+ */
+export function crossEntropy(logits: tf.Tensor3D, targets: tf.Tensor2D): tf.Tensor2D {
+  const [batch, time, vocab] = logits.shape;
+  const oneHot = tf.reshape(tf.oneHot(tf.reshape(targets, [batch * time]), vocab), logits.shape);
+  return tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits), tf.cast(oneHot, "float32")), -1));
+}
+
+/** The mean over all positions. */
+export function mean(x: tf.Tensor2D): tf.Scalar {
+  return tf.mean(x);
+}
+
+/** The mean over the positions where `where` is 1, of all of them together. Both are [batch, time]. */
+export function meanWhere(where: tf.Tensor2D, x: tf.Tensor2D): tf.Scalar {
+  return tf.div(tf.sum(tf.mul(where, x)), tf.maximum(tf.sum(where), 1));
+}

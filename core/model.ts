@@ -1,0 +1,229 @@
+/**
+ * The network of both models: a small transformer over characters, in plain tfjs operations.
+ *
+ * token embedding -> RMSNorm -> layers x [x + attention(norm(x)); x + mlp(norm(x))] -> RMSNorm -> head. Unusual here: RMSNorm
+ * without learned scale, also on the embedding and on queries and keys (after RoPE); ReLU squared; no biases, no dropout.
+ * `causal` is the only difference between a GPT and a diffusion model inside the network.
+ *
+ * In comments: B = batch, T = time, C = width, H = heads, D = C / H, V = vocab.
+ */
+import * as tf from "@tensorflow/tfjs";
+import type { ModelConfig } from "./config.ts";
+import type { HostTensors, Tensors } from "./engines/engine.ts";
+import type { Random } from "./random.ts";
+
+/** Float32's machine epsilon, which PyTorch's `rms_norm` uses when none is given. */
+const NORM_EPSILON = 2 ** -23;
+const ROPE_BASE = 10_000;
+
+/**
+ * Every parameter with its shape, in the order of the original's files and under its names. Matrices are stored [out, in].
+ */
+export function parameterShapes(config: ModelConfig): Record<string, [number, number]> {
+  const { vocab, layers, width } = config;
+  const shapes: Record<string, [number, number]> = { "token_emb.weight": [vocab, width] };
+  for (let layer = 0; layer < layers; layer++) {
+    for (const name of ["c_q", "c_k", "c_v", "c_proj"]) {
+      shapes[`blocks.${layer}.attn.${name}.weight`] = [width, width];
+    }
+    shapes[`blocks.${layer}.mlp.c_fc.weight`] = [4 * width, width];
+    shapes[`blocks.${layer}.mlp.c_proj.weight`] = [width, 4 * width];
+  }
+  shapes["lm_head.weight"] = [vocab, width];
+  return shapes;
+}
+
+/** Fresh weights: every matrix is drawn from a normal distribution with mean 0 and standard deviation 0.02. */
+export function initialWeights(config: ModelConfig, random: Random): HostTensors {
+  const draw = (size: number) => Float32Array.from({ length: size }, () => 0.02 * random.normal());
+  return Object.fromEntries(
+    Object.entries(parameterShapes(config)).map((
+      [name, shape],
+    ) => [name, { shape, data: draw(shape[0] * shape[1]) }]),
+  );
+}
+
+/**
+ * Logits of every position: unnormalised log-probabilities over the vocabulary.
+ *
+ * @param tokens int32 [batch, time], `time` at most the model's context.
+ * @param causal Whether a position sees only itself and what is left of it.
+ * @returns [batch, time, vocab]
+ */
+export function forward(
+  tokens: tf.Tensor2D,
+  weights: Tensors,
+  config: ModelConfig,
+  causal: boolean,
+): tf.Tensor3D {
+  const rotation = ropeTable(tokens.shape[1], config);
+  let x = rmsNorm(embed(tokens, weights["token_emb.weight"])); // [B, T, C]
+  for (let layer = 0; layer < config.layers; layer++) {
+    const block = blockWeights(weights, layer);
+    x = tf.add(x, attention(rmsNorm(x), block, config, rotation, causal));
+    x = tf.add(x, mlp(rmsNorm(x), block));
+  }
+  return linear(rmsNorm(x), weights["lm_head.weight"]); // [B, T, V]
+}
+
+export interface BlockWeights {
+  query: tf.Tensor;
+  key: tf.Tensor;
+  value: tf.Tensor;
+  projection: tf.Tensor;
+  expand: tf.Tensor;
+  contract: tf.Tensor;
+}
+
+/** The six matrices of one layer. */
+export function blockWeights(weights: Tensors, layer: number): BlockWeights {
+  const attention = (name: string) => weights[`blocks.${layer}.attn.${name}.weight`];
+  return {
+    query: attention("c_q"),
+    key: attention("c_k"),
+    value: attention("c_v"),
+    projection: attention("c_proj"),
+    expand: weights[`blocks.${layer}.mlp.c_fc.weight`],
+    contract: weights[`blocks.${layer}.mlp.c_proj.weight`],
+  };
+}
+
+/**
+ * Rows of the embedding matrix, [batch, time, width]. A product with one-hot rows instead of a gather: its gradient is again a
+ * product, which every backend has, and at some 66 characters it costs little.
+ */
+export function embed(tokens: tf.Tensor2D, embedding: tf.Tensor): tf.Tensor3D {
+  const [batch, time] = tokens.shape, [vocab, width] = embedding.shape;
+  const oneHot = tf.oneHot(tf.reshape(tokens, [batch * time]), vocab); // [B*T, V]
+  return tf.reshape(tf.matMul(oneHot as tf.Tensor2D, embedding as tf.Tensor2D), [
+    batch,
+    time,
+    width,
+  ]);
+}
+
+/** `x` [batch, time, in] times the transpose of `weight` [out, in]: [batch, time, out]. */
+export function linear(x: tf.Tensor3D, weight: tf.Tensor): tf.Tensor3D {
+  const [batch, time, from] = x.shape, to = weight.shape[0];
+  const rows = tf.reshape(x, [batch * time, from]);
+  return tf.reshape(tf.matMul(rows, weight as tf.Tensor2D, false, true), [batch, time, to]);
+}
+
+/**
+ * x / sqrt(mean(x²) + epsilon) over the last axis (Zhang & Sennrich, arXiv:1910.07467), without learned scale.
+ *
+ * The gradient is given, since autodiff's own takes twice the passes over memory: with y = r x and r = 1 / sqrt(mean(x²) + e),
+ * dx = r (dy - y mean(dy y)).
+ */
+export const rmsNorm = tf.customGrad((x, save) => {
+  const input = x as tf.Tensor;
+  const scale = tf.rsqrt(tf.add(tf.mean(tf.square(input), -1, true), NORM_EPSILON));
+  const value = tf.mul(input, scale);
+  (save as tf.GradSaveFunc)([value, scale]);
+  return {
+    value,
+    gradFunc: (dy: tf.Tensor, [y, r]: tf.Tensor[]) =>
+      tf.mul(r, tf.sub(dy, tf.mul(y, tf.mean(tf.mul(dy, y), -1, true)))),
+  };
+}) as <T extends tf.Tensor>(x: T) => T;
+
+/** Multi-head attention. `x` and the result are [batch, time, width]. */
+function attention(
+  x: tf.Tensor3D,
+  block: BlockWeights,
+  config: ModelConfig,
+  rotation: Rotation,
+  causal: boolean,
+): tf.Tensor3D {
+  const heads = projections(x, block, config, rotation);
+  return joinHeads(attend(heads, causal), block.projection);
+}
+
+/** Queries, keys and values of every head, [batch, heads, time, width / heads] each. */
+export interface Heads {
+  query: tf.Tensor4D;
+  key: tf.Tensor4D;
+  value: tf.Tensor4D;
+}
+
+/** softmax(query keyᵀ) value, with what is right of a position hidden from it if `causal`. [B, H, T, D] */
+export function attend({ query, key, value }: Heads, causal: boolean): tf.Tensor4D {
+  let scores = tf.matMul(query, key, false, true) as tf.Tensor4D; // [B, H, T, T]
+  if (causal) scores = tf.add(scores, hideRight(query.shape[2]));
+  return tf.matMul(tf.softmax(scores), value) as tf.Tensor4D;
+}
+
+/**
+ * Projects `x` [batch, time, width] to queries, keys and values. Queries and keys are rotated by their position, then
+ * normalised. Queries carry the scale 1 / sqrt(D) of the scores, since they are a fraction of the scores' size.
+ */
+export function projections(
+  x: tf.Tensor3D,
+  block: BlockWeights,
+  config: ModelConfig,
+  rotation: Rotation,
+): Heads {
+  const [batch, time, width] = x.shape, size = width / config.heads;
+  const heads = (weight: tf.Tensor) =>
+    tf.reshape<tf.Rank.R4>(linear(x, weight), [batch, time, config.heads, size]); // [B, T, H, D]
+  const byHead = (y: tf.Tensor4D) => tf.transpose(y, [0, 2, 1, 3]);
+  const query = rmsNorm(rotate(heads(block.query), rotation));
+  const key = rmsNorm(rotate(heads(block.key), rotation));
+  return {
+    query: byHead(tf.mul(query, 1 / Math.sqrt(size))),
+    key: byHead(key),
+    value: byHead(heads(block.value)),
+  };
+}
+
+/** The heads' results [batch, heads, time, width / heads] side by side again and projected: [batch, time, width]. */
+export function joinHeads(x: tf.Tensor4D, projection: tf.Tensor): tf.Tensor3D {
+  const [batch, heads, time, size] = x.shape;
+  const joined = tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, time, heads * size]);
+  return linear(joined as tf.Tensor3D, projection);
+}
+
+/** Two linear layers with ReLU squared between them. `x` and the result are [batch, time, width]. */
+export function mlp(x: tf.Tensor3D, block: BlockWeights): tf.Tensor3D {
+  const hidden = tf.square(tf.relu(linear(x, block.expand))); // [B, T, 4C]
+  return linear(hidden, block.contract);
+}
+
+/** Added to scores: 0 on and left of the diagonal, minus infinity right of it. [time, time] */
+function hideRight(time: number): tf.Tensor2D {
+  const hidden = new Float32Array(time * time);
+  for (let row = 0; row < time; row++) {
+    hidden.fill(-Infinity, row * time + row + 1, (row + 1) * time);
+  }
+  return tf.tensor2d(hidden, [time, time]);
+}
+
+/** Cosines and sines of rotary position embeddings, shaped to multiply [batch, time, heads, width / heads]. */
+export interface Rotation {
+  cos: tf.Tensor4D;
+  sin: tf.Tensor4D;
+}
+
+/**
+ * Rotary position embeddings (Su et al., arXiv:2104.09864) of the first `time` positions: pair i of a head turns by
+ * position / 10000^(2i / D). As in the original, a pair is one entry of each half of the head, and turns clockwise.
+ */
+export function ropeTable(time: number, config: ModelConfig): Rotation {
+  const size = config.width / config.heads, half = size / 2;
+  const cos = new Float32Array(time * size), sin = new Float32Array(time * size);
+  for (let position = 0, at = 0; position < time; position++) {
+    for (let i = 0; i < size; i++, at++) {
+      const angle = position / ROPE_BASE ** (2 * (i % half) / size);
+      cos[at] = Math.cos(angle);
+      sin[at] = i < half ? Math.sin(angle) : -Math.sin(angle);
+    }
+  }
+  const shape: [number, number, number, number] = [1, time, 1, size];
+  return { cos: tf.tensor4d(cos, shape), sin: tf.tensor4d(sin, shape) };
+}
+
+/** y1 = x1 cos + x2 sin, y2 = x2 cos - x1 sin for the halves x1, x2 of each head. [batch, time, heads, width / heads] */
+export function rotate(x: tf.Tensor4D, { cos, sin }: Rotation): tf.Tensor4D {
+  const [first, second] = tf.split(x, 2, 3);
+  return tf.add(tf.mul(x, cos), tf.mul(tf.concat([second, first], 3), sin));
+}

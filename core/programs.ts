@@ -1,0 +1,118 @@
+/**
+ * The programs that training, evaluation and sampling ask an engine to run: the model, the loss and the optimiser put
+ * together for fixed shapes.
+ */
+import * as tf from "@tensorflow/tfjs";
+import type { Config, ModelConfig } from "./config.ts";
+import type { Program, Tensors, TensorSpec } from "./engines/engine.ts";
+import type { LanguageModel } from "./language_model.ts";
+import { crossEntropy } from "./loss.ts";
+import { forward, parameterShapes } from "./model.ts";
+import { scheduleInputs, updated } from "./optimizer.ts";
+
+const tokensOf = (rows: number, time: number): TensorSpec => ({
+  shape: [rows, time],
+  dtype: "int32",
+});
+
+/** The weights among all that the state holds. */
+function weightsOf(state: Tensors, config: ModelConfig): Tensors {
+  return Object.fromEntries(Object.keys(parameterShapes(config)).map((name) => [name, state[name]]));
+}
+
+/** Loss of a batch and its gradient by each weight, by autodiff. */
+function lossAndGradients(
+  model: LanguageModel,
+  config: ModelConfig,
+  weights: Tensors,
+  { tokens, targets, lossWeights }: Tensors,
+): { loss: tf.Scalar; gradients: Tensors } {
+  const names = Object.keys(weights);
+  const lossOf = (...values: tf.Tensor[]) => {
+    const named = Object.fromEntries(names.map((name, i) => [name, values[i]]));
+    const logits = forward(tokens as tf.Tensor2D, named, config, model.causal);
+    return model.loss(logits, targets as tf.Tensor2D, lossWeights as tf.Tensor2D);
+  };
+  const { value, grads } = tf.valueAndGrads(lossOf)(names.map((name) => weights[name]));
+  return {
+    loss: value as tf.Scalar,
+    gradients: Object.fromEntries(names.map((name, i) => [name, grads[i]])),
+  };
+}
+
+function batchInputs(rows: number, time: number): Record<string, TensorSpec> {
+  return {
+    tokens: tokensOf(rows, time),
+    targets: tokensOf(rows, time),
+    lossWeights: { shape: [rows, time], dtype: "float32" },
+  };
+}
+
+/** One step of training on a batch: forward, backward, optimiser. Output `loss`, in nats. */
+export function trainStep(model: LanguageModel, config: Config): Program {
+  return {
+    inputs: { ...batchInputs(config.batch, config.context), ...scheduleInputs },
+    body(state, inputs) {
+      const { loss, gradients } = lossAndGradients(model, config, weightsOf(state, config), inputs);
+      return { outputs: { loss }, newState: updated(state, gradients, inputs, config) };
+    },
+  };
+}
+
+/** Loss and gradients alone, for tests: outputs `loss`, and `gradient/NAME` for each weight. */
+export function gradients(model: LanguageModel, config: ModelConfig, rows: number): Program {
+  return {
+    inputs: batchInputs(rows, config.context),
+    body(state, inputs) {
+      const weights = weightsOf(state, config);
+      const { loss, gradients } = lossAndGradients(model, config, weights, inputs);
+      const named = Object.entries(gradients).map(([name, tensor]) => [`gradient/${name}`, tensor]);
+      return { outputs: { loss, ...Object.fromEntries(named) } };
+    },
+  };
+}
+
+/** Logits of every position of `rows` windows: output `logits` [rows, time, vocab]. */
+export function windowLogits(
+  model: LanguageModel,
+  config: ModelConfig,
+  rows: number,
+  time = config.context,
+): Program {
+  return {
+    inputs: { tokens: tokensOf(rows, time) },
+    body: (state, { tokens }) => ({
+      outputs: { logits: forward(tokens as tf.Tensor2D, state, config, model.causal) },
+    }),
+  };
+}
+
+/**
+ * -log p(target) of every position of `rows` windows: output `nats` [rows, time].
+ *
+ * @param keepMask Leave the mask token's logit in the softmax, as the original's loss does.
+ */
+export function targetNats(
+  model: LanguageModel,
+  config: ModelConfig,
+  rows: number,
+  { keepMask = false } = {},
+): Program {
+  return {
+    inputs: { tokens: tokensOf(rows, config.context), targets: tokensOf(rows, config.context) },
+    body(state, { tokens, targets }) {
+      let logits = forward(tokens as tf.Tensor2D, state, config, model.causal);
+      if (model.maskToken !== undefined && !keepMask) logits = without(model.maskToken, logits);
+      return { outputs: { nats: crossEntropy(logits, targets as tf.Tensor2D) } };
+    },
+  };
+}
+
+/**
+ * Takes all probability from one token. A large finite number, since minus infinity times the zero of a one-hot target
+ * would be NaN.
+ */
+function without(token: number, logits: tf.Tensor3D): tf.Tensor3D {
+  const never = Array.from({ length: logits.shape[2] }, (_, i) => i === token ? -1e9 : 0);
+  return tf.add(logits, tf.tensor1d(never));
+}

@@ -1,0 +1,94 @@
+/** From logits to one character: temperature, top-k, top-p, and a draw by inverse CDF, all in float64. */
+import type { Random } from "./random.ts";
+
+export interface Truncation {
+  /** Divides the logits; 0 = all probability on the likeliest character. */
+  temperature: number;
+  /** Keep only the k likeliest. */
+  topK?: number;
+  /** Keep the fewest likeliest whose probabilities sum to at least this (Holtzman et al., arXiv:1904.09751). */
+  topP?: number;
+}
+
+/** The characters that may be drawn, likeliest first, with their probabilities before truncation. */
+export interface Candidates {
+  tokens: number[];
+  probabilities: number[];
+  /** What the kept ones had together: 1 if nothing was cut. */
+  mass: number;
+}
+
+/**
+ * The candidates of one position.
+ *
+ * @param logits [vocab]
+ * @param never A token that gets no probability (the mask).
+ * @throws {RangeError} If an option is out of its range, or the logits are not numbers.
+ */
+export function candidates(
+  logits: Float32Array,
+  { temperature, topK, topP }: Truncation,
+  never?: number,
+): Candidates {
+  checkTruncation({ temperature, topK, topP });
+  const tokens: number[] = [];
+  for (let token = 0; token < logits.length; token++) {
+    if (Number.isNaN(logits[token])) {
+      throw new RangeError("Cannot choose a character: the network's logits are not numbers (NaN)");
+    }
+    if (token !== never) tokens.push(token);
+  }
+  // Equal logits keep the order of the vocabulary, so that the same bytes come out everywhere.
+  tokens.sort((a, b) => logits[b] - logits[a] || a - b);
+  const all = softmax(tokens.map((token) => logits[token]), temperature);
+  const kept = Math.min(topK ?? all.length, all.length, nucleusSize(all, topP));
+  const probabilities = all.slice(0, kept);
+  return { tokens: tokens.slice(0, kept), probabilities, mass: sum(probabilities) };
+}
+
+/** Draws one of the candidates in proportion to its probability. */
+export function draw({ tokens, probabilities, mass }: Candidates, random: Random): number {
+  let left = random.uniform() * mass;
+  for (let i = 0; i < tokens.length; i++) {
+    left -= probabilities[i];
+    if (left < 0) return tokens[i];
+  }
+  return tokens.at(-1)!; // only where rounding left a sliver of mass
+}
+
+/**
+ * Refuses options that mean nothing.
+ *
+ * @throws {RangeError} With the option, its value and its range.
+ */
+export function checkTruncation({ temperature, topK, topP }: Truncation): void {
+  const refuse = (name: string, value: number, expected: string) => {
+    throw new RangeError(`Cannot choose a character: ${name} is ${value}, expected ${expected}`);
+  };
+  if (!(temperature >= 0 && temperature < Infinity)) {
+    refuse("temperature", temperature, "a number from 0 on");
+  }
+  if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1)) {
+    refuse("top-k", topK, "a whole number from 1 on");
+  }
+  if (topP !== undefined && !(topP > 0 && topP <= 1)) refuse("top-p", topP, "more than 0, at most 1");
+}
+
+/** Probabilities of logits given in falling order. */
+function softmax(falling: number[], temperature: number): number[] {
+  if (temperature === 0) return falling.map((_, i) => i === 0 ? 1 : 0);
+  const weights = falling.map((logit) => Math.exp((logit - falling[0]) / temperature));
+  const total = sum(weights);
+  return weights.map((weight) => weight / total);
+}
+
+function nucleusSize(falling: number[], topP = 1): number {
+  if (topP === 1) return falling.length;
+  let mass = 0;
+  const last = falling.findIndex((probability) => (mass += probability) >= topP);
+  return last === -1 ? falling.length : last + 1;
+}
+
+function sum(values: number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
