@@ -80,7 +80,12 @@ export function next(config: ModelConfig): Program {
 function rotationAt(slot: tf.Tensor2D, config: ModelConfig): Rotation {
   const size = config.width / config.heads;
   const row = (table: tf.Tensor4D) =>
-    tf.reshape<tf.Rank.R4>(tf.matMul(slot, tf.reshape(table, [config.context, size])), [1, 1, 1, size]);
+    tf.reshape<tf.Rank.R4>(tf.matMul(slot, tf.reshape(table, [config.context, size])), [
+      1,
+      1,
+      1,
+      size,
+    ]);
   const { cos, sin } = ropeTable(config.context, config);
   return { cos: row(cos), sin: row(sin) };
 }
@@ -111,7 +116,9 @@ export class CachedNetwork implements Network {
 
   /** @param from Must be the last position: the cache has no logits of the others. */
   async logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array[]> {
-    if (from !== tokens.length - 1) throw new RangeError("internal: only the last position is known");
+    if (from !== tokens.length - 1) {
+      throw new RangeError("internal: only the last position is known");
+    }
     this.forwards++;
     return [this.#goesOn(tokens) ? await this.#next(tokens[from]) : await this.#read(tokens)];
   }

@@ -92,6 +92,18 @@ export function updated(
   return newState;
 }
 
+/** Shortens all gradients together to norm `limit` if they are longer (0 = never); `norm` is what they had. */
+export function clip(gradients: Tensors, limit: number): { clipped: Tensors; norm: tf.Scalar } {
+  const squares = Object.values(gradients).map((gradient) => tf.sum(tf.square(gradient)));
+  const norm = tf.sqrt(tf.addN(squares)) as tf.Scalar;
+  if (limit === 0) return { clipped: gradients, norm };
+  const share = tf.minimum(1, tf.div(limit, tf.add(norm, 1e-6)));
+  const clipped = Object.entries(gradients).map((
+    [name, gradient],
+  ) => [name, tf.mul(gradient, share)]);
+  return { clipped: Object.fromEntries(clipped), norm };
+}
+
 /** Adam with decoupled weight decay (Loshchilov & Hutter, arXiv:1711.05101), as in PyTorch. */
 function adamW(
   weight: tf.Tensor,
@@ -140,7 +152,5 @@ export function orthogonalized(matrix: tf.Tensor2D): tf.Tensor2D {
 }
 
 function decayed(weight: tf.Tensor, learningRate: tf.Tensor, weightDecay: number): tf.Tensor {
-  return weightDecay === 0
-    ? weight
-    : tf.mul(weight, tf.sub(1, tf.mul(learningRate, weightDecay)));
+  return weightDecay === 0 ? weight : tf.mul(weight, tf.sub(1, tf.mul(learningRate, weightDecay)));
 }

@@ -8,7 +8,7 @@ import type { Program, Tensors, TensorSpec } from "./engines/engine.ts";
 import type { LanguageModel } from "./language_model.ts";
 import { crossEntropy } from "./loss.ts";
 import { forward, parameterShapes } from "./model.ts";
-import { scheduleInputs, updated } from "./optimizer.ts";
+import { clip, scheduleInputs, updated } from "./optimizer.ts";
 
 const tokensOf = (rows: number, time: number): TensorSpec => ({
   shape: [rows, time],
@@ -17,7 +17,9 @@ const tokensOf = (rows: number, time: number): TensorSpec => ({
 
 /** The weights among all that the state holds. */
 function weightsOf(state: Tensors, config: ModelConfig): Tensors {
-  return Object.fromEntries(Object.keys(parameterShapes(config)).map((name) => [name, state[name]]));
+  return Object.fromEntries(
+    Object.keys(parameterShapes(config)).map((name) => [name, state[name]]),
+  );
 }
 
 /** Loss of a batch and its gradient by each weight, by autodiff. */
@@ -48,13 +50,20 @@ function batchInputs(rows: number, time: number): Record<string, TensorSpec> {
   };
 }
 
-/** One step of training on a batch: forward, backward, optimiser. Output `loss`, in nats. */
+/**
+ * One step of training on a batch: forward, backward, optimiser. Outputs `loss`, in nats, and `gradientNorm`, of all gradients
+ * together before they were clipped.
+ */
 export function trainStep(model: LanguageModel, config: Config): Program {
   return {
     inputs: { ...batchInputs(config.batch, config.context), ...scheduleInputs },
     body(state, inputs) {
       const { loss, gradients } = lossAndGradients(model, config, weightsOf(state, config), inputs);
-      return { outputs: { loss }, newState: updated(state, gradients, inputs, config) };
+      const { clipped, norm } = clip(gradients, config.clip);
+      return {
+        outputs: { loss, gradientNorm: norm },
+        newState: updated(state, clipped, inputs, config),
+      };
     },
   };
 }

@@ -71,7 +71,9 @@ export function checkTruncation({ temperature, topK, topP }: Truncation): void {
   if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1)) {
     refuse("top-k", topK, "a whole number from 1 on");
   }
-  if (topP !== undefined && !(topP > 0 && topP <= 1)) refuse("top-p", topP, "more than 0, at most 1");
+  if (topP !== undefined && !(topP > 0 && topP <= 1)) {
+    refuse("top-p", topP, "more than 0, at most 1");
+  }
 }
 
 /** Probabilities of logits given in falling order. */

@@ -49,7 +49,9 @@ class EagerSession implements Session {
   ) {
     tf.setBackend(backend);
     this.#state = Object.fromEntries(
-      Object.entries(state).map(([name, { data, shape }]) => [name, tf.tensor(data.slice(), shape)]),
+      Object.entries(state).map((
+        [name, { data, shape }],
+      ) => [name, tf.tensor(data.slice(), shape)]),
     );
   }
 

@@ -8,10 +8,17 @@ export interface EngineOptions {
   threads?: number;
 }
 
-export const engineNames = ["onnx", "eager:wasm", "eager:cpu", "eager:webgpu"] as const;
+export const engineNames = [
+  "tensorflow",
+  "onnx",
+  "eager:wasm",
+  "eager:cpu",
+  "eager:webgpu",
+] as const;
 export type EngineName = typeof engineNames[number];
 
 const factories: Record<EngineName, (options: EngineOptions) => Engine | Promise<Engine>> = {
+  "tensorflow": async (options) => (await import("./tensorflow.ts")).tensorflowEngine(options),
   // Imported only when asked for: its native library may not load on this machine.
   "onnx": async (options) => (await import("./onnx.ts")).onnxEngine(options),
   "eager:wasm": () => eagerEngine("wasm", backends.wasm),
@@ -21,6 +28,7 @@ const factories: Record<EngineName, (options: EngineOptions) => Engine | Promise
 
 /** What `auto` tries, best first, each with the reason to prefer it. */
 const preferred: { name: EngineName; reason: string }[] = [
+  { name: "tensorflow", reason: "the fastest, and it is set up" },
   { name: "onnx", reason: "the fastest that needs no setup" },
   { name: "eager:wasm", reason: "onnxruntime does not start here" },
 ];
@@ -56,7 +64,7 @@ export async function startEngine(
 }
 
 async function start(name: EngineName, options: EngineOptions): Promise<Engine> {
-  if (options.precision === "bf16") {
+  if (options.precision === "bf16" && name !== "tensorflow") {
     throw new RangeError(
       `Cannot compute in bf16 on the engine "${name}": it has float32 only; leave out --precision`,
     );
@@ -83,10 +91,12 @@ export async function engineStatuses(): Promise<EngineStatus[]> {
 }
 
 const purposes: Record<EngineName, string> = {
+  "tensorflow": "each program recorded once and run inside TensorFlow: the fastest",
   "onnx": "each program recorded once and run by onnxruntime on the CPU: the default",
   "eager:wasm": "tfjs on WebAssembly, operation by operation: slow, runs nearly everywhere",
   "eager:cpu": "tfjs in plain JavaScript: very slow, the reference for tests",
-  "eager:webgpu": "tfjs on the GPU by WebGPU, operation by operation (a software driver counts too)",
+  "eager:webgpu":
+    "tfjs on the GPU by WebGPU, operation by operation (a software driver counts too)",
 };
 
 async function check(engine: Engine): Promise<void> {

@@ -59,12 +59,15 @@ class OnnxSession implements Session {
     const loaded: Record<string, Loaded> = {};
     for (const [name, program] of Object.entries(programs)) {
       const graph = simplify(record(name, program, state));
-      const session = await ort.InferenceSession.create(onnxModel(graph), {
-        intraOpNumThreads: threads,
-        interOpNumThreads: 1,
-        graphOptimizationLevel: "all",
-        logSeverityLevel: 3, // errors only
-      });
+      const session = await ort.InferenceSession.create(
+        onnxModel(graph, Deno.env.get("FIX") ? state : {}),
+        {
+          intraOpNumThreads: threads,
+          interOpNumThreads: 1,
+          graphOptimizationLevel: "all",
+          logSeverityLevel: 3, // errors only
+        },
+      );
       const reads = Object.keys(state).filter((key) => session.inputNames.includes(stateName(key)));
       loaded[name] = { program, graph, session, reads };
     }

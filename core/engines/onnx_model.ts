@@ -3,6 +3,7 @@
  * values outputs, since ONNX has no variables.
  */
 import onnxProto from "onnx-proto";
+import type { HostTensors } from "./engine.ts";
 import {
   type Graph,
   type GraphDType,
@@ -33,6 +34,7 @@ export const outputName = (name: string): string => `out/${name}`;
 interface Emitter {
   name(value: Value): string;
   float(value: number): string;
+  floats(values: Float32Array): string;
   int64(values: number[]): string;
   /** Appends an operator with one output, named after `output` or, if absent, anew. Returns the output's name. */
   op(
@@ -121,6 +123,17 @@ const lowerings: Record<string, Lowering> = {
     emit.op("LogSoftmax", [emit.name(x)], { axis: -1 }, y);
   },
 
+  // Made by simplify.ts; its second output is the inverse deviation.
+  RmsNorm: ({ inputs: [x], outputs, attributes }, emit) => {
+    const ones = emit.floats(new Float32Array(x.shape.at(-1)!).fill(1));
+    const epsilon = new Float(attributes.epsilon as number);
+    emit.ops("SimplifiedLayerNormalization", [emit.name(x), ones], {
+      axis: -1,
+      epsilon,
+      stash_type: types.float32,
+    }, outputs);
+  },
+
   BatchMatMul: ({ inputs: [a, b], outputs: [y], attributes }, emit) => {
     const transA = attributes.transposeA ? 1 : 0, transB = attributes.transposeB ? 1 : 0;
     const inputs = [emit.name(a), emit.name(b)];
@@ -171,9 +184,11 @@ const lowerings: Record<string, Lowering> = {
 /**
  * The ONNX model of a graph, as protobuf bytes.
  *
+ * @param fixed State entries that become constants of the model instead of inputs: onnxruntime packs them once for its
+ * matrix kernels.
  * @throws {TypeError} If a kernel has no lowering.
  */
-export function onnxModel(graph: Graph): Uint8Array {
+export function onnxModel(graph: Graph, fixed: HostTensors = {}): Uint8Array {
   const nodes: object[] = [], initializers: object[] = [];
   const names = new Map<Value, string>();
   const constants = new Map<string, string>();
@@ -181,7 +196,7 @@ export function onnxModel(graph: Graph): Uint8Array {
 
   const initializer = (type: number, dims: number[], data: ArrayBufferView): string => {
     const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    const key = rawData.length <= 64 ? `${type} ${dims} ${rawData}` : undefined;
+    const key = rawData.length <= 4096 ? `${type} ${dims} ${rawData}` : undefined;
     const known = key && constants.get(key);
     if (known) return known;
     const name = `constant${initializers.length}`;
@@ -198,6 +213,7 @@ export function onnxModel(graph: Graph): Uint8Array {
       return name;
     },
     float: (value) => initializer(types.float32, [], new Float32Array([value])),
+    floats: (values) => initializer(types.float32, [values.length], values),
     int64: (values) =>
       initializer(types.int64, [values.length], new BigInt64Array(values.map(BigInt))),
     op(type, inputs, attributes = {}, output) {
@@ -213,7 +229,9 @@ export function onnxModel(graph: Graph): Uint8Array {
       case "input":
         return inputName(from.name);
       case "state":
-        return stateName(from.name);
+        return from.name in fixed
+          ? initializer(types.float32, shape, fixed[from.name].data)
+          : stateName(from.name);
       case "node":
         return `t${count++}`;
       case "constant":
@@ -238,6 +256,13 @@ export function onnxModel(graph: Graph): Uint8Array {
     nodes.push({ name: `${opType}${nodes.length}`, opType, domain, input, output, attribute });
   };
 
+  const all = [
+    ...Object.entries(graph.outputs).map(([name, value]) => [outputName(name), value] as const),
+    ...Object.entries(graph.newState).map(([name, value]) => [newStateName(name), value] as const),
+  ];
+  for (const [name, value] of all) {
+    if (value.from.kind === "node" && !names.has(value)) names.set(value, name);
+  }
   for (const node of nodesInOrder(graph)) {
     const lower = lowerings[node.kernel];
     if (!lower) {
@@ -245,16 +270,16 @@ export function onnxModel(graph: Graph): Uint8Array {
     }
     lower(node, emit);
   }
-  // Outputs get names of their own, since one value may be several results, or an input.
-  const output: object[] = [];
-  const result = (name: string, value: Value) => {
-    append("Identity", [emit.name(value)], {}, [name]);
-    output.push(tensorInfo(name, value));
-  };
-  for (const [name, value] of Object.entries(graph.outputs)) result(outputName(name), value);
-  for (const [name, value] of Object.entries(graph.newState)) result(newStateName(name), value);
+  // A value that already has a name (an input, or another result) is copied to get this one.
+  const output = all.map(([name, value]) => {
+    if (names.get(value) !== name) append("Identity", [emit.name(value)], {}, [name]);
+    return tensorInfo(name, value);
+  });
   const input = [...Object.values(graph.inputs), ...Object.values(graph.state)]
-    .filter((value) => names.has(value)).map((value) => tensorInfo(names.get(value)!, value));
+    .filter((value) =>
+      names.has(value) && !(value.from.kind === "state" && value.from.name in fixed)
+    )
+    .map((value) => tensorInfo(names.get(value)!, value));
 
   return onnx.ModelProto.encode(onnx.ModelProto.create({
     irVersion: 8,

@@ -63,7 +63,8 @@ function largestDifference(ours: Float32Array, theirs: Float32Array): number {
   return ours.reduce((most, value, i) => Math.max(most, Math.abs(value - theirs[i])), 0);
 }
 
-const largest = (values: Float32Array) => largestDifference(values, new Float32Array(values.length));
+const largest = (values: Float32Array) =>
+  largestDifference(values, new Float32Array(values.length));
 
 const available = new Map((await engineStatuses()).map((status) => [status.name, status]));
 
@@ -99,7 +100,8 @@ for (const name of engineNames) {
     });
 
     Deno.test({
-      name: `${name} has the original's losses and weights after three AdamW steps of its ${model.kind}`,
+      name:
+        `${name} has the original's losses and weights after three AdamW steps of its ${model.kind}`,
       ignore,
       async fn() {
         const { config, weights, batches, losses, tensor } = await reference(model);
@@ -119,7 +121,10 @@ for (const name of engineNames) {
           const theirs = tensor(`after3.${parameter}`);
           const close = data.filter((value, i) => Math.abs(value - theirs[i]) <= tolerance / 10);
           const share = close.length / data.length;
-          assert(share >= 0.999, `${parameter}: only ${share} of the entries agree to ${tolerance / 10}`);
+          assert(
+            share >= 0.999,
+            `${parameter}: only ${share} of the entries agree to ${tolerance / 10}`,
+          );
           const difference = largestDifference(data, theirs);
           assert(difference <= 6 * config.learningRate, `${parameter} differs by ${difference}`);
         }

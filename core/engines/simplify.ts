@@ -139,6 +139,42 @@ const dropNeutral = (neutral: number, commutes: boolean): Rewrite => (node, grap
   return undefined;
 };
 
+/** 1 / sqrt(mean(x²) + epsilon) over the last axis: the second output of an RMSNorm of x, which targets have as one operator. */
+const fuseNorm: Rewrite = (node, graph) => {
+  const sum = made(node.inputs[0], "Add");
+  const epsilon = sum && uniform(sum.inputs[1]);
+  const mean = sum && made(sum.inputs[0], "Mean"), square = mean && made(mean.inputs[0], "Square");
+  if (!square || Number.isNaN(epsilon)) return undefined;
+  const x = square.inputs[0], axes = mean.attributes.axes as number[];
+  if (!mean.attributes.keepDims || axes.length !== 1 || axes[0] !== x.shape.length - 1) {
+    return undefined;
+  }
+  return graph.outputs("RmsNorm", [x], { epsilon: epsilon! }, [x, node.outputs[0]])[1];
+};
+
+/** x times its own inverse deviation is the first output of the same RMSNorm. */
+const fusedNorm: Rewrite = (node) => {
+  for (const [x, inverse] of [node.inputs, node.inputs.toReversed()]) {
+    const norm = made(inverse, "RmsNorm");
+    if (norm && norm.outputs[1] === inverse && norm.inputs[0] === x) return norm.outputs[0];
+  }
+  return undefined;
+};
+
+/** a relu(x) step(x) is a relu(x): the gradient of ReLU squared needs no second look at the sign. */
+const dropStep: Rewrite = (node) => {
+  for (const [product, step] of [node.inputs, node.inputs.toReversed()]) {
+    const x = made(step, "Step")?.inputs[0];
+    if (x && hasFactor(product, (factor) => made(factor, "Relu")?.inputs[0] === x)) return product;
+  }
+  return undefined;
+};
+
+function hasFactor(value: Value, is: (factor: Value) => boolean): boolean {
+  const product = made(value, "Multiply");
+  return product ? product.inputs.some((factor) => hasFactor(factor, is)) : is(value);
+}
+
 const identity: Rewrite = (node) => node.inputs[0];
 
 const rewrites: Record<string, Rewrite[]> = {
@@ -146,8 +182,9 @@ const rewrites: Record<string, Rewrite[]> = {
   Cast: [(node) => node.inputs[0].dtype === node.outputs[0].dtype ? node.inputs[0] : undefined],
   Add: [fold((a, b) => a + b), dropNeutral(0, true), broadcastLate],
   Sub: [fold((a, b) => a - b), dropNeutral(0, false), broadcastLate],
-  Multiply: [fold((a, b) => a * b), dropNeutral(1, true), broadcastLate],
+  Multiply: [fold((a, b) => a * b), dropNeutral(1, true), broadcastLate, fusedNorm, dropStep],
   RealDiv: [fold((a, b) => a / b), dropNeutral(1, false), broadcastLate],
+  Rsqrt: [fuseNorm],
   Maximum: [broadcastLate],
   Minimum: [broadcastLate],
   Pow: [broadcastLate],

@@ -1,0 +1,189 @@
+/**
+ * The fastest engine: each program is recorded once, and all of them are lowered to one SavedModel that TensorFlow runs. The
+ * state lives in the session as variables, so only the batch and the results cross the border.
+ *
+ * It uses the addon of `@tensorflow/tfjs-node-gpu` directly. The package's own JavaScript would add nothing to
+ * `loadSavedModel` and `runSavedModel` but tensors of tfjs around what goes in and out, one garbage-collected handle each.
+ */
+import { join } from "@std/path";
+import * as tf from "@tensorflow/tfjs";
+import type { Engine, HostTensors, Precision, Program, Session } from "./engine.ts";
+import { checkInputs } from "./engine.ts";
+import { record } from "./recorder.ts";
+import { simplify } from "./simplify.ts";
+import { type Binding, loadBinding, slowBfloat16 } from "./tensorflow_binding.ts";
+import { type TensorflowModel, tensorflowModel } from "./tensorflow_model.ts";
+import { dataTypes } from "./tensorflow_proto.ts";
+
+export interface TensorflowOptions {
+  /** @default {"f32"} */
+  precision?: Precision;
+  /** Threads inside one operator. TensorFlow takes it once per process. Default: one per core. */
+  threads?: number;
+}
+
+/**
+ * @throws {Error} If the addon is not there or does not load, saying why.
+ */
+export async function tensorflowEngine(
+  { precision = "f32", threads }: TensorflowOptions = {},
+): Promise<Engine> {
+  const { binding } = await loadBinding({ threads });
+  return {
+    name: "tensorflow",
+    precision,
+    load: (state, programs) => TensorflowSession.load(binding, state, programs, precision),
+  };
+}
+
+/**
+ * Whether this machine can run the engine in this precision, and in one line why not. Never throws.
+ *
+ * bf16 also counts as unavailable where it would be slower than float32, though `tensorflowEngine` would run it.
+ */
+export async function tensorflowStatus(
+  precision: Precision = "f32",
+): Promise<{ available: boolean; reason: string; version?: string }> {
+  try {
+    const { binding, installation } = await loadBinding();
+    const engine = await tensorflowEngine({ precision });
+    await checkGradient(engine);
+    const slow = precision === "bf16" ? await slowBfloat16(binding) : undefined;
+    const device = binding.isUsingGpuDevice() ? "GPU" : "CPU";
+    return {
+      available: slow === undefined,
+      reason: slow ?? `TensorFlow ${installation.version} on the ${device}`,
+      version: installation.version,
+    };
+  } catch (error) {
+    return { available: false, reason: (error as Error).message.split("\n")[0] };
+  }
+}
+
+/** A product and a gradient whose entries are small whole numbers, so that any precision gives them exactly. */
+async function checkGradient(engine: Engine): Promise<void> {
+  const w = { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) };
+  const session = await engine.load({ w }, {
+    check: {
+      inputs: { x: { shape: [2, 2], dtype: "float32" } },
+      body({ w }, { x }) {
+        const sum = (w: tf.Tensor) =>
+          tf.sum(tf.square(tf.matMul(w as tf.Tensor2D, x as tf.Tensor2D)));
+        return { outputs: { product: tf.matMul(w, x), gradient: tf.grad(sum)(w) } };
+      },
+    },
+  });
+  try {
+    const { product, gradient } = await session.run("check", { x: Float32Array.of(0, 1, 1, 0) });
+    if (`${product}` !== "2,1,4,3") throw new Error(`it computes a wrong product: ${product}`);
+    if (`${gradient}` !== "2,4,6,8") throw new Error(`it computes a wrong gradient: ${gradient}`);
+  } finally {
+    session.dispose();
+  }
+}
+
+class TensorflowSession implements Session {
+  private constructor(
+    readonly binding: Binding,
+    readonly id: number,
+    readonly programs: Record<string, Program>,
+    readonly model: TensorflowModel,
+    readonly shapes: Record<string, number[]>,
+  ) {}
+
+  static async load(
+    binding: Binding,
+    state: HostTensors,
+    programs: Record<string, Program>,
+    precision: Precision,
+  ): Promise<TensorflowSession> {
+    const graphs = mapValues(programs, (program, name) => simplify(record(name, program, state)));
+    const model = tensorflowModel(state, graphs, precision);
+    // TensorFlow loads models from folders only; once loaded it needs the folder no more.
+    const folder = await Deno.makeTempDir({ prefix: "tiny-diffusion-" });
+    let id: number;
+    try {
+      await Deno.writeFile(join(folder, "saved_model.pb"), model.bytes);
+      id = binding.loadSavedModel(folder, "serve");
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+    const shapes = mapValues(state, ({ shape }) => [...shape]);
+    const session = new TensorflowSession(binding, id, programs, model, shapes);
+    await session.writeState(state);
+    return session;
+  }
+
+  run(name: string, inputs: Record<string, Float32Array | Int32Array>) {
+    const program = this.programs[name], { feeds, fetches, done } = this.model.programs[name];
+    checkInputs(name, program, inputs);
+    const feed = Object.entries(program.inputs).map(([key, { shape }]) => ({
+      name: feeds[key],
+      shape,
+      data: inputs[key],
+    }));
+    const results = this.#call(
+      feed,
+      done ? [...Object.values(fetches), done] : Object.values(fetches),
+    );
+    return Promise.resolve(
+      mapValues(fetches, (_, key) => results[Object.keys(fetches).indexOf(key)] as Float32Array),
+    );
+  }
+
+  readState(names = Object.keys(this.shapes)) {
+    const results = this.#call([], names.map((name) => this.model.state[name].read));
+    return Promise.resolve(
+      Object.fromEntries(names.map((name, i) => [
+        name,
+        { shape: [...this.shapes[name]], data: results[i] as Float32Array },
+      ])),
+    );
+  }
+
+  writeState(entries: HostTensors) {
+    const names = Object.keys(entries);
+    const feed = names.map((name) => ({
+      name: this.model.state[name].value,
+      shape: this.shapes[name],
+      data: entries[name].data,
+    }));
+    this.#call(feed, names.map((name) => this.model.state[name].written));
+    return Promise.resolve();
+  }
+
+  dispose() {
+    this.binding.deleteSavedModel(this.id);
+  }
+
+  /** Runs the session once; every tensor that this makes in TensorFlow is deleted again. */
+  #call(
+    feed: { name: string; shape: number[]; data: Float32Array | Int32Array }[],
+    fetches: string[],
+  ) {
+    const { binding } = this;
+    const inputs: number[] = [];
+    try {
+      for (const { shape, data } of feed) {
+        const dtype = data instanceof Int32Array ? dataTypes.int32 : dataTypes.float32;
+        inputs.push(binding.createTensor(shape, dtype, data));
+      }
+      const names = feed.map(({ name }) => name).join();
+      const outputs = binding.runSavedModel(this.id, inputs, names, fetches.join());
+      try {
+        return outputs.map(({ id }) => binding.tensorDataSync(id));
+      } finally {
+        for (const { id } of outputs) binding.deleteTensor(id);
+      }
+    } finally {
+      for (const id of inputs) binding.deleteTensor(id);
+    }
+  }
+}
+
+function mapValues<A, B>(
+  record: Record<string, A>,
+  map: (value: A, key: string) => B,
+): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]));
+}

@@ -1,0 +1,287 @@
+/**
+ * The training loop: draw a batch, run a step, now and then validate and save. It knows neither GPT nor diffusion.
+ *
+ * A run leaves two files: its best weights by validation, to be used, and its whole state at the last checkpoint, to go on
+ * from. Going on gives the same numbers as never having stopped.
+ */
+import { saveTraining, saveWeights, trainingPath, type TrainingState } from "./checkpoint.ts";
+import type { Config } from "./config.ts";
+import { type Dataset, drawWindows } from "./dataset.ts";
+import type { Engine, HostTensors, Session } from "./engines/engine.ts";
+import { validationBlocks, validator } from "./evaluate.ts";
+import type { LanguageModel } from "./language_model.ts";
+import { initialWeights, parameterShapes } from "./model.ts";
+import { initialMoments, scheduleAt } from "./optimizer.ts";
+import { targetNats, trainStep } from "./programs.ts";
+import { type Random, restoreRandom, seededRandom } from "./random.ts";
+import type { Scorer } from "./scoring.ts";
+
+export interface TrainingRun {
+  model: LanguageModel;
+  config: Config;
+  /** The characters in token order, as the model's `vocabulary` gives them. */
+  vocabulary: string[];
+  dataset: Dataset;
+  corpusSha256: string;
+  /** The first characters of the text, stored with the weights. */
+  prompt: string;
+  engine: Engine;
+  /** Where the best weights go; the state goes beside them. */
+  path: string;
+  /** Go on from here instead of from fresh weights. */
+  resume?: TrainingState;
+  /** Stop after this many validations without a better one. */
+  patience?: number;
+  /** Most seconds between two checkpoints. Default 300. */
+  checkpointSeconds?: number;
+}
+
+/** What a run tells while it goes on. Losses are in nats. */
+export interface TrainingObserver {
+  onStep?(report: StepReport): void;
+  onValidation?(report: ValidationReport): void;
+  onCheckpoint?(step: number): void;
+}
+
+export interface StepReport {
+  step: number;
+  /** Characters seen so far in the run. */
+  chars: number;
+  /** Seconds of training so far, those before a resumption included. */
+  seconds: number;
+  lossNats: number;
+  gradientNorm: number;
+  learningRate: number;
+}
+
+export interface ValidationReport {
+  step: number;
+  chars: number;
+  seconds: number;
+  /** Bits per character: exact for a GPT, an upper bound for diffusion. */
+  bpc: number;
+  best: boolean;
+}
+
+export interface TrainingResult {
+  /** Steps done, seconds spent, characters seen: of the whole run, not only since a resumption. */
+  step: number;
+  seconds: number;
+  chars: number;
+  /** The mean training loss since the last validation but one. */
+  lossNats: number;
+  /** The best validation, and its step. */
+  bpc: number;
+  bestStep: number;
+  /** Share of the time in which the engine had nothing to do. */
+  idleShare: number;
+  stopped: "done" | "patience" | "signal";
+}
+
+/**
+ * Trains until `config.steps`, until patience runs out, or until `signal` aborts; saves in each case.
+ *
+ * @throws {RangeError} If the loss is not a number; the last checkpoint stays as it is.
+ */
+export async function train(
+  run: TrainingRun,
+  observer: TrainingObserver = {},
+  signal?: AbortSignal,
+): Promise<TrainingResult> {
+  const { model, config, dataset, engine, patience = Infinity, checkpointSeconds = 300 } = run;
+  const { state, random, counters } = run.resume ? restored(run.resume) : fresh(config);
+  let bestBpc = run.resume?.bestScore ?? Infinity;
+
+  const session = await engine.load(state, {
+    trainStep: trainStep(model, config),
+    nats: targetNats(model, config, config.batch),
+  });
+  const validate = validator(model.kind, validationBlocks(dataset.validation, config.context));
+  const clock = stopwatch(counters.seconds);
+  let busySeconds = 0, lastCheckpoint = clock(), stopped: TrainingResult["stopped"] = "done";
+  let lossSum = 0, lossCount = 0, lossNats = NaN;
+
+  const timed = async <T>(work: () => Promise<T>): Promise<T> => {
+    const start = clock();
+    const result = await work();
+    busySeconds += clock() - start;
+    return result;
+  };
+  const checkpoint = async () => {
+    counters.seconds = clock();
+    await saveTraining(
+      trainingPath(run.path),
+      await trainingState(run, session, random, counters, bestBpc),
+    );
+    lastCheckpoint = clock();
+    observer.onCheckpoint?.(counters.step);
+  };
+  const step = async () => {
+    const windows = drawWindows(dataset.train, config.batch, config.context, random);
+    const batch = model.batch(windows, config, random);
+    const schedule = scheduleAt(counters.step + 1, config);
+    const inputs = { ...batch, ...schedule };
+    const { loss, gradientNorm } = await timed(() => session.run("trainStep", inputs));
+    if (!Number.isFinite(loss[0])) throw diverged(counters.step + 1, loss[0], gradientNorm[0]);
+    counters.step++;
+    counters.chars += config.batch * config.context;
+    lossSum += loss[0];
+    lossCount++;
+    observer.onStep?.({
+      step: counters.step,
+      chars: counters.chars,
+      seconds: clock(),
+      lossNats: loss[0],
+      gradientNorm: gradientNorm[0],
+      learningRate: schedule.learningRate[0],
+    });
+  };
+  const validation = async () => {
+    const bpc = await timed(() => validate(scorerOf(session, config), { signal }));
+    const best = bpc < bestBpc;
+    if (best) {
+      bestBpc = bpc;
+      counters.bestStep = counters.step;
+      await saveBest(run, session, counters.step, bpc);
+    }
+    counters.sinceBest = best ? 0 : counters.sinceBest + 1;
+    counters.validatedStep = counters.step;
+    const { step, chars } = counters;
+    observer.onValidation?.({ step, chars, seconds: clock(), bpc, best });
+  };
+
+  const due = () => counters.step % config.evalEvery === 0 || counters.step === config.steps;
+
+  try {
+    for (;;) {
+      // Before the step, not after it: a run stopped while it validates does so first when it goes on.
+      if (counters.step > counters.validatedStep && due()) {
+        await validation();
+        lossNats = lossSum / lossCount;
+        lossSum = lossCount = 0;
+        await checkpoint();
+      }
+      if (counters.step >= config.steps) break;
+      if (counters.sinceBest >= patience) {
+        stopped = "patience";
+        break;
+      }
+      await step();
+      await breathe();
+      if (signal?.aborted) throw signal.reason;
+      if (clock() - lastCheckpoint >= checkpointSeconds) await checkpoint();
+    }
+  } catch (error) {
+    if (!signal?.aborted || error !== signal.reason) throw error;
+    stopped = "signal";
+    await checkpoint();
+  } finally {
+    session.dispose();
+  }
+  return {
+    step: counters.step,
+    chars: counters.chars,
+    seconds: clock(),
+    lossNats: lossCount > 0 ? lossSum / lossCount : lossNats,
+    bpc: bestBpc,
+    bestStep: counters.bestStep,
+    idleShare: 1 - busySeconds / (clock() - (run.resume?.counters.seconds ?? 0)),
+    stopped,
+  };
+}
+
+interface Progress {
+  /** Weights and moments. */
+  state: HostTensors;
+  /** Draws the windows and the masks. */
+  random: Random;
+  counters: Record<
+    "step" | "chars" | "seconds" | "bestStep" | "sinceBest" | "validatedStep",
+    number
+  >;
+}
+
+function fresh(config: Config): Progress {
+  const random = seededRandom(config.seed);
+  const weights = initialWeights(config, random);
+  return {
+    state: { ...weights, ...initialMoments(weights, config.optimizer) },
+    random,
+    counters: { step: 0, chars: 0, seconds: 0, bestStep: 0, sinceBest: 0, validatedStep: 0 },
+  };
+}
+
+function restored({ weights, moments, random, counters }: TrainingState): Progress {
+  return {
+    state: { ...weights, ...moments },
+    random: restoreRandom(random.batches),
+    counters: { ...counters } as Progress["counters"],
+  };
+}
+
+async function trainingState(
+  { config, vocabulary, corpusSha256, engine }: TrainingRun,
+  session: Session,
+  random: Random,
+  counters: Progress["counters"],
+  bestBpc: number,
+): Promise<TrainingState> {
+  const state = Object.entries(await session.readState()), parameters = parameterShapes(config);
+  const pick = (weights: boolean) =>
+    Object.fromEntries(state.filter(([name]) => (name in parameters) === weights));
+  return {
+    config,
+    vocabulary,
+    weights: pick(true),
+    moments: pick(false),
+    random: { batches: random.state() },
+    counters,
+    bestScore: Number.isFinite(bestBpc) ? bestBpc : null,
+    corpusSha256,
+    engine: engine.name,
+    precision: engine.precision,
+  };
+}
+
+async function saveBest(run: TrainingRun, session: Session, step: number, bpc: number) {
+  const { config, vocabulary, prompt, corpusSha256, engine, path } = run;
+  await saveWeights(path, {
+    config,
+    vocabulary,
+    prompt,
+    weights: await session.readState(Object.keys(parameterShapes(config))),
+    step,
+    scores: { val_bpc: bpc },
+    corpusSha256,
+    engine: engine.name,
+    precision: engine.precision,
+  }, { dtype: "float16" });
+}
+
+/** A session's program `nats` as the estimators want it. */
+export function scorerOf(session: Session, config: Config, rows = config.batch): Scorer {
+  return {
+    rows,
+    context: config.context,
+    nats: async (tokens, targets, { keepMask = false } = {}) =>
+      (await session.run(keepMask ? "natsWithMask" : "nats", { tokens, targets })).nats,
+  };
+}
+
+function diverged(step: number, loss: number, gradientNorm: number): RangeError {
+  return new RangeError(
+    `Cannot go on training: the loss of step ${step} is ${loss} (gradient norm ${gradientNorm}); ` +
+      "the last checkpoint is as it was, try a lower --lr",
+  );
+}
+
+/** Seconds, going on from `before`. */
+function stopwatch(before: number): () => number {
+  const start = performance.now();
+  return () => before + (performance.now() - start) / 1000;
+}
+
+/** Lets the event loop see what waits, such as Ctrl-C: an engine's step blocks it. */
+function breathe(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}

@@ -1,0 +1,81 @@
+/** Turns weights into another format: PyTorch's `.pt`, as the original writes it, from and to our `.safetensors`. */
+import { extname } from "@std/path";
+import { type LoadedModel, loadWeights, saveWeights } from "../core/checkpoint.ts";
+import { defaultCorpus, loadCorpus } from "../core/corpus.ts";
+import { requireWritable, writeFileAtomically } from "../core/files.ts";
+import { writePt } from "../core/formats/pt.ts";
+import { charactersOf } from "../core/tokenizer.ts";
+import { outputFlags, parseFlags, print, printJson, runTask, UsageError } from "./cli.ts";
+
+const task = {
+  name: "convert",
+  summary: "Turn weights into another format, chosen by the extension of OUT: PyTorch's .pt " +
+    "holds the weights alone, .safetensors the vocabulary and the config with them.",
+  positionals: ["IN", "OUT"],
+  examples: [
+    "deno task convert original.pt weights/original.safetensors",
+    "deno task convert weights/gpt.safetensors gpt.pt",
+    "deno task convert small.pt small.safetensors --heads 4 --block-size 64 --data my-book.txt",
+  ],
+} as const;
+
+const flags = {
+  heads: { type: "integer", min: 1, help: "of weights from .pt; without it, width / 64" },
+  blockSize: { type: "integer", min: 1, help: "context of weights from .pt; without it, 256" },
+  data: {
+    type: "path",
+    help: "text that weights from .pt were trained on; without it, the one fetched last",
+  },
+  ...outputFlags,
+} as const;
+
+/** How many characters of the text start a generated one, as in the original. */
+const promptLength = 16;
+
+/** What writes each format, by the extension of OUT. Another format is another line here. */
+const writers: Record<string, (path: string, model: LoadedModel) => Promise<unknown>> = {
+  ".safetensors": saveWeights,
+  ".pt": (path, { weights }) => writeFileAtomically(path, writePt(weights)),
+};
+
+export async function main(args: string[]): Promise<void> {
+  const { positionals: [input, output], heads, blockSize, data, json } = parseFlags(
+    task,
+    flags,
+    args,
+  );
+  const write = writers[extname(output).toLowerCase()];
+  if (!write) {
+    throw new UsageError(
+      `Cannot write ${JSON.stringify(output)}: expected a name that ends in ` +
+        `${Object.keys(writers).join(" or ")}`,
+    );
+  }
+  await requireWritable(output);
+
+  let prompt: string | undefined;
+  const model = await loadWeights(input, {
+    heads,
+    context: blockSize,
+    advice: "check the path of IN",
+    async characters() {
+      const { text } = await loadCorpus(data ?? await defaultCorpus());
+      prompt = [...text.slice(0, 2 * promptLength)].slice(0, promptLength).join("");
+      return charactersOf(text);
+    },
+  });
+  await write(output, { ...model, prompt: model.prompt ?? prompt });
+
+  const sizes = Object.values(model.weights).map(({ data }) => data.length);
+  const parameters = sizes.reduce((sum, size) => sum + size, 0);
+  if (json) printJson({ in: input, out: output, tensors: sizes.length, parameters });
+  else {
+    const { kind, layers, heads, width, context } = model.config;
+    print(
+      `${output}: ${kind}, ${layers} layers, ${heads} heads, ${width} wide, context ${context}; ` +
+        `${sizes.length} tensors, ${parameters.toLocaleString("en-US")} parameters`,
+    );
+  }
+}
+
+if (import.meta.main) await runTask(main, Deno.args);

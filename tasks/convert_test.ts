@@ -1,0 +1,96 @@
+import { assert, assertEquals } from "@std/assert";
+import { join } from "@std/path";
+import { loadWeights } from "../core/checkpoint.ts";
+import { readPt } from "../core/formats/pt.ts";
+import { readSafetensors } from "../core/formats/safetensors.ts";
+
+const testdata = new URL("../core/testdata/", import.meta.url).pathname;
+
+/** A text with the 65 characters of the models in `core/testdata/`, those of Tiny Shakespeare. */
+const text = "First Citizen:\nBefore we proceed any further, hear me speak.\n" +
+  "!$&'-.3;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz\n";
+
+async function convert(...args: string[]) {
+  const config = new URL("../deno.json", import.meta.url).pathname;
+  const script = new URL("convert.ts", import.meta.url).pathname;
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "--config", config, script, ...args],
+    env: { NO_COLOR: "1" },
+  });
+  const { code, stdout, stderr } = await command.output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
+  return { code, stdout: decode(stdout), stderr: decode(stderr) };
+}
+
+async function inFolder(body: (path: (name: string) => string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = (name: string) => join(folder, name);
+    await Deno.writeTextFile(path("corpus.txt"), text);
+    await body(path);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+for (const kind of ["gpt", "diffusion"] as const) {
+  Deno.test(`the original's ${kind}.pt goes to .safetensors and back without losing a bit`, () =>
+    inFolder(async (path) => {
+      const [pt, there, back] = [`${testdata}${kind}.pt`, path("x.safetensors"), path("y.pt")];
+      const flags = ["--heads=2", "--block-size=24", `--data=${path("corpus.txt")}`];
+      const first = await convert("--", pt, there, ...flags, "--json");
+      assertEquals(first.stderr, "");
+      const rows = kind === "gpt" ? 65 : 66; // embedding and head, then 12 * 32^2 for each of 2 blocks
+      const parameters = 2 * rows * 32 + 2 * 12 * 32 ** 2;
+      assertEquals(JSON.parse(first.stdout), { in: pt, out: there, tensors: 14, parameters });
+
+      const model = await loadWeights(there, { expectKind: kind });
+      assertEquals(model.prompt, "First Citizen:\nB");
+      assertEquals([model.config.heads, model.config.context], [2, 24]);
+      assertEquals(model.vocabulary.length, rows);
+
+      const second = await convert(there, back);
+      assertEquals(
+        [second.code, second.stdout],
+        [
+          0,
+          `${back}: ${kind}, 2 layers, 2 heads, 32 wide, context 24; ` +
+          `14 tensors, ${parameters.toLocaleString("en-US")} parameters`,
+        ],
+      );
+      assertEquals(readPt(await Deno.readFile(back)), readPt(await Deno.readFile(pt)));
+      const { metadata } = readSafetensors(await Deno.readFile(there));
+      assertEquals(Object.keys(metadata).sort(), [
+        "config",
+        "format",
+        "prompt",
+        "scores",
+        "vocabulary",
+      ]);
+    }));
+}
+
+Deno.test("what can't be converted is one line, the right exit code, and no file", () =>
+  inFolder(async (path) => {
+    const out = path("x.safetensors");
+    const data = ["--data", path("corpus.txt")];
+    const cases: [args: string[], code: number, message: string][] = [
+      [
+        [path("missing.pt"), out],
+        1,
+        `Cannot load "${path("missing.pt")}": no such file; check the path of IN`,
+      ],
+      [[`${testdata}gpt.pt`, path("x.gguf")], 2, "expected a name that ends in"],
+      [[`${testdata}gpt.pt`], 2, "Missing OUT"],
+      [[`${testdata}gpt.pt`, out, "--heads", "3", ...data], 1, "width 32 is not a multiple"],
+      [[`${testdata}gpt.pt`, path("no/x.pt")], 1, "there is no folder"],
+      [[path("corpus.txt"), out], 1, "as safetensors: a header of"],
+      [[`${testdata}gpt.pt`, out, "--data", path("none.txt")], 1, "Cannot read the text"],
+    ];
+    const results = await Promise.all(cases.map(([args]) => convert(...args)));
+    results.forEach(({ code, stdout, stderr }, i) => {
+      assertEquals([code, stdout, stderr.split("\n").length], [cases[i][1], "", 1], stderr);
+      assert(stderr.startsWith("error: ") && stderr.includes(cases[i][2]), stderr);
+    });
+    assertEquals([...Deno.readDirSync(path("."))].map(({ name }) => name), ["corpus.txt"]);
+  }));

@@ -1,0 +1,171 @@
+/**
+ * How far a long task is, on stderr: one line that is redrawn on a terminal, else a plain line every few seconds.
+ */
+
+/** Where progress is written. */
+export interface ProgressStream {
+  isTerminal(): boolean;
+  /** Width of the terminal; `undefined` if it does not say. */
+  columns(): number | undefined;
+  write(text: string): void;
+}
+
+export interface ProgressOptions {
+  /** How many units there will be; unknown if left out. */
+  total?: number;
+  /** What is counted, such as "step". */
+  unit: string;
+  /** Units done before, as in a resumed run; they don't count for the rate. @default {0} */
+  done?: number;
+  /** Whether anything is written at all. @default {true} */
+  enabled?: boolean;
+  /** @default {stderr} */
+  stream?: ProgressStream;
+  /** A clock in milliseconds. @default {performance.now} */
+  now?: () => number;
+}
+
+export interface Progress extends Disposable {
+  /** Tells how many units are done, and figures as text to show beside: `{ loss: "2.31", "chars/s": "31,000" }`. */
+  update(state: { done: number; fields?: Record<string, string> }): void;
+  /** Writes a line that stays, above the one that is redrawn. */
+  note(line: string): void;
+  /** Leaves a last line with the time that all of it took. Does nothing the second time; disposing does the same. */
+  finish(): void;
+}
+
+const REDRAW_MS = 100;
+const LINE_EVERY_MS = 5_000;
+const RATE_OVER_MS = 30_000;
+const BAR_CELLS = 24;
+const CLEAR_LINE = "\r\x1b[2K";
+
+/**
+ * Starts to show progress. Dispose it, so that an error, too, finds the cursor at the start of a line of its own:
+ *
+ * ```ts
+ * using progress = startProgress({ total: 5000, unit: "step" });
+ * ```
+ */
+export function startProgress(options: ProgressOptions): Progress {
+  const { total, unit, done: before = 0, enabled = true } = options;
+  const { stream = standardError, now = () => performance.now() } = options;
+  if (!enabled) {
+    const nothing = () => {};
+    return { update: nothing, note: nothing, finish: nothing, [Symbol.dispose]: nothing };
+  }
+  const redraws = stream.isTerminal();
+  const start = now();
+  const rate = runningRate(start, before);
+  let done = before, fields: Record<string, string> = {};
+  let shownAt = -Infinity, shownDone = -1, finished = false;
+
+  const draw = (time: number) => {
+    const remaining = total === undefined ? undefined : timeLeft(total - done, rate.perMs());
+    const left = remaining === undefined ? "" : `${duration(remaining)} left`;
+    const facts = [counted(done, total, unit), ...Object.entries(fields).map(shown), left];
+    if (redraws) {
+      const columns = Math.max(stream.columns() ?? 80, 2) - 1; // the last column would wrap
+      const line = facts.filter(Boolean).join("  ");
+      const cells = total ? Math.min(columns - [...line].length - 1, BAR_CELLS) : 0;
+      const withBar = cells >= 5 ? `${bar(done / total!, cells)} ${line}` : line;
+      stream.write(CLEAR_LINE + [...withBar].slice(0, columns).join(""));
+    } else {
+      stream.write(facts.filter(Boolean).join("  ") + "\n");
+    }
+    shownAt = time;
+    shownDone = done;
+  };
+
+  const progress: Progress = {
+    update(state) {
+      if (finished) return;
+      ({ done, fields = fields } = state);
+      const time = now();
+      rate.add(time, done);
+      if (time - shownAt >= (redraws ? REDRAW_MS : LINE_EVERY_MS)) draw(time);
+    },
+    note(line) {
+      if (!redraws || finished) return stream.write(`${line}\n`);
+      stream.write(`${CLEAR_LINE}${line}\n`);
+      if (shownDone >= 0) draw(now());
+    },
+    finish() {
+      if (finished) return;
+      finished = true;
+      if (done === before && shownDone < 0) return; // nothing was done and nothing shown
+      const facts = [counted(done, total, unit), ...Object.entries(fields).map(shown)];
+      const line = `${facts.join("  ")}  in ${duration(now() - start)}`;
+      stream.write(`${redraws ? CLEAR_LINE : ""}${line}\n`);
+    },
+    [Symbol.dispose]: () => progress.finish(),
+  };
+  return progress;
+}
+
+/** Units per millisecond over the last half minute, so that a slow start (a graph being compiled) is soon forgotten. */
+function runningRate(start: number, before: number) {
+  const points = [{ time: start, done: before }];
+  return {
+    add(time: number, done: number) {
+      const beforeLast = points.at(-2);
+      // A point a second is enough; the last one moves along until it is a second away from the one before it.
+      if (beforeLast && time - beforeLast.time < 1000) points.pop();
+      points.push({ time, done });
+      while (points.length > 2 && time - points[1].time >= RATE_OVER_MS) points.shift();
+    },
+    perMs() {
+      const first = points[0], last = points.at(-1)!;
+      return (last.done - first.done) / (last.time - first.time);
+    },
+  };
+}
+
+function timeLeft(units: number, perMs: number): number | undefined {
+  return perMs > 0 && Number.isFinite(perMs) ? Math.max(units, 0) / perMs : undefined;
+}
+
+/** Milliseconds for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`. */
+export function duration(milliseconds: number): string {
+  if (milliseconds < 9_950) return `${(milliseconds / 1000).toFixed(1)} s`;
+  const seconds = Math.round(milliseconds / 1000), minutes = Math.floor(seconds / 60);
+  const padded = (value: number) => String(value).padStart(2, "0");
+  if (minutes < 1) return `${seconds} s`;
+  if (minutes < 60) return `${minutes} min ${padded(seconds % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${padded(minutes % 60)} min`;
+}
+
+function counted(done: number, total: number | undefined, unit: string): string {
+  const number = (value: number) => value.toLocaleString("en-US");
+  return `${unit} ${number(done)}${total === undefined ? "" : `/${number(total)}`}`;
+}
+
+/** A figure with its name: before a plain name, after a number with a unit. */
+function shown([name, value]: [name: string, value: string]): string {
+  return name.includes("/") ? `${value} ${name}` : `${name} ${value}`;
+}
+
+function bar(share: number, cells: number): string {
+  const full = Math.round(Math.min(Math.max(share, 0), 1) * cells);
+  return "█".repeat(full) + "░".repeat(cells - full);
+}
+
+const standardError: ProgressStream = {
+  isTerminal: () => Deno.stderr.isTerminal(),
+  columns() {
+    try {
+      return Deno.consoleSize().columns;
+    } catch {
+      return undefined; // stdin, stdout and stderr are not one terminal
+    }
+  },
+  write(text) {
+    try {
+      let bytes = new TextEncoder().encode(text);
+      while (bytes.length > 0) bytes = bytes.subarray(Deno.stderr.writeSync(bytes));
+    } catch (error) {
+      // A training must not end because the reader of its progress did (`2>&1 | head`).
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    }
+  },
+};

@@ -1,0 +1,52 @@
+/** Says where a result comes from, and keeps results for `report`. */
+import { cpus, release, type as system } from "node:os";
+import { join } from "@std/path";
+import { writeFileAtomically } from "../core/files.ts";
+import type { EvaluationResult, Provenance, SampleResult } from "../core/results.ts";
+
+export const RESULTS = "reports/results";
+export const RUNS = "reports/runs";
+
+/** What the machine and the project are at this moment; the task adds the rest. */
+export async function surroundings(): Promise<
+  Pick<Provenance, "date" | "machine" | "versions" | "commit">
+> {
+  const cores = cpus();
+  return {
+    date: new Date().toISOString(),
+    machine: `${cores[0]?.model.trim() || "unknown processor"}, ${cores.length} cores, ` +
+      `${system()} ${release()}`,
+    versions: { deno: Deno.version.deno, ...await libraryVersions() },
+    commit: await gitCommit(),
+  };
+}
+
+/** Versions of the libraries that compute, as the workspace's import map pins them. */
+async function libraryVersions(): Promise<Record<string, string>> {
+  const config = JSON.parse(await Deno.readTextFile(new URL("../deno.json", import.meta.url)));
+  const pinned = (name: string) => String(config.imports[name]).replace(/^.*@/, "");
+  return { tfjs: pinned("@tensorflow/tfjs"), "onnxruntime-node": pinned("onnxruntime-node") };
+}
+
+/** The commit that is checked out, read from `.git` itself; undefined outside of a checkout. */
+async function gitCommit(): Promise<string | undefined> {
+  const git = new URL("../.git/", import.meta.url);
+  try {
+    const head = (await Deno.readTextFile(new URL("HEAD", git))).trim();
+    const reference = /^ref: (.+)$/.exec(head)?.[1];
+    return reference ? (await Deno.readTextFile(new URL(reference, git))).trim() : head;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keeps a result as a file of its own under `reports/results/`. */
+export async function keepResult(result: SampleResult | EvaluationResult): Promise<void> {
+  await Deno.mkdir(RESULTS, { recursive: true });
+  const moment = result.provenance.date.replace(/[:.]/g, "-");
+  const name = `${moment}-${result.kind}-${crypto.randomUUID().slice(0, 8)}.json`;
+  await writeFileAtomically(
+    join(RESULTS, name),
+    new TextEncoder().encode(JSON.stringify(result) + "\n"),
+  );
+}

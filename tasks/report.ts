@@ -1,0 +1,52 @@
+/** `deno task report`: results and training logs in, one HTML page out. Computes nothing long by itself. */
+import { dirname, join } from "@std/path";
+import { requireWritable, writeFileAtomically } from "../core/files.ts";
+import { note, outputFlags, parseFlags, print, printJson, runTask } from "./cli.ts";
+import { gather, hashOfFiles, type ReportData } from "./report/gather.ts";
+import { buildPage } from "./report/page.ts";
+import { readResults } from "./report/read_results.ts";
+
+const task = {
+  name: "report",
+  summary: "Write one HTML page that compares what was trained, sampled and evaluated so far.",
+  examples: ["deno task report", "deno task report --out reports/monday.html"],
+} as const;
+
+const flags = {
+  out: { type: "path", default: "reports/index.html", help: "the page" },
+  noModel: { type: "boolean", help: "leave the weights out of the page (they are not in it yet)" },
+  ...outputFlags,
+} as const;
+
+export async function main(args: string[]): Promise<void> {
+  const { out, json } = parseFlags(task, flags, args);
+  const { bytes, data } = await writeReport(out);
+  for (const problem of data.problems) note(problem);
+  for (const { what, command } of data.missing) note(`Not there yet: ${what}; run "${command}"`);
+  const shown = [...data.evaluations, ...Object.values(data.samples), ...Object.values(data.runs)];
+  const stale = shown.filter((entry) => entry.stale.length > 0).length;
+  if (stale > 0) note(`${stale} of ${shown.length} results are stale; the page says which and why`);
+  if (json) printJson({ path: out, bytes });
+  else print(`Wrote "${out}" (${Math.ceil(bytes / 1000)} kB); open it in a browser`);
+}
+
+/**
+ * Writes the page from what is under `root`: `reports/results/*.json`, `reports/runs/*.jsonl`, and the weights and texts that
+ * these name, to see whether they have changed since.
+ *
+ * @returns The size of the page, and what it shows.
+ * @throws {Error} If `out` can't be written; a page that was there stays.
+ */
+export async function writeReport(
+  out: string,
+  { root = "." } = {},
+): Promise<{ bytes: number; data: ReportData }> {
+  await Deno.mkdir(dirname(out), { recursive: true }).catch(() => {}); // the next line tells why
+  await requireWritable(out);
+  const data = await gather(await readResults(join(root, "reports")), hashOfFiles(root));
+  const page = new TextEncoder().encode(await buildPage(data));
+  await writeFileAtomically(out, page);
+  return { bytes: page.length, data };
+}
+
+if (import.meta.main) await runTask(main, Deno.args);

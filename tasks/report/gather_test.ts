@@ -1,0 +1,147 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import type { Results, Run } from "./read_results.ts";
+import { parseRun } from "./read_results.ts";
+import { gather, type Hash } from "./gather.ts";
+import {
+  exampleEvaluation,
+  exampleProvenance,
+  exampleRun,
+  exampleSample,
+} from "./example_results.ts";
+
+const WEIGHTS = "1".repeat(64), CORPUS = "2".repeat(64);
+
+/** Files as the examples were made with them. */
+const unchanged: Hash = (path) =>
+  Promise.resolve({ sha256: path.startsWith("data/") ? CORPUS : WEIGHTS });
+
+const run = (model: "gpt" | "diffusion"): Run => parseRun(`${model}.jsonl`, exampleRun(model));
+
+function everything(): Results {
+  return {
+    samples: [exampleSample("gpt"), exampleSample("diffusion")],
+    evaluations: [exampleEvaluation("gpt"), exampleEvaluation("diffusion")],
+    runs: [run("gpt"), run("diffusion")],
+    problems: [],
+  };
+}
+
+const nothing: Results = { samples: [], evaluations: [], runs: [], problems: [] };
+
+Deno.test("gather finds nothing stale and nothing missing in complete results of present files", async () => {
+  const data = await gather(everything(), unchanged);
+  const shown = [...data.evaluations, ...Object.values(data.samples), ...Object.values(data.runs)];
+  assertEquals(shown.length, 4 + 2 + 2);
+  assertEquals(shown.flatMap((entry) => entry.stale), []);
+  assertEquals(data.missing, []);
+});
+
+Deno.test("gather marks what was made with weights or a text that have changed or gone", async () => {
+  const reasons: [string, Hash][] = [
+    [
+      "has changed since",
+      (path) =>
+        path.startsWith("weights/gpt")
+          ? Promise.resolve({ sha256: "3".repeat(64) })
+          : unchanged(path),
+    ],
+    [
+      "is no longer there",
+      (path) =>
+        path.startsWith("weights/gpt")
+          ? Promise.resolve({ reason: "is no longer there" })
+          : unchanged(path),
+    ],
+  ];
+  for (const [reason, hash] of reasons) {
+    const data = await gather(everything(), hash);
+    assertEquals(data.samples.gpt!.stale, [`"weights/gpt-small.safetensors" ${reason}`]);
+    assertEquals(data.samples.diffusion!.stale, []);
+    for (const { row, stale } of data.evaluations) {
+      assertEquals(stale.length, row.model === "gpt" ? 1 : 0, row.estimator);
+    }
+  }
+  const otherText: Hash = (path) =>
+    path.startsWith("data/") ? Promise.resolve({ sha256: "4".repeat(64) }) : unchanged(path);
+  const data = await gather(everything(), otherText);
+  assertEquals(data.runs.gpt!.stale, ['"data/harbour.txt" has changed since']);
+});
+
+Deno.test("gather marks results of another text than the newest result's", async () => {
+  const results = everything();
+  const other = exampleProvenance("gpt", {
+    ...{ corpus: "data/other.txt", corpusSha256: "5".repeat(64), date: "2020-01-01T00:00:00Z" },
+  });
+  results.evaluations[0] = exampleEvaluation("gpt", other);
+  const hash: Hash = (path) =>
+    path === "data/other.txt" ? Promise.resolve({ sha256: "5".repeat(64) }) : unchanged(path);
+  const data = await gather(results, hash);
+  const marked = data.evaluations.filter((entry) => entry.stale.length > 0);
+  assertEquals(marked.map(({ row }) => row.model), ["gpt"]);
+  assertStringIncludes(marked[0].stale[0], "another text");
+});
+
+Deno.test("gather shows of the same figure only the newest", async () => {
+  const results = everything();
+  const old = exampleEvaluation("gpt", exampleProvenance("gpt", { date: "2020-01-01T00:00:00Z" }));
+  old.rows[0] = { ...old.rows[0], bpc: 9 };
+  results.evaluations.push(old); // newest first
+  const data = await gather(results, unchanged);
+  assertEquals(data.evaluations.filter(({ row }) => row.bpc === 9), []);
+  assertEquals(data.evaluations.length, 4);
+});
+
+Deno.test("gather puts samples of one prompt beside each other, even if newer ones have others", async () => {
+  const results = everything();
+  const alone = exampleSample("gpt", { prompt: "What", text: "What now?" });
+  results.samples.unshift(alone);
+  const data = await gather(results, unchanged);
+  assertEquals(data.samples.gpt!.result.prompt, data.samples.diffusion!.result.prompt);
+
+  const apart = await gather({ ...results, samples: [alone, results.samples[2]] }, unchanged);
+  assertEquals(apart.samples.gpt!.result, alone);
+  assertEquals(apart.missing.map(({ command }) => command), [
+    "deno task sample --model gpt --weights weights/gpt-small.safetensors --prompt 'MIRANDA:\n'",
+  ]);
+});
+
+Deno.test("gather takes the newest of samples and runs that are equally good", async () => {
+  const results = everything();
+  const newest = exampleSample("diffusion");
+  results.samples.unshift(newest);
+  results.runs = [run("gpt"), run("diffusion"), ...results.runs];
+  const data = await gather(results, unchanged);
+  assert(data.samples.diffusion!.result === newest);
+  assert(data.runs.gpt!.run === results.runs[0] && data.runs.diffusion!.run === results.runs[1]);
+});
+
+Deno.test("gather prefers a fresh sample to a newer stale one", async () => {
+  const stale = exampleSample("gpt", {
+    provenance: exampleProvenance("gpt", { weightsSha256: "6".repeat(64) }),
+  });
+  const results = everything();
+  results.samples.unshift(stale);
+  assertEquals((await gather(results, unchanged)).samples.gpt!.result, results.samples[1]);
+  const only = { ...results, samples: [stale, results.samples[2]] };
+  assertEquals((await gather(only, unchanged)).samples.gpt!.result, stale);
+});
+
+Deno.test("gather says which command makes each thing that is missing", async () => {
+  const commands = async (results: Partial<Results>) =>
+    (await gather({ ...nothing, ...results }, unchanged)).missing.map(({ command }) => command);
+  assertEquals(await commands({}), ["deno task quickstart"]);
+
+  const { samples, evaluations, runs } = everything();
+  assertEquals(await commands({ samples, evaluations, runs: [runs[0]] }), [
+    "deno task train-diffusion",
+  ]);
+  assertEquals(await commands({ samples: [samples[1]], evaluations, runs }), [
+    "deno task sample --model gpt --weights weights/gpt-small.safetensors --prompt 'MIRANDA:\n'",
+  ]);
+  const noBound = structuredClone(evaluations);
+  noBound[1].rows.shift();
+  assertEquals(await commands({ samples, evaluations: noBound, runs }), [
+    "deno task eval --model diffusion --weights weights/diffusion-small.safetensors --estimator nelbo",
+  ]);
+  assertEquals((await commands({ evaluations })).length, 4); // two runs, two samples
+});

@@ -1,0 +1,141 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { join } from "@std/path";
+import type { SampleResult } from "../../core/results.ts";
+import { exampleEvaluation, exampleRun, exampleSample, writeExample } from "./example_results.ts";
+import { parseResult, parseRun, readResults } from "./read_results.ts";
+
+const small = () => exampleSample("diffusion", { text: "AB: wind 😀\n", prompt: "AB:" });
+
+Deno.test("parseResult gives back what was written, characters beyond the BMP included", () => {
+  for (const result of [small(), exampleSample("gpt"), exampleEvaluation("diffusion")]) {
+    assertEquals(parseResult(JSON.stringify(result)), result);
+  }
+});
+
+Deno.test("parseResult refuses any JSON that is not a result with nothing but a TypeError", () => {
+  fc.assert(fc.property(fc.json(), (json) => {
+    assertThrows(() => parseResult(json), TypeError);
+  }));
+});
+
+/** The paths of all fields and items in a value, such as ["samples", "0", "seed"]. */
+function paths(value: unknown): string[][] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap((
+    [key, item],
+  ) => [[key], ...paths(item).map((rest) => [key, ...rest])]);
+}
+
+Deno.test("parseResult notices every required field that is replaced by something of another kind", () => {
+  const free = new Set(["settings", "versions", "commit"]); // may hold anything or nothing
+  // the page uses only the shape of the network; other settings may change with the version
+  const shape = new Set(["kind", "preset", "layers", "heads", "width", "context"]);
+  for (const result of [small(), exampleEvaluation("diffusion")]) {
+    const all = paths(result).filter((path) =>
+      !path.some((key) => free.has(key)) &&
+      (!path.includes("config") || path.at(-1) === "config" || shape.has(path.at(-1)!))
+    );
+    for (const path of all) {
+      const copy = structuredClone(result) as unknown as Record<string, unknown>;
+      const parent = path.slice(0, -1).reduce(
+        (node, key) => node[key] as Record<string, unknown>,
+        copy,
+      );
+      parent[path.at(-1)!] = [["no such thing"]];
+      assertThrows(() => parseResult(JSON.stringify(copy)), TypeError, undefined, path.join("."));
+    }
+  }
+});
+
+Deno.test("parseResult refuses a sample whose steps don't lead to its text", () => {
+  const damage = (change: (result: SampleResult) => void) => {
+    const result = small();
+    change(result);
+    return JSON.stringify(result);
+  };
+  const changes = (result: SampleResult) => result.samples[0].steps[0].changes;
+  for (
+    const [what, json] of [
+      ["another character", damage((result) => changes(result)[0][1] = "#")],
+      ["a position beyond the end", damage((result) => changes(result)[0][0] = 99)],
+      [
+        "masked again at the end",
+        damage((result) => {
+          const [position] = changes(result)[0];
+          result.samples[0].steps.push({ seconds: 9, changes: [[position, "", 0]] });
+        }),
+      ],
+    ] as const
+  ) {
+    assertThrows(() => parseResult(json), TypeError, "don't lead to its text", what);
+  }
+});
+
+Deno.test("parseRun skips what a killed process left torn, and keeps all the rest", () => {
+  const log = exampleRun("gpt");
+  const whole = parseRun("x", log);
+  for (let cut = 1; cut < 60; cut++) {
+    const torn = parseRun("x", log.slice(0, -cut));
+    const lost = whole.train.length - torn.train.length +
+      whole.validation.length - torn.validation.length;
+    assertEquals(lost, cut === 1 ? 0 : 1, `cut by ${cut}`);
+  }
+  const goesOn = log.slice(0, -30) + log.split("\n")[2] + "\n"; // glued to the torn line
+  assertEquals(parseRun("x", goesOn).train.length, whole.train.length);
+});
+
+Deno.test("parseRun takes the later lines where a resumed run wrote steps twice", () => {
+  const [header, ...lines] = exampleRun("diffusion").trimEnd().split("\n");
+  const before = lines.slice(0, 100), again = lines.slice(50);
+  const changed = again.map((line) => line.replace(/"learningRate":0.001/, '"learningRate":0.5'));
+  const run = parseRun("x", [header, ...before, header, ...changed].join("\n"));
+  const once = parseRun("x", [header, ...lines].join("\n"));
+  assertEquals(run.train.map(({ step }) => step), once.train.map(({ step }) => step));
+  assertEquals(run.validation, once.validation);
+  assertEquals(run.train.at(-1)!.learningRate, 0.5);
+});
+
+Deno.test("parseRun leaves out the losses of a run that diverged", () => {
+  const log = exampleRun("gpt").replace(/"bpc":[\d.]+/, '"bpc":null').replace(
+    /"lossNats":[\d.]+/,
+    '"lossNats":null',
+  );
+  const whole = parseRun("x", exampleRun("gpt")), run = parseRun("x", log);
+  assertEquals(run.train, whole.train.slice(1));
+  assertEquals(run.validation, whole.validation.slice(1));
+});
+
+Deno.test("readResults notes each broken file in one line and reads the others", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await writeExample(folder);
+    const results = join(folder, "reports", "results"), runs = join(folder, "reports", "runs");
+    const broken = {
+      [join(results, "half.json")]: JSON.stringify(small()).slice(0, 200),
+      [join(results, "empty.json")]: "",
+      [join(results, "other.json")]: '{"kind":"sample"}',
+      [join(runs, "empty.jsonl")]: "",
+      [join(runs, "torn.jsonl")]: exampleRun("gpt").slice(0, 40),
+    };
+    for (const [path, content] of Object.entries(broken)) await Deno.writeTextFile(path, content);
+    await Deno.mkdir(join(results, "folder.json"));
+    const found = await readResults(join(folder, "reports"));
+    assertEquals([found.samples.length, found.evaluations.length, found.runs.length], [2, 2, 2]);
+    assertEquals(found.problems.length, Object.keys(broken).length);
+    for (const path of Object.keys(broken)) {
+      const problem = found.problems.find((line) => line.includes(JSON.stringify(path)));
+      assertStringIncludes(problem ?? `nothing about ${path}`, "Cannot use");
+      assertEquals(problem!.includes("\n"), false);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("readResults finds nothing, and no problem, where there are no folders", async () => {
+  const folder = await Deno.makeTempDir();
+  const nothing = { samples: [], evaluations: [], runs: [], problems: [] };
+  assertEquals(await readResults(join(folder, "reports")), nothing);
+  await Deno.remove(folder);
+});

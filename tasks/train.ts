@@ -1,0 +1,225 @@
+/** What `train-gpt` and `train-diffusion` share: everything but the model. */
+import { loadTraining, trainingPath, type TrainingState } from "../core/checkpoint.ts";
+import { type Config, makeConfig, type PresetName, presets } from "../core/config.ts";
+import { type Corpus, defaultCorpus, loadCorpus, requireLength } from "../core/corpus.ts";
+import { datasetOf } from "../core/dataset.ts";
+import { type EngineName, startEngine } from "../core/engines/mod.ts";
+import { lockFile, requireWritable } from "../core/files.ts";
+import type { LanguageModel } from "../core/language_model.ts";
+import type { RunHeader } from "../core/results.ts";
+import { tokenizer } from "../core/tokenizer.ts";
+import { train, type TrainingResult } from "../core/trainer.ts";
+import { commandLine, commonFlags, Interrupted, interruption, note } from "./cli.ts";
+import { parseFlags, print, printJson, UsageError } from "./cli.ts";
+import { startProgress } from "./progress.ts";
+import { openRunLog, runLogPath } from "./run_log.ts";
+
+const flags = {
+  preset: {
+    choices: Object.keys(presets) as PresetName[],
+    default: "small",
+    help: "size of the network and how it is trained",
+  },
+  steps: { type: "integer", min: 1, help: "steps in all, instead of the preset's" },
+  batch: { type: "integer", min: 1, max: 65536, help: "windows of text a step" },
+  lr: { type: "number", above: 0, max: 10, help: "learning rate" },
+  out: { type: "path", help: "weights file; without it, weights/MODEL-PRESET.safetensors" },
+  resume: { type: "boolean", help: "go on from the last checkpoint of that file" },
+  evalEvery: { type: "integer", min: 1, help: "steps between two validations" },
+  patience: { type: "integer", min: 1, help: "stop after this many validations without a better" },
+  ...commonFlags,
+} as const;
+
+/** Runs the task for `model`. */
+export async function trainTask(model: LanguageModel, args: string[]): Promise<void> {
+  const name = `train-${model.kind}`;
+  const values = parseFlags(
+    {
+      name,
+      summary:
+        `Train the ${
+          model.kind === "gpt" ? "GPT" : "diffusion model"
+        }; the best weights by validation are kept. ` +
+        "Ctrl-C saves, --resume goes on.",
+      examples: [
+        `deno task ${name}`,
+        `deno task ${name} --preset full --resume`,
+        `deno task ${name} --data my-book.txt --out weights/mine.safetensors`,
+      ],
+    },
+    flags,
+    args,
+  );
+  const path = values.out ?? `weights/${model.kind}-${values.preset}.safetensors`;
+  if (!path.endsWith(".safetensors")) {
+    throw new UsageError(
+      `Cannot use --out ${JSON.stringify(path)}: expected a name that ends in .safetensors`,
+    );
+  }
+  if (values.out === undefined) await Deno.mkdir("weights", { recursive: true });
+  await requireWritable(path);
+  using _lock = await lockFile(path);
+
+  const corpus = await loadCorpus(values.data ?? await defaultCorpus());
+  const vocabulary = model.vocabulary(corpus.text);
+  const resume = values.resume
+    ? await loadTraining(trainingPath(path), {
+      expectKind: model.kind,
+      advice: "leave out --resume to start from the beginning",
+    })
+    : undefined;
+  const config = resume
+    ? resumedConfig(resume, corpus, values)
+    : makeConfig(model.kind, values.preset, vocabulary.length, {
+      steps: values.steps,
+      batch: values.batch,
+      learningRate: values.lr,
+      evalEvery: values.evalEvery,
+      seed: values.seed,
+    });
+  requireLength(corpus, config.context);
+
+  const { precision, threads } = values;
+  const { engine, reason } = await startEngine(values.engine as EngineName | "auto", {
+    precision,
+    threads,
+  });
+  note(`engine: ${engine.name}, ${engine.precision}${reason ? ` (${reason})` : ""}`);
+  note(`config: ${JSON.stringify(config)}`);
+  const done = resume?.counters.step ?? 0;
+  if (resume) note(`going on from step ${done} of ${trainingPath(path)}`);
+
+  const header: RunHeader = {
+    kind: "run",
+    name: path,
+    model: model.kind,
+    config,
+    engine: engine.name,
+    precision: engine.precision,
+    threads: threads ?? navigator.hardwareConcurrency,
+    corpus: corpus.path,
+    corpusSha256: corpus.sha256,
+    charsPerStep: config.batch * config.context,
+    date: new Date().toISOString(),
+    command: commandLine(name, args),
+  };
+  using log = await openRunLog(runLogPath(path), header, done);
+  using progress = startProgress({ total: config.steps, done, unit: "step" });
+  let validation = "";
+  const every = Math.max(1, Math.round(config.steps / 500)); // some 500 lines draw a curve
+  const result = await train(
+    {
+      model,
+      config,
+      vocabulary,
+      dataset: datasetOf(corpus, tokenizer(vocabulary, { mask: model.maskToken !== undefined })),
+      corpusSha256: corpus.sha256,
+      prompt: [...corpus.text.slice(0, 32)].slice(0, 16).join(""),
+      engine,
+      path,
+      resume,
+      patience: values.patience,
+    },
+    {
+      onStep({ step, chars, seconds, lossNats, gradientNorm, learningRate }) {
+        if (step % every === 0) {
+          log.append({ kind: "train", step, chars, seconds, lossNats, learningRate });
+        }
+        progress.update({
+          done: step,
+          fields: {
+            loss: lossNats.toFixed(3),
+            ...(validation && { "val bpc": validation }),
+            "chars/s": Math.round(chars / seconds).toLocaleString("en-US"),
+            "grad": gradientNorm.toFixed(2),
+            "lr": learningRate.toExponential(1),
+          },
+        });
+      },
+      onValidation(report) {
+        validation = report.bpc.toFixed(3);
+        log.append({ kind: "validation", ...report });
+        progress.note(
+          `step ${report.step}: validation ${validation} bits per character` +
+            (report.best ? ", the best so far" : ""),
+        );
+      },
+    },
+    interruption(),
+  );
+  progress.finish();
+  report(result, { path, config, json: values.json, engine, name });
+}
+
+/** The config of the run that goes on. Only how long it lasts may change; all else would make it another run. */
+function resumedConfig(
+  { config, corpusSha256 }: TrainingState,
+  corpus: Corpus,
+  values: { steps?: number; evalEvery?: number; batch?: number; lr?: number },
+): Config {
+  if (corpus.sha256 !== corpusSha256) {
+    throw new Error(
+      `Cannot resume: the run was trained on a text with SHA-256 ${corpusSha256.slice(0, 12)}…, ` +
+        `${JSON.stringify(corpus.path)} has ${
+          corpus.sha256.slice(0, 12)
+        }…; give that text with --data`,
+    );
+  }
+  for (
+    const [flag, given, had] of [
+      ["--batch", values.batch, config.batch],
+      ["--lr", values.lr, config.learningRate],
+    ] as const
+  ) {
+    if (given !== undefined && given !== had) {
+      throw new UsageError(
+        `Cannot resume with ${flag} ${given}: the run has ${had}; leave it out, or start a new run with --out`,
+      );
+    }
+  }
+  const { steps = config.steps, evalEvery = config.evalEvery } = values;
+  return { ...config, steps, evalEvery };
+}
+
+function report(
+  { step, seconds, chars, lossNats, bpc, bestStep, idleShare, stopped }: TrainingResult,
+  { path, config, json, engine, name }: {
+    path: string;
+    config: Config;
+    json: boolean;
+    engine: { name: string; precision: string };
+    name: string;
+  },
+): void {
+  if (stopped === "signal") {
+    const { reason } = interruption();
+    throw new Interrupted(
+      reason.signal,
+      `Interrupted: saved step ${step} of ${config.steps} to ${trainingPath(path)}; ` +
+        `go on with: deno task ${name} --resume --out ${path}`,
+    );
+  }
+  const charsPerSecond = Math.round(chars / seconds);
+  if (json) {
+    printJson({
+      steps: step,
+      seconds,
+      chars_per_second: charsPerSecond,
+      loss: lossNats,
+      val_bpc: bpc,
+      best_step: bestStep,
+      idle_share: idleShare,
+      engine: engine.name,
+      precision: engine.precision,
+      weights: path,
+    });
+    return;
+  }
+  print(
+    `${path}: step ${bestStep} of ${step} was best, ${bpc.toFixed(3)} bits per character on ` +
+      `validation blocks; training loss ${lossNats.toFixed(3)} nats; ${seconds.toFixed(0)} s, ` +
+      `${charsPerSecond.toLocaleString("en-US")} characters/s, engine idle ${
+        (100 * idleShare).toFixed(1)
+      } %`,
+  );
+}

@@ -1,0 +1,8 @@
+/** Trains the diffusion model. */
+import * as diffusion from "../core/diffusion.ts";
+import { runTask } from "./cli.ts";
+import { trainTask } from "./train.ts";
+
+export const main = (args: string[]): Promise<void> => trainTask(diffusion, args);
+
+if (import.meta.main) await runTask(main, Deno.args);
