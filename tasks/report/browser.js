@@ -250,7 +250,7 @@ function setUpReplay(stages) {
   });
   byId("replay").addEventListener("keydown", (event) => {
     const on = /** @type {HTMLElement} */ (event.target).tagName;
-    const isNative = on === "SELECT" || (false);
+    const isNative = on === "SELECT" || (on === "BUTTON" && event.key === " ");
     if (isNative || event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
     event.preventDefault();
     keys[event.key]();
