@@ -96,7 +96,7 @@ function rotationAt(slot: tf.Tensor2D, config: ModelConfig): Rotation {
  * When the window is full, its last half is read anew and goes on from there. A character after that is predicted from half
  * a context to a whole one, instead of always from a whole one.
  */
-export class CachedNetwork implements Network {
+export class CachedNetwork implements Network, Disposable {
   readonly context: number;
   readonly vocab: number;
   /** What the cache holds: the tokens in its slots. */
@@ -152,6 +152,10 @@ export class CachedNetwork implements Network {
     this.#hidden.fill(-Infinity);
     this.#store(entries, context, 0, kept);
     return logits.slice((kept - 1) * vocab, kept * vocab);
+  }
+
+  [Symbol.dispose](): void {
+    this.session.dispose();
   }
 
   /** Copies the first `count` of `time` positions of each [1, heads, time, size] into the slots from `slot` on. */

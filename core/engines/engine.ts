@@ -51,7 +51,7 @@ export interface Session {
   ): Promise<Record<string, Float32Array>>;
   /** A copy of the present state, or of those entries that `names` lists. */
   readState(names?: string[]): Promise<HostTensors>;
-  /** Replaces entries of the state; the rest stays as it is. */
+  /** Replaces entries of the state that some program changes; the rest stays as it is. */
   writeState(entries: HostTensors): Promise<void>;
   /** Frees what the session holds. It can't be used afterwards. */
   dispose(): void;

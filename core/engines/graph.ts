@@ -93,3 +93,11 @@ export function sizeOf(shape: number[]): number {
 export function sameShape(a: number[], b: number[]): boolean {
   return a.length === b.length && a.every((size, axis) => size === b[axis]);
 }
+
+/** Floating-point operations of all matrix products of a graph: nearly all the arithmetic that there is. */
+export function productFlops(graph: Graph): number {
+  return nodesInOrder(graph).filter((node) => node.kernel === "BatchMatMul").reduce((sum, node) => {
+    const depth = node.inputs[0].shape.at(node.attributes.transposeA ? -2 : -1)!;
+    return sum + 2 * sizeOf(node.outputs[0].shape) * depth;
+  }, 0);
+}

@@ -2,6 +2,9 @@
  * The default engine: each program is recorded once, lowered to ONNX and run by onnxruntime, which needs nothing but its npm
  * package. onnxruntime has no variables, so the session keeps the state and a spare buffer for each entry that some program
  * replaces; a run writes into the spare ones, then the two change places. Nothing is allocated or copied in a step.
+ *
+ * State that no program replaces, such as the weights in evaluation and sampling, becomes part of the graphs: onnxruntime
+ * then packs it once for its matrix kernels (about 15 % less time for a character of a full-size GPT).
  */
 import * as ort from "onnxruntime-node";
 import type { Engine, HostTensors, Program, Session } from "./engine.ts";
@@ -56,20 +59,23 @@ class OnnxSession implements Session {
     programs: Record<string, Program>,
     threads: number,
   ): Promise<OnnxSession> {
+    const graphs = Object.entries(programs).map(([name, program]) =>
+      [name, simplify(record(name, program, state))] as const
+    );
+    const replaced = new Set(graphs.flatMap(([, graph]) => Object.keys(graph.newState)));
+    const fixed = Object.fromEntries(
+      Object.entries(state).filter(([name]) => !replaced.has(name)),
+    );
     const loaded: Record<string, Loaded> = {};
-    for (const [name, program] of Object.entries(programs)) {
-      const graph = simplify(record(name, program, state));
-      const session = await ort.InferenceSession.create(
-        onnxModel(graph, Deno.env.get("FIX") ? state : {}),
-        {
-          intraOpNumThreads: threads,
-          interOpNumThreads: 1,
-          graphOptimizationLevel: "all",
-          logSeverityLevel: 3, // errors only
-        },
-      );
+    for (const [name, graph] of graphs) {
+      const session = await ort.InferenceSession.create(onnxModel(graph, fixed), {
+        intraOpNumThreads: threads,
+        interOpNumThreads: 1,
+        graphOptimizationLevel: "all",
+        logSeverityLevel: 3, // errors only
+      });
       const reads = Object.keys(state).filter((key) => session.inputNames.includes(stateName(key)));
-      loaded[name] = { program, graph, session, reads };
+      loaded[name] = { program: programs[name], graph, session, reads };
     }
     return new OnnxSession(loaded, state);
   }
@@ -104,11 +110,16 @@ class OnnxSession implements Session {
     })));
   }
 
-  writeState(entries: HostTensors) {
+  // deno-lint-ignore require-await -- so that what it throws is a rejection, as in other engines
+  async writeState(entries: HostTensors) {
     for (const [name, { data }] of Object.entries(entries)) {
+      if (!(name in this.#spare)) {
+        throw new TypeError(
+          `Cannot write "${name}": no program of this session changes it, so it is part of their graphs`,
+        );
+      }
       (this.#state[name].data as Float32Array).set(data);
     }
-    return Promise.resolve();
   }
 
   dispose() {

@@ -4,7 +4,7 @@
  * all four; what is not needed afterwards disappears, since nodes are only reached from the results.
  */
 import { type Attribute, type Graph, type GraphDType, makeNode, type Node } from "./graph.ts";
-import { nodesInOrder, sameShape, sizeOf, type Value } from "./graph.ts";
+import { nodesInOrder, sameShape, type Value } from "./graph.ts";
 
 type Attributes = Record<string, Attribute>;
 /** Returns the value to use instead of the node's output, or undefined where the rewriting does not apply. */
@@ -246,12 +246,4 @@ function swapsLastTwo(perm: number[]): boolean {
   return perm.every((axis, i) =>
     axis === (i === rank - 1 ? rank - 2 : i === rank - 2 ? rank - 1 : i)
   );
-}
-
-/** The share of a graph's work that is not products, for `bench`: floating-point operations of the products alone. */
-export function productFlops(graph: Graph): number {
-  return nodesInOrder(graph).filter((node) => node.kernel === "BatchMatMul").reduce((sum, node) => {
-    const depth = node.inputs[0].shape.at(node.attributes.transposeA ? -2 : -1)!;
-    return sum + 2 * sizeOf(node.outputs[0].shape) * depth;
-  }, 0);
 }

@@ -1,9 +1,10 @@
 """One training step of the same network in PyTorch, for `deno task bench -- --pytorch PYTHON`.
 
-Written from the architecture's description in core/model.ts: the original's modules, loss and AdamW, in eager mode.
-Prints one JSON object: the milliseconds of each counted step.
+The original's modules, loss and AdamW, in eager mode, written from what core/model.ts describes. Speaks as tasks/bench_step.ts
+does: a line with a number of steps in, a line of JSON with their milliseconds out.
 """
 import json
+import resource
 import sys
 import time
 
@@ -81,6 +82,11 @@ def rotate(x, cos, sin):
     return torch.cat([a * cos + b * sin, b * cos - a * sin], dim=-1)
 
 
+def resident_bytes():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
 def main():
     settings = json.loads(sys.argv[1])
     B, T, V = settings["batch"], settings["context"], settings["vocab"]
@@ -91,26 +97,30 @@ def main():
     model = Model(
         V, T, settings["layers"], settings["heads"], settings["width"], not diffusion
     ).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
-    run = torch.compile(model) if settings.get("compile") else model
-    times = []
-    for step in range(settings["warmup"] + settings["steps"]):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings["learningRate"])
+
+    def step():
         x = torch.randint(1, V, (B, T), device=device)
-        start = time.perf_counter()
         if diffusion:
             mask = torch.rand(B, T, device=device) < torch.rand(B, 1, device=device)
-            logits = run(torch.where(mask, 0, x))
+            logits = model(torch.where(mask, 0, x))
             loss = F.cross_entropy(logits.view(-1, V), x.view(-1), reduction="none")
             loss = (loss * mask.view(-1)).sum() / mask.sum()
         else:
-            loss = F.cross_entropy(run(x).view(-1, V), x.roll(-1, 1).view(-1))
+            loss = F.cross_entropy(model(x).view(-1, V), x.roll(-1, 1).view(-1))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        loss.item()
-        if step >= settings["warmup"]:
+        return loss.item()
+
+    print(json.dumps({"name": f"pytorch {torch.__version__.split('+')[0]} {device}"}), flush=True)
+    for line in sys.stdin:
+        times = []
+        for _ in range(int(line)):
+            start = time.perf_counter()
+            step()
             times.append(1000 * (time.perf_counter() - start))
-    print(json.dumps({"ms": times, "torch": torch.__version__, "device": device}))
+        print(json.dumps({"ms": times, "rssBytes": resident_bytes()}), flush=True)
 
 
 main()

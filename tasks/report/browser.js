@@ -130,7 +130,7 @@ function showReplay({ model, text, steps }) {
     last = step;
     const seconds = step === 0 ? 0 : steps[step - 1].seconds;
     progress.textContent = `pass ${step} of ${steps.length} · ${seconds.toFixed(2)} s · ${
-      blanks === 0 ? "finished" : `${blanks} characters to go`
+      blanks === 0 ? "finished" : `${blanks} to go`
     }`;
   }
 

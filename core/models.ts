@@ -1,0 +1,7 @@
+/** The two models by their kind. */
+import type { ModelKind } from "./config.ts";
+import * as diffusion from "./diffusion.ts";
+import * as gpt from "./gpt.ts";
+import type { LanguageModel } from "./language_model.ts";
+
+export const models: Record<ModelKind, LanguageModel> = { gpt, diffusion };

@@ -1,0 +1,71 @@
+/** The flags that say which weights to use, and the weights that they mean. */
+import { type LoadedModel, loadWeights } from "../core/checkpoint.ts";
+import type { ModelKind } from "../core/config.ts";
+import { defaultCorpus, loadCorpus } from "../core/corpus.ts";
+import { charactersOf } from "../core/tokenizer.ts";
+import { note } from "./cli.ts";
+
+export const weightsFlags = {
+  weights: { type: "path", help: "weights file, .safetensors or .pt; without it, the model's own" },
+  heads: { type: "integer", min: 1, max: 256, help: "of weights from .pt; without it, width / 64" },
+  blockSize: {
+    type: "integer",
+    min: 2,
+    max: 16384,
+    help: "context of weights from .pt; without it, 256",
+  },
+} as const;
+
+/**
+ * The weights to use if none are named: those that come with the project, else those trained last.
+ *
+ * @returns undefined if there are none.
+ */
+export async function defaultWeights(kind: ModelKind): Promise<string | undefined> {
+  const shipped = `weights/${kind}.safetensors`;
+  if (await modified(shipped)) return shipped;
+  let latest: { path: string; time: number } | undefined;
+  try {
+    for await (const { name } of Deno.readDir("weights")) {
+      if (!name.startsWith(`${kind}-`) || !/(?<!\.training)\.safetensors$/.test(name)) continue;
+      const path = `weights/${name}`, time = await modified(path);
+      if (time && time > (latest?.time ?? 0)) latest = { path, time };
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return latest?.path;
+}
+
+async function modified(path: string): Promise<number | undefined> {
+  try {
+    return (await Deno.stat(path)).mtime?.getTime() ?? 1;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Loads the weights that the flags name, or the default ones of `kind`, and says which. */
+export async function chosenWeights(
+  kind: ModelKind,
+  values: { weights?: string; heads?: number; blockSize?: number; data?: string },
+): Promise<LoadedModel & { path: string }> {
+  const path = values.weights ?? await defaultWeights(kind);
+  if (path === undefined) {
+    throw new Error(
+      `Cannot find weights of the ${kind} model: there is no "weights/${kind}.safetensors" and nothing ` +
+        `was trained yet; run "deno task train-${kind}", or name a file with --weights`,
+    );
+  }
+  const model = await loadWeights(path, {
+    expectKind: kind,
+    heads: values.heads,
+    context: values.blockSize,
+    advice: `train a model first with "deno task train-${kind}"`,
+    characters: async () =>
+      charactersOf((await loadCorpus(values.data ?? await defaultCorpus())).text),
+  });
+  const { layers, heads, width, context } = model.config;
+  note(`weights: ${path} (${layers} layers, ${heads} heads, ${width} wide, context ${context})`);
+  return { ...model, path };
+}
