@@ -3,9 +3,8 @@
  * a process of its own; they take turns, in reversed order every other round, so that a change in the machine's speed meets
  * all of them.
  */
-import { TextLineStream } from "@std/streams/text-line-stream";
 import { makeConfig, type ModelKind, type PresetName, presets } from "../core/config.ts";
-import type { Measured, Ready } from "./bench_step.ts";
+import { linesOf, type Measured, type Ready } from "./bench_step.ts";
 import { commonFlags, parseFlags, print, printJson, runTask } from "./cli.ts";
 import { startProgress } from "./progress.ts";
 
@@ -150,8 +149,7 @@ class Contestant implements Disposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    const lines = process.stdout.pipeThrough(new TextDecoderStream())
-      .pipeThrough(new TextLineStream());
+    const lines = linesOf(process.stdout);
     const contestant = new Contestant(
       process,
       process.stdin.getWriter(),

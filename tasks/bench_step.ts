@@ -27,6 +27,11 @@ export interface Measured {
   rssBytes: number;
 }
 
+/** The lines of a stream of UTF-8. */
+export function linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): ReadableStream<string> {
+  return stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+}
+
 if (import.meta.main) {
   const { engine: name, precision, threads, config } = JSON.parse(Deno.args[0]) as {
     engine: EngineName | "auto";
@@ -44,9 +49,7 @@ if (import.meta.main) {
   say({ name: engine.name, flops: productFlops(record("trainStep", program, state)) });
 
   let done = 0;
-  const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream())
-    .pipeThrough(new TextLineStream());
-  for await (const line of lines) {
+  for await (const line of linesOf(Deno.stdin.readable)) {
     const ms: number[] = [];
     for (let i = 0; i < Number(line); i++) {
       const windows = Array.from(
