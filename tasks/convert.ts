@@ -1,20 +1,29 @@
-/** Turns weights into another format: PyTorch's `.pt`, as the original writes it, from and to our `.safetensors`. */
+/**
+ * Turns weights into another format: PyTorch's `.pt`, as the original writes it, from and to our `.safetensors`; or the network
+ * with its weights into an ONNX model (it uses operators of ONNX Runtime).
+ */
 import { extname } from "@std/path";
 import { type LoadedModel, loadWeights, saveWeights } from "../core/checkpoint.ts";
 import { defaultCorpus, loadCorpus } from "../core/corpus.ts";
 import { requireWritable, writeFileAtomically } from "../core/files.ts";
 import { writePt } from "../core/formats/pt.ts";
+import { onnxModel } from "../core/engines/onnx_model.ts";
+import { record } from "../core/engines/recorder.ts";
+import { simplify } from "../core/engines/simplify.ts";
+import { models } from "../core/models.ts";
+import { windowLogits } from "../core/programs.ts";
 import { charactersOf } from "../core/tokenizer.ts";
 import { outputFlags, parseFlags, print, printJson, runTask, UsageError } from "./cli.ts";
 
 const task = {
   name: "convert",
   summary: "Turn weights into another format, chosen by the extension of OUT: PyTorch's .pt " +
-    "holds the weights alone, .safetensors the vocabulary and the config with them.",
+    "holds the weights alone, .safetensors the vocabulary and the config with them, .onnx the whole network.",
   positionals: ["IN", "OUT"],
   examples: [
     "deno task convert original.pt weights/original.safetensors",
     "deno task convert weights/gpt.safetensors gpt.pt",
+    "deno task convert weights/diffusion.safetensors diffusion.onnx",
     "deno task convert small.pt small.safetensors --heads 4 --block-size 64 --data my-book.txt",
   ],
 } as const;
@@ -36,6 +45,12 @@ const promptLength = 16;
 const writers: Record<string, (path: string, model: LoadedModel) => Promise<unknown>> = {
   ".safetensors": saveWeights,
   ".pt": (path, { weights }) => writeFileAtomically(path, writePt(weights)),
+  // One window: "in/tokens", int32 [1, context], to "out/logits", [1, context, vocab].
+  ".onnx": (path, { config, weights }) => {
+    const program = windowLogits(models[config.kind], config, 1);
+    const graph = simplify(record("logits", program, weights));
+    return writeFileAtomically(path, onnxModel(graph, weights));
+  },
 };
 
 export async function main(args: string[]): Promise<void> {

@@ -94,3 +94,28 @@ Deno.test("what can't be converted is one line, the right exit code, and no file
     });
     assertEquals([...Deno.readDirSync(path("."))].map(({ name }) => name), ["corpus.txt"]);
   }));
+
+for (const kind of ["gpt", "diffusion"] as const) {
+  Deno.test(`the ${kind} as .onnx gives the original's logits in ONNX Runtime`, () =>
+    inFolder(async (path) => {
+      const { InferenceSession, Tensor } = await import("onnxruntime-node");
+      const flags = ["--heads=2", "--block-size=24", `--data=${path("corpus.txt")}`];
+      const { code, stderr } = await convert(`${testdata}${kind}.pt`, path("x.onnx"), ...flags);
+      assertEquals([code, stderr], [0, ""]);
+      const { tensors } = readSafetensors(await Deno.readFile(`${testdata}${kind}.safetensors`));
+      const session = await InferenceSession.create(path("x.onnx"));
+      for (const row of [0, 1, 2]) {
+        const tokens = (tensors["batch0.x"].data as Int32Array).slice(24 * row, 24 * (row + 1));
+        const fed = { "in/tokens": new Tensor("int32", tokens, [1, 24]) };
+        const logits = (await session.run(fed))["out/logits"].data as Float32Array;
+        const theirs = tensors.logits.data as Float32Array;
+        // Float32 sums in another order: about 1e-6; the parity tests allow 1e-5 as well.
+        const worst = logits.reduce(
+          (most, value, i) => Math.max(most, Math.abs(value - theirs[row * logits.length + i])),
+          0,
+        );
+        assert(worst <= 1e-5, `row ${row} differs by ${worst}`);
+      }
+      await session.release();
+    }));
+}
