@@ -114,8 +114,16 @@ export class CachedNetwork implements Network, Disposable {
     }
   }
 
-  /** @param from Must be the last position: the cache has no logits of the others. */
+  /**
+   * @param from Must be the last position: the cache has no logits of the others.
+   * @throws {RangeError} If the text is empty.
+   */
   async logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array[]> {
+    if (tokens.length === 0) {
+      throw new RangeError(
+        "Cannot predict a character: the text is empty, but a GPT goes on from at least one; give a prompt",
+      );
+    }
     if (from !== tokens.length - 1) {
       throw new RangeError("internal: only the last position is known");
     }

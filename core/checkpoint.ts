@@ -183,7 +183,13 @@ export async function loadTraining(
   }
   const facts = fromMetadata(cannot, metadata) as TrainingFacts;
   requireTrainingFacts(cannot, facts);
-  requireKind(cannot, facts.config, expectKind);
+  if (expectKind !== undefined && facts.config.kind !== expectKind) {
+    const { kind } = facts.config;
+    throw new TypeError(
+      `${cannot}: it is the state of a ${kind} training, expected one of ${expectKind}; ` +
+        `go on with "deno task train-${kind}", or give another --out`,
+    );
+  }
   const parameters = parameterShapes(facts.config);
   const split = Object.groupBy(
     Object.entries(tensors),

@@ -228,7 +228,7 @@ Deno.test("weights of the other model are told by kind and by rows, with the fla
     await assertRejects(
       () => loadTraining(path, { expectKind: "diffusion" }),
       TypeError,
-      "these are GPT weights, try --model gpt",
+      'go on with "deno task train-gpt"',
     );
   }));
 

@@ -92,14 +92,32 @@ export async function requireWritable(
   }
 }
 
+/**
+ * Makes a folder, and those above it, unless they are there.
+ *
+ * @throws {Error} In one line, if a file is in the way, or the system refuses.
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await Deno.mkdir(path, { recursive: true });
+  } catch (error) {
+    const isInTheWay = error instanceof Deno.errors.AlreadyExists;
+    throw explained(
+      "make the folder",
+      path,
+      isInTheWay ? new Refusal("there is a file of that name", "move or delete it") : error,
+    );
+  }
+}
+
 /** The right to write a file, until released or disposed. */
 export interface FileLock extends Disposable {
   release(): void;
 }
 
 /**
- * Takes the right to write `path` (and whatever else a run derives from that name), by a lock on `.NAME.lock` beside it.
- * The lock of a process that is gone, even by kill -9, counts for nothing.
+ * Takes the right to write `path` (and whatever else a run derives from that name), by a lock on `.NAME.lock` beside it, or
+ * beside what a symbolic link leads to. The lock of a process that is gone, even by kill -9, counts for nothing.
  *
  * @throws {Error} If another process holds it; the message says which one and since when.
  *
@@ -111,9 +129,10 @@ export async function lockFile(
   path: string,
   { files = Deno }: Pick<WriteOptions, "files"> = {},
 ): Promise<FileLock> {
-  const lockPath = join(dirname(path), `.${basename(path)}.lock`);
-  let file: OpenFile | null = null;
+  let lockPath: string, file: OpenFile | null = null;
   try {
+    const target = await targetOf(path, files);
+    lockPath = join(dirname(target), `.${basename(target)}.lock`);
     file = await openLocked(lockPath, files);
     if (file) {
       const holder = { pid: Deno.pid, since: new Date().toISOString() };
@@ -310,10 +329,22 @@ function explained(action: string, path: string, error: unknown): Error {
   });
 }
 
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
 function explain(path: string, error: unknown): [found: string, advice: string] {
   if (error instanceof Refusal) return [error.found, error.advice];
   if (error instanceof Deno.errors.NotFound) {
-    return [`there is no folder ${JSON.stringify(dirname(path))}`, "make it or check the path"];
+    const folder = JSON.stringify(dirname(path));
+    // Some folders are none of a disk, such as /proc: they are there and take no file.
+    return isFolder(dirname(path))
+      ? [`the folder ${folder} takes no file`, "choose another one"]
+      : [`there is no folder ${folder}`, "make it or check the path"];
   }
   if (error instanceof Deno.errors.NotCapable) {
     return ["Deno was not allowed to", `allow it (--allow-read, --allow-write) for this folder`];

@@ -3,6 +3,7 @@ import { join } from "@std/path";
 import {
   type Filesystem,
   lockFile,
+  makeFolder,
   type OpenFile,
   readBytes,
   requireWritable,
@@ -208,6 +209,30 @@ Deno.test("a writer that never ends is not waited for forever", () =>
       Error,
       "another process is writing it; wait until it ends or stop it",
     );
+  }));
+
+Deno.test("a folder that takes no file is not said to be missing (needs /proc)", async () => {
+  if (Deno.build.os !== "linux") return;
+  await assertRejects(() => requireWritable("/proc/x"), Error, 'the folder "/proc" takes no file');
+});
+
+Deno.test("a folder is made with those above it, unless a file is in the way", () =>
+  inFolder(async (folder, path) => {
+    await makeFolder(join(folder, "a/b"));
+    await makeFolder(join(folder, "a/b"));
+    assertEquals(names(join(folder, "a")), ["b"]);
+    const message = `Cannot make the folder ${JSON.stringify(path)}: there is a file of that name`;
+    await assertRejects(() => makeFolder(path), Error, message);
+    await assertRejects(() => makeFolder(join(path, "x")), Error, "not a folder; check the path");
+    assertEquals(await Deno.readTextFile(path), "old");
+  }));
+
+Deno.test("a lock by the name of a symbolic link is that of the file", () =>
+  inFolder(async (folder, path) => {
+    const link = join(folder, "link");
+    await Deno.symlink("file", link);
+    using _lock = await lockFile(path);
+    await assertRejects(() => lockFile(link), Error, "is writing it");
   }));
 
 Deno.test("a file system without locks is written all the same", () =>

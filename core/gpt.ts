@@ -1,4 +1,5 @@
 /** A GPT: predicts each character from those before it. `diffusion.ts` is the same file with five changes. */
+// deno-lint-ignore-file no-unused-vars -- the parameters are those of `LanguageModel`, also where a GPT needs fewer
 import type * as tf from "@tensorflow/tfjs";
 import type { TrainingConfig } from "./config.ts";
 import { type Batch, emptyBatch } from "./language_model.ts";
@@ -18,7 +19,7 @@ export const vocabulary = (text: string): string[] => charactersOf(text);
 export const causal = true;
 
 /** Examples from windows of `context + 1` tokens: each character is to be followed by the next. */
-export function batch(windows: Int32Array[], _config: TrainingConfig, _random: Random): Batch {
+export function batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch {
   const context = windows[0].length - 1;
   const { tokens, targets, lossWeights } = emptyBatch(windows.length, context);
   windows.forEach((window, row) => {
@@ -35,7 +36,7 @@ export function batch(windows: Int32Array[], _config: TrainingConfig, _random: R
 export function loss(
   logits: tf.Tensor3D,
   targets: tf.Tensor2D,
-  _lossWeights: tf.Tensor2D,
+  lossWeights: tf.Tensor2D,
 ): tf.Scalar {
   return mean(crossEntropy(logits, targets));
 }

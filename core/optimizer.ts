@@ -95,7 +95,8 @@ export function updated(
 /** Shortens all gradients together to norm `limit` if they are longer (0 = never); `norm` is what they had. */
 export function clip(gradients: Tensors, limit: number): { clipped: Tensors; norm: tf.Scalar } {
   const squares = Object.values(gradients).map((gradient) => tf.sum(tf.square(gradient)));
-  const norm = tf.sqrt(tf.addN(squares)) as tf.Scalar;
+  // Not addN: on WebGPU it spoils other tensors.
+  const norm = tf.sqrt(squares.reduce((a, b) => tf.add(a, b))) as tf.Scalar;
   if (limit === 0) return { clipped: gradients, norm };
   const share = tf.minimum(1, tf.div(limit, tf.add(norm, 1e-6)));
   const clipped = Object.entries(gradients).map((

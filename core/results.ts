@@ -48,8 +48,11 @@ export interface Sample {
   forwards: number;
   seconds: number;
   steps: GenerationStep[];
-  /** Share of words found in the training text's vocabulary of words, see `words.ts`. */
-  realWords: number;
+  /**
+   * Share of the words after the prompt that the training text has, see `words.ts`; null without a training text, or without a
+   * whole word.
+   */
+  realWords: number | null;
 }
 
 export interface SampleResult {
@@ -62,7 +65,7 @@ export interface SampleResult {
   settings: Record<string, number | string>;
   samples: Sample[];
   /** The same share for held-out text: what a perfect model would reach. */
-  realWordsHeldOut: number;
+  realWordsHeldOut: number | null;
   provenance: Provenance;
 }
 

@@ -33,17 +33,23 @@ export function candidates(
   checkTruncation({ temperature, topK, topP });
   const tokens: number[] = [];
   for (let token = 0; token < logits.length; token++) {
-    if (Number.isNaN(logits[token])) {
-      throw new RangeError("Cannot choose a character: the network's logits are not numbers (NaN)");
-    }
+    if (Number.isNaN(logits[token])) throw notNumbers(NaN);
     if (token !== never) tokens.push(token);
   }
   // Equal logits keep the order of the vocabulary, so that the same bytes come out everywhere.
   tokens.sort((a, b) => logits[b] - logits[a] || a - b);
+  if (!Number.isFinite(logits[tokens[0]])) throw notNumbers(logits[tokens[0]]);
   const all = softmax(tokens.map((token) => logits[token]), temperature);
   const kept = Math.min(topK ?? all.length, all.length, nucleusSize(all, topP));
   const probabilities = all.slice(0, kept);
   return { tokens: tokens.slice(0, kept), probabilities, mass: sum(probabilities) };
+}
+
+function notNumbers(found: number): RangeError {
+  return new RangeError(
+    `Cannot choose a character: the network's logits are not finite numbers (${found}); ` +
+      "the weights may be damaged",
+  );
 }
 
 /** Draws one of the candidates in proportion to its probability. */

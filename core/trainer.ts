@@ -9,12 +9,17 @@ import type { Config } from "./config.ts";
 import { type Dataset, drawWindows } from "./dataset.ts";
 import type { Engine, HostTensors, Session } from "./engines/engine.ts";
 import { validationBlocks, validator } from "./evaluate.ts";
+import { breather } from "./event_loop.ts";
+import type { WriteOptions } from "./files.ts";
 import type { LanguageModel } from "./language_model.ts";
 import { initialWeights, parameterShapes } from "./model.ts";
 import { initialMoments, scheduleAt } from "./optimizer.ts";
 import { targetNats, trainStep } from "./programs.ts";
 import { type Random, restoreRandom, seededRandom } from "./random.ts";
 import type { Scorer } from "./scoring.ts";
+
+/** Lets Ctrl-C through. */
+const breathe = breather();
 
 export interface TrainingRun {
   model: LanguageModel;
@@ -34,6 +39,8 @@ export interface TrainingRun {
   patience?: number;
   /** Most seconds between two checkpoints. Default 300. */
   checkpointSeconds?: number;
+  /** How files are written. */
+  write?: WriteOptions;
 }
 
 /** What a run tells while it goes on. Losses are in nats. */
@@ -68,7 +75,7 @@ export interface TrainingResult {
   step: number;
   seconds: number;
   chars: number;
-  /** The mean training loss since the last validation but one. */
+  /** The mean training loss since the validation before the last, or since the last where steps were done after it. */
   lossNats: number;
   /** The best validation, and its step. */
   bpc: number;
@@ -99,7 +106,6 @@ export async function train(
   const validate = validator(model.kind, validationBlocks(dataset.validation, config.context));
   const clock = stopwatch(counters.seconds);
   let busySeconds = 0, lastCheckpoint = clock(), stopped: TrainingResult["stopped"] = "done";
-  let lossSum = 0, lossCount = 0, lossNats = NaN;
 
   const timed = async <T>(work: () => Promise<T>): Promise<T> => {
     const start = clock();
@@ -112,6 +118,7 @@ export async function train(
     await saveTraining(
       trainingPath(run.path),
       await trainingState(run, session, random, counters, bestBpc),
+      run.write,
     );
     lastCheckpoint = clock();
     observer.onCheckpoint?.(counters.step);
@@ -122,11 +129,15 @@ export async function train(
     const schedule = scheduleAt(counters.step + 1, config);
     const inputs = { ...batch, ...schedule };
     const { loss, gradientNorm } = await timed(() => session.run("trainStep", inputs));
-    if (!Number.isFinite(loss[0])) throw diverged(counters.step + 1, loss[0], gradientNorm[0]);
+    // A gradient that is not a number has already spoilt the weights, though the loss tells only at the next step.
+    if (!Number.isFinite(loss[0] + gradientNorm[0])) {
+      throw diverged(counters.step + 1, loss[0], gradientNorm[0]);
+    }
+    if (counters.step === counters.validatedStep) counters.lossSum = counters.lossCount = 0;
     counters.step++;
     counters.chars += config.batch * config.context;
-    lossSum += loss[0];
-    lossCount++;
+    counters.lossSum += loss[0];
+    counters.lossCount++;
     observer.onStep?.({
       step: counters.step,
       chars: counters.chars,
@@ -157,8 +168,6 @@ export async function train(
       // Before the step, not after it: a run stopped while it validates does so first when it goes on.
       if (counters.step > counters.validatedStep && due()) {
         await validation();
-        lossNats = lossSum / lossCount;
-        lossSum = lossCount = 0;
         await checkpoint();
       }
       if (counters.step >= config.steps) break;
@@ -182,7 +191,7 @@ export async function train(
     step: counters.step,
     chars: counters.chars,
     seconds: clock(),
-    lossNats: lossCount > 0 ? lossSum / lossCount : lossNats,
+    lossNats: counters.lossSum / counters.lossCount,
     bpc: bestBpc,
     bestStep: counters.bestStep,
     idleShare: 1 - busySeconds / (clock() - (run.resume?.counters.seconds ?? 0)),
@@ -195,11 +204,20 @@ interface Progress {
   state: HostTensors;
   /** Draws the windows and the masks. */
   random: Random;
-  counters: Record<
-    "step" | "chars" | "seconds" | "bestStep" | "sinceBest" | "validatedStep",
-    number
-  >;
+  counters: typeof zeroCounters;
 }
+
+/** Counters at the start of a run. The losses are those that `TrainingResult.lossNats` averages. */
+const zeroCounters = {
+  step: 0,
+  chars: 0,
+  seconds: 0,
+  bestStep: 0,
+  sinceBest: 0,
+  validatedStep: 0,
+  lossSum: 0,
+  lossCount: 0,
+};
 
 function fresh(config: Config): Progress {
   const random = seededRandom(config.seed);
@@ -207,7 +225,7 @@ function fresh(config: Config): Progress {
   return {
     state: { ...weights, ...initialMoments(weights, config.optimizer) },
     random,
-    counters: { step: 0, chars: 0, seconds: 0, bestStep: 0, sinceBest: 0, validatedStep: 0 },
+    counters: { ...zeroCounters },
   };
 }
 
@@ -215,7 +233,7 @@ function restored({ weights, moments, random, counters }: TrainingState): Progre
   return {
     state: { ...weights, ...moments },
     random: restoreRandom(random.batches),
-    counters: { ...counters } as Progress["counters"],
+    counters: { ...zeroCounters, ...counters },
   };
 }
 
@@ -255,7 +273,7 @@ async function saveBest(run: TrainingRun, session: Session, step: number, bpc: n
     corpusSha256,
     engine: engine.name,
     precision: engine.precision,
-  }, { dtype: "float16" });
+  }, { dtype: "float16", ...run.write });
 }
 
 /** A session's program `nats` as the estimators want it. */
@@ -263,8 +281,10 @@ export function scorerOf(session: Session, config: Config, rows = config.batch):
   return {
     rows,
     context: config.context,
-    nats: async (tokens, targets, { keepMask = false } = {}) =>
-      (await session.run(keepMask ? "natsWithMask" : "nats", { tokens, targets })).nats,
+    async nats(tokens, targets, { keepMask = false } = {}) {
+      await breathe();
+      return (await session.run(keepMask ? "natsWithMask" : "nats", { tokens, targets })).nats;
+    },
   };
 }
 
@@ -279,9 +299,4 @@ function diverged(step: number, loss: number, gradientNorm: number): RangeError 
 function stopwatch(before: number): () => number {
   const start = performance.now();
   return () => before + (performance.now() - start) / 1000;
-}
-
-/** Lets the event loop see what waits, such as Ctrl-C: an engine's step blocks it. */
-function breathe(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

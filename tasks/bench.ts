@@ -75,12 +75,14 @@ export async function main(args: string[]): Promise<void> {
     const settings = JSON.stringify({ engine, precision: values.precision, threads, config });
     const script = new URL("bench_step.ts", import.meta.url).pathname;
     const command = [Deno.execPath(), "run", "--allow-all", script, settings];
-    contestants.push(stack.use(await Contestant.start(command, values.precision)));
+    const what = `the engine "${engine}"`;
+    contestants.push(stack.use(await Contestant.start(what, command, values.precision)));
   }
   if (values.pytorch) {
     const script = new URL("pytorch/step.py", import.meta.url).pathname;
     const command = [values.pytorch, script, JSON.stringify({ ...config, threads })];
-    contestants.push(stack.use(await Contestant.start(command, "f32")));
+    const what = `PyTorch in ${JSON.stringify(values.pytorch)}`;
+    contestants.push(stack.use(await Contestant.start(what, command, "f32")));
   }
 
   using progress = startProgress({ total: ROUNDS * contestants.length, unit: "round" });
@@ -136,46 +138,85 @@ class Contestant implements Disposable {
   flops?: number;
 
   private constructor(
+    /** How errors name it. */
+    readonly what: string,
     readonly process: Deno.ChildProcess,
     readonly writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>,
     readonly reader: ReadableStreamDefaultReader<string>,
     readonly precision: string,
   ) {}
 
-  static async start([command, ...args]: string[], precision: string): Promise<Contestant> {
-    const process = new Deno.Command(command, {
-      args,
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
+  /** @throws {Error} If there is no such program, or it ends instead of saying that it is ready. */
+  static async start(
+    what: string,
+    [command, ...args]: string[],
+    precision: string,
+  ): Promise<Contestant> {
+    const process = spawn(what, command, args);
     const lines = linesOf(process.stdout);
     const contestant = new Contestant(
+      what,
       process,
       process.stdin.getWriter(),
       lines.getReader(),
       precision,
     );
-    const ready = await contestant.#answer() as Ready;
+    let ready: Ready;
+    try {
+      ready = await contestant.#answer() as Ready;
+    } catch (error) {
+      contestant[Symbol.dispose]();
+      throw error;
+    }
     contestant.name = ready.name;
     contestant.flops = ready.flops;
     return contestant;
   }
 
   async run(steps: number): Promise<Measured> {
-    await this.writer.write(new TextEncoder().encode(`${steps}\n`));
+    // If it has gone, its missing answer tells, and what it wrote last.
+    await this.writer.write(new TextEncoder().encode(`${steps}\n`)).catch(() => {});
     return await this.#answer() as Measured;
   }
 
   async #answer(): Promise<Ready | Measured> {
     const { value, done } = await this.reader.read();
-    if (!done) return JSON.parse(value);
-    const complaint = (await this.process.stderr.text()).trim().split("\n").at(-1);
-    throw new Error(`Cannot time a step: ${complaint?.replace(/^error: /, "")}`);
+    if (done) {
+      const complaint = (await this.process.stderr.text()).trim().split("\n").at(-1);
+      throw new Error(
+        `Cannot time a step of ${this.what}: ${
+          complaint?.replace(/^error: /, "") || "its process ended without a word"
+        }`,
+      );
+    }
+    try {
+      return JSON.parse(value);
+    } catch {
+      throw new Error(
+        `Cannot time a step of ${this.what}: it answered ${JSON.stringify(value.slice(0, 60))}, ` +
+          `expected figures as JSON; check that it is a Python`,
+      );
+    }
   }
 
   [Symbol.dispose](): void {
-    this.process.kill();
+    try {
+      this.process.kill();
+    } catch {
+      // it has ended already
+    }
+  }
+}
+
+function spawn(what: string, command: string, args: string[]) {
+  try {
+    return new Deno.Command(command, { args, stdin: "piped", stdout: "piped", stderr: "piped" })
+      .spawn();
+  } catch (error) {
+    const found = error instanceof Deno.errors.NotFound
+      ? "there is no such program"
+      : (error as Error).message;
+    throw new Error(`Cannot start ${what}: ${found}; check the path`, { cause: error });
   }
 }
 

@@ -13,6 +13,7 @@ import { initialWeights } from "../core/model.ts";
 import { initialMoments, scheduleAt } from "../core/optimizer.ts";
 import { trainStep } from "../core/programs.ts";
 import { seededRandom } from "../core/random.ts";
+import { runTask } from "./cli.ts";
 
 /** The first line that a contestant writes. */
 export interface Ready {
@@ -32,8 +33,8 @@ export function linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Readab
   return stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
 }
 
-if (import.meta.main) {
-  const { engine: name, precision, threads, config } = JSON.parse(Deno.args[0]) as {
+async function main(args: string[]): Promise<void> {
+  const { engine: name, precision, threads, config } = JSON.parse(args[0]) as {
     engine: EngineName | "auto";
     precision: Precision;
     threads: number;
@@ -68,3 +69,5 @@ if (import.meta.main) {
     say({ ms, rssBytes: Deno.memoryUsage().rss });
   }
 }
+
+if (import.meta.main) await runTask(main, Deno.args);

@@ -215,17 +215,21 @@ export function note(line: string): void {
 /**
  * The signal that Ctrl-C and SIGTERM abort, with an `Interrupted` as its reason. A task that asks for it promises to look at it
  * between steps, to save, and to throw an `Interrupted`; a second Ctrl-C ends the process at once. Without it, the first one does.
+ * One Ctrl-C may arrive twice, from the terminal and from the task that started this one: what follows at once is not a second.
  *
  * Signals arrive as tasks of the event loop: a loop of engine steps has to let one pass now and then (`setTimeout`).
  */
 export function interruption(): AbortSignal {
   if (interrupt) return interrupt.signal;
   const controller = interrupt = new AbortController();
+  let abortedAt = -Infinity;
   const listen = (signal: "SIGINT" | "SIGTERM") =>
     Deno.addSignalListener(signal, () => {
-      const reason = new Interrupted(signal);
-      if (controller.signal.aborted) Deno.exit(reason.exitCode);
-      controller.abort(reason);
+      const reason = new Interrupted(signal), now = performance.now();
+      if (!controller.signal.aborted) {
+        abortedAt = now;
+        controller.abort(reason);
+      } else if (now - abortedAt > 300) Deno.exit(reason.exitCode);
     });
   listen("SIGINT");
   if (Deno.build.os !== "windows") listen("SIGTERM");

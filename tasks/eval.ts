@@ -12,8 +12,8 @@ import { tokenizer } from "../core/tokenizer.ts";
 import { scorerOf } from "../core/trainer.ts";
 import { commandLine, commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
 import { UsageError } from "./cli.ts";
-import { startProgress } from "./progress.ts";
-import { keepResult, surroundings } from "./provenance.ts";
+import { type Progress, startProgress } from "./progress.ts";
+import { keepResult, requireResultsFolder, surroundings } from "./provenance.ts";
 import { chosenWeights, defaultWeights, weightsFlags } from "./weights.ts";
 
 const estimators: Record<ModelKind, Estimator[]> = {
@@ -71,18 +71,26 @@ export async function main(args: string[]): Promise<void> {
   }
   const kinds = model ? [model] : await trainedKinds(estimator);
   const corpus = await loadCorpus(values.data ?? await defaultCorpus());
+  const candidates: Candidate[] = [];
+  for (const kind of kinds) {
+    try {
+      candidates.push(await candidate(kind, corpus, values));
+    } catch (error) {
+      // Without --model, what can be scored is; the last one has to say why nothing can.
+      if (kind === kinds.at(-1) && candidates.length === 0) throw error;
+      note(`left out the ${kind} model: ${(error as Error).message}`);
+    }
+  }
+  await requireResultsFolder();
   const { engine, reason } = await startEngine(values.engine as EngineName | "auto", values);
   note(`engine: ${engine.name}, ${engine.precision}${reason ? ` (${reason})` : ""}`);
 
   const rows: EvaluationRow[] = [];
-  for (const kind of kinds) {
-    const saved = await chosenWeights(kind, values);
-    if (saved.corpusSha256 !== undefined && saved.corpusSha256 !== corpus.sha256) {
-      note(`note: ${saved.path} was trained on another text than ${corpus.path}`);
-    }
+  for (const { saved, blocks } of candidates) {
+    const { kind } = saved.config;
     const own: EvaluationRow[] = [];
     for (const name of estimator ? [estimator] : estimators[kind]) {
-      const { perBlock: _, ...figures } = await score(engine, saved, corpus, name, values);
+      const { perBlock: _, ...figures } = await score(engine, saved, blocks, name, values);
       own.push({ model: kind, weights: saved.path, ...figures });
     }
     rows.push(...own);
@@ -125,31 +133,59 @@ async function trainedKinds(estimator: Estimator | undefined): Promise<ModelKind
   return kinds;
 }
 
+/** Weights, and the validation text as they read it. */
+interface Candidate {
+  saved: Awaited<ReturnType<typeof chosenWeights>>;
+  blocks: Int32Array[];
+}
+
+/**
+ * Loads weights, and checks that they fit the text.
+ *
+ * @throws {Error} If there are none, or the text has characters that they lack, or is too short for their context.
+ */
+async function candidate(
+  kind: ModelKind,
+  corpus: Corpus,
+  values: Parameters<typeof chosenWeights>[1],
+): Promise<Candidate> {
+  const saved = await chosenWeights(kind, values);
+  const { config, vocabulary, corpusSha256 } = saved;
+  if (corpusSha256 !== undefined && corpusSha256 !== corpus.sha256) {
+    note(`note: ${saved.path} was trained on another text than ${corpus.path}`);
+  }
+  const { encode } = tokenizer(vocabulary, { mask: models[kind].maskToken !== undefined });
+  const validation = encode(corpus.validation, "the validation text");
+  return { saved, blocks: validationBlocks(validation, config.context) };
+}
+
 async function score(
   engine: Engine,
-  { config, vocabulary, weights }: Awaited<ReturnType<typeof chosenWeights>>,
-  corpus: Corpus,
+  { config, weights }: Candidate["saved"],
+  all: Int32Array[],
   estimator: Estimator,
   { blocks, passes, seed }: { blocks?: number; passes: number; seed: number },
 ): Promise<Evaluation> {
   const model = models[config.kind];
-  const { encode } = tokenizer(vocabulary, { mask: model.maskToken !== undefined });
-  const all = validationBlocks(encode(corpus.validation, "the validation text"), config.context);
   const rows = rowsFor(config.context);
   const keepMask = estimator === "masked-mean";
   const session = await engine.load(weights, {
     [keepMask ? "natsWithMask" : "nats"]: targetNats(model, config, rows, { keepMask }),
   });
-  using progress = startProgress({ unit: `${config.kind} ${estimator}, row` });
+  let progress: Progress | undefined;
   try {
     return await evaluate(scorerOf(session, config, rows), all, {
       estimator,
       blocks,
       passes,
       random: seededRandom(seed),
-      onProgress: (done, total) => progress.update({ done, fields: { of: String(total) } }),
+      onProgress(done, total) {
+        progress ??= startProgress({ total, unit: `${config.kind} ${estimator}, row` });
+        progress.update({ done });
+      },
     });
   } finally {
+    progress?.finish();
     session.dispose();
   }
 }

@@ -65,7 +65,7 @@ export function startProgress(options: ProgressOptions): Progress {
     const left = remaining === undefined ? "" : `${duration(remaining)} left`;
     const facts = [counted(done, total, unit), ...Object.entries(fields).map(shown), left];
     if (redraws) {
-      const columns = Math.max(stream.columns() ?? 80, 2) - 1; // the last column would wrap
+      const columns = Math.max(stream.columns() || 80, 2) - 1; // the last would wrap; 0 is unknown
       const line = facts.filter(Boolean).join("  ");
       const cells = total ? Math.min(columns - [...line].length - 1, BAR_CELLS) : 0;
       const withBar = cells >= 5 ? `${bar(done / total!, cells)} ${line}` : line;

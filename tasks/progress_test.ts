@@ -37,6 +37,7 @@ Deno.test("on a terminal, one row is redrawn: a bar, the count, figures and the 
       [120, "██████░░░░░░░░░░░░░░░░░░ " + row],
       [80, "█████░░░░░░░░░░░░░░░ " + row], // 20 cells and a space fill the 79 columns that are used
       [62, row], // no room for a bar
+      [0, "█████░░░░░░░░░░░░░░░ " + row], // a terminal that does not know its width counts as 80
     ] as const
   ) {
     const around = fakeSurroundings({ columns });

@@ -1,7 +1,7 @@
 /** Says where a result comes from, and keeps results for `report`. */
 import { cpus, release, type as system } from "node:os";
 import { join } from "@std/path";
-import { writeFileAtomically } from "../core/files.ts";
+import { makeFolder, requireWritable, writeFileAtomically } from "../core/files.ts";
 import type { EvaluationResult, Provenance, SampleResult } from "../core/results.ts";
 
 export const RESULTS = "reports/results";
@@ -40,9 +40,19 @@ async function gitCommit(): Promise<string | undefined> {
   }
 }
 
+/**
+ * Checks that results can be kept, before the work that leads to them.
+ *
+ * @throws {Error} If `reports/results/` can't be made or written.
+ */
+export async function requireResultsFolder(): Promise<void> {
+  await makeFolder(RESULTS);
+  await requireWritable(join(RESULTS, `${crypto.randomUUID()}.json`));
+}
+
 /** Keeps a result as a file of its own under `reports/results/`. */
 export async function keepResult(result: SampleResult | EvaluationResult): Promise<void> {
-  await Deno.mkdir(RESULTS, { recursive: true });
+  await makeFolder(RESULTS);
   const moment = result.provenance.date.replace(/[:.]/g, "-");
   const name = `${moment}-${result.kind}-${crypto.randomUUID().slice(0, 8)}.json`;
   await writeFileAtomically(

@@ -1,7 +1,8 @@
 /** From nothing to a page that compares the two models: runs the other tasks one after the other. */
 import { format as duration } from "@std/fmt/duration";
-import { note, outputFlags, parseFlags, print, printJson, runTask } from "./cli.ts";
-import { commonFlags } from "./cli.ts";
+import { fromFileUrl, join, relative, resolve } from "@std/path";
+import { commandLine, commonFlags, Interrupted, interruption, note, outputFlags } from "./cli.ts";
+import { parseFlags, print, printJson, runTask } from "./cli.ts";
 
 const task = {
   name: "quickstart",
@@ -19,61 +20,87 @@ const flags = {
   ...outputFlags,
 } as const;
 
+/** One task, as the user would type it after `deno task`. */
+export type Step = [name: string, ...args: string[]];
+
+/** `deno task` runs in this folder, wherever it is typed. */
+const root = fromFileUrl(new URL("..", import.meta.url));
+
 export async function main(args: string[]): Promise<void> {
-  const { file, engine, seed, threads, json } = parseFlags(task, flags, args);
+  const { json, file, ...settings } = parseFlags(task, flags, args);
   const start = performance.now();
-  const compute = ["--engine", engine, "--seed", `${seed}`];
-  if (threads !== undefined) compute.push("--threads", `${threads}`);
-
-  await step("fetch-data", file === undefined ? [] : ["--file", file]);
-  const models = ["gpt", "diffusion"].map((model) => ({
-    model,
-    weights: `weights/${model}-quickstart.safetensors`,
-  }));
-  for (const { model } of models) {
-    await step(`train-${model}`, ["--preset", "quickstart", ...compute]);
+  const weights = { gpt: weightsOf("gpt"), diffusion: weightsOf("diffusion") };
+  const steps = stepsFor({ ...settings, file: file && relative(root, resolve(file)) });
+  for (const step of steps) {
+    const code = await runStep(step, { json });
+    if (code !== 0) Deno.exit(code); // the step has said why
   }
-  for (const { model, weights } of models) {
-    await step("sample", [
-      "--model",
-      model,
-      "--weights",
-      weights,
-      "--length",
-      "600",
-      "--count",
-      "2",
-      ...compute,
-    ]);
-  }
-  for (const { model, weights } of models) {
-    await step("eval", ["--model", model, "--weights", weights, "--passes", "4", ...compute]);
-  }
-  await step("report", []);
-
   const seconds = (performance.now() - start) / 1000;
   if (json) {
-    printJson({
-      seconds,
-      page: "reports/index.html",
-      weights: models.map(({ weights }) => weights),
-    });
-  } else {print(
-      `\nDone in ${
-        duration(seconds * 1000, { ignoreZero: true })
-      }. Open reports/index.html in a browser.`,
-    );}
+    printJson({ seconds, page: "reports/index.html", weights: Object.values(weights) });
+  } else {
+    const time = duration(Math.round(seconds) * 1000, { ignoreZero: true });
+    print(`\nDone in ${time}. Open ${join(root, "reports/index.html")} in a browser.`);
+  }
 }
 
-/** Runs one task as the user would, its output to our stderr; a task that fails ends this one with its exit code. */
-async function step(name: string, args: string[]): Promise<void> {
-  note(`\n$ deno task ${[name, ...args].join(" ")}`);
-  const { code, signal } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", name, ...args],
-    stdout: "inherit",
+/** The tasks in order. What each leaves behind is what the next one looks for. */
+export function stepsFor(
+  { file, engine, seed, threads }: {
+    file?: string;
+    engine: string;
+    seed: number;
+    threads?: number;
+  },
+): Step[] {
+  const compute = ["--engine", engine, "--seed", `${seed}`];
+  if (threads !== undefined) compute.push("--threads", `${threads}`);
+  const each = (step: (model: "gpt" | "diffusion") => Step) => [step("gpt"), step("diffusion")];
+  const of = (model: "gpt" | "diffusion") => ["--model", model, "--weights", weightsOf(model)];
+  return [
+    file === undefined ? ["fetch-data"] : ["fetch-data", "--file", file],
+    ...each((model) => [`train-${model}`, "--preset", "quickstart", ...compute]),
+    ...each((model) => ["sample", ...of(model), "--length", "600", "--count", "2", ...compute]),
+    ...each((model) => ["eval", ...of(model), "--passes", "4", ...compute]),
+    ["report"],
+  ];
+}
+
+function weightsOf(model: "gpt" | "diffusion"): string {
+  return `weights/${model}-quickstart.safetensors`;
+}
+
+/**
+ * Runs one task. Ctrl-C and SIGTERM are handed on, and waited for, so that it saves.
+ *
+ * @param options.json Keeps stdout free: what the task prints there goes to stderr.
+ * @returns Its exit code.
+ */
+export async function runStep([name, ...args]: Step, { json = false } = {}): Promise<number> {
+  note(`\n$ ${commandLine(name, args)}`);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", "--config", join(root, "deno.json"), name, ...args],
+    stdout: json ? "piped" : "inherit",
     stderr: "inherit",
-  }).output();
-  if (code !== 0) Deno.exit(signal === null ? code : 1);
+  }).spawn();
+  const handOn = ({ signal }: Interrupted) => {
+    try {
+      child.kill(signal);
+    } catch {
+      // it has ended already: a terminal sends Ctrl-C to both
+    }
+  };
+  const stop = interruption();
+  const onAbort = () => handOn(stop.reason);
+  stop.addEventListener("abort", onAbort);
+  try {
+    if (json) await child.stdout.pipeTo(Deno.stderr.writable, { preventClose: true });
+    const { code } = await child.status;
+    if (stop.aborted) throw new Interrupted(stop.reason.signal, `Interrupted during ${name}`);
+    return code;
+  } finally {
+    stop.removeEventListener("abort", onAbort);
+  }
 }
 
 if (import.meta.main) await runTask(main, Deno.args);

@@ -1,6 +1,6 @@
 /** The log of a training run, one JSON line an entry, for `report`: `reports/runs/NAME.jsonl`. */
-import { basename, join } from "@std/path";
-import { writeFileAtomically } from "../core/files.ts";
+import { join } from "@std/path";
+import { lockFile, makeFolder, writeFileAtomically } from "../core/files.ts";
 import type { RunHeader, RunLine } from "../core/results.ts";
 import { RUNS } from "./provenance.ts";
 
@@ -8,30 +8,46 @@ export interface RunLog extends Disposable {
   append(line: RunLine): void;
 }
 
-/** Where the log of the weights at `path` lies. */
+/** Where the log of the weights at `path` lies: `weights/x` has `x.jsonl`, those elsewhere keep their folder in the name. */
 export function runLogPath(path: string): string {
-  return join(RUNS, basename(path, ".safetensors") + ".jsonl");
+  const name = path.replace(/^(\.\/)?weights\//, "").replace(/\.safetensors$/, "");
+  return join(RUNS, name.replace(/[/\\:]+/g, "-").slice(-60) + ".jsonl");
 }
 
 /**
  * Opens the log of a run. A resumed one keeps its lines up to the step that it goes on from: those after it, and a line cut
  * off by kill -9, belong to steps that will be done again.
+ *
+ * @throws {Error} If it can't be written, or another run is writing it.
  */
 export async function openRunLog(
   path: string,
   header: RunHeader,
   resumedAt: number,
 ): Promise<RunLog> {
-  await Deno.mkdir(RUNS, { recursive: true });
+  await makeFolder(RUNS);
+  const lock = await lockFile(path);
   const kept = resumedAt > 0 ? await linesUntil(path, resumedAt) : [];
   const lines = [JSON.stringify(header), ...kept];
   await writeFileAtomically(path, new TextEncoder().encode(lines.join("\n") + "\n"));
   const file = await Deno.open(path, { append: true });
   return {
     append: (line) => {
-      file.writeSync(new TextEncoder().encode(JSON.stringify(line) + "\n"));
+      let rest = new TextEncoder().encode(JSON.stringify(line) + "\n");
+      try {
+        while (rest.length > 0) rest = rest.subarray(file.writeSync(rest));
+      } catch (error) {
+        throw new Error(
+          `Cannot write ${JSON.stringify(path)}: ${(error as Error).message}; ` +
+            `free some space, then go on from the last checkpoint with --resume`,
+          { cause: error },
+        );
+      }
     },
-    [Symbol.dispose]: () => file.close(),
+    [Symbol.dispose]: () => {
+      file.close();
+      lock.release();
+    },
   };
 }
 

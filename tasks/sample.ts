@@ -2,6 +2,7 @@
 import type { ModelKind } from "../core/config.ts";
 import { defaultCorpus, loadCorpus } from "../core/corpus.ts";
 import { type EngineName, startEngine } from "../core/engines/mod.ts";
+import { breather } from "../core/event_loop.ts";
 import type { GenerationOptions } from "../core/language_model.ts";
 import { models } from "../core/models.ts";
 import { type LoadedNetwork, loadNetwork } from "../core/network.ts";
@@ -14,7 +15,7 @@ import { realWordShare, wordSet } from "../core/words.ts";
 import { commandLine, commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
 import { UsageError } from "./cli.ts";
 import { startProgress } from "./progress.ts";
-import { keepResult, surroundings } from "./provenance.ts";
+import { keepResult, requireResultsFolder, surroundings } from "./provenance.ts";
 import { chosenWeights, weightsFlags } from "./weights.ts";
 
 const task = {
@@ -88,9 +89,10 @@ export async function main(args: string[]): Promise<void> {
     sampler: samplers[values.sampler],
   };
   checkTruncation(options);
-  if (options.topK !== undefined && options.topK > vocabulary.length) {
+  const characters = vocabulary.length - (tokens.maskToken === undefined ? 0 : 1);
+  if (values.topK !== undefined && values.topK > characters) {
     throw new UsageError(
-      `Cannot use --top-k ${options.topK}: expected at most ${vocabulary.length}, the size of the vocabulary`,
+      `Cannot use --top-k ${values.topK}: expected at most ${characters}, the characters of the model`,
     );
   }
   if (kind === "diffusion" && options.overlap >= config.context) {
@@ -99,26 +101,26 @@ export async function main(args: string[]): Promise<void> {
     );
   }
 
+  const words = await trainingWords(values.data);
+  if (words && saved.corpusSha256 !== undefined && words.sha256 !== saved.corpusSha256) {
+    note(`note: ${saved.path} was trained on another text than ${words.path}`);
+  }
+  await requireResultsFolder();
+
   const { engine, reason } = await startEngine(values.engine as EngineName | "auto", values);
   note(`engine: ${engine.name}, ${engine.precision}${reason ? ` (${reason})` : ""}`);
   using network = await loadNetwork(engine, config, saved.weights);
-  const words = await trainingWords(values.data);
   const samples: Sample[] = [];
   for (let i = 0; i < values.count; i++) {
     const sample = await generate(network, kind, tokens, prompt, values.length, options, {
       seed: values.seed + i,
       label: values.count > 1 ? `sample ${i + 1} of ${values.count}` : "sample",
     });
-    samples.push({ ...sample, realWords: words ? realWordShare(sample.text, words.known) : NaN });
+    const written = sample.text.slice(prompt.length);
+    const realWords = words ? shareOf(written, words.known) : null;
+    samples.push({ ...sample, realWords });
     if (!values.json) print(sample.text);
-    const { forwards, seconds } = sample;
-    note(
-      `${forwards} forward passes, ${(values.length / forwards).toFixed(2)} characters each, ` +
-        `${seconds.toFixed(2)} s` +
-        (words
-          ? `; real words ${percent(samples[i].realWords)}, held-out text ${percent(words.heldOut)}`
-          : ""),
-    );
+    note(summary(sample, values.length, realWords, words?.heldOut ?? null));
   }
 
   const sampler = kind === "diffusion"
@@ -126,30 +128,7 @@ export async function main(args: string[]): Promise<void> {
     : values.temperature === 0
     ? "greedy"
     : "autoregressive";
-  await keepResult(
-    {
-      kind: "sample",
-      model: kind,
-      prompt,
-      sampler,
-      settings: settingsOf(kind, values.length, options),
-      samples,
-      realWordsHeldOut: words?.heldOut ?? NaN,
-      provenance: {
-        ...await surroundings(),
-        command: commandLine("sample", args),
-        engine: engine.name,
-        precision: engine.precision,
-        threads: values.threads ?? navigator.hardwareConcurrency,
-        seed: values.seed,
-        weights: saved.path,
-        weightsSha256: saved.sha256,
-        corpus: words?.path ?? "",
-        corpusSha256: saved.corpusSha256 ?? "",
-        config,
-      },
-    } satisfies SampleResult,
-  );
+  // First of all what was asked for: a disk that fills up now takes nothing of it away.
   if (values.json) {
     printJson({
       model: kind,
@@ -165,6 +144,30 @@ export async function main(args: string[]): Promise<void> {
       })),
     });
   }
+  await keepResult(
+    {
+      kind: "sample",
+      model: kind,
+      prompt,
+      sampler,
+      settings: settingsOf(kind, values.length, options),
+      samples,
+      realWordsHeldOut: words?.heldOut ?? null,
+      provenance: {
+        ...await surroundings(),
+        command: commandLine("sample", args),
+        engine: engine.name,
+        precision: engine.precision,
+        threads: values.threads ?? navigator.hardwareConcurrency,
+        seed: values.seed,
+        weights: saved.path,
+        weightsSha256: saved.sha256,
+        corpus: words?.path ?? "",
+        corpusSha256: words?.sha256 ?? "",
+        config,
+      },
+    } satisfies SampleResult,
+  );
 }
 
 /** One text, and how it came about. */
@@ -185,6 +188,7 @@ async function generate(
   const steps: GenerationStep[] = [];
   using progress = startProgress({ total: length, unit: label + ", character" });
   let done = 0;
+  const breathe = breather();
   for await (
     const fixed of models[kind].generate(network, given, length, options, seededRandom(seed))
   ) {
@@ -199,7 +203,7 @@ async function generate(
     });
     done += fixed.length;
     progress.update({ done, fields: { passes: String(network.forwards - before) } });
-    await new Promise((resolve) => setTimeout(resolve, 0)); // lets Ctrl-C through
+    await breathe();
   }
   return {
     text: tokens.decode(text.slice(extra)),
@@ -216,17 +220,39 @@ function startOf(kind: ModelKind, prompt: string, { vocabulary }: Tokenizer): st
   return vocabulary.includes("\n") ? "\n" : vocabulary[0];
 }
 
-/** The words of the training text, and their share in the held-out part; undefined without a text. */
+/**
+ * The words of the training text, and their share in the held-out part. A text that was not asked for is no reason to fail:
+ * without it, words are not counted.
+ */
 async function trainingWords(data: string | undefined) {
-  let path = data;
   try {
-    path ??= await defaultCorpus();
-  } catch {
+    const { path, sha256, train, validation } = await loadCorpus(data ?? await defaultCorpus());
+    const known = wordSet(train);
+    return { path, sha256, known, heldOut: shareOf(validation, known) };
+  } catch (error) {
+    if (data !== undefined) throw error;
+    note(`real words are not counted: ${(error as Error).message}`);
     return undefined;
   }
-  const corpus = await loadCorpus(path);
-  const known = wordSet(corpus.train);
-  return { path, known, heldOut: realWordShare(corpus.validation, known) };
+}
+
+/** Share of real words; null if there is no whole word. */
+function shareOf(text: string, known: Set<string>): number | null {
+  const share = realWordShare(text, known);
+  return Number.isNaN(share) ? null : share;
+}
+
+/** How a sample came about, and how it spells, in a line. */
+function summary(
+  { forwards, seconds }: { forwards: number; seconds: number },
+  length: number,
+  realWords: number | null,
+  heldOut: number | null,
+): string {
+  const rate = forwards === 0 ? "" : `, ${(length / forwards).toFixed(2)} characters each`;
+  return `${forwards} forward passes${rate}, ${seconds.toFixed(2)} s` +
+    (realWords === null ? "" : `; real words ${percent(realWords)}`) +
+    (realWords === null || heldOut === null ? "" : `, held-out text ${percent(heldOut)}`);
 }
 
 function settingsOf(

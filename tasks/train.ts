@@ -4,7 +4,7 @@ import { type Config, makeConfig, type PresetName, presets } from "../core/confi
 import { type Corpus, defaultCorpus, loadCorpus, requireLength } from "../core/corpus.ts";
 import { datasetOf } from "../core/dataset.ts";
 import { type EngineName, startEngine } from "../core/engines/mod.ts";
-import { lockFile, requireWritable } from "../core/files.ts";
+import { lockFile, makeFolder, requireWritable } from "../core/files.ts";
 import type { LanguageModel } from "../core/language_model.ts";
 import type { RunHeader } from "../core/results.ts";
 import { tokenizer } from "../core/tokenizer.ts";
@@ -51,13 +51,15 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
     args,
   );
   const path = values.out ?? `weights/${model.kind}-${values.preset}.safetensors`;
-  if (!path.endsWith(".safetensors")) {
+  if (!/(?<!\.training)\.safetensors$/.test(path)) {
     throw new UsageError(
-      `Cannot use --out ${JSON.stringify(path)}: expected a name that ends in .safetensors`,
+      `Cannot use --out ${JSON.stringify(path)}: expected a name that ends in .safetensors, ` +
+        `but not in .training.safetensors, which is for the state of the run`,
     );
   }
-  if (values.out === undefined) await Deno.mkdir("weights", { recursive: true });
+  if (values.out === undefined) await makeFolder("weights");
   await requireWritable(path);
+  await requireWritable(trainingPath(path));
   using _lock = await lockFile(path);
 
   const corpus = await loadCorpus(values.data ?? await defaultCorpus());
@@ -88,6 +90,9 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
   note(`config: ${JSON.stringify(config)}`);
   const done = resume?.counters.step ?? 0;
   if (resume) note(`going on from step ${done} of ${trainingPath(path)}`);
+  if (done >= config.steps) {
+    note(`all ${config.steps} steps are done; a larger --steps with --resume goes on`);
+  }
 
   const header: RunHeader = {
     kind: "run",
@@ -148,7 +153,13 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
     interruption(),
   );
   progress.finish();
-  report(result, { path, config, json: values.json, engine, name });
+  report(result, { path, config, json: values.json, engine, resume: resumeCommand(name, args) });
+}
+
+/** The command line that goes on with the run that `args` started or resumed: the same, with --resume. */
+function resumeCommand(name: string, args: string[]): string {
+  const rest = args[0] === "--" ? args.slice(1) : args;
+  return commandLine(name, [...rest.filter((arg) => !/^--resume(=|$)/.test(arg)), "--resume"]);
 }
 
 /** The config of the run that goes on. Only how long it lasts may change; all else would make it another run. */
@@ -183,12 +194,13 @@ function resumedConfig(
 
 function report(
   { step, seconds, chars, lossNats, bpc, bestStep, idleShare, stopped }: TrainingResult,
-  { path, config, json, engine, name }: {
+  { path, config, json, engine, resume }: {
     path: string;
     config: Config;
     json: boolean;
     engine: { name: string; precision: string };
-    name: string;
+    /** What to type to go on. */
+    resume: string;
   },
 ): void {
   if (stopped === "signal") {
@@ -196,7 +208,7 @@ function report(
     throw new Interrupted(
       reason.signal,
       `Interrupted: saved step ${step} of ${config.steps} to ${trainingPath(path)}; ` +
-        `go on with: deno task ${name} --resume --out ${path}`,
+        `go on with: ${resume}`,
     );
   }
   const charsPerSecond = Math.round(chars / seconds);

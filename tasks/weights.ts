@@ -32,7 +32,9 @@ export async function defaultWeights(kind: ModelKind): Promise<string | undefine
       if (time && time > (latest?.time ?? 0)) latest = { path, time };
     }
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const isMissing = error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory;
+    if (!isMissing) throw error;
   }
   return latest?.path;
 }

@@ -34,7 +34,7 @@ const preferred: { name: EngineName; reason: string }[] = [
 ];
 
 export interface EngineStatus {
-  name: string;
+  name: EngineName;
   available: boolean;
   /** What it is good for, or why it can't run here. */
   reason: string;
@@ -64,6 +64,12 @@ export async function startEngine(
 }
 
 async function start(name: EngineName, options: EngineOptions): Promise<Engine> {
+  if (!Object.hasOwn(factories, name)) {
+    throw new Error(
+      `Cannot start the engine "${name}": this version has none of that name, expected one of ` +
+        `${engineNames.join(", ")}; "deno task engines" says which run here`,
+    );
+  }
   if (options.precision === "bf16" && name !== "tensorflow") {
     throw new RangeError(
       `Cannot compute in bf16 on the engine "${name}": it has float32 only; leave out --precision`,
@@ -76,10 +82,12 @@ async function start(name: EngineName, options: EngineOptions): Promise<Engine> 
   }
 }
 
-/** Tries every engine on one small product. */
-export async function engineStatuses(): Promise<EngineStatus[]> {
+/** Tries engines on one small product. */
+export async function engineStatuses(
+  names: readonly EngineName[] = engineNames,
+): Promise<EngineStatus[]> {
   const statuses: EngineStatus[] = [];
-  for (const name of engineNames) {
+  for (const name of names) {
     try {
       await check(await start(name, {}));
       statuses.push({ name, available: true, reason: purposes[name] });

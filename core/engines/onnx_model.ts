@@ -34,6 +34,8 @@ export const outputName = (name: string): string => `out/${name}`;
 interface Emitter {
   name(value: Value): string;
   float(value: number): string;
+  /** A scalar of that type. */
+  scalar(dtype: GraphDType, value: number): string;
   floats(values: Float32Array): string;
   int64(values: number[]): string;
   /** Appends an operator with one output, named after `output` or, if absent, anew. Returns the output's name. */
@@ -119,9 +121,6 @@ const lowerings: Record<string, Lowering> = {
   Softmax: ({ inputs: [x], outputs: [y] }, emit) => {
     emit.op("Softmax", [emit.name(x)], { axis: -1 }, y);
   },
-  LogSoftmax: ({ inputs: [x], outputs: [y] }, emit) => {
-    emit.op("LogSoftmax", [emit.name(x)], { axis: -1 }, y);
-  },
 
   // Made by simplify.ts; its second output is the inverse deviation.
   RmsNorm: ({ inputs: [x], outputs, attributes }, emit) => {
@@ -167,7 +166,7 @@ const lowerings: Record<string, Lowering> = {
   },
   PadV2: ({ inputs: [x], outputs: [y], attributes }, emit) => {
     const { before, after } = attributes as { before: number[]; after: number[] };
-    const value = emit.float(attributes.value as number);
+    const value = emit.scalar(x.dtype, attributes.value as number);
     emit.op("Pad", [emit.name(x), emit.int64([...before, ...after]), value], {}, y);
   },
   OneHot: ({ inputs: [x], outputs: [y], attributes }, emit) => {
@@ -177,7 +176,9 @@ const lowerings: Record<string, Lowering> = {
       emit.op("Reshape", [emit.float(attributes.off as number), emit.int64([1])]),
       emit.op("Reshape", [emit.float(attributes.on as number), emit.int64([1])]),
     ], { axis: 0 });
-    emit.op("OneHot", [indices, depth, values], { axis: -1 }, y);
+    const float = y.dtype === "float32" ? y : undefined;
+    const oneHot = emit.op("OneHot", [indices, depth, values], { axis: -1 }, float);
+    if (!float) emit.op("Cast", [oneHot], { to: types[y.dtype] }, y);
   },
 };
 
@@ -212,7 +213,8 @@ export function onnxModel(graph: Graph, fixed: HostTensors = {}): Uint8Array {
       names.set(value, name);
       return name;
     },
-    float: (value) => initializer(types.float32, [], new Float32Array([value])),
+    float: (value) => emit.scalar("float32", value),
+    scalar: (dtype, value) => initializer(types[dtype], [], filledArray(dtype, 1, value)),
     floats: (values) => initializer(types.float32, [values.length], values),
     int64: (values) =>
       initializer(types.int64, [values.length], new BigInt64Array(values.map(BigInt))),

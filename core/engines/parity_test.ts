@@ -13,7 +13,8 @@ import { parameterShapes } from "../model.ts";
 import { initialMoments, scheduleAt } from "../optimizer.ts";
 import { gradients, trainStep, windowLogits } from "../programs.ts";
 import type { HostTensors } from "./engine.ts";
-import { engineNames, engineStatuses, startEngine } from "./mod.ts";
+import { startEngine } from "./mod.ts";
+import { testedStatuses } from "./tested_engines.ts";
 
 /**
  * Logits, losses: 1e-5, gradients: 1e-5 of a tensor's largest entry. Float32 sums of some hundred terms in another order come
@@ -66,12 +67,8 @@ function largestDifference(ours: Float32Array, theirs: Float32Array): number {
 const largest = (values: Float32Array) =>
   largestDifference(values, new Float32Array(values.length));
 
-const available = new Map((await engineStatuses()).map((status) => [status.name, status]));
-
-for (const name of engineNames) {
-  const status = available.get(name)!;
-  const ignore = !status.available;
-  if (ignore) console.warn(`skipped: parity on ${name} (${status.reason})`);
+for (const { name, available } of await testedStatuses("parity")) {
+  const ignore = !available;
   const tolerance = tolerances(name);
   for (const model of [gpt, diffusion] as LanguageModel[]) {
     Deno.test({

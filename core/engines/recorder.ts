@@ -24,6 +24,14 @@ const unary: Rule = ([x]) => ({ outputs: [like(x)] });
 const broadcast = (a: Value, b: Value) =>
   tf.broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
 const binary: Rule = ([a, b]) => ({ outputs: [{ shape: broadcast(a, b), dtype: a.dtype }] });
+/** For kernels whose targets know floating point only. */
+const floating = (kernel: string, rule: Rule): Rule => (inputs, attributes) => {
+  const other = inputs.find(({ dtype }) => dtype !== "float32");
+  if (other) {
+    throw new TypeError(`it uses "${kernel}" of ${other.dtype}, expected float32; cast it first`);
+  }
+  return rule(inputs, attributes);
+};
 const comparison: Rule = ([a, b]) => ({ outputs: [{ shape: broadcast(a, b), dtype: "bool" }] });
 
 /** Reductions: `axes` sorted and non-negative. */
@@ -49,18 +57,18 @@ const filled: Rule = ([x]) => ({ outputs: [like(x)] });
 export const rules: Record<string, Rule> = {
   // one tensor, entry by entry
   Abs: unary,
-  Exp: unary,
+  Exp: floating("Exp", unary),
   Identity: unary,
-  Log: unary,
+  Log: floating("Log", unary),
   Neg: unary,
-  Reciprocal: unary,
-  Relu: unary,
-  Rsqrt: unary,
-  Sigmoid: unary,
-  Sqrt: unary,
+  Reciprocal: floating("Reciprocal", unary),
+  Relu: floating("Relu", unary),
+  Rsqrt: floating("Rsqrt", unary),
+  Sigmoid: floating("Sigmoid", unary),
+  Sqrt: floating("Sqrt", unary),
   Square: unary,
-  Step: unary,
-  Tanh: unary,
+  Step: floating("Step", unary),
+  Tanh: floating("Tanh", unary),
   LogicalNot: unary,
   Cast: ([x], { dtype }) => ({ outputs: [{ shape: x.shape, dtype: dtype as GraphDType }] }),
 
@@ -69,8 +77,8 @@ export const rules: Record<string, Rule> = {
   Maximum: binary,
   Minimum: binary,
   Multiply: binary,
-  Pow: binary,
-  RealDiv: binary,
+  Pow: floating("Pow", binary),
+  RealDiv: floating("RealDiv", binary),
   Sub: binary,
   Equal: comparison,
   Greater: comparison,
@@ -85,18 +93,23 @@ export const rules: Record<string, Rule> = {
     );
     return { outputs: [{ shape, dtype: t.dtype }] };
   },
-  AddN: ([first]) => ({ outputs: [like(first)] }),
+  AddN: floating("AddN", unary),
 
   // along axes
   Sum: reduction,
-  Mean: reduction,
+  Mean: floating("Mean", reduction),
   Max: reduction,
-  Softmax: softmax,
-  LogSoftmax: softmax,
+  Softmax: floating("Softmax", softmax),
 
   // products: `transposeA`, `transposeB` swap the last two axes; leading axes must agree
-  BatchMatMul: ([a, b], { transposeA, transposeB }) => {
+  BatchMatMul: floating("BatchMatMul", ([a, b], { transposeA, transposeB }) => {
     const rows = a.shape.at(transposeA ? -1 : -2)!, columns = b.shape.at(transposeB ? -2 : -1)!;
+    const inner = [a.shape.at(transposeA ? -2 : -1), b.shape.at(transposeB ? -1 : -2)];
+    if (inner[0] !== inner[1]) {
+      throw new TypeError(
+        `it multiplies matrices whose inner sizes are ${inner[0]} and ${inner[1]}`,
+      );
+    }
     const lead = tf.broadcast_util.assertAndGetBroadcastShape(
       a.shape.slice(0, -2),
       b.shape.slice(0, -2),
@@ -105,7 +118,7 @@ export const rules: Record<string, Rule> = {
       outputs: [{ shape: [...lead, rows, columns], dtype: a.dtype }],
       attributes: { transposeA: Boolean(transposeA), transposeB: Boolean(transposeB) },
     };
-  },
+  }),
 
   // form
   Reshape: ([x], { shape }) => {
@@ -122,6 +135,7 @@ export const rules: Record<string, Rule> = {
   }),
   Concat: (inputs, { axis }) => {
     const [along] = tf.util.parseAxisParam(axis as number, inputs[0].shape);
+    tf.backend_util.assertParamsConsistent(inputs.map((x) => x.shape), along);
     const shape = [...inputs[0].shape];
     shape[along] = inputs.reduce((sum, x) => sum + x.shape[along], 0);
     return { outputs: [{ shape, dtype: inputs[0].dtype }], attributes: { axis: along } };
@@ -145,6 +159,7 @@ export const rules: Record<string, Rule> = {
       begin as number[],
       size as number[],
     );
+    tf.slice_util.assertParamsValid(x as unknown as tf.Tensor, from, shape);
     return { outputs: [{ shape, dtype: x.dtype }], attributes: { begin: from, size: shape } };
   },
   Tile: ([x], { reps }) => ({
@@ -263,7 +278,7 @@ function constantValue(data: ArrayLike<number>, shape: number[], dtype: tf.DataT
     : dtype === "int32"
     ? Int32Array.from({ length: size }, (_, i) => data[i])
     : Uint8Array.from({ length: size }, (_, i) => Number(data[i]));
-  const uniform = copy.every((entry) => entry === copy[0]);
+  const uniform = copy.every((entry) => Object.is(entry, copy[0]));
   const from = uniform && size > 0
     ? { kind: "fill" as const, value: copy[0] }
     : { kind: "constant" as const, data: copy };
@@ -289,7 +304,8 @@ for (const kernelName of Object.keys(rules)) {
  * Runs `program.body` once on the recorder and returns what it would compute.
  *
  * @param state Names and shapes of the state; the data are not looked at.
- * @throws {TypeError} If the body uses an operation that can't be recorded, or reads a value.
+ * @throws {TypeError} If the body uses an operation that can't be recorded, reads a value, or returns an output that is not
+ * float32 or a new value that is not like the old one.
  */
 export function record(name: string, program: Program, state: HostTensors): Graph {
   const placeholder = (kind: "input" | "state") => (key: string, spec: TensorSpec): Value => ({
@@ -302,7 +318,7 @@ export function record(name: string, program: Program, state: HostTensors): Grap
     state,
     (key, { shape }) => placeholder("state")(key, { shape, dtype: "float32" }),
   );
-  const previous = tf.getBackend();
+  const previous = tf.getBackend() || "cpu"; // none yet, if nothing was computed so far
   tf.setBackend(BACKEND);
   try {
     const graph: Graph = { inputs, state: stateValues, outputs: {}, newState: {} };
@@ -310,14 +326,30 @@ export function record(name: string, program: Program, state: HostTensors): Grap
       const tensors = (values: Record<string, Value>): Tensors =>
         mapRecord(values, (_, value) => recorder.tensorOf(value));
       const result = program.body(tensors(stateValues), tensors(inputs));
-      graph.outputs = mapRecord(result.outputs, (_, tensor) => recorder.recorded(tensor));
-      graph.newState = mapRecord(result.newState ?? {}, (_, tensor) => recorder.recorded(tensor));
+      graph.outputs = mapRecord(result.outputs, (key, tensor) => {
+        const value = recorder.recorded(tensor);
+        requireLike(`output "${key}"`, value, { shape: value.shape, dtype: "float32" });
+        return value;
+      });
+      graph.newState = mapRecord(result.newState ?? {}, (key, tensor) => {
+        if (!(key in stateValues)) throw new TypeError(`the state has no "${key}" to be replaced`);
+        const value = recorder.recorded(tensor);
+        requireLike(`new "${key}"`, value, stateValues[key]);
+        return value;
+      });
     });
     return graph;
   } catch (error) {
     throw new TypeError(`Cannot record the program "${name}": ${reason(error)}`, { cause: error });
   } finally {
-    if (previous) tf.setBackend(previous);
+    tf.setBackend(previous);
+  }
+}
+
+function requireLike(what: string, found: Info, expected: Info): void {
+  const inWords = ({ shape, dtype }: Info) => `${dtype} [${shape}]`;
+  if (inWords(found) !== inWords(expected)) {
+    throw new TypeError(`its ${what} is ${inWords(found)}, expected ${inWords(expected)}`);
   }
 }
 

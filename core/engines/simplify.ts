@@ -64,7 +64,11 @@ class Builder {
     }
     const ids = candidate.inputs.map((value) => this.#id(value));
     if (commutative.has(kernel)) ids.sort((a, b) => a - b);
-    const key = JSON.stringify([kernel, ids, attributes, outputs.map((o) => [o.shape, o.dtype])]);
+    const key = JSON.stringify(
+      [kernel, ids, attributes, outputs.map((o) => [o.shape, o.dtype])],
+      // JSON has no infinities, NaN and -0.
+      (_, value) => typeof value === "number" ? Object.is(value, -0) ? "-0" : `${value}` : value,
+    );
     let node = this.#nodes.get(key);
     if (!node) this.#nodes.set(key, node = candidate);
     return node.outputs;
@@ -149,6 +153,7 @@ const fuseNorm: Rewrite = (node, graph) => {
   if (!mean.attributes.keepDims || axes.length !== 1 || axes[0] !== x.shape.length - 1) {
     return undefined;
   }
+  if (!sameShape(sum.outputs[0].shape, mean.outputs[0].shape)) return undefined;
   return graph.outputs("RmsNorm", [x], { epsilon: epsilon! }, [x, node.outputs[0]])[1];
 };
 
@@ -179,7 +184,14 @@ const identity: Rewrite = (node) => node.inputs[0];
 
 const rewrites: Record<string, Rewrite[]> = {
   Identity: [identity],
-  Cast: [(node) => node.inputs[0].dtype === node.outputs[0].dtype ? node.inputs[0] : undefined],
+  Cast: [(node, graph) => {
+    const [x] = node.inputs, [output] = node.outputs;
+    if (x.dtype === output.dtype) return x;
+    // tfjs makes one-hot rows of integers; the network wants them as float32 at once.
+    const oneHot = made(x, "OneHot"), { on, off } = oneHot?.attributes ?? {};
+    const exact = Number.isInteger(on) && Number.isInteger(off) && output.dtype === "float32";
+    return exact ? graph.node("OneHot", oneHot!.inputs, oneHot!.attributes, output) : undefined;
+  }],
   Add: [fold((a, b) => a + b), dropNeutral(0, true), broadcastLate],
   Sub: [fold((a, b) => a - b), dropNeutral(0, false), broadcastLate],
   Multiply: [fold((a, b) => a * b), dropNeutral(1, true), broadcastLate, fusedNorm, dropStep],

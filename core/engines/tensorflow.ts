@@ -18,7 +18,7 @@ import { dataTypes } from "./tensorflow_proto.ts";
 export interface TensorflowOptions {
   /** @default {"f32"} */
   precision?: Precision;
-  /** Threads inside one operator. TensorFlow takes it once per process. Default: one per core. */
+  /** Threads inside one operator, and operators at a time. One number per process. Default: one per core. */
   threads?: number;
 }
 
@@ -99,7 +99,7 @@ class TensorflowSession implements Session {
   ): Promise<TensorflowSession> {
     const graphs = mapValues(programs, (program, name) => simplify(record(name, program, state)));
     const model = tensorflowModel(state, graphs, precision);
-    // TensorFlow loads models from folders only; once loaded it needs the folder no more.
+    // TensorFlow loads models from folders only, and once loaded needs the folder no more.
     const folder = await Deno.makeTempDir({ prefix: "tiny-diffusion-" });
     let id: number;
     try {
@@ -122,12 +122,11 @@ class TensorflowSession implements Session {
       shape,
       data: inputs[key],
     }));
-    const results = this.#call(
-      feed,
-      done ? [...Object.values(fetches), done] : Object.values(fetches),
-    );
+    const results = this.#call(feed, [...Object.values(fetches), ...(done ? [done] : [])]);
     return Promise.resolve(
-      mapValues(fetches, (_, key) => results[Object.keys(fetches).indexOf(key)] as Float32Array),
+      Object.fromEntries(
+        Object.keys(fetches).map((key, i) => [key, results[i] as Float32Array]),
+      ),
     );
   }
 
@@ -162,6 +161,7 @@ class TensorflowSession implements Session {
     fetches: string[],
   ) {
     const { binding } = this;
+    if (fetches.length === 0) return []; // TensorFlow refuses to run for nothing
     const inputs: number[] = [];
     try {
       for (const { shape, data } of feed) {
@@ -171,7 +171,8 @@ class TensorflowSession implements Session {
       const names = feed.map(({ name }) => name).join();
       const outputs = binding.runSavedModel(this.id, inputs, names, fetches.join());
       try {
-        return outputs.map(({ id }) => binding.tensorDataSync(id));
+        // The addon may hand out TensorFlow's own memory, which ends with the session: a copy is ours.
+        return outputs.map(({ id }) => binding.tensorDataSync(id).slice());
       } finally {
         for (const { id } of outputs) binding.deleteTensor(id);
       }

@@ -10,7 +10,7 @@ export interface Binding {
   /** The tensor shares `data`'s memory until it is deleted. */
   createTensor(shape: number[], dtype: number, data: Float32Array | Int32Array): number;
   deleteTensor(id: number): void;
-  /** A copy of a tensor's entries. */
+  /** A tensor's entries, which may lie in TensorFlow's own memory: copy what must outlive the session. */
   tensorDataSync(id: number): Float32Array | Int32Array | Uint8Array;
   loadSavedModel(folder: string, tags: string): number;
   deleteSavedModel(id: number): void;
@@ -79,7 +79,8 @@ let loaded: { binding: Binding; installation: Installation; threads?: number } |
 /**
  * The addon, loaded once per process.
  *
- * @param options.threads Threads inside one operator; the pool is made once per process. Default: one per core.
+ * @param options.threads Threads inside one operator, and operators at a time; the pools are made once per process.
+ * Default: one per core.
  * @throws {Error} If it is not set up or does not load here, saying why.
  * @throws {RangeError} If it already runs with another number of threads.
  */
@@ -96,9 +97,12 @@ export async function loadBinding(
   const installation = await readInstallation();
   await refuseOtherCpu(installation);
   // TensorFlow reads these once, when its library is loaded or its first session starts.
-  if (threads !== undefined) Deno.env.set("TF_NUM_INTRAOP_THREADS", String(threads));
+  if (threads !== undefined) {
+    Deno.env.set("TF_NUM_INTRAOP_THREADS", String(threads));
+    Deno.env.set("TF_NUM_INTEROP_THREADS", String(threads));
+  }
   Deno.env.set("TF_FORCE_GPU_ALLOW_GROWTH", "true");
-  setDefault("TF_CPP_MIN_LOG_LEVEL", "2"); // errors only
+  setDefault("TF_CPP_MIN_LOG_LEVEL", "3"); // errors of ours come back as exceptions
   let binding: Binding;
   try {
     binding = createRequire(import.meta.url)(installation.addon) as Binding;
@@ -138,7 +142,7 @@ function whyNotLoaded(message: string, { addon, version }: Installation): string
   }
   const library = /(\S+): cannot open shared object file/.exec(message)?.[1];
   if (library) return `the library ${library} is gone; ${SETUP} again`;
-  if (/ELF|exec format/i.test(message)) {
+  if (/ELF|exec format|file too short/i.test(message)) {
     return `its addon ${addon} is damaged or was built for another CPU; ${SETUP} again`;
   }
   return `its addon ${addon} does not load: ${message}; ${SETUP} again`;

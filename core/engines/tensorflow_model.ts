@@ -245,8 +245,7 @@ export function tensorflowModel(
   const handles: Record<string, string> = {};
   const entries: TensorflowModel["state"] = {};
   const dtype = typeOf("float32");
-  // Not the fed tensor itself: its memory belongs to JavaScript, and a variable would keep it.
-  const copied = (name: string) => append("DeepCopy", [name], { T: dtype });
+  const copied = (name: string, T = dtype) => append("DeepCopy", [name], { T });
   const assign = (name: string, value: string, after: string[] = []): string =>
     append("AssignVariableOp", [handles[name], value, ...after], { dtype });
   const after = (assignments: string[]): string =>
@@ -260,6 +259,7 @@ export function tensorflowModel(
     });
     const read = append("ReadVariableOp", [handles[name]], { dtype });
     const value = placeholder("float32", shape);
+    // Not what was fed itself: its memory belongs to JavaScript, and a variable would keep it.
     const written = after([assign(name, copied(value))]);
     entries[name] = mapValues({ read, value, written }, endpoint);
   }
@@ -267,10 +267,17 @@ export function tensorflowModel(
   const programs: TensorflowModel["programs"] = {};
   for (const [program, graph] of Object.entries(graphs)) {
     const names = new Map<Value, string>(), factors = new Map<Value, string>();
+    // Where state may keep an input, or a view of it, the program works on a copy, for the same reason. Outputs are copied
+    // anyway, but TensorFlow refuses to fetch what is fed.
+    const feeds = mapValues(graph.inputs, ({ dtype, shape }) => placeholder(dtype, shape));
+    const changesState = Object.keys(graph.newState).length > 0;
+    const results = new Set(Object.values(graph.outputs));
+    for (const [name, value] of Object.entries(graph.inputs)) {
+      const copy = changesState || results.has(value);
+      names.set(value, copy ? copied(feeds[name], typeOf(value.dtype)) : feeds[name]);
+    }
     const nameOf = ({ from, shape, dtype }: Value): string => {
       switch (from.kind) {
-        case "input":
-          return placeholder(dtype, shape);
         case "state":
           return append("ReadVariableOp", [handles[from.name]], { dtype: typeOf(dtype) });
         case "fill":
@@ -280,8 +287,8 @@ export function tensorflowModel(
             dtype: typeOf(dtype),
             value: { tensor: arrayTensor(dtype, shape, from.data) },
           });
-        case "node":
-          throw new TypeError(`internal: "${from.node.kernel}" is read before it is lowered`);
+        default:
+          throw new TypeError("internal: a value is read before it is lowered");
       }
     };
     const emit: Emitter = {
@@ -329,26 +336,22 @@ export function tensorflowModel(
       }
       lower(node, emit);
     }
-    // TensorFlow refuses to fetch what is fed.
-    const results = mapValues(
-      graph.outputs,
-      (value) => value.from.kind === "node" ? emit.name(value) : copied(emit.name(value)),
-    );
-    const assignments = Object.entries(graph.newState).map(([name, value]) => {
-      const own = value.from.kind === "node" ? emit.name(value) : copied(emit.name(value));
-      // Whatever else the program reads of an entry, it reads before the entry is replaced.
-      const old = names.get(graph.state[name]);
-      return assign(name, own, old ? [`^${old}`] : []);
+    const fetches = mapValues(graph.outputs, emit.name);
+    const values = mapValues(graph.newState, emit.name);
+    const assignments = Object.entries(values).map(([name, value]) => {
+      // Whatever the program reads of an entry, it reads before the entry is replaced.
+      const read = names.get(graph.state[name]);
+      return assign(name, value, read ? [`^${read}`] : []);
     });
     const done = assignments.length > 0 ? after(assignments) : undefined;
     programs[program] = {
-      feeds: mapValues(graph.inputs, (value) => endpoint(emit.name(value))),
-      fetches: mapValues(results, endpoint),
+      feeds: mapValues(feeds, endpoint),
+      fetches: mapValues(fetches, endpoint),
       done: done && endpoint(done),
     };
     signatures[program] = {
-      inputs: mapValues(graph.inputs, (value) => info(emit.name(value), value)),
-      outputs: mapValues(results, (name, key) => info(name, graph.outputs[key])),
+      inputs: mapValues(feeds, (name, key) => info(name, graph.inputs[key])),
+      outputs: mapValues(fetches, (name, key) => info(name, graph.outputs[key])),
       method_name: "tensorflow/serving/predict",
     };
   }

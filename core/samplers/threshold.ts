@@ -17,7 +17,10 @@ export const threshold: Sampler = (logits, masked, mask, options, random) => {
       : choice.mass;
     return { position, choice, confidence };
   });
-  const confident = choices.filter(({ confidence }) => confidence >= options.threshold);
+  // Probabilities can add up to 1 in float64 without being certain, so threshold 1 is a case of its own.
+  const confident = options.threshold < 1
+    ? choices.filter(({ confidence }) => confidence >= options.threshold)
+    : [];
   const best = choices.reduce((a, b) => b.confidence > a.confidence ? b : a);
   return (confident.length > 0 ? confident : [best])
     .map(({ position, choice, confidence }) => ({

@@ -103,13 +103,15 @@ export function maskShareChart(entries: EvaluationEntry[]): HTMLElement | null {
 export function realWordsChart(data: ReportData): HTMLElement | null {
   const bars = MODELS.flatMap((model) => {
     const result = data.samples[model]?.result;
-    return result
-      ? [{ name: MODEL_NAMES[model], share: meanRealWords(result), fill: color(model) }]
-      : [];
+    const share = result ? meanRealWords(result) : null;
+    return share === null ? [] : [{ name: MODEL_NAMES[model], share, fill: color(model) }];
   });
-  const any = data.samples.diffusion ?? data.samples.gpt;
-  if (!any) return null;
-  bars.push({ name: "Held-out text", share: any.result.realWordsHeldOut, fill: "var(--muted)" });
+  if (bars.length === 0) return null;
+  const heldOut = MODELS.map((model) => data.samples[model]?.result.realWordsHeldOut ?? null)
+    .find((share) => share !== null);
+  if (heldOut !== undefined) {
+    bars.push({ name: "Held-out text", share: heldOut, fill: "var(--muted)" });
+  }
   const draw = (width: number) =>
     plot(width, 36 + 40 * bars.length, "Share of real words", {
       marginTop: 4,

@@ -71,6 +71,7 @@ async function hashOfFile(path: string): Promise<{ sha256: string } | { reason: 
 export async function gather(results: Results, hash: Hash): Promise<ReportData> {
   const newestCorpus = newestOf(results)?.corpusSha256;
   const corpusNotes = async (from: { corpus: string; corpusSha256: string }) => {
+    if (from.corpus === "") return []; // a sample drawn where there was no text
     const notes = await changed(from.corpus, from.corpusSha256, hash);
     if (notes.length === 0 && from.corpusSha256 !== newestCorpus) {
       notes.push(`made with another text ("${from.corpus}") than the newest result`);
@@ -145,7 +146,7 @@ function newestOf(results: Results): { corpusSha256: string } | undefined {
   const dated = [
     ...[...results.samples, ...results.evaluations].map((result) => result.provenance),
     ...results.runs.map((run) => run.header),
-  ];
+  ].filter(({ corpus }) => corpus !== "");
   return dated.sort((a, b) => Date.parse(b.date) - Date.parse(a.date))[0];
 }
 

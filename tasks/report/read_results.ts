@@ -85,9 +85,9 @@ const sampleResult: is.Shape<SampleResult> = is.object({
       seconds: is.number,
       changes: is.list(is.tuple<[number, string, number]>(is.count, is.text, is.number)),
     })),
-    realWords: is.number,
+    realWords: is.nullable(is.number),
   })),
-  realWordsHeldOut: is.number,
+  realWordsHeldOut: is.nullable(is.number),
   provenance,
 });
 

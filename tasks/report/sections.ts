@@ -43,7 +43,10 @@ export function glance(data: ReportData): HTMLElement | null {
     }
     if (sample) {
       const first = sample.result.samples[0];
-      facts.push([percent(meanRealWords(sample.result)), "of the words it wrote are real words"]);
+      const realWords = meanRealWords(sample.result);
+      if (realWords !== null) {
+        facts.push([percent(realWords), "of the words it wrote are real words"]);
+      }
       facts.push([
         (charactersWritten(first, sample.result.prompt) / Math.max(1, first.forwards)).toFixed(2),
         "characters per forward pass",

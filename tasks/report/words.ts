@@ -7,9 +7,10 @@ export const MODELS = ["diffusion", "gpt"] as const;
 
 export const MODEL_NAMES: Record<ModelKind, string> = { gpt: "GPT", diffusion: "Diffusion" };
 
-/** Share of real words, over the samples of one result. */
-export function meanRealWords({ samples }: SampleResult): number {
-  return samples.reduce((sum, sample) => sum + sample.realWords, 0) / samples.length;
+/** Share of real words, over those samples of one result that have words; null if none has. */
+export function meanRealWords({ samples }: SampleResult): number | null {
+  const shares = samples.map(({ realWords }) => realWords).filter((share) => share !== null);
+  return shares.length === 0 ? null : shares.reduce((sum, share) => sum + share) / shares.length;
 }
 
 /** The shape of a network in words, such as "small: 4 layers, 4 heads, 128 wide, context 64". */

@@ -9,6 +9,7 @@ import { cp } from "node:fs/promises";
 import { fromFileUrl, join } from "@std/path";
 import type { Installation } from "../../core/engines/tensorflow_binding.ts";
 import { sha256Hex, writeFileAtomically } from "../../core/files.ts";
+import workspace from "../../deno.json" with { type: "json" };
 import { note } from "../cli.ts";
 import {
   type CommandOptions,
@@ -20,7 +21,7 @@ import {
 } from "./commands.ts";
 import { LIBRARIES, type Wheel } from "./wheel.ts";
 
-const PACKAGE = import.meta.resolve("@tensorflow/tfjs-node-gpu"); // npm:@tensorflow/tfjs-node-gpu@VERSION
+const PACKAGE = workspace.imports["@tensorflow/tfjs-node-gpu"];
 const HEADERS = "npm:node-api-headers@1.9.0";
 
 /** Folders of the sources. */
@@ -88,6 +89,7 @@ export async function buildAddon(
   const link = [
     `-L${wheel.folder}`,
     ...LIBRARIES.map((name) => `-l:${name}`),
+    "-Wl,-z,now", // a missing symbol is an error when it is loaded, not the end of the process later
     "-Wl,-z,initfirst", // before the library, whose kernels log while they are registered
     `-Wl,-rpath,${wheel.folder}`, // the wheel's own run path then finds CUDA's packages beside it
   ];

@@ -35,7 +35,7 @@ export async function runVisibly(
   note(`$ ${[program, ...args].join(" ")}`);
   const child = spawn(program, args, options);
   let tail = "";
-  const show = async (stream: ReadableStream<Uint8Array>) => {
+  const show = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
       Deno.stderr.writeSync(new TextEncoder().encode(text));
       tail = (tail + text).slice(-TAIL);

@@ -1,0 +1,142 @@
+/** What every engine promises, on every engine of this machine. */
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import * as tf from "@tensorflow/tfjs";
+import type { HostTensors, Program, Session } from "./engine.ts";
+import { startEngine } from "./mod.ts";
+import { testedStatuses } from "./tested_engines.ts";
+
+const state = (): HostTensors => ({
+  "a/weight": { shape: [2, 3], data: Float32Array.of(1, 2, 3, 4, 5, 6) },
+  total: { shape: [], data: Float32Array.of(10) },
+  fixed: { shape: [3], data: Float32Array.of(1, 0, -1) },
+});
+
+const programs: Record<string, Program> = {
+  /** Adds to one entry, and the sum of the other's old value to another. */
+  step: {
+    inputs: { by: { shape: [3], dtype: "float32" }, times: { shape: [], dtype: "int32" } },
+    body: (state, { by, times }) => ({
+      outputs: { old: tf.sum(state["a/weight"]) },
+      newState: {
+        "a/weight": tf.add(state["a/weight"], tf.mul(by, tf.cast(times, "float32"))),
+        total: tf.add(state.total, tf.sum(state["a/weight"])),
+      },
+    }),
+  },
+  swap: {
+    inputs: {},
+    body: (state) => ({
+      outputs: { same: state.fixed },
+      newState: { "a/weight": tf.neg(state["a/weight"]), total: state.total },
+    }),
+  },
+  look: {
+    inputs: { unused: { shape: [2], dtype: "float32" } },
+    body: (state) => ({ outputs: { row: tf.sum(state["a/weight"], 0), total: state.total } }),
+  },
+};
+
+for (const { name, available } of await testedStatuses("sessions")) {
+  const test = (what: string, body: (session: Session) => Promise<void>) =>
+    Deno.test({
+      name: `${name}: ${what}`,
+      ignore: !available,
+      async fn() {
+        const { engine } = await startEngine(name);
+        assertEquals(engine.name, name);
+        const session = await engine.load(state(), programs);
+        try {
+          await body(session);
+        } finally {
+          session.dispose();
+        }
+      },
+    });
+  const unused = new Float32Array(2);
+  const step = (session: Session, by: number[], times: number) =>
+    session.run("step", { by: Float32Array.from(by), times: Int32Array.of(times) });
+
+  test("programs share the state, and see what the last one made of it", async (session) => {
+    assertEquals(await step(session, [1, 0, -1], 2), { old: Float32Array.of(21) });
+    assertEquals(await session.run("look", { unused }), {
+      row: Float32Array.of(9, 7, 5),
+      total: Float32Array.of(31),
+    });
+    assertEquals(await session.run("swap", {}), { same: Float32Array.of(1, 0, -1) });
+    assertEquals(await step(session, [0, 0, 0], 1), { old: Float32Array.of(-21) });
+    assertEquals(await session.run("look", { unused }), {
+      row: Float32Array.of(-9, -7, -5),
+      total: Float32Array.of(10),
+    });
+  });
+
+  test("the state can be read, kept and put back", async (session) => {
+    assertEquals(await session.readState(), state());
+    const kept = await session.readState(["total", "a/weight"]);
+    assertEquals(Object.keys(kept), ["total", "a/weight"]);
+    const first = await step(session, [1, 2, 3], 4);
+    const after = await session.readState();
+    await step(session, [1, 1, 1], 1);
+    await session.writeState(kept);
+    assertEquals(await session.readState(), state());
+    assertEquals(await step(session, [1, 2, 3], 4), first);
+    assertEquals(await session.readState(), after);
+  });
+
+  test("what was read, written or given stays as it is, and changing it changes nothing", async (session) => {
+    const before = await session.readState(["a/weight"]);
+    await step(session, [1, 1, 1], 1);
+    assertEquals(before["a/weight"], state()["a/weight"]);
+    before["a/weight"].data.fill(0);
+
+    const written = { total: { shape: [], data: Float32Array.of(5) } };
+    await session.writeState(written);
+    written.total.data.fill(7);
+    const { row, total } = await session.run("look", { unused });
+    assertEquals([[...row], [...total]], [[7, 9, 11], [5]]);
+    row.fill(0);
+    await step(session, [0, 0, 0], 0);
+    assertEquals([...row], [0, 0, 0]);
+    assertEquals([...(await session.run("look", { unused })).row], [7, 9, 11]);
+  });
+
+  test("inputs are refused where they are not what the program declares", async (session) => {
+    const good = { by: new Float32Array(3), times: new Int32Array(1) };
+    // deno-lint-ignore no-explicit-any -- inputs that the types would not allow either
+    const wrong: [any, RegExp][] = [
+      [{ by: good.by }, /^Cannot run "step": "times" is nothing, expected int32 \[1\]$/],
+      [{ ...good, by: new Float32Array(4) }, /"by" is float32 \[4\], expected float32 \[3\]$/],
+      [{ ...good, by: new Int32Array(3) }, /"by" is int32 \[3\], expected float32 \[3\]$/],
+      [{ ...good, more: new Float32Array(1) }, /^Cannot run "step": it has no input "more"$/],
+    ];
+    for (const [inputs, message] of wrong) {
+      const error = await assertRejects(async () => await session.run("step", inputs), TypeError);
+      assertMatch(error.message, message);
+    }
+    assertEquals(await session.readState(), state());
+  });
+
+  test("the state that a session was loaded with stays the caller's", async () => {
+    const { engine } = await startEngine(name);
+    const given = state();
+    const session = await engine.load(given, programs);
+    await step(session, [1, 1, 1], 1);
+    await step(session, [1, 1, 1], 1); // onnx swaps two buffers, so twice
+    assertEquals(given, state());
+    given["a/weight"].data.fill(0);
+    given.fixed.data.fill(0);
+    assertEquals([...(await session.run("look", { unused })).row], [9, 11, 13]);
+    assertEquals((await session.readState()).fixed, state().fixed);
+    session.dispose();
+  });
+
+  test("two sessions of one engine have a state each", async (session) => {
+    const { engine } = await startEngine(name);
+    const other = await engine.load(state(), programs);
+    await step(session, [1, 1, 1], 1);
+    assertEquals(await other.readState(), state());
+    other.dispose();
+    await step(session, [1, 1, 1], 1);
+    assert((await session.readState()).total.data[0] === 10 + 21 + 27);
+  });
+}

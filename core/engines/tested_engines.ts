@@ -1,0 +1,21 @@
+/** Which engines the tests of this process cover. */
+import { type EngineName, engineNames, type EngineStatus, engineStatuses } from "./mod.ts";
+
+/**
+ * Those that the variable ENGINES names, separated by commas; else all but `eager:webgpu`, which `deno task test` covers in a
+ * process of its own: where WebGPU runs on Mesa's software driver, that and TensorFlow in one process end in wrong numbers
+ * and a segmentation fault (seen; each brings an LLVM).
+ */
+export const testedEngines: EngineName[] = engineNames.filter((name) => {
+  const named = Deno.env.get("ENGINES")?.split(",");
+  return named ? named.includes(name) : name !== "eager:webgpu";
+});
+
+/** Whether each of them runs on this machine; says aloud which does not. */
+export async function testedStatuses(what: string): Promise<EngineStatus[]> {
+  const statuses = await engineStatuses(testedEngines);
+  for (const { name, available, reason } of statuses) {
+    if (!available) console.warn(`skipped: ${what} on ${name} (${reason})`);
+  }
+  return statuses;
+}

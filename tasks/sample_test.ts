@@ -1,0 +1,197 @@
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { join } from "@std/path";
+import type { SampleResult } from "../core/results.ts";
+import { readResults } from "./report/read_results.ts";
+import { assertFailed, exampleText, inFolder, jsonOf } from "./task_process.ts";
+import { namesIn, runTaskIn, signalled, writeWeights } from "./task_process.ts";
+
+/** One thread of the engine that is everywhere, so that the same bytes come out. */
+const engine = ["--engine", "onnx", "--threads", "1"];
+const text = ["--data", "text.txt"];
+
+const inTrainedFolder = (test: (folder: string) => Promise<void>) =>
+  inFolder(async (folder) => {
+    await writeWeights(folder);
+    await test(folder);
+  });
+
+const sample = (folder: string, model: string, ...args: string[]) =>
+  jsonOf(folder, "sample", "--model", model, ...engine, ...text, ...args);
+
+/** All results, which must be as the report wants them: it refuses steps that don't lead to their text. */
+async function resultsIn(folder: string): Promise<SampleResult[]> {
+  const { samples, problems } = await readResults(join(folder, "reports"));
+  assertEquals(problems, []);
+  return samples;
+}
+
+for (const model of ["gpt", "diffusion"] as const) {
+  Deno.test(`the same seed gives the same ${model} sample, and --count takes seeds one apart`, () =>
+    inTrainedFolder(async (folder) => {
+      const flags = ["--length", "50", "--top-k", "20", "--temperature", "1"];
+      const [three, again, second] = await Promise.all([
+        sample(folder, model, ...flags, "--count", "3", "--seed", "5"),
+        sample(folder, model, ...flags, "--count", "3", "--seed", "5"),
+        sample(folder, model, ...flags, "--seed", "6"),
+      ]);
+      assertEquals(Object.keys(three), [
+        ...["model", "weights", "prompt", "sampler", "engine", "samples"],
+      ]);
+      assertEquals(Object.keys(three.samples[0]), ["text", "seed", "forwards", "seconds"]);
+      const texts = (result: { samples: { text: string }[] }) => result.samples.map((s) => s.text);
+      assertEquals(texts(three), texts(again));
+      assertEquals(three.samples.map((s: { seed: number }) => s.seed), [5, 6, 7]);
+      assertEquals(texts(second), [texts(three)[1]]);
+      assertNotEquals(texts(three)[0], texts(three)[1]);
+      for (const text of texts(three)) {
+        assertEquals([text.slice(0, 16), text.length], [three.prompt, 16 + 50]);
+      }
+      assertEquals((await resultsIn(folder)).length, 3);
+    }));
+
+  Deno.test(`${model}: nothing to write, no prompt, and one longer than the context are all fine`, () =>
+    inTrainedFolder(async (folder) => {
+      const long = exampleText().slice(0, 100);
+      const [none, empty, further] = await Promise.all([
+        sample(folder, model, "--length", "0"),
+        sample(folder, model, "--length", "70", "--prompt", ""),
+        sample(folder, model, "--length", "70", `--prompt=${long}`),
+      ]);
+      assertEquals([none.samples[0].text, none.samples[0].forwards], [none.prompt, 0]);
+      assertEquals(empty.samples[0].text.length, 70);
+      assertEquals(further.samples[0].text.slice(0, 100), long);
+      assertEquals(further.samples[0].text.length, 170);
+      for (
+        const { prompt, samples: [{ text, steps, realWords }], ...result } of await resultsIn(
+          folder,
+        )
+      ) {
+        const positions = steps.flatMap(({ changes }) => changes.map(([position]) => position));
+        const expected = Array.from(text.slice(prompt.length), (_, i) => prompt.length + i);
+        assertEquals(positions.toSorted((a, b) => a - b), expected);
+        if (text === prompt) assertEquals(realWords, null);
+        assert(result.realWordsHeldOut! > 0.9, `${result.realWordsHeldOut}`); // held-out text repeats itself
+      }
+    }));
+}
+
+Deno.test("a GPT's --top-k 1 is its --temperature 0, whatever the seed", () =>
+  inTrainedFolder(async (folder) => {
+    const [greedy, one] = await Promise.all([
+      sample(folder, "gpt", "--length", "60", "--temperature", "0", "--seed", "1"),
+      sample(folder, "gpt", "--length", "60", "--top-k", "1", "--seed", "2"),
+    ]);
+    assertEquals(greedy.samples[0].text, one.samples[0].text);
+    assertEquals([greedy.sampler, one.sampler], ["greedy", "autoregressive"]);
+  }));
+
+Deno.test("a diffusion model never writes its mask, and writes an underscore of the text as such", () =>
+  inFolder(async (folder) => {
+    // Weights of zeros like all characters equally, and would draw the mask in one of 3 or 66 cases.
+    const change = (weights: Record<string, { data: Float32Array | Int32Array }>) => {
+      for (const { data } of Object.values(weights)) data.fill(0);
+    };
+    const draw = () =>
+      sample(
+        folder,
+        "diffusion",
+        "--length",
+        "300",
+        "--prompt",
+        "",
+        "--top-k",
+        "2",
+        "--temperature=1",
+      );
+    await writeWeights(folder, { text: "_a".repeat(400), change });
+    const underscores = (await draw()).samples[0].text.split("_").length - 1;
+    // Binomial(300, 1/2) leaves 100 to 200 once in 10^8; a mask drawn too would make it 2/3 of 300.
+    assert(underscores > 100 && underscores < 200, `${underscores} of 300`);
+    await writeWeights(folder, { change });
+    assert(!(await draw()).samples[0].text.includes("_"));
+    await resultsIn(folder);
+  }));
+
+Deno.test("sampling refuses a wrong command line with exit code 2, and an unknown character with 1", () =>
+  inTrainedFolder(async (folder) => {
+    const cases: [args: string[], code: number, says: string][] = [
+      [["--temprature", "1"], 2, 'did you mean "--temperature"?'],
+      [["--temperature", "-1"], 2, 'Cannot use --temperature "-1": expected a number, at least 0'],
+      [["--temperature", "NaN"], 2, 'Cannot use --temperature "NaN"'],
+      [["--length", "-1"], 2, "expected a whole number, at least 0"],
+      [["--count", "0"], 2, "expected a whole number, at least 1"],
+      [["--threshold", "0"], 2, "expected a number, above 0 and at most 1"],
+      [["--threshold", "1.01"], 2, "expected a number, above 0 and at most 1"],
+      [["--top-p", "1.5"], 2, "expected a number, above 0 and at most 1"],
+      [["--top-k", "66"], 2, "expected at most 65, the characters of the model"],
+      [["--model", "gpt", "--top-k", "66"], 2, "expected at most 65"],
+      [["--overlap", "32"], 2, "expected less than the context, 32"],
+      [["--prompt", "Où?"], 1, '"ù" (U+00F9) is not one of the 65 characters of this model'],
+      [["--data", "none.txt"], 1, 'Cannot read the text "none.txt": no such file'],
+      [
+        ["--engine", "onnx", "--precision", "bf16"],
+        1,
+        "it has float32 only; leave out --precision",
+      ],
+    ];
+    const ended = await Promise.all(cases.map(([args]) => runTaskIn(folder, "sample", ...args)));
+    ended.forEach((end, i) => {
+      assertFailed(end, cases[i][1], cases[i][2]);
+      assert(!end.stderr.includes("character "), "it had started to write");
+    });
+    assertEquals(await resultsIn(folder), []);
+  }));
+
+Deno.test("the largest and smallest options that are allowed give a text", () =>
+  inTrainedFolder(async (folder) => {
+    const cases = [
+      ["--overlap", "31"],
+      ["--overlap", "0"],
+      ["--top-k", "65"],
+      ["--threshold", "1e-9"],
+      ["--temperature", "1e-300"],
+      ["--temperature", "1e300"],
+      ["--top-p", "1e-9"],
+      ["--seed", "4294967295", "--count", "2"],
+    ];
+    const results = await Promise.all(
+      cases.map((args) => sample(folder, "diffusion", "--length", "40", ...args)),
+    );
+    for (const { samples } of results) assertEquals(samples[0].text.length, 56);
+    // A threshold of next to nothing fills a block at once, and blocks have 16 characters beside the overlap.
+    assertEquals(results[3].samples[0].forwards, Math.ceil(40 / 16));
+    await resultsIn(folder);
+  }));
+
+Deno.test("sampling finds out that it can't keep the result before it starts", () =>
+  inTrainedFolder(async (folder) => {
+    await Deno.writeTextFile(join(folder, "reports"), "");
+    const ended = await runTaskIn(folder, "sample", ...text);
+    assertFailed(ended, 1, 'Cannot make the folder "reports/results": ');
+    assert(!ended.stderr.includes("engine:"), ended.stderr);
+  }));
+
+Deno.test("without a text that is known, words are not counted, and the text is written all the same", () =>
+  inTrainedFolder(async (folder) => {
+    const { code, stdout, stderr } = await runTaskIn(folder, "sample", ...engine, "--length", "20");
+    assertEquals([code, stdout.length], [0, 37], stderr);
+    assertMatch(stderr, /^real words are not counted: .*"deno task fetch-data"/m);
+    const [{ samples: [{ realWords }], realWordsHeldOut, provenance }] = await resultsIn(folder);
+    assertEquals([realWords, realWordsHeldOut, provenance.corpus], [null, null, ""]);
+    const report = await runTaskIn(folder, "report");
+    assertEquals(report.code, 0, report.stderr);
+    assert(!/stale|Cannot use/.test(report.stderr), report.stderr);
+    const page = await Deno.readTextFile(join(folder, "reports/index.html"));
+    assert(!/NaN|null %|of the words it wrote/.test(page.replace(/<script.*?<\/script>/gs, "")));
+  }));
+
+Deno.test("Ctrl-C, SIGTERM and kill -9 end sampling at once, and leave no result or a whole one", () =>
+  inTrainedFolder(async (folder) => {
+    for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGKILL", 137]] as const) {
+      const flags = ["--length", "1000000", ...engine, ...text];
+      const ended = await signalled(signal, "passes 1", folder, "sample", ...flags);
+      assertEquals([ended.code, ended.stdout], [code, ""], ended.stderr);
+      assert(!/error|stack/i.test(ended.stderr), ended.stderr);
+    }
+    assertEquals(namesIn(join(folder, "reports")), ["results"]);
+  }));
