@@ -104,6 +104,7 @@ export async function loadBinding(
   Deno.env.set("TF_FORCE_GPU_ALLOW_GROWTH", "true");
   setDefault("TF_CPP_MIN_LOG_LEVEL", "3"); // errors of ours come back as exceptions
   let binding: Binding;
+  bindToItself(installation.addon);
   try {
     binding = createRequire(import.meta.url)(installation.addon) as Binding;
   } catch (error) {
@@ -130,6 +131,28 @@ async function refuseOtherCpu({ arch }: Installation): Promise<void> {
   const features = await cpuFeatures();
   if (arch === "x86_64" && features.size > 0 && !features.has("avx")) {
     throw new Error("this CPU has no AVX, which TensorFlow's wheels need; use another engine");
+  }
+}
+
+/**
+ * Opens the addon so that TensorFlow takes functions from its own libraries first. Else it takes those of LLVM from Mesa's
+ * software driver, where WebGPU has opened that: another version, which ends in wrong numbers or a segmentation fault (seen).
+ * Node-API has no such option, but finds the addon open. If this fails, that tells why.
+ */
+function bindToItself(addon: string): void {
+  const RTLD_NOW = 2, RTLD_DEEPBIND = 8;
+  const functions = { dlopen: { parameters: ["buffer", "i32"], result: "pointer" } } as const;
+  const path = new TextEncoder().encode(`${addon}\0`);
+  for (const library of ["libc.so.6", "libdl.so.2"]) { // the second is its place before glibc 2.34
+    let linker: Deno.DynamicLibrary<typeof functions>;
+    try {
+      linker = Deno.dlopen(library, functions);
+    } catch {
+      continue;
+    }
+    linker.symbols.dlopen(path, RTLD_NOW | RTLD_DEEPBIND);
+    linker.close();
+    return;
   }
 }
 

@@ -31,24 +31,29 @@ async function answerTo(record: Partial<Installation> | string | undefined): Pro
       const { engine } = await startEngine("auto");
       console.log(JSON.stringify({ ...status, engine: engine.name }));
     `;
-    const config = fromFileUrl(import.meta.resolve("../../deno.json"));
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-all", "--no-check", "--quiet", `--config=${config}`, "-"],
-      env: { TINY_DIFFUSION_TENSORFLOW: folder, NO_COLOR: "1" },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(script));
-    await writer.close();
-    const { success, stdout, stderr } = await child.output();
-    const errors = new TextDecoder().decode(stderr);
+    const { success, out, errors } = await runScript(script, { TINY_DIFFUSION_TENSORFLOW: folder });
     assert(success, errors);
-    return { ...JSON.parse(new TextDecoder().decode(stdout)), stderr: errors };
+    return { ...JSON.parse(out), stderr: errors };
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+async function runScript(script: string, env: Record<string, string> = {}) {
+  const config = fromFileUrl(import.meta.resolve("../../deno.json"));
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-all", "--no-check", "--quiet", `--config=${config}`, "-"],
+    env: { NO_COLOR: "1", ...env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(script));
+  await writer.close();
+  const { success, stdout, stderr } = await child.output();
+  const [out, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return { success, out, errors };
 }
 
 /** A record whose every part is there. */
@@ -168,5 +173,32 @@ Deno.test({
       engine: "tensorflow",
       stderr: "",
     });
+  },
+});
+
+Deno.test({
+  name: "TensorFlow computes right where WebGPU has opened another LLVM before it",
+  ignore: !installed,
+  async fn() {
+    const script = `
+      import * as tf from "@tensorflow/tfjs";
+      import { startEngine } from ${JSON.stringify(import.meta.resolve("./mod.ts"))};
+      import { checkKernels } from ${JSON.stringify(import.meta.resolve("./kernel_cases.ts"))};
+      const webgpu = await startEngine("eager:webgpu").catch((error) => error.message);
+      if (typeof webgpu === "string") console.log("skipped: " + webgpu);
+      else {
+        const x = { shape: [2], data: Float32Array.of(1, 2) };
+        const exp = { inputs: {}, body: ({ x }) => ({ outputs: { y: tf.exp(x) } }) };
+        const session = await webgpu.engine.load({ x }, { exp });
+        await session.run("exp", {});
+        const { engine } = await startEngine("tensorflow");
+        await checkKernels(engine, { tolerance: 1e-5 });
+        console.log("right");
+      }
+    `;
+    const { success, out, errors } = await runScript(script);
+    assert(success, errors);
+    if (out.startsWith("skipped")) console.warn(out);
+    else assertEquals(out, "right\n");
   },
 });
