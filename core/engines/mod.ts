@@ -14,6 +14,7 @@ export const engineNames = [
   "eager:wasm",
   "eager:cpu",
   "eager:webgpu",
+  "eager:tensorflow",
 ] as const;
 export type EngineName = typeof engineNames[number];
 
@@ -24,6 +25,8 @@ const factories: Record<EngineName, (options: EngineOptions) => Engine | Promise
   "eager:wasm": () => eagerEngine("wasm", backends.wasm),
   "eager:cpu": () => eagerEngine("cpu", backends.cpu),
   "eager:webgpu": () => eagerEngine("webgpu", backends.webgpu),
+  "eager:tensorflow": async () =>
+    eagerEngine("tensorflow", (await import("./tensorflow_backend.ts")).registerTensorflow),
 };
 
 /** What `auto` tries, best first, each with the reason to prefer it. */
@@ -55,12 +58,25 @@ export async function startEngine(
   const failures: string[] = [];
   for (const { name, reason } of preferred) {
     try {
-      return { engine: await start(name, options), reason };
+      const slow = name === "tensorflow" ? await slowPrecision(options) : undefined;
+      const engine = await start(name, slow ? { ...options, precision: "f32" } : options);
+      return { engine, reason: [reason, ...slow ? [slow] : [], ...failures].join("; ") };
     } catch (error) {
-      failures.push(messageOf(error));
+      const failure = messageOf(error);
+      // That an engine was never set up is no news; that it no longer works is.
+      if (name !== "tensorflow" || !failure.includes("not set up")) failures.push(failure);
     }
   }
   throw new Error(`Cannot start any engine: ${failures.join("; ")}`);
+}
+
+/** Why bf16 would be slower than float32 on this machine, if it was asked for and would be. */
+async function slowPrecision({ precision }: EngineOptions): Promise<string | undefined> {
+  if (precision !== "bf16") return undefined;
+  const { tensorflowStatus } = await import("./tensorflow.ts");
+  if (!(await tensorflowStatus("f32")).available) return undefined; // `start` says why
+  const { available, reason } = await tensorflowStatus("bf16");
+  return available ? undefined : `in float32, since ${reason}`;
 }
 
 async function start(name: EngineName, options: EngineOptions): Promise<Engine> {
@@ -105,6 +121,7 @@ const purposes: Record<EngineName, string> = {
   "eager:cpu": "tfjs in plain JavaScript: very slow, the reference for tests",
   "eager:webgpu":
     "tfjs on the GPU by WebGPU, operation by operation (a software driver counts too)",
+  "eager:tensorflow": "tfjs on TensorFlow, operation by operation",
 };
 
 async function check(engine: Engine): Promise<void> {
