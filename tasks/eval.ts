@@ -2,7 +2,6 @@
 import type { ModelKind } from "../core/config.ts";
 import { type Corpus, defaultCorpus, loadCorpus } from "../core/corpus.ts";
 import type { Engine } from "../core/engines/engine.ts";
-import { type EngineName, startEngine } from "../core/engines/mod.ts";
 import { evaluate, type Evaluation, validationBlocks } from "../core/evaluate.ts";
 import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";
@@ -11,9 +10,10 @@ import type { Estimator, EvaluationRow } from "../core/results.ts";
 import { tokenizer } from "../core/tokenizer.ts";
 import { scorerOf } from "../core/trainer.ts";
 import { commandLine, commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
+import { chosenEngine } from "./engine.ts";
 import { UsageError } from "./cli.ts";
 import { type Progress, startProgress } from "./progress.ts";
-import { keepResult, requireResultsFolder, surroundings } from "./provenance.ts";
+import { keepResult, provenance, requireResultsFolder } from "./provenance.ts";
 import { chosenWeights, defaultWeights, weightsFlags } from "./weights.ts";
 
 const estimators: Record<ModelKind, Estimator[]> = {
@@ -82,8 +82,7 @@ export async function main(args: string[]): Promise<void> {
     }
   }
   await requireResultsFolder();
-  const { engine, reason } = await startEngine(values.engine as EngineName | "auto", values);
-  note(`engine: ${engine.name}, ${engine.precision}${reason ? ` (${reason})` : ""}`);
+  const engine = await chosenEngine(values);
 
   const rows: EvaluationRow[] = [];
   for (const { saved, blocks } of candidates) {
@@ -97,19 +96,14 @@ export async function main(args: string[]): Promise<void> {
     await keepResult({
       kind: "evaluation",
       rows: own,
-      provenance: {
-        ...await surroundings(),
+      provenance: await provenance({
         command: commandLine("eval", args),
-        engine: engine.name,
-        precision: engine.precision,
-        threads: values.threads ?? navigator.hardwareConcurrency,
+        engine,
+        threads: values.threads,
         seed: values.seed,
-        weights: saved.path,
-        weightsSha256: saved.sha256,
-        corpus: corpus.path,
-        corpusSha256: corpus.sha256,
-        config: saved.config,
-      },
+        weights: saved,
+        corpus,
+      }),
     });
   }
   if (values.json) printJson({ rows });

@@ -1,16 +1,29 @@
 /** Says where a result comes from, and keeps results for `report`. */
 import { cpus, release, type as system } from "node:os";
 import { join } from "@std/path";
+import type { Config } from "../core/config.ts";
+import type { Engine } from "../core/engines/engine.ts";
 import { makeFolder, requireWritable, writeFileAtomically } from "../core/files.ts";
 import type { EvaluationResult, Provenance, SampleResult } from "../core/results.ts";
 
 export const RESULTS = "reports/results";
 export const RUNS = "reports/runs";
 
-/** What the machine and the project are at this moment; the task adds the rest. */
-export async function surroundings(): Promise<
-  Pick<Provenance, "date" | "machine" | "versions" | "commit">
-> {
+/** What a task knows about how it came to a result. */
+export interface Origin {
+  command: string;
+  engine: Engine;
+  threads?: number;
+  seed: number;
+  weights: { path: string; sha256: string; config: Config };
+  /** The text, if there was one. */
+  corpus?: { path: string; sha256: string };
+}
+
+/** A result's origin with what the machine and the project are at this moment. */
+export async function provenance(
+  { command, engine, threads, seed, weights, corpus }: Origin,
+): Promise<Provenance> {
   const cores = cpus();
   return {
     date: new Date().toISOString(),
@@ -18,6 +31,16 @@ export async function surroundings(): Promise<
       `${system()} ${release()}`,
     versions: { deno: Deno.version.deno, ...await libraryVersions() },
     commit: await gitCommit(),
+    command,
+    engine: engine.name,
+    precision: engine.precision,
+    threads: threads ?? navigator.hardwareConcurrency,
+    seed,
+    weights: weights.path,
+    weightsSha256: weights.sha256,
+    corpus: corpus?.path ?? "",
+    corpusSha256: corpus?.sha256 ?? "",
+    config: weights.config,
   };
 }
 

@@ -1,7 +1,6 @@
 /** Generates text with trained weights. */
 import type { ModelKind } from "../core/config.ts";
 import { defaultCorpus, loadCorpus } from "../core/corpus.ts";
-import { type EngineName, startEngine } from "../core/engines/mod.ts";
 import { breather } from "../core/event_loop.ts";
 import type { GenerationOptions } from "../core/language_model.ts";
 import { models } from "../core/models.ts";
@@ -14,8 +13,9 @@ import { type Tokenizer, tokenizer } from "../core/tokenizer.ts";
 import { realWordShare, wordSet } from "../core/words.ts";
 import { commandLine, commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
 import { UsageError } from "./cli.ts";
+import { chosenEngine } from "./engine.ts";
 import { startProgress } from "./progress.ts";
-import { keepResult, requireResultsFolder, surroundings } from "./provenance.ts";
+import { keepResult, provenance, requireResultsFolder } from "./provenance.ts";
 import { chosenWeights, weightsFlags } from "./weights.ts";
 
 const task = {
@@ -107,8 +107,7 @@ export async function main(args: string[]): Promise<void> {
   }
   await requireResultsFolder();
 
-  const { engine, reason } = await startEngine(values.engine as EngineName | "auto", values);
-  note(`engine: ${engine.name}, ${engine.precision}${reason ? ` (${reason})` : ""}`);
+  const engine = await chosenEngine(values);
   using network = await loadNetwork(engine, config, saved.weights);
   const samples: Sample[] = [];
   for (let i = 0; i < values.count; i++) {
@@ -153,19 +152,14 @@ export async function main(args: string[]): Promise<void> {
       settings: settingsOf(kind, values.length, options),
       samples,
       realWordsHeldOut: words?.heldOut ?? null,
-      provenance: {
-        ...await surroundings(),
+      provenance: await provenance({
         command: commandLine("sample", args),
-        engine: engine.name,
-        precision: engine.precision,
-        threads: values.threads ?? navigator.hardwareConcurrency,
+        engine,
+        threads: values.threads,
         seed: values.seed,
-        weights: saved.path,
-        weightsSha256: saved.sha256,
-        corpus: words?.path ?? "",
-        corpusSha256: words?.sha256 ?? "",
-        config,
-      },
+        weights: saved,
+        corpus: words,
+      }),
     } satisfies SampleResult,
   );
 }

@@ -3,7 +3,6 @@ import { loadTraining, trainingPath, type TrainingState } from "../core/checkpoi
 import { type Config, makeConfig, type PresetName, presets } from "../core/config.ts";
 import { type Corpus, defaultCorpus, loadCorpus, requireLength } from "../core/corpus.ts";
 import { datasetOf } from "../core/dataset.ts";
-import { type EngineName, startEngine } from "../core/engines/mod.ts";
 import { lockFile, makeFolder, requireWritable } from "../core/files.ts";
 import type { LanguageModel } from "../core/language_model.ts";
 import type { RunHeader } from "../core/results.ts";
@@ -11,6 +10,7 @@ import { tokenizer } from "../core/tokenizer.ts";
 import { train, type TrainingResult } from "../core/trainer.ts";
 import { commandLine, commonFlags, Interrupted, interruption, note } from "./cli.ts";
 import { parseFlags, print, printJson, UsageError } from "./cli.ts";
+import { chosenEngine } from "./engine.ts";
 import { startProgress } from "./progress.ts";
 import { openRunLog, runLogPath } from "./run_log.ts";
 
@@ -81,12 +81,7 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
     });
   requireLength(corpus, config.context);
 
-  const { precision, threads } = values;
-  const { engine, reason } = await startEngine(values.engine as EngineName | "auto", {
-    precision,
-    threads,
-  });
-  note(`engine: ${engine.name}, ${engine.precision}${reason ? ` (${reason})` : ""}`);
+  const engine = await chosenEngine(values);
   note(`config: ${JSON.stringify(config)}`);
   const done = resume?.counters.step ?? 0;
   if (resume) note(`going on from step ${done} of ${trainingPath(path)}`);
@@ -101,7 +96,7 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
     config,
     engine: engine.name,
     precision: engine.precision,
-    threads: threads ?? navigator.hardwareConcurrency,
+    threads: values.threads ?? navigator.hardwareConcurrency,
     corpus: corpus.path,
     corpusSha256: corpus.sha256,
     charsPerStep: config.batch * config.context,
