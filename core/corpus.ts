@@ -165,6 +165,11 @@ export async function defaultCorpus(folder = "data"): Promise<string> {
   );
 }
 
+/** The first 16 characters of a text, from which generation starts unless told otherwise, as in the original. */
+export function openingOf(text: string): string {
+  return [...text.slice(0, 32)].slice(0, 16).join(""); // 16 characters are at most 32 UTF-16 units
+}
+
 /** Where the facts about a text lie: `data/x.json` for `data/x.txt`. */
 export function infoPathOf(path: string): string {
   return join(dirname(path), basename(path, extname(path)) + ".json");

@@ -45,9 +45,7 @@ export async function writeFileAtomically(
   { files = Deno, patienceMs = 10_000 }: WriteOptions = {},
 ): Promise<void> {
   try {
-    const target = await targetOf(path, files);
-    const temporary = join(dirname(target), `.${basename(target)}.tmp`);
-    const file = await openWhenFree(temporary, files, patienceMs);
+    const { target, temporary, file } = await openTemporary(path, files, patienceMs);
     try {
       await file.truncate(0); // a killed writer may have left something
       for (const chunk of content instanceof Uint8Array ? [content] : content) {
@@ -79,9 +77,7 @@ export async function requireWritable(
   { files = Deno, patienceMs = 10_000 }: WriteOptions = {},
 ): Promise<void> {
   try {
-    const target = await targetOf(path, files);
-    const temporary = join(dirname(target), `.${basename(target)}.tmp`);
-    const file = await openWhenFree(temporary, files, patienceMs);
+    const { temporary, file } = await openTemporary(path, files, patienceMs);
     try {
       await files.remove(temporary);
     } finally {
@@ -108,6 +104,13 @@ export async function makeFolder(path: string): Promise<void> {
       isInTheWay ? new Refusal("there is a file of that name", "move or delete it") : error,
     );
   }
+}
+
+/** Opens the temporary file in which a new `target` is written; links in `path` are followed. */
+async function openTemporary(path: string, files: Filesystem, patienceMs: number) {
+  const target = await targetOf(path, files);
+  const temporary = join(dirname(target), `.${basename(target)}.tmp`);
+  return { target, temporary, file: await openWhenFree(temporary, files, patienceMs) };
 }
 
 /** The right to write a file, until released or disposed. */

@@ -4,7 +4,7 @@
  */
 import { extname } from "@std/path";
 import { type LoadedModel, loadWeights, saveWeights } from "../core/checkpoint.ts";
-import { defaultCorpus, loadCorpus } from "../core/corpus.ts";
+import { defaultCorpus, loadCorpus, openingOf } from "../core/corpus.ts";
 import { requireWritable, writeFileAtomically } from "../core/files.ts";
 import { writePt } from "../core/formats/pt.ts";
 import { onnxModel } from "../core/engines/onnx_model.ts";
@@ -37,9 +37,6 @@ const flags = {
   },
   ...outputFlags,
 } as const;
-
-/** How many characters of the text start a generated one, as in the original. */
-const promptLength = 16;
 
 /** What writes each format, by the extension of OUT. Another format is another line here. */
 const writers: Record<string, (path: string, model: LoadedModel) => Promise<unknown>> = {
@@ -75,7 +72,7 @@ export async function main(args: string[]): Promise<void> {
     advice: "check the path of IN",
     async characters() {
       const { text } = await loadCorpus(data ?? await defaultCorpus());
-      prompt = [...text.slice(0, 2 * promptLength)].slice(0, promptLength).join("");
+      prompt = openingOf(text);
       return charactersOf(text);
     },
   });

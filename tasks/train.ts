@@ -1,7 +1,13 @@
 /** What `train-gpt` and `train-diffusion` share: everything but the model. */
 import { loadTraining, trainingPath, type TrainingState } from "../core/checkpoint.ts";
 import { type Config, makeConfig, type PresetName, presets } from "../core/config.ts";
-import { type Corpus, defaultCorpus, loadCorpus, requireLength } from "../core/corpus.ts";
+import {
+  type Corpus,
+  defaultCorpus,
+  loadCorpus,
+  openingOf,
+  requireLength,
+} from "../core/corpus.ts";
 import { datasetOf } from "../core/dataset.ts";
 import { lockFile, makeFolder, requireWritable } from "../core/files.ts";
 import type { LanguageModel } from "../core/language_model.ts";
@@ -114,7 +120,7 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
       vocabulary,
       dataset: datasetOf(corpus, tokenizer(vocabulary, { mask: model.maskToken !== undefined })),
       corpusSha256: corpus.sha256,
-      prompt: [...corpus.text.slice(0, 32)].slice(0, 16).join(""),
+      prompt: openingOf(corpus.text),
       engine,
       path,
       resume,

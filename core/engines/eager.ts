@@ -5,6 +5,7 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Engine, HostTensors, Program, Session } from "./engine.ts";
 import { checkInputs } from "./engine.ts";
+import { mapValues } from "./map_values.ts";
 
 /** Makes tfjs's own backends known to it; `cpu` comes with it. */
 export const backends: Record<"cpu" | "wasm" | "webgpu", () => Promise<unknown>> = {
@@ -68,7 +69,10 @@ class EagerSession implements Session {
       );
       const { outputs, newState = {} } = program.body(this.#state, tensors);
       // A result that is an input or a state entry itself would be disposed of twice.
-      return { outputs: mapValues(outputs, tf.clone), newState: mapValues(newState, tf.clone) };
+      return {
+        outputs: mapValues(outputs, (t) => tf.clone(t)),
+        newState: mapValues(newState, (t) => tf.clone(t)),
+      };
     });
     tf.dispose(Object.keys(newState).map((key) => this.#state[key]));
     Object.assign(this.#state, newState);
@@ -103,8 +107,4 @@ class EagerSession implements Session {
     tf.dispose(this.#state);
     this.#state = {};
   }
-}
-
-function mapValues<A, B>(record: Record<string, A>, map: (value: A) => B): Record<string, B> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
 }

@@ -6,6 +6,7 @@
  * knows what a model is, and no model knows which engine runs it.
  */
 import type { Tensor } from "@tensorflow/tfjs";
+import { sizeOf } from "./graph.ts";
 
 export type DType = "float32" | "int32";
 
@@ -84,7 +85,7 @@ export function checkInputs(
   }
   for (const [key, { shape, dtype }] of Object.entries(program.inputs)) {
     const data = inputs[key];
-    const size = shape.reduce((product, n) => product * n, 1);
+    const size = sizeOf(shape);
     const found = data === undefined
       ? "nothing"
       : `${data instanceof Int32Array ? "int32" : "float32"} [${data.length}]`;

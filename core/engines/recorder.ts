@@ -7,6 +7,7 @@
 import * as tf from "@tensorflow/tfjs";
 import type { HostTensors, Program, Tensors, TensorSpec } from "./engine.ts";
 import type { Attribute, Graph, GraphDType, Value } from "./graph.ts";
+import { mapValues } from "./map_values.ts";
 import { makeNode, sizeOf } from "./graph.ts";
 
 const BACKEND = "recorder";
@@ -308,15 +309,15 @@ for (const kernelName of Object.keys(rules)) {
  * float32 or a new value that is not like the old one.
  */
 export function record(name: string, program: Program, state: HostTensors): Graph {
-  const placeholder = (kind: "input" | "state") => (key: string, spec: TensorSpec): Value => ({
+  const placeholder = (kind: "input" | "state") => (spec: TensorSpec, key: string): Value => ({
     shape: spec.shape,
     dtype: spec.dtype,
     from: { kind, name: key },
   });
-  const inputs = mapRecord(program.inputs, placeholder("input"));
-  const stateValues = mapRecord(
+  const inputs = mapValues(program.inputs, placeholder("input"));
+  const stateValues = mapValues(
     state,
-    (key, { shape }) => placeholder("state")(key, { shape, dtype: "float32" }),
+    ({ shape }, key) => placeholder("state")({ shape, dtype: "float32" }, key),
   );
   const previous = tf.getBackend() || "cpu"; // none yet, if nothing was computed so far
   tf.setBackend(BACKEND);
@@ -324,14 +325,14 @@ export function record(name: string, program: Program, state: HostTensors): Grap
     const graph: Graph = { inputs, state: stateValues, outputs: {}, newState: {} };
     tf.tidy(() => {
       const tensors = (values: Record<string, Value>): Tensors =>
-        mapRecord(values, (_, value) => recorder.tensorOf(value));
+        mapValues(values, (value) => recorder.tensorOf(value));
       const result = program.body(tensors(stateValues), tensors(inputs));
-      graph.outputs = mapRecord(result.outputs, (key, tensor) => {
+      graph.outputs = mapValues(result.outputs, (tensor, key) => {
         const value = recorder.recorded(tensor);
         requireLike(`output "${key}"`, value, { shape: value.shape, dtype: "float32" });
         return value;
       });
-      graph.newState = mapRecord(result.newState ?? {}, (key, tensor) => {
+      graph.newState = mapValues(result.newState ?? {}, (tensor, key) => {
         if (!(key in stateValues)) throw new TypeError(`the state has no "${key}" to be replaced`);
         const value = recorder.recorded(tensor);
         requireLike(`new "${key}"`, value, stateValues[key]);
@@ -359,11 +360,4 @@ function reason(error: unknown): string {
   return kernel === undefined
     ? message
     : `the operation "${kernel}" can't be recorded; add a rule to recorder.ts and its lowering, or use an eager engine`;
-}
-
-function mapRecord<A, B>(
-  record: Record<string, A>,
-  map: (key: string, value: A) => B,
-): Record<string, B> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(key, value)]));
 }

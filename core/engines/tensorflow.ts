@@ -9,6 +9,7 @@ import { join } from "@std/path";
 import * as tf from "@tensorflow/tfjs";
 import type { Engine, HostTensors, Precision, Program, Session } from "./engine.ts";
 import { checkInputs } from "./engine.ts";
+import { mapValues } from "./map_values.ts";
 import { record } from "./recorder.ts";
 import { simplify } from "./simplify.ts";
 import { type Binding, loadBinding, slowBfloat16 } from "./tensorflow_binding.ts";
@@ -180,11 +181,4 @@ class TensorflowSession implements Session {
       for (const id of inputs) binding.deleteTensor(id);
     }
   }
-}
-
-function mapValues<A, B>(
-  record: Record<string, A>,
-  map: (value: A, key: string) => B,
-): Record<string, B> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]));
 }

@@ -15,6 +15,7 @@ import {
   type TensorInfo,
   type TensorProto,
 } from "./tensorflow_proto.ts";
+import { mapValues } from "./map_values.ts";
 
 /** Names of tensors that one run of a session feeds or fetches, by the names that the caller uses. */
 export interface Signature {
@@ -375,15 +376,4 @@ function filledTensor(dtype: GraphDType, shape: number[], value: number): Tensor
 /** The name of a node's output; the first is meant where none is said. */
 function endpoint(name: string): string {
   return name.includes(":") ? name : `${name}:0`;
-}
-
-function mapValues<Key extends string, A, B>(
-  record: Record<Key, A>,
-  map: (value: A, key: Key) => B,
-): Record<Key, B> {
-  const entries = Object.entries(record) as [Key, A][];
-  return Object.fromEntries(entries.map(([key, value]) => [key, map(value, key)])) as Record<
-    Key,
-    B
-  >;
 }
