@@ -197,10 +197,19 @@ export async function loadTraining(
   );
   return {
     ...facts,
+    config: { ...laterSettings, ...facts.config },
     weights: requireParameters(cannot, Object.fromEntries(split.weights ?? []), facts.config),
     moments: requireMoments(cannot, Object.fromEntries(split.moments ?? []), facts.config),
   };
 }
+
+/** Settings that the first version did not have, with the values that say what it did. */
+const laterSettings = {
+  dropout: 0,
+  emaDecay: 0,
+  zeroProjections: false,
+  boundWeighting: false,
+} satisfies Partial<Config>;
 
 type Facts = Omit<SavedModel, "weights">;
 type TrainingFacts = Omit<TrainingState, "weights" | "moments">;
@@ -265,7 +274,8 @@ function requireFacts(cannot: string, facts: Facts): void {
 function requireTrainingFacts(cannot: string, facts: TrainingFacts): void {
   const { config, random, counters, bestScore, corpusSha256 } = facts;
   requireFacts(cannot, { ...facts, scores: {} });
-  const settings = Object.keys(makeConfig(config.kind, "full", config.vocab));
+  const settings = Object.keys(makeConfig(config.kind, "full", config.vocab))
+    .filter((key) => !Object.hasOwn(laterSettings, key));
   const missing = settings.find((key) => !Object.hasOwn(config, key));
   if (missing) throw damaged(cannot, `its config lacks ${missing}`);
   requireNumbers(cannot, "counters", counters);

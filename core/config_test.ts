@@ -22,7 +22,11 @@ Deno.test("preset full has the original's settings", () => {
     epsilon: 1e-8,
     weightDecay: 0.01,
     clip: 0,
+    dropout: 0,
+    emaDecay: 0,
+    zeroProjections: false,
     evenMaskShares: false,
+    boundWeighting: false,
     evalEvery: 500,
   });
   assertEquals(makeConfig("diffusion", "full", 66).steps, 10_000);

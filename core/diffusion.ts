@@ -3,8 +3,8 @@ import type * as tf from "@tensorflow/tfjs";
 import type { TrainingConfig } from "./config.ts";
 import { type Batch, blockStart, emptyBatch } from "./language_model.ts";
 import type { Fixed, GenerationOptions, Network } from "./language_model.ts";
-import { crossEntropy, meanWhere } from "./loss.ts";
-import { maskShares } from "./noise.ts";
+import { crossEntropy, weightedMean } from "./loss.ts";
+import { hiddenWeight, maskShares } from "./noise.ts";
 import type { Random } from "./random.ts";
 import { charactersOf, MASK } from "./tokenizer.ts";
 
@@ -27,7 +27,7 @@ export function batch(windows: Int32Array[], config: TrainingConfig, random: Ran
       const hidden = random.uniform() < shares[row]; // change 4 of 5
       tokens[at] = hidden ? maskToken : window[i]; // change 4 of 5
       targets[at] = window[i]; // change 4 of 5
-      lossWeights[at] = hidden ? 1 : 0; // change 5 of 5: only hidden characters count
+      lossWeights[at] = hidden ? hiddenWeight(shares[row], context, config) : 0; // change 5 of 5: only hidden ones count
     }
   });
   return { tokens, targets, lossWeights };
@@ -39,7 +39,7 @@ export function loss(
   targets: tf.Tensor2D,
   lossWeights: tf.Tensor2D,
 ): tf.Scalar {
-  return meanWhere(lossWeights, crossEntropy(logits, targets)); // change 5 of 5
+  return weightedMean(lossWeights, crossEntropy(logits, targets)); // change 5 of 5
 }
 
 /** Goes on from the prompt, block by block; in a block the surest characters are fixed first, several a forward pass. */

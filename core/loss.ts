@@ -19,7 +19,7 @@ export function mean(x: tf.Tensor2D): tf.Scalar {
   return tf.mean(x);
 }
 
-/** The mean over the positions where `where` is 1, of all of them together. Both are [batch, time]. */
-export function meanWhere(where: tf.Tensor2D, x: tf.Tensor2D): tf.Scalar {
-  return tf.div(tf.sum(tf.mul(where, x)), tf.maximum(tf.sum(where), 1));
+/** The mean of all positions together, each weighted by `weights` (0 = left out). Both are [batch, time]. */
+export function weightedMean(weights: tf.Tensor2D, x: tf.Tensor2D): tf.Scalar {
+  return tf.div(tf.sum(tf.mul(weights, x)), tf.maximum(tf.sum(weights), 1));
 }

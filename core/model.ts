@@ -2,13 +2,14 @@
  * The network of both models: a small transformer over characters, in plain tfjs operations.
  *
  * token embedding -> RMSNorm -> layers x [x + attention(norm(x)); x + mlp(norm(x))] -> RMSNorm -> head. Unusual here: RMSNorm
- * without learned scale, also on the embedding and on queries and keys (after RoPE); ReLU squared; no biases, no dropout.
+ * without learned scale, also on the embedding and on queries and keys (after RoPE); ReLU squared; no biases.
  * `causal` is the only difference between a GPT and a diffusion model inside the network.
  *
  * In comments: B = batch, T = time, C = width, H = heads, D = C / H, V = vocab.
  */
 import * as tf from "@tensorflow/tfjs";
 import type { ModelConfig } from "./config.ts";
+import { type Dropout, noDropout } from "./dropout.ts";
 import type { HostTensors, Tensors } from "./engines/engine.ts";
 import type { Random } from "./random.ts";
 
@@ -33,13 +34,23 @@ export function parameterShapes(config: ModelConfig): Record<string, [number, nu
   return shapes;
 }
 
-/** Fresh weights: every matrix is drawn from a normal distribution with mean 0 and standard deviation 0.02. */
-export function initialWeights(config: ModelConfig, random: Random): HostTensors {
-  const draw = (size: number) => Float32Array.from({ length: size }, () => 0.02 * random.normal());
+/**
+ * Fresh weights: every matrix is drawn from a normal distribution with mean 0 and standard deviation 0.02; with
+ * `zeroProjections`, those at the end of a branch are zero.
+ */
+export function initialWeights(
+  config: ModelConfig & { zeroProjections?: boolean },
+  random: Random,
+): HostTensors {
+  const deviation = (name: string) =>
+    config.zeroProjections && name.endsWith("c_proj.weight") ? 0 : 0.02;
   return Object.fromEntries(
-    Object.entries(parameterShapes(config)).map((
-      [name, shape],
-    ) => [name, { shape, data: draw(shape[0] * shape[1]) }]),
+    Object.entries(parameterShapes(config)).map(([name, shape]) => {
+      const data = new Float32Array(shape[0] * shape[1]).map(() =>
+        deviation(name) * random.normal()
+      );
+      return [name, { shape, data }];
+    }),
   );
 }
 
@@ -48,6 +59,7 @@ export function initialWeights(config: ModelConfig, random: Random): HostTensors
  *
  * @param tokens int32 [batch, time], `time` at most the model's context.
  * @param causal Whether a position sees only itself and what is left of it.
+ * @param drop Of the embedding and of what each branch adds, while training.
  * @returns [batch, time, vocab]
  */
 export function forward(
@@ -55,13 +67,14 @@ export function forward(
   weights: Tensors,
   config: ModelConfig,
   causal: boolean,
+  drop: Dropout = noDropout,
 ): tf.Tensor3D {
   const rotation = ropeTable(tokens.shape[1], config);
-  let x = rmsNorm(embed(tokens, weights["token_emb.weight"])); // [B, T, C]
+  let x = drop(rmsNorm(embed(tokens, weights["token_emb.weight"]))); // [B, T, C]
   for (let layer = 0; layer < config.layers; layer++) {
     const block = blockWeights(weights, layer);
-    x = tf.add(x, attention(rmsNorm(x), block, config, rotation, causal));
-    x = tf.add(x, mlp(rmsNorm(x), block));
+    x = tf.add(x, drop(attention(rmsNorm(x), block, config, rotation, causal)));
+    x = tf.add(x, drop(mlp(rmsNorm(x), block)));
   }
   return linear(rmsNorm(x), weights["lm_head.weight"]); // [B, T, V]
 }

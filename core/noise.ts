@@ -17,3 +17,16 @@ export function maskShares(
   const offset = random.uniform();
   return Array.from({ length: rows }, (_, row) => (offset + row) / rows);
 }
+
+/**
+ * What a hidden character of a window counts in the loss. The bound on the likelihood weighs a window by 1 / mask share (Sahoo
+ * et al., arXiv:2406.07524), so that lightly masked ones count as much as the others; counting all alike, as the original does,
+ * gives calmer gradients.
+ */
+export function hiddenWeight(
+  share: number,
+  context: number,
+  { boundWeighting }: Pick<TrainingConfig, "boundWeighting">,
+): number {
+  return boundWeighting ? 1 / Math.max(share, 1 / context) : 1; // no single character may outweigh the batch
+}

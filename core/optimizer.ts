@@ -4,6 +4,7 @@
  * Moments are named after their parameter, as `adam.m/NAME`, and are stored beside the weights in the engine's state.
  */
 import * as tf from "@tensorflow/tfjs";
+import { averageStep } from "./average.ts";
 import type { TrainingConfig } from "./config.ts";
 import type { HostTensors, Tensors, TensorSpec } from "./engines/engine.ts";
 
@@ -36,7 +37,7 @@ export function initialMoments(weights: HostTensors, optimizer: Optimizer): Host
 
 /** Scalars that change from step to step, so they are inputs of the recorded step. */
 export const scheduleInputs: Record<string, TensorSpec> = Object.fromEntries(
-  ["learningRate", "muonLearningRate", "adamStep", "adamEpsilon"].map((
+  ["learningRate", "muonLearningRate", "adamStep", "adamEpsilon", "emaStep"].map((
     name,
   ) => [name, { shape: [], dtype: "float32" }]),
 );
@@ -63,6 +64,7 @@ export function scheduleAt(step: number, config: TrainingConfig): Record<string,
     muonLearningRate: Float32Array.of(share * config.muonLearningRate),
     adamStep: Float32Array.of(learningRate * correction2 / correction1),
     adamEpsilon: Float32Array.of(config.epsilon * correction2),
+    emaStep: Float32Array.of(averageStep(step, config)),
   };
 }
 

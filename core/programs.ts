@@ -3,7 +3,9 @@
  * together for fixed shapes.
  */
 import * as tf from "@tensorflow/tfjs";
+import { movedAverage } from "./average.ts";
 import type { Config, ModelConfig } from "./config.ts";
+import { dropoutInputs, dropoutOf } from "./dropout.ts";
 import type { Program, Tensors, TensorSpec } from "./engines/engine.ts";
 import type { LanguageModel } from "./language_model.ts";
 import { crossEntropy } from "./loss.ts";
@@ -15,24 +17,29 @@ const tokensOf = (rows: number, time: number): TensorSpec => ({
   dtype: "int32",
 });
 
-/** The weights among all that the state holds. */
-function weightsOf(state: Tensors, config: ModelConfig): Tensors {
+/** The weights among all that the state holds, each under its own name or the one that `names` gives. */
+function weightsOf(
+  state: Tensors,
+  config: ModelConfig,
+  names: Record<string, string> = {},
+): Tensors {
   return Object.fromEntries(
-    Object.keys(parameterShapes(config)).map((name) => [name, state[name]]),
+    Object.keys(parameterShapes(config)).map((name) => [name, state[names[name] ?? name]]),
   );
 }
 
 /** Loss of a batch and its gradient by each weight, by autodiff. */
 function lossAndGradients(
   model: LanguageModel,
-  config: ModelConfig,
+  config: Config,
   weights: Tensors,
-  { tokens, targets, lossWeights }: Tensors,
+  { tokens, targets, lossWeights, ...noise }: Tensors,
 ): { loss: tf.Scalar; gradients: Tensors } {
   const names = Object.keys(weights);
   const lossOf = (...values: tf.Tensor[]) => {
     const named = Object.fromEntries(names.map((name, i) => [name, values[i]]));
-    const logits = forward(tokens as tf.Tensor2D, named, config, model.causal);
+    const drop = dropoutOf(noise, config);
+    const logits = forward(tokens as tf.Tensor2D, named, config, model.causal, drop);
     return model.loss(logits, targets as tf.Tensor2D, lossWeights as tf.Tensor2D);
   };
   const { value, grads } = tf.valueAndGrads(lossOf)(names.map((name) => weights[name]));
@@ -42,11 +49,13 @@ function lossAndGradients(
   };
 }
 
-function batchInputs(rows: number, time: number): Record<string, TensorSpec> {
+/** What a step reads of `rows` windows: the examples, and the noise of dropout. */
+function batchInputs(rows: number, config: Config): Record<string, TensorSpec> {
   return {
-    tokens: tokensOf(rows, time),
-    targets: tokensOf(rows, time),
-    lossWeights: { shape: [rows, time], dtype: "float32" },
+    tokens: tokensOf(rows, config.context),
+    targets: tokensOf(rows, config.context),
+    lossWeights: { shape: [rows, config.context], dtype: "float32" },
+    ...dropoutInputs(config, rows),
   };
 }
 
@@ -56,22 +65,22 @@ function batchInputs(rows: number, time: number): Record<string, TensorSpec> {
  */
 export function trainStep(model: LanguageModel, config: Config): Program {
   return {
-    inputs: { ...batchInputs(config.batch, config.context), ...scheduleInputs },
+    inputs: { ...batchInputs(config.batch, config), ...scheduleInputs },
     body(state, inputs) {
-      const { loss, gradients } = lossAndGradients(model, config, weightsOf(state, config), inputs);
+      const weights = weightsOf(state, config);
+      const { loss, gradients } = lossAndGradients(model, config, weights, inputs);
       const { clipped, norm } = clip(gradients, config.clip);
-      return {
-        outputs: { loss, gradientNorm: norm },
-        newState: updated(state, clipped, inputs, config),
-      };
+      const stepped = updated(state, clipped, inputs, config);
+      const average = movedAverage(state, weightsOf(stepped, config), inputs.emaStep, config);
+      return { outputs: { loss, gradientNorm: norm }, newState: { ...stepped, ...average } };
     },
   };
 }
 
 /** Loss and gradients alone, for tests: outputs `loss`, and `gradient/NAME` for each weight. */
-export function gradients(model: LanguageModel, config: ModelConfig, rows: number): Program {
+export function gradients(model: LanguageModel, config: Config, rows: number): Program {
   return {
-    inputs: batchInputs(rows, config.context),
+    inputs: batchInputs(rows, config),
     body(state, inputs) {
       const weights = weightsOf(state, config);
       const { loss, gradients } = lossAndGradients(model, config, weights, inputs);
@@ -100,17 +109,23 @@ export function windowLogits(
  * -log p(target) of every position of `rows` windows: output `nats` [rows, time].
  *
  * @param keepMask Leave the mask token's logit in the softmax, as the original's loss does.
+ * @param names Where the state holds each parameter, if not under its own name.
  */
 export function targetNats(
   model: LanguageModel,
   config: ModelConfig,
   rows: number,
-  { keepMask = false } = {},
+  { keepMask = false, names }: { keepMask?: boolean; names?: Record<string, string> } = {},
 ): Program {
   return {
     inputs: { tokens: tokensOf(rows, config.context), targets: tokensOf(rows, config.context) },
     body(state, { tokens, targets }) {
-      let logits = forward(tokens as tf.Tensor2D, state, config, model.causal);
+      let logits = forward(
+        tokens as tf.Tensor2D,
+        weightsOf(state, config, names),
+        config,
+        model.causal,
+      );
       if (model.maskToken !== undefined && !keepMask) logits = without(model.maskToken, logits);
       return { outputs: { nats: crossEntropy(logits, targets as tf.Tensor2D) } };
     },

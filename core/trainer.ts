@@ -4,9 +4,11 @@
  * A run leaves two files: its best weights by validation, to be used, and its whole state at the last checkpoint, to go on
  * from. Going on gives the same numbers as never having stopped.
  */
+import { exportedNames, initialAverage } from "./average.ts";
 import { saveTraining, saveWeights, trainingPath, type TrainingState } from "./checkpoint.ts";
 import type { Config } from "./config.ts";
 import { type Dataset, drawWindows } from "./dataset.ts";
+import { drawDropout } from "./dropout.ts";
 import type { Engine, HostTensors, Session } from "./engines/engine.ts";
 import { validationBlocks, validator } from "./evaluate.ts";
 import { breather } from "./event_loop.ts";
@@ -96,12 +98,13 @@ export async function train(
   signal?: AbortSignal,
 ): Promise<TrainingResult> {
   const { model, config, dataset, engine, patience = Infinity, checkpointSeconds = 300 } = run;
+  const parameters = Object.keys(parameterShapes(config));
   const { state, random, counters } = run.resume ? restored(run.resume) : fresh(config);
   let bestBpc = run.resume?.bestScore ?? Infinity;
 
   const session = await engine.load(state, {
     trainStep: trainStep(model, config),
-    nats: targetNats(model, config, config.batch),
+    nats: targetNats(model, config, config.batch, { names: exportedNames(parameters, config) }),
   });
   const validate = validator(model.kind, validationBlocks(dataset.validation, config.context));
   const clock = stopwatch(counters.seconds);
@@ -127,7 +130,7 @@ export async function train(
     const windows = drawWindows(dataset.train, config.batch, config.context, random);
     const batch = model.batch(windows, config, random);
     const schedule = scheduleAt(counters.step + 1, config);
-    const inputs = { ...batch, ...schedule };
+    const inputs = { ...batch, ...drawDropout(config, config.batch, random), ...schedule };
     const { loss, gradientNorm } = await timed(() => session.run("trainStep", inputs));
     // A gradient that is not a number has already spoilt the weights, though the loss tells only at the next step.
     if (!Number.isFinite(loss[0] + gradientNorm[0])) {
@@ -223,7 +226,11 @@ function fresh(config: Config): Progress {
   const random = seededRandom(config.seed);
   const weights = initialWeights(config, random);
   return {
-    state: { ...weights, ...initialMoments(weights, config.optimizer) },
+    state: {
+      ...weights,
+      ...initialMoments(weights, config.optimizer),
+      ...initialAverage(weights, config),
+    },
     random,
     counters: { ...zeroCounters },
   };
@@ -267,13 +274,20 @@ async function saveBest(run: TrainingRun, session: Session, step: number, bpc: n
     config,
     vocabulary,
     prompt,
-    weights: await session.readState(Object.keys(parameterShapes(config))),
+    weights: await exportedWeights(session, config),
     step,
     scores: { val_bpc: bpc },
     corpusSha256,
     engine: engine.name,
     precision: engine.precision,
   }, { dtype: "float16", ...run.write });
+}
+
+/** The weights that are worth keeping: the average where there is one. */
+async function exportedWeights(session: Session, config: Config): Promise<HostTensors> {
+  const names = exportedNames(Object.keys(parameterShapes(config)), config);
+  const state = await session.readState(Object.values(names));
+  return Object.fromEntries(Object.entries(names).map(([name, held]) => [name, state[held]]));
 }
 
 /** A session's program `nats` as the estimators want it. */

@@ -136,27 +136,35 @@ for (const kind of ["gpt", "diffusion"] as const) {
 
 for (const name of ["onnx", "eager:wasm"] satisfies EngineName[]) {
   for (const kind of ["gpt", "diffusion"] as const) {
-    Deno.test(`${name}: 20 steps of a ${kind} are 7, a signal and 13 more, bit for bit, and come again from the same seed`, async () => {
-      const { engine } = await startEngine(name, { threads: 1 });
-      await inFolder(async (one) => {
-        await inFolder(async (two) => {
-          const whole = runIn(one, kind, {}, { engine }), parts = runIn(two, kind, {}, { engine });
-          const expected = await observed(whole);
+    // The second with all that a recipe can have, so with every kind of state.
+    const recipes: Partial<Config>[] = [
+      {},
+      { optimizer: "muon", dropout: 0.2, emaDecay: 0.9, zeroProjections: true, clip: 1 },
+    ];
+    for (const recipe of name === "onnx" ? recipes : recipes.slice(0, 1)) {
+      Deno.test(`${name}: 20 steps of a ${kind} by ${recipe.optimizer ?? "adamw"} are 7, a signal and 13 more, bit for bit, and come again from the same seed`, async () => {
+        const { engine } = await startEngine(name, { threads: 1 });
+        await inFolder(async (one) => {
+          await inFolder(async (two) => {
+            const whole = runIn(one, kind, recipe, { engine });
+            const parts = runIn(two, kind, recipe, { engine });
+            const expected = await observed(whole);
 
-          const first = await observed(parts, { abortAt: 7 });
-          assertEquals(first.result.stopped, "signal");
-          assertEquals((await stateOf(parts)).counters.step, 7);
-          const second = await observed(await resumed(parts));
+            const first = await observed(parts, { abortAt: 7 });
+            assertEquals(first.result.stopped, "signal");
+            assertEquals((await stateOf(parts)).counters.step, 7);
+            const second = await observed(await resumed(parts));
 
-          assertEquals([...first.losses, ...second.losses], expected.losses);
-          assertEquals([...first.validations, ...second.validations], expected.validations);
-          assertEquals(second.result.lossNats, expected.result.lossNats);
-          assertEquals(await Deno.readFile(parts.path), await Deno.readFile(whole.path));
-          const [a, b] = [await stateOf(parts), await stateOf(whole)];
-          assertEquals([a.weights, a.moments, a.random], [b.weights, b.moments, b.random]);
+            assertEquals([...first.losses, ...second.losses], expected.losses);
+            assertEquals([...first.validations, ...second.validations], expected.validations);
+            assertEquals(second.result.lossNats, expected.result.lossNats);
+            assertEquals(await Deno.readFile(parts.path), await Deno.readFile(whole.path));
+            const [a, b] = [await stateOf(parts), await stateOf(whole)];
+            assertEquals([a.weights, a.moments, a.random], [b.weights, b.moments, b.random]);
+          });
         });
       });
-    });
+    }
   }
 }
 
@@ -358,4 +366,36 @@ Deno.test("a checkpoint is written when the time for it has come, not only after
     const steps: number[] = [];
     await train(run, { onCheckpoint: (step) => steps.push(step) });
     assertEquals([...new Set(steps)], [1, 2, 3, 4, 5]);
+  }));
+
+Deno.test("with averaging, the average of the weights is what is validated and exported", () =>
+  inFolder(async (folder) => {
+    const run = runIn(folder, "gpt", { steps: 10, evalEvery: 10, emaDecay: 0.9 });
+    await train(run);
+    const { weights, moments } = await stateOf(run);
+    const exported = (await loadWeights(run.path)).weights;
+    for (const [name, { data }] of Object.entries(exported)) {
+      const average = moments[`ema/${name}`].data;
+      // float16 has 11 bits; below 2^-14 its numbers are 2^-24 apart
+      const close = (a: number, b: number) => Math.abs(a - b) <= Math.abs(b) * 2 ** -11 + 2 ** -25;
+      assert(data.every((value, i) => close(value, average[i])), name);
+      assert(!data.every((value, i) => close(value, weights[name].data[i])), name);
+    }
+  }));
+
+Deno.test("with zero projections a fresh network's branches add nothing", () =>
+  inFolder(async (folder) => {
+    const run = runIn(folder, "gpt", {
+      steps: 1,
+      evalEvery: 1,
+      zeroProjections: true,
+      warmup: 1000,
+    });
+    await train(run);
+    const { weights } = await stateOf(run);
+    for (const [name, { data }] of Object.entries(weights)) {
+      const largest = Math.max(...data.map(Math.abs));
+      // One step of AdamW moves an entry by at most the learning rate, here a thousandth of 3e-3.
+      assertEquals(largest < 1e-5, name.endsWith("c_proj.weight"), `${name} ${largest}`);
+    }
   }));
