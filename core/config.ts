@@ -155,7 +155,7 @@ export function makeConfig(
   kind: ModelKind,
   preset: PresetName,
   vocab: number,
-  changes: Partial<TrainingConfig> = {},
+  changes: Partial<Config> = {},
 ): Config {
   const { steps, dropout, ...rest } = presets[preset];
   const given = Object.fromEntries(Object.entries(changes).filter(([, v]) => v !== undefined));
@@ -169,6 +169,58 @@ export function makeConfig(
     ...rest,
     ...given,
   };
+}
+
+/** What follows from the text, or has a flag of its own. */
+const withoutSet = [
+  "vocab",
+  "kind",
+  "preset",
+  "seed",
+  "steps",
+  "batch",
+  "learningRate",
+  "evalEvery",
+] as const;
+
+/** The settings that are words. */
+const choices: Partial<Record<keyof Config, readonly string[]>> = {
+  optimizer: ["adamw", "muon"],
+  schedule: ["constant", "cosine"],
+};
+
+/**
+ * Reads settings of a run from texts such as `dropout=0.1`.
+ *
+ * @throws {TypeError} If there is no such setting, or the value is not of its kind.
+ */
+export function parseSettings(assignments: string[], kind: ModelKind): Partial<Config> {
+  const settings: Partial<Config> = makeConfig(kind, "full", 66);
+  for (const name of withoutSet) delete settings[name];
+  return Object.fromEntries(assignments.map((assignment) => {
+    const [name, ...rest] = assignment.split("="), text = rest.join("=").trim();
+    const refuse = (expected: string) =>
+      new TypeError(`Cannot set ${JSON.stringify(assignment)}: expected ${expected}`);
+    if (!Object.hasOwn(settings, name)) {
+      throw refuse(`NAME=VALUE with one of ${Object.keys(settings).join(", ")}`);
+    }
+    const key = name as keyof typeof settings, allowed = choices[key];
+    if (allowed) {
+      if (!allowed.includes(text)) throw refuse(`${name} to be ${allowed.join(" or ")}`);
+      return [name, text];
+    }
+    if (typeof settings[key] === "boolean") {
+      if (text !== "true" && text !== "false") throw refuse(`${name} to be true or false`);
+      return [name, text === "true"];
+    }
+    const value = Number(text);
+    if (text === "" || !Number.isFinite(value) || value < 0) {
+      throw refuse(`${name} to be a number, 0 or more`);
+    }
+    const below = name === "dropout" || name === "emaDecay" || /^beta/.test(name);
+    if (below && value >= 1) throw refuse(`${name} to be below 1`);
+    return [name, value];
+  }));
 }
 
 /**

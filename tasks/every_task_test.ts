@@ -7,7 +7,7 @@ import { assertFailed, inFolder, jsonOf } from "./task_process.ts";
 import { namesIn, runTaskIn, signalled } from "./task_process.ts";
 
 const common = "engine precision seed data threads json";
-const training = `preset steps batch lr out resume eval-every patience ${common}`;
+const training = `preset steps batch lr set out resume eval-every patience ${common}`;
 
 /** The flags that scripts rely on. Later ones may be added, none of these may go. */
 const contract: Record<string, string> = {

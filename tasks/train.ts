@@ -1,6 +1,7 @@
 /** What `train-gpt` and `train-diffusion` share: everything but the model. */
 import { loadTraining, trainingPath, type TrainingState } from "../core/checkpoint.ts";
-import { type Config, makeConfig, type PresetName, presets } from "../core/config.ts";
+import { checkModelConfig, type Config, makeConfig } from "../core/config.ts";
+import { parseSettings, type PresetName, presets } from "../core/config.ts";
 import {
   type Corpus,
   defaultCorpus,
@@ -18,6 +19,7 @@ import { commandLine, commonFlags, Interrupted, interruption, note } from "./cli
 import { parseFlags, print, printJson, UsageError } from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
 import { startProgress } from "./progress.ts";
+import { sparkline } from "./sparkline.ts";
 import { openRunLog, runLogPath } from "./run_log.ts";
 
 const flags = {
@@ -32,6 +34,12 @@ const flags = {
   out: { type: "path", help: "weights file; without it, weights/MODEL-PRESET.safetensors" },
   resume: { type: "boolean", help: "go on from the last checkpoint of that file" },
   evalEvery: { type: "integer", min: 1, help: "steps between two validations" },
+  set: {
+    type: "string",
+    multiple: true,
+    placeholder: "NAME=VALUE",
+    help: "any other setting, as the line `config:` names it, such as dropout=0.1",
+  },
   patience: { type: "integer", min: 1, help: "stop after this many validations without a better" },
   ...commonFlags,
 } as const;
@@ -79,12 +87,14 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
   const config = resume
     ? resumedConfig(resume, corpus, values)
     : makeConfig(model.kind, values.preset, vocabulary.length, {
+      ...settings(values.set, model.kind),
       steps: values.steps,
       batch: values.batch,
       learningRate: values.lr,
       evalEvery: values.evalEvery,
       seed: values.seed,
     });
+  checkModelConfig(config);
   requireLength(corpus, config.context);
 
   const engine = await chosenEngine(values);
@@ -111,6 +121,7 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
   };
   using log = await openRunLog(runLogPath(path), header, done);
   using progress = startProgress({ total: config.steps, done, unit: "step" });
+  const curve = sparkline(16), drawn = Deno.stderr.isTerminal();
   let validation = "";
   const every = Math.max(1, Math.round(config.steps / 500)); // some 500 lines draw a curve
   const result = await train(
@@ -129,12 +140,14 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
     {
       onStep({ step, chars, seconds, lossNats, gradientNorm, learningRate }) {
         if (step % every === 0) {
-          log.append({ kind: "train", step, chars, seconds, lossNats, learningRate });
+          const line = { step, chars, seconds, lossNats, gradientNorm, learningRate };
+          log.append({ kind: "train", ...line });
         }
+        curve.add(lossNats);
         progress.update({
           done: step,
           fields: {
-            loss: lossNats.toFixed(3),
+            loss: lossNats.toFixed(3) + (drawn ? ` ${curve}` : ""),
             ...(validation && { "val bpc": validation }),
             "chars/s": Math.round(chars / seconds).toLocaleString("en-US"),
             "grad": gradientNorm.toFixed(2),
@@ -157,6 +170,15 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
   report(result, { path, config, json: values.json, engine, resume: resumeCommand(name, args) });
 }
 
+/** What `--set` asks for. */
+function settings(assignments: string[], kind: Config["kind"]): Partial<Config> {
+  try {
+    return parseSettings(assignments, kind);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
 /** The command line that goes on with the run that `args` started or resumed: the same, with --resume. */
 function resumeCommand(name: string, args: string[]): string {
   const rest = args[0] === "--" ? args.slice(1) : args;
@@ -167,7 +189,7 @@ function resumeCommand(name: string, args: string[]): string {
 function resumedConfig(
   { config, corpusSha256 }: TrainingState,
   corpus: Corpus,
-  values: { steps?: number; evalEvery?: number; batch?: number; lr?: number },
+  values: { steps?: number; evalEvery?: number; batch?: number; lr?: number; set: string[] },
 ): Config {
   if (corpus.sha256 !== corpusSha256) {
     throw new Error(
@@ -175,6 +197,13 @@ function resumedConfig(
         `${JSON.stringify(corpus.path)} has ${
           corpus.sha256.slice(0, 12)
         }…; give that text with --data`,
+    );
+  }
+  if (values.set.length > 0) {
+    throw new UsageError(
+      `Cannot resume with --set ${
+        values.set[0]
+      }: a run keeps its settings; leave it out, or start a new run with --out`,
     );
   }
   for (
