@@ -36,6 +36,6 @@ export { type LoadedNetwork, loadNetwork } from "./network.ts";
 export { samplers } from "./samplers/mod.ts";
 export { candidates, draw } from "./sampling.ts";
 export { type Random, restoreRandom, seededRandom } from "./random.ts";
-export { gradients, targetNats, trainStep, windowLogits } from "./programs.ts";
+export { gradients, initialState, targetNats, trainInputs, trainStep, windowLogits } from "./programs.ts";
 export { type Engine, type HostTensors, type Program, type Session } from "./engines/engine.ts";
 export { engineNames, engineStatuses, startEngine } from "./engines/mod.ts";

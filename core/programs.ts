@@ -3,14 +3,15 @@
  * together for fixed shapes.
  */
 import * as tf from "@tensorflow/tfjs";
-import { movedAverage } from "./average.ts";
+import { initialAverage, movedAverage } from "./average.ts";
 import type { Config, ModelConfig } from "./config.ts";
-import { dropoutInputs, dropoutOf } from "./dropout.ts";
-import type { Program, Tensors, TensorSpec } from "./engines/engine.ts";
+import { drawDropout, dropoutInputs, dropoutOf } from "./dropout.ts";
+import type { HostTensors, Program, Tensors, TensorSpec } from "./engines/engine.ts";
 import type { LanguageModel } from "./language_model.ts";
 import { crossEntropy } from "./loss.ts";
-import { forward, parameterShapes } from "./model.ts";
-import { clip, scheduleInputs, updated } from "./optimizer.ts";
+import { forward, initialWeights, parameterShapes } from "./model.ts";
+import { clip, initialMoments, scheduleAt, scheduleInputs, updated } from "./optimizer.ts";
+import type { Random } from "./random.ts";
 
 const tokensOf = (rows: number, time: number): TensorSpec => ({
   shape: [rows, time],
@@ -56,6 +57,31 @@ function batchInputs(rows: number, config: Config): Record<string, TensorSpec> {
     targets: tokensOf(rows, config.context),
     lossWeights: { shape: [rows, config.context], dtype: "float32" },
     ...dropoutInputs(config, rows),
+  };
+}
+
+/** What `trainStep` needs for its step `step` (the first is 1): examples from `windows`, fresh noise, the schedule. */
+export function trainInputs(
+  model: LanguageModel,
+  config: Config,
+  windows: Int32Array[],
+  step: number,
+  random: Random,
+): Record<string, Float32Array | Int32Array> {
+  return {
+    ...model.batch(windows, config, random),
+    ...drawDropout(config, windows.length, random),
+    ...scheduleAt(step, config),
+  };
+}
+
+/** What `trainStep` keeps from step to step, before the first: fresh weights, their moments, their average. */
+export function initialState(config: Config, random: Random): HostTensors {
+  const weights = initialWeights(config, random);
+  return {
+    ...weights,
+    ...initialMoments(weights, config.optimizer),
+    ...initialAverage(weights, config),
   };
 }
 

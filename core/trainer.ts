@@ -4,19 +4,18 @@
  * A run leaves two files: its best weights by validation, to be used, and its whole state at the last checkpoint, to go on
  * from. Going on gives the same numbers as never having stopped.
  */
-import { exportedNames, initialAverage } from "./average.ts";
+import { exportedNames } from "./average.ts";
 import { saveTraining, saveWeights, trainingPath, type TrainingState } from "./checkpoint.ts";
 import type { Config } from "./config.ts";
 import { type Dataset, drawWindows } from "./dataset.ts";
-import { drawDropout } from "./dropout.ts";
 import type { Engine, HostTensors, Session } from "./engines/engine.ts";
 import { validationBlocks, validator } from "./evaluate.ts";
 import { breather } from "./event_loop.ts";
 import type { WriteOptions } from "./files.ts";
 import type { LanguageModel } from "./language_model.ts";
-import { initialWeights, parameterShapes } from "./model.ts";
-import { initialMoments, scheduleAt } from "./optimizer.ts";
-import { targetNats, trainStep } from "./programs.ts";
+import { parameterShapes } from "./model.ts";
+import { scheduleShare } from "./optimizer.ts";
+import { initialState, targetNats, trainInputs, trainStep } from "./programs.ts";
 import { type Random, restoreRandom, seededRandom } from "./random.ts";
 import type { Scorer } from "./scoring.ts";
 
@@ -128,9 +127,7 @@ export async function train(
   };
   const step = async () => {
     const windows = drawWindows(dataset.train, config.batch, config.context, random);
-    const batch = model.batch(windows, config, random);
-    const schedule = scheduleAt(counters.step + 1, config);
-    const inputs = { ...batch, ...drawDropout(config, config.batch, random), ...schedule };
+    const inputs = trainInputs(model, config, windows, counters.step + 1, random);
     const { loss, gradientNorm } = await timed(() => session.run("trainStep", inputs));
     // A gradient that is not a number has already spoilt the weights, though the loss tells only at the next step.
     if (!Number.isFinite(loss[0] + gradientNorm[0])) {
@@ -147,7 +144,7 @@ export async function train(
       seconds: clock(),
       lossNats: loss[0],
       gradientNorm: gradientNorm[0],
-      learningRate: schedule.learningRate[0],
+      learningRate: scheduleShare(counters.step, config) * config.learningRate,
     });
   };
   const validation = async () => {
@@ -224,16 +221,7 @@ const zeroCounters = {
 
 function fresh(config: Config): Progress {
   const random = seededRandom(config.seed);
-  const weights = initialWeights(config, random);
-  return {
-    state: {
-      ...weights,
-      ...initialMoments(weights, config.optimizer),
-      ...initialAverage(weights, config),
-    },
-    random,
-    counters: { ...zeroCounters },
-  };
+  return { state: initialState(config, random), random, counters: { ...zeroCounters } };
 }
 
 function restored({ weights, moments, random, counters }: TrainingState): Progress {

@@ -9,9 +9,7 @@ import { type EngineName, startEngine } from "../core/engines/mod.ts";
 import type { Precision } from "../core/engines/engine.ts";
 import { record } from "../core/engines/recorder.ts";
 import { models } from "../core/models.ts";
-import { initialWeights } from "../core/model.ts";
-import { initialMoments, scheduleAt } from "../core/optimizer.ts";
-import { trainStep } from "../core/programs.ts";
+import { initialState, trainInputs, trainStep } from "../core/programs.ts";
 import { seededRandom } from "../core/random.ts";
 import { runTask } from "./cli.ts";
 
@@ -41,8 +39,7 @@ async function main(args: string[]): Promise<void> {
     config: Config;
   };
   const model = models[config.kind], random = seededRandom(config.seed);
-  const weights = initialWeights(config, random);
-  const state = { ...weights, ...initialMoments(weights, config.optimizer) };
+  const state = initialState(config, random);
   const program = trainStep(model, config);
   const { engine } = await startEngine(name, { precision, threads });
   const session = await engine.load(state, { trainStep: program });
@@ -62,8 +59,7 @@ async function main(args: string[]): Promise<void> {
           ),
       );
       const start = performance.now();
-      const batch = model.batch(windows, config, random);
-      await session.run("trainStep", { ...batch, ...scheduleAt(++done, config) });
+      await session.run("trainStep", trainInputs(model, config, windows, ++done, random));
       ms.push(performance.now() - start);
     }
     say({ ms, rssBytes: Deno.memoryUsage().rss });
