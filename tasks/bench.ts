@@ -1,21 +1,23 @@
 /**
  * Times one training step, side by side: every engine asked for, and PyTorch where a Python that has it is named. Each runs in
  * a process of its own; they take turns, in reversed order every other round, so that a change in the machine's speed meets
- * all of them.
+ * all of them. One more multiplies large matrices: what it reaches is called the peak.
  */
 import { makeConfig, type ModelKind, type PresetName, presets } from "../core/config.ts";
-import { linesOf, type Measured, type Ready } from "./bench_step.ts";
-import { commonFlags, parseFlags, print, printJson, runTask } from "./cli.ts";
+import { type Contest, linesOf, type Measured, type Ready } from "./bench_step.ts";
+import { commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
 import { startProgress } from "./progress.ts";
 
 const ROUNDS = 5;
+/** Of the matrices whose product gives the peak: larger ones gain no more. */
+const PEAK_SIZE = 1536;
 
 const task = {
   name: "bench",
   summary: "Time one training step of every engine asked for, in turns.",
   examples: [
     "deno task bench --preset full --batch 8 --steps 10",
-    "deno task bench --engine onnx --engine eager:wasm",
+    "deno task bench --engine onnx --engine tensorflow --precision f32 --precision bf16",
     "deno task bench --preset small --pytorch python3",
   ],
 } as const;
@@ -35,7 +37,7 @@ const flags = {
   batch: { type: "integer", min: 1, max: 65536, help: "windows a step; without it, the preset's" },
   steps: { type: "integer", min: 5, default: 50, help: "counted steps of each, in 5 rounds" },
   pytorch: { type: "path", help: "a Python that has PyTorch, to be timed beside" },
-  precision: commonFlags.precision,
+  precision: { ...commonFlags.precision, default: ["f32"] as const, multiple: true },
   threads: commonFlags.threads,
   seed: commonFlags.seed,
   json: commonFlags.json,
@@ -50,6 +52,8 @@ export interface BenchRow {
   ms_per_step_min: number;
   /** Of the matrix products, at the median. */
   gflops: number;
+  /** `gflops` over what products of large float32 matrices reach, the best of this run. */
+  peak_share: number;
   /** Highest resident size of the process after a round; after the first and the last round, to see growth. */
   peak_rss_mb: number;
   first_rss_mb: number;
@@ -67,35 +71,46 @@ export async function main(args: string[]): Promise<void> {
     seed: values.seed,
   });
   const perRound = Math.ceil(values.steps / ROUNDS);
-  const engines = values.engine?.length ? values.engine : ["auto"];
+  const engines = values.engine.length ? values.engine : ["auto"];
+  const precisions = values.precision.length ? values.precision : ["f32" as const];
 
   using stack = new DisposableStack();
   const contestants: Contestant[] = [];
   for (const engine of engines) {
-    const settings = JSON.stringify({ engine, precision: values.precision, threads, config });
-    const script = new URL("bench_step.ts", import.meta.url).pathname;
-    const command = [Deno.execPath(), "run", "--allow-all", script, settings];
-    const what = `the engine "${engine}"`;
-    contestants.push(stack.use(await Contestant.start(what, command, values.precision)));
+    for (const precision of precisions) {
+      const started = Contestant.ofEngine({ engine, precision, threads, work: config });
+      try {
+        contestants.push(stack.use(await started));
+      } catch (error) {
+        if (precisions.length === 1) throw error;
+        note(`left out: ${(error as Error).message}`); // an engine may lack one of several precisions
+      }
+    }
   }
+  if (contestants.length === 0) throw new Error("Cannot compare: no engine has such a precision");
   if (values.pytorch) {
     const script = new URL("pytorch/step.py", import.meta.url).pathname;
     const command = [values.pytorch, script, JSON.stringify({ ...config, threads })];
     const what = `PyTorch in ${JSON.stringify(values.pytorch)}`;
     contestants.push(stack.use(await Contestant.start(what, command, "f32")));
   }
+  const peak = stack.use(
+    await Contestant.ofEngine({ engine: "auto", precision: "f32", threads, work: PEAK_SIZE }),
+  );
 
   using progress = startProgress({ total: ROUNDS * contestants.length, unit: "round" });
-  for (const contestant of contestants) await contestant.run(2); // warm-up, not counted
+  for (const contestant of [...contestants, peak]) await contestant.run(2); // warm-up, not counted
   for (let round = 0, done = 0; round < ROUNDS; round++) {
     for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
       contestant.rounds.push(await contestant.run(perRound));
       progress.update({ done: ++done, fields: { engine: contestant.name } });
     }
+    peak.rounds.push(await peak.run(5));
   }
   progress.finish();
 
   const flops = contestants.find((c) => c.flops !== undefined)!.flops!;
+  const peakGflops = peak.flops! / Math.min(...peak.rounds.flatMap(({ ms }) => ms)) / 1e6;
   const pytorch = values.pytorch ? contestants.at(-1)! : undefined;
   const rows = contestants.map((contestant): BenchRow => {
     const ms = contestant.rounds.flatMap((round) => round.ms);
@@ -108,21 +123,25 @@ export async function main(args: string[]): Promise<void> {
       ms_per_step_median: median(ms),
       ms_per_step_min: Math.min(...ms),
       gflops: flops / median(ms) / 1e6,
+      peak_share: flops / median(ms) / 1e6 / peakGflops,
       peak_rss_mb: Math.max(...rss),
       first_rss_mb: rss[0],
       last_rss_mb: rss.at(-1)!,
       ...pytorch && pytorch !== contestant && { pytorch_ratio: ratio(contestant, pytorch) },
     };
   });
-  if (values.json) return printJson({ rows });
+  if (values.json) return printJson({ rows, peak_gflops: peakGflops });
   print(
     `${values.model}, ${values.preset}, batch ${config.batch}, ${threads} threads, ` +
-      `${ROUNDS} rounds of ${perRound} steps in turns`,
+      `${ROUNDS} rounds of ${perRound} steps in turns; peak ${
+        peakGflops.toFixed(0)
+      } GFLOPS (float32)`,
   );
   for (const row of rows) {
     print(
       `${row.engine.padEnd(20)} ${row.precision}  ${row.ms_per_step_median.toFixed(1)} ms/step ` +
-        `(min ${row.ms_per_step_min.toFixed(1)})  ${row.gflops.toFixed(0)} GFLOPS  ` +
+        `(min ${row.ms_per_step_min.toFixed(1)})  ${row.gflops.toFixed(0)} GFLOPS, ` +
+        `${(100 * row.peak_share).toFixed(0)} % of the peak  ` +
         `${row.peak_rss_mb.toFixed(0)} MB (first round ${row.first_rss_mb.toFixed(0)}, last ${
           row.last_rss_mb.toFixed(0)
         })` +
@@ -145,6 +164,12 @@ class Contestant implements Disposable {
     readonly reader: ReadableStreamDefaultReader<string>,
     readonly precision: string,
   ) {}
+
+  static ofEngine(contest: Contest): Promise<Contestant> {
+    const script = new URL("bench_step.ts", import.meta.url).pathname;
+    const command = [Deno.execPath(), "run", "--allow-all", script, JSON.stringify(contest)];
+    return Contestant.start(`the engine "${contest.engine}"`, command, contest.precision);
+  }
 
   /** @throws {Error} If there is no such program, or it ends instead of saying that it is ready. */
   static async start(

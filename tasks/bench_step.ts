@@ -1,12 +1,14 @@
 /**
- * One contestant of `bench`, as a process of its own, so that each one's memory is its own: trains on made-up text, as many
- * steps as a line on stdin says, and answers with a line of JSON. `pytorch/step.py` speaks the same.
+ * One contestant of `bench`, as a process of its own, so that each one's memory is its own: trains on made-up text, or
+ * multiplies two large matrices, as many steps as a line on stdin says, and answers with a line of JSON. `pytorch/step.py`
+ * speaks the same.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
+import * as tf from "@tensorflow/tfjs";
 import type { Config } from "../core/config.ts";
 import { productFlops } from "../core/engines/graph.ts";
+import type { HostTensors, Precision, Program } from "../core/engines/engine.ts";
 import { type EngineName, startEngine } from "../core/engines/mod.ts";
-import type { Precision } from "../core/engines/engine.ts";
 import { record } from "../core/engines/recorder.ts";
 import { models } from "../core/models.ts";
 import { initialState, trainInputs, trainStep } from "../core/programs.ts";
@@ -31,39 +33,74 @@ export function linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Readab
   return stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
 }
 
-async function main(args: string[]): Promise<void> {
-  const { engine: name, precision, threads, config } = JSON.parse(args[0]) as {
-    engine: EngineName | "auto";
-    precision: Precision;
-    threads: number;
-    config: Config;
-  };
-  const model = models[config.kind], random = seededRandom(config.seed);
-  const state = initialState(config, random);
-  const program = trainStep(model, config);
-  const { engine } = await startEngine(name, { precision, threads });
-  const session = await engine.load(state, { trainStep: program });
-  const say = (line: Ready | Measured) => console.log(JSON.stringify(line));
-  say({ name: engine.name, flops: productFlops(record("trainStep", program, state)) });
+/** What a contestant is asked to do. */
+export interface Contest {
+  /** As `--engine` names it. */
+  engine: string;
+  precision: Precision;
+  threads: number;
+  /** Train this, or multiply square matrices of this size. */
+  work: Config | number;
+}
 
-  let done = 0;
+async function main(args: string[]): Promise<void> {
+  const { engine: name, precision, threads, work } = JSON.parse(args[0]) as Contest;
+  const { state, program, inputs } = typeof work === "number" ? product(work) : training(work);
+  const { engine } = await startEngine(name as EngineName, { precision, threads });
+  const session = await engine.load(state, { step: program });
+  const say = (line: Ready | Measured) => console.log(JSON.stringify(line));
+  say({ name: engine.name, flops: productFlops(record("step", program, state)) });
+
   for await (const line of linesOf(Deno.stdin.readable)) {
     const ms: number[] = [];
     for (let i = 0; i < Number(line); i++) {
-      const windows = Array.from(
-        { length: config.batch },
-        () =>
-          Int32Array.from(
-            { length: config.context + 1 },
-            () => 1 + random.integer(config.vocab - 1),
-          ),
-      );
       const start = performance.now();
-      await session.run("trainStep", trainInputs(model, config, windows, ++done, random));
+      await session.run("step", inputs());
       ms.push(performance.now() - start);
     }
     say({ ms, rssBytes: Deno.memoryUsage().rss });
   }
+}
+
+interface Work {
+  state: HostTensors;
+  program: Program;
+  /** Those of the next step. */
+  inputs(): Record<string, Float32Array | Int32Array>;
+}
+
+/** Training on windows of random characters. */
+function training(config: Config): Work {
+  const model = models[config.kind], random = seededRandom(config.seed);
+  const character = () => 1 + random.integer(config.vocab - 1);
+  let step = 0;
+  return {
+    state: initialState(config, random),
+    program: trainStep(model, config),
+    inputs() {
+      const windows = Array.from(
+        { length: config.batch },
+        () => Int32Array.from({ length: config.context + 1 }, character),
+      );
+      return trainInputs(model, config, windows, ++step, random);
+    },
+  };
+}
+
+/** One product of two square matrices that stay where they are: what the processor can do at best. */
+function product(size: number): Work {
+  const random = seededRandom(1), shape = [size, size];
+  const matrix = () => ({ shape, data: new Float32Array(size * size).map(() => random.normal()) });
+  return {
+    state: { a: matrix(), b: matrix() },
+    program: {
+      inputs: { scale: { shape: [], dtype: "float32" } }, // so that it can't be computed beforehand
+      body: ({ a, b }, { scale }) => ({
+        outputs: { sum: tf.sum(tf.matMul(tf.mul(a, scale), b as tf.Tensor2D)) },
+      }),
+    },
+    inputs: () => ({ scale: Float32Array.of(1) }),
+  };
 }
 
 if (import.meta.main) await runTask(main, Deno.args);

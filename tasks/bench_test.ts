@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { assertFailed, inFolder, jsonOf, namesIn, runTaskIn } from "./task_process.ts";
 
@@ -7,7 +7,7 @@ const smoke = ["--preset", "smoke", "--steps", "5", "--threads", "1"];
 Deno.test("bench times each engine that it is given, and its numbers belong together", () =>
   inFolder(async (folder) => {
     const engines = ["--engine", "onnx", "--engine", "eager:wasm"];
-    const { rows } = await jsonOf(folder, "bench", "--", ...smoke, ...engines);
+    const { rows, peak_gflops } = await jsonOf(folder, "bench", "--", ...smoke, ...engines);
     assertEquals(rows.map(({ engine }: { engine: string }) => engine), ["onnx", "eager:wasm"]);
     // 2 FLOPs a weight and character, forward, and twice that backward; attention comes on top, at this size below a half.
     const products = 3 * 2 * (2 * 12 * 32 ** 2 + 2 * 66 * 32) * 8 * 32;
@@ -15,6 +15,7 @@ Deno.test("bench times each engine that it is given, and its numbers belong toge
       assertEquals([row.model, row.preset, row.precision], ["diffusion", "smoke", "f32"]);
       assert(row.ms_per_step_min > 0 && row.ms_per_step_min <= row.ms_per_step_median);
       const flops = row.gflops * row.ms_per_step_median * 1e6;
+      assertAlmostEquals(row.peak_share, row.gflops / peak_gflops, 1e-9);
       assert(flops > products && flops < 1.5 * products, `${flops} FLOPs, expected ${products}`);
       assert(row.peak_rss_mb >= row.first_rss_mb && row.peak_rss_mb >= row.last_rss_mb);
       assert(row.peak_rss_mb > 50 && row.peak_rss_mb < 5000, `${row.peak_rss_mb} MB`);
@@ -57,10 +58,19 @@ Deno.test("bench prints a line for each engine where no JSON is asked for", () =
     );
     assertMatch(
       stdout,
-      /^gpt, smoke, batch 8, 1 threads, 5 rounds of 1 steps in turns\nonnx +f32 /,
+      /^gpt, smoke, batch 8, 1 threads, 5 rounds of 1 steps in turns; peak \d+ GFLOPS \(float32\)\nonnx +f32 /,
     );
     assertMatch(
       stdout,
-      / ms\/step \(min [\d.]+\) +\d+ GFLOPS +\d+ MB \(first round \d+, last \d+\)\n$/,
+      / ms\/step \(min [\d.]+\) +\d+ GFLOPS, \d+ % of the peak +\d+ MB \(first round \d+, last \d+\)\n$/,
     );
+  }));
+
+Deno.test("of several precisions bench leaves out those that an engine lacks, and says so", () =>
+  inFolder(async (folder) => {
+    const args = [...smoke, "--engine", "onnx", "--precision", "f32", "--precision", "bf16"];
+    const { stdout, stderr } = await runTaskIn(folder, "bench", ...args, "--json");
+    const { rows } = JSON.parse(stdout);
+    assertEquals(rows.map(({ precision }: { precision: string }) => precision), ["f32"]);
+    assertMatch(stderr, /^left out: .*"onnx".* it has float32 only/m);
   }));
