@@ -3,10 +3,17 @@
  * a process of its own; they take turns, in reversed order every other round, so that a change in the machine's speed meets
  * all of them. One more multiplies large matrices: what it reaches is called the peak.
  */
-import { makeConfig, type ModelKind, type PresetName, presets } from "../core/config.ts";
+import {
+  checkModelConfig,
+  makeConfig,
+  type ModelKind,
+  type PresetName,
+  presets,
+} from "../core/config.ts";
 import { type Contest, linesOf, type Measured, type Ready } from "./bench_step.ts";
 import { commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
 import { startProgress } from "./progress.ts";
+import { setFlag, settingsOf } from "./settings.ts";
 
 const ROUNDS = 5;
 /** Of the matrices whose product gives the peak: larger ones gain no more. */
@@ -35,6 +42,7 @@ const flags = {
     help: "what computes; may be repeated",
   },
   batch: { type: "integer", min: 1, max: 65536, help: "windows a step; without it, the preset's" },
+  set: setFlag,
   steps: { type: "integer", min: 5, default: 50, help: "counted steps of each, in 5 rounds" },
   pytorch: { type: "path", help: "a Python that has PyTorch, to be timed beside" },
   precision: { ...commonFlags.precision, default: ["f32"] as const, multiple: true },
@@ -67,9 +75,11 @@ export async function main(args: string[]): Promise<void> {
   const threads = values.threads ?? navigator.hardwareConcurrency;
   const vocab = values.model === "gpt" ? 65 : 66;
   const config = makeConfig(values.model, values.preset, vocab, {
+    ...settingsOf(values.set, values.model),
     batch: values.batch,
     seed: values.seed,
   });
+  checkModelConfig(config);
   const perRound = Math.ceil(values.steps / ROUNDS);
   const engines = values.engine.length ? values.engine : ["auto"];
   const precisions = values.precision.length ? values.precision : ["f32" as const];

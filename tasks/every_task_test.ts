@@ -18,7 +18,7 @@ const contract: Record<string, string> = {
     `heads block-size ${common}`,
   "eval": `model weights blocks estimator passes heads block-size ${common}`,
   "report": "out no-model json",
-  "bench": "preset model engine batch steps precision threads json",
+  "bench": "preset model engine batch set steps precision threads json",
   "engines": "json",
   "convert": "heads block-size json",
   "quickstart": "json",

@@ -1,7 +1,7 @@
 /** What `train-gpt` and `train-diffusion` share: everything but the model. */
 import { loadTraining, trainingPath, type TrainingState } from "../core/checkpoint.ts";
 import { checkModelConfig, type Config, makeConfig } from "../core/config.ts";
-import { parseSettings, type PresetName, presets } from "../core/config.ts";
+import { type PresetName, presets } from "../core/config.ts";
 import {
   type Corpus,
   defaultCorpus,
@@ -19,6 +19,7 @@ import { commandLine, commonFlags, Interrupted, interruption, note } from "./cli
 import { parseFlags, print, printJson, UsageError } from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
 import { startProgress } from "./progress.ts";
+import { setFlag, settingsOf } from "./settings.ts";
 import { sparkline } from "./sparkline.ts";
 import { openRunLog, runLogPath } from "./run_log.ts";
 
@@ -34,12 +35,7 @@ const flags = {
   out: { type: "path", help: "weights file; without it, weights/MODEL-PRESET.safetensors" },
   resume: { type: "boolean", help: "go on from the last checkpoint of that file" },
   evalEvery: { type: "integer", min: 1, help: "steps between two validations" },
-  set: {
-    type: "string",
-    multiple: true,
-    placeholder: "NAME=VALUE",
-    help: "any other setting, as the line `config:` names it, such as dropout=0.1",
-  },
+  set: setFlag,
   patience: { type: "integer", min: 1, help: "stop after this many validations without a better" },
   ...commonFlags,
 } as const;
@@ -87,7 +83,7 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
   const config = resume
     ? resumedConfig(resume, corpus, values)
     : makeConfig(model.kind, values.preset, vocabulary.length, {
-      ...settings(values.set, model.kind),
+      ...settingsOf(values.set, model.kind),
       steps: values.steps,
       batch: values.batch,
       learningRate: values.lr,
@@ -168,15 +164,6 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
   );
   progress.finish();
   report(result, { path, config, json: values.json, engine, resume: resumeCommand(name, args) });
-}
-
-/** What `--set` asks for. */
-function settings(assignments: string[], kind: Config["kind"]): Partial<Config> {
-  try {
-    return parseSettings(assignments, kind);
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
 }
 
 /** The command line that goes on with the run that `args` started or resumed: the same, with --resume. */
