@@ -7,9 +7,10 @@
  */
 import { type Evaluation, perBlockSummary } from "./evaluate.ts";
 import type { Random } from "./random.ts";
+import type { BaselineName } from "./results.ts";
 
 export interface Baseline {
-  name: string;
+  name: BaselineName;
   /** p(character | history), the history being the tokens before it in its block, at least one. */
   probability(history: Int32Array, character: number): number;
 }

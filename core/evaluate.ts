@@ -42,6 +42,21 @@ export interface Evaluation extends Omit<EvaluationRow, "model" | "weights"> {
   perBlock: Float64Array;
 }
 
+/** What each estimator is, and is not, in a sentence to set beside its figure. */
+export const estimatorNotes: Record<Estimator, string> = {
+  "exact": "The model's likelihood of the text, by the chain rule.",
+  "nelbo":
+    "An upper bound on the diffusion model's negative log-likelihood: the model itself may " +
+    "be better than that, not worse. Its network is told no time and its training loss has no " +
+    "weight 1/t, so what was trained is not this bound.",
+  "left-to-right": "The exact likelihood of the left-to-right decoder built from the diffusion " +
+    "network, not of the diffusion model; by theory it lies neither above nor below the nelbo.",
+  "masked-mean":
+    "The validation loss that the original prints, in nats. Not a likelihood and not " +
+    "the nelbo: a mask share t counts 2t times, the mask keeps a share of the probability, and " +
+    "first characters are scored. Never to be set beside a GPT's loss.",
+};
+
 /**
  * Blocks that `left-to-right` takes unless told otherwise: it needs a forward pass for each
  * character.
@@ -82,17 +97,21 @@ export function validationBlocks(tokens: Int32Array, context: number): Int32Arra
  * no more than that.
  */
 export function evenlySpaced<Block>(blocks: Block[], count: number): Block[] {
+  return evenlySpacedIndices(blocks.length, count).map((index) => blocks[index]);
+}
+
+/** Which of `total` blocks those are. */
+export function evenlySpacedIndices(total: number, count: number): number[] {
   if (!Number.isInteger(count) || count < 1) {
     throw new RangeError(`Cannot take ${count} blocks: expected an integer of at least 1`);
   }
-  if (count >= blocks.length) return blocks;
-  const share = blocks.length / count;
-  return Array.from({ length: count }, (_, i) => blocks[Math.floor((i + 0.5) * share)]);
+  const taken = Math.min(count, total), share = total / taken;
+  return Array.from({ length: taken }, (_, i) => Math.floor((i + 0.5) * share));
 }
 
 // ---------------------------------------------------------------- estimators
 
-export interface EvaluateOptions extends EstimateOptions {
+export interface EvaluateOptions extends EstimateOptions, ResumeOptions {
   estimator: Estimator;
   /** Evenly spaced blocks to score. @default {all; 16 for left-to-right} */
   blocks?: number;
@@ -102,21 +121,35 @@ export interface EvaluateOptions extends EstimateOptions {
   batches?: number;
 }
 
-/** Runs the estimator of that name. `exact` is for a GPT, the others are for diffusion. */
+/** Which of `total` blocks `evaluate` scores. */
+export function scoredIndices(estimator: Estimator, total: number, count?: number): number[] {
+  const usual = estimator === "left-to-right" ? LEFT_TO_RIGHT_BLOCKS : total;
+  return evenlySpacedIndices(total, count ?? usual);
+}
+
+/**
+ * Runs the estimator of that name. `exact` is for a GPT, the others are for diffusion.
+ *
+ * @param options.known,options.onBlock Of `left-to-right` only, by index into `blocks`.
+ */
 export function evaluate(
   scorer: Scorer,
   blocks: Int32Array[],
-  { estimator, blocks: count, ...options }: EvaluateOptions,
+  { estimator, blocks: count, known, onBlock, ...options }: EvaluateOptions,
 ): Promise<Evaluation> {
-  count ??= estimator === "left-to-right" ? LEFT_TO_RIGHT_BLOCKS : blocks.length;
-  const chosen = evenlySpaced(blocks, count);
+  const indices = scoredIndices(estimator, blocks.length, count);
+  const chosen = indices.map((index) => blocks[index]);
   switch (estimator) {
     case "exact":
       return exact(scorer, chosen, options);
     case "nelbo":
       return nelbo(scorer, chosen, options);
     case "left-to-right":
-      return leftToRight(scorer, chosen, options);
+      return leftToRight(scorer, chosen, {
+        ...options,
+        known: known && ((i) => known(indices[i])),
+        onBlock: onBlock && ((i, nats) => onBlock(indices[i], nats)),
+      });
     case "masked-mean":
       return maskedMean(scorer, chosen, options);
   }
@@ -215,23 +248,38 @@ export async function nelboContinuous(
  *
  * It is the exact likelihood of the left-to-right decoder built from this network, not of the
  * diffusion model, and lies neither above nor below the NELBO by theory. One forward pass for each
- * character, the rows of a call being positions.
+ * character, the rows of a call being positions of one block: what a block comes to does not depend
+ * on the others, so a run may take those that an earlier one has scored.
  *
  * @param blocks Tokens, each [context]; for the default number see `LEFT_TO_RIGHT_BLOCKS`.
  */
 export async function leftToRight(
   scorer: Scorer,
   blocks: Int32Array[],
-  options: EstimateOptions = {},
+  { known, onBlock, onProgress, signal, ...options }: EstimateOptions & ResumeOptions = {},
 ): Promise<Evaluation> {
   checkBlocks(blocks);
-  const scored = scorer.context - 1;
-  const perBlock = new Float64Array(blocks.length);
-  const rows = prefixRows(blocks);
-  for await (const { row, nats } of score(scorer, rows, blocks.length * scored, options)) {
-    perBlock[row.block] += nats / scored;
+  const scored = scorer.context - 1, perBlock = new Float64Array(blocks.length);
+  for (const [index, block] of blocks.entries()) {
+    const before = known?.(index);
+    if (before !== undefined) {
+      perBlock[index] = before;
+      continue;
+    }
+    const progress = (done: number) => onProgress?.(index * scored + done, blocks.length * scored);
+    const rows = score(scorer, prefixRows([block]), scored, { onProgress: progress, signal });
+    for await (const { nats } of rows) perBlock[index] += nats / scored;
+    await onBlock?.(index, finite(perBlock[index]));
   }
   return perBlockSummary("left-to-right", scorer.context, perBlock, options);
+}
+
+/** What lets a long run go on where an earlier one was stopped. */
+export interface ResumeOptions {
+  /** Nats per scored character of a block that was scored before, by its index. */
+  known?: (block: number) => number | undefined;
+  /** Called with each block that is scored now, and waited for. */
+  onBlock?: (block: number, nats: number) => void | Promise<void>;
 }
 
 /**

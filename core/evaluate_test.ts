@@ -71,6 +71,59 @@ Deno.test("the fixed-count form is right for each block alone, not only on avera
   }
 });
 
+// One character at a time in a random order is how the diffusion model writes; an order of positions 1, 2, 3 has its own law.
+const orders = [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]];
+
+/** Nats of a toy string given its first character, uncovered in an order. */
+function natsInOrder(block: Int32Array, order: number[]): number {
+  return sum(order.map((position, step) => {
+    const hidden = block.map((token, i) => order.indexOf(i) >= step ? 0 : token);
+    return toyNats(world(hidden), position, block[position]);
+  }));
+}
+
+/** Nats of a toy string under the diffusion model: the orders are equally likely. */
+function enumeratedNats(block: Int32Array): number {
+  return -Math.log(mean(orders.map((order) => Math.exp(-natsInOrder(block, order)))));
+}
+
+Deno.test("the probabilities of all strings under the diffusion model itself sum to 1", () => {
+  const total = sum(
+    strings.filter(([first]) => first === 1).map((string) => Math.exp(-enumeratedNats(string))),
+  );
+  assertAlmostEquals(total, 1, 1e-12);
+});
+
+Deno.test("the NELBO is the mean over all orders of uncovering, and so above the likelihood for every string", () => {
+  for (const [i, block] of strings.entries()) {
+    const bound = 3 * enumeratedNelbo(block);
+    assertAlmostEquals(bound, mean(orders.map((order) => natsInOrder(block, order))), 1e-12);
+    assert(bound > enumeratedNats(block), `string ${i}`); // by Jensen; the orders of this world all differ
+  }
+});
+
+Deno.test("left-to-right is below the NELBO for some strings and above it for others, and of the likelihood too", async () => {
+  const { perBlock } = await leftToRight(toyScorer(world), strings);
+  for (const other of [enumeratedNelbo, (block: Int32Array) => enumeratedNats(block) / 3]) {
+    const below = strings.filter((block, i) => perBlock[i] < other(block) - 0.1).length;
+    const above = strings.filter((block, i) => perBlock[i] > other(block) + 0.1).length;
+    assert(below > 5 && above > 5, `${below} below, ${above} above`);
+  }
+});
+
+Deno.test("by_mask_share of the toy world is, for each number masked, the mean over all masks of that number", async () => {
+  const { by_mask_share } = await nelbo(toyScorer(world), someBlocks, { passes: 3000 });
+  assertEquals(by_mask_share.map(({ to }) => to), [3 / 8, 6 / 8, 1]); // 1, 2 and 3 of 3
+  for (const [i, { bits, blocks: rows }] of by_mask_share.entries()) {
+    const truth = mean(someBlocks.map((block) => {
+      const masks = [2, 4, 6, 8, 10, 12, 14].map((bits) => natsWhereMasked(block, bits));
+      return mean(masks.filter((nats) => nats.length === i + 1).map(mean));
+    }));
+    // single rows have a deviation of about a bit: four errors of the mean of some 7,000
+    assertAlmostEquals(bits, truth / Math.LN2, 4 / Math.sqrt(rows), `${i + 1} masked`);
+  }
+});
+
 Deno.test("left-to-right equals the chain rule written out, block by block", async () => {
   const { perBlock } = await leftToRight(toyScorer(world), strings);
   for (const [i, [a, b, c, d]] of strings.entries()) {
@@ -367,6 +420,50 @@ Deno.test("evaluate scores as many evenly spaced blocks as it is told to, 16 of 
   assertEquals((await evaluate(scorer, many, { estimator: "left-to-right" })).blocks, 16);
   assertEquals((await evaluate(scorer, many, { estimator: "left-to-right", blocks: 3 })).blocks, 3);
   assertEquals((await evaluate(scorer, many, { estimator: "nelbo" })).blocks, 40);
+});
+
+Deno.test("left-to-right goes on from the blocks that it is told, asks for no row of them, and tells each new one once", async () => {
+  const whole = await leftToRight(toyScorer(world), someBlocks);
+  const known = new Map([[0, 0.5], [3, whole.perBlock[3]], [6, whole.perBlock[6]]]);
+  const told: [number, number][] = [], seen: number[] = [];
+  let calls = 0;
+  const scorer = toyScorer(world, { rows: 2 });
+  const counting: Scorer = {
+    ...scorer,
+    nats(...asked) {
+      calls++;
+      return scorer.nats(...asked);
+    },
+  };
+  const { perBlock, blocks } = await leftToRight(counting, someBlocks, {
+    known: (block) => known.get(block),
+    onBlock: (block, nats) => void told.push([block, nats]),
+    onProgress: (done, total) => {
+      assertEquals(total, 7 * 3);
+      seen.push(done);
+    },
+  });
+  assertEquals([perBlock[0], blocks], [0.5, 7]);
+  assertEquals(perBlock.slice(1), whole.perBlock.slice(1));
+  assertEquals(told, [1, 2, 4, 5].map((block) => [block, whole.perBlock[block]]));
+  assertEquals(calls, 4 * 2); // three rows of a block are two calls of two
+  assertEquals(seen.at(-1), 6 * 3);
+});
+
+Deno.test("evaluate names the blocks that it keeps by their place in the whole text, whatever their number", async () => {
+  const many = Array.from({ length: 40 }, (_, i) => strings[i]);
+  const told = async (blocks: number) => {
+    const kept = new Map<number, number>();
+    await evaluate(toyScorer(world), many, {
+      estimator: "left-to-right",
+      blocks,
+      onBlock: (block, nats) => void kept.set(block, nats),
+    });
+    return kept;
+  };
+  const [some, all] = [await told(5), await told(40)];
+  assertEquals([...some.keys()], [4, 12, 20, 28, 36]);
+  for (const [block, nats] of some) assertEquals(nats, all.get(block));
 });
 
 // ---------------------------------------------------------------- blocks

@@ -71,9 +71,16 @@ export interface SampleResult {
 
 export type Estimator = "exact" | "nelbo" | "left-to-right" | "masked-mean";
 
-/** One line of the table of evaluations. Figures of different `context` are not comparable. */
-export interface EvaluationRow {
-  model: ModelKind;
+/** Models without a network, see `baselines.ts`. */
+export type BaselineName = "uniform" | "unigram" | `kneser-ney-${number}`;
+
+/**
+ * One line of the table of evaluations, of a trained model or of a baseline (`BaselineRow`). Figures of different `context`
+ * are not comparable.
+ */
+export interface EvaluationRow<Model extends string = ModelKind> {
+  model: Model;
+  /** The file; empty for a baseline. */
   weights: string;
   estimator: Estimator;
   /** Bits per character; null for `masked-mean`, which is not a likelihood. */
@@ -92,9 +99,117 @@ export interface EvaluationRow {
   by_mask_share: { from: number; to: number; bits: number; blocks: number }[];
 }
 
+export type BaselineRow = EvaluationRow<BaselineName>;
+
+/** One side of a comparison. */
+export interface Compared {
+  model: ModelKind | BaselineName;
+  /** The file; empty for a baseline. */
+  weights: string;
+  estimator: Estimator;
+}
+
+/**
+ * How far apart two models are on the blocks that both were scored on, by the paired bootstrap over blocks. Where one side is a
+ * `nelbo` and the other exact, it is a bound that is compared: the diffusion model itself may be better than that.
+ */
+export interface ModelComparison {
+  a: Compared;
+  b: Compared;
+  /** Bits per character of `a` minus those of `b`: below 0 where `a` is the better one. */
+  difference: number;
+  /** Standard error of the difference, by the paired bootstrap over blocks. */
+  se_blocks: number;
+  /** Holds 95 % of the resampled differences. */
+  interval: [number, number];
+  /** Whether 0 lies outside the interval. */
+  excludes_zero: boolean;
+  context: number;
+  blocks: number;
+}
+
 export interface EvaluationResult {
   kind: "evaluation";
+  /** Of the weights that `provenance` names. */
   rows: EvaluationRow[];
+  /** On the same blocks. Missing in results of an older version. */
+  baselines?: BaselineRow[];
+  /** Of these weights (`a`) with baselines, and with what was scored in the same run. Missing likewise. */
+  comparisons?: ModelComparison[];
+  provenance: Provenance;
+}
+
+/** The figures of sample quality. Each is explained, with its source, where it is computed (`core/quality/`). */
+export const qualityFigures = [
+  /** Bits per character that the text costs under a GPT. */
+  "judge_gpt",
+  /** The same under Kneser-Ney of order 6. */
+  "judge_ngram",
+  /** Of single characters, in bits. */
+  "entropy",
+  /** Share of n-grams that are different ones, 0 to 1. */
+  "distinct_2",
+  "distinct_3",
+  "distinct_4",
+  /** Jensen-Shannon divergence of n-grams from those of the first half of the validation text, in bits, 0 to 1. */
+  "jsd_1",
+  "jsd_2",
+  "jsd_3",
+  "jsd_4",
+  "jsd_5",
+  /** Share of words that the training text has, 0 to 1. */
+  "real_words",
+  /** Characters of the longest passage that is in the training text, letter for letter. */
+  "longest_match",
+  /** Share of 30-grams and 50-grams that are in the training text, 0 to 1. */
+  "found_30",
+  "found_50",
+] as const;
+export type QualityFigure = typeof qualityFigures[number];
+
+/** Mean over texts, and their standard deviation (n - 1 below the line; null for a single text). */
+export interface Spread {
+  mean: number;
+  sd: number | null;
+}
+
+/** Where text comes from: a model, or what its figures are held against. */
+export type TextSource = ModelKind | "held-out" | "shuffled-words" | "shuffled-characters";
+
+/** One line of the table of sample quality: texts of one length, made in one way. */
+export interface QualityRow {
+  source: TextSource;
+  /** `autoregressive` or `greedy` for a GPT, the sampler's name for diffusion; null for text that no model wrote. */
+  sampler: string | null;
+  temperature: number | null;
+  /** Top-k, threshold and the like, as used; empty for text that no model wrote. */
+  settings: Record<string, number | string>;
+  /** How many texts, with seeds one apart. */
+  texts: number;
+  /** Characters of each, prompt not counted. Figures of different lengths are not comparable. */
+  length: number;
+  /** null where there is nothing to measure: no GPT to judge, no whole word in the text. */
+  figures: Record<QualityFigure, Spread | null>;
+  /** Of one text; null for text that no model wrote. */
+  cost: { forwards: Spread; seconds: Spread } | null;
+}
+
+/** What the samples of one model are worth over a range of temperatures, beside the reference texts. */
+export interface QualityResult {
+  kind: "quality";
+  model: ModelKind;
+  prompt: string;
+  /** The three reference texts first, then the model's own rows. */
+  rows: QualityRow[];
+  judges: {
+    gpt: { weights: string; weightsSha256: string; context: number } | null;
+    ngram: { name: BaselineName; context: number };
+  };
+  /**
+   * Jensen-Shannon divergence of 1- to 5-grams between the two halves of the validation text, in bits: the noise floor of texts
+   * of that length. That of the samples' length is `jsd_N` of the row `held-out`.
+   */
+  halves: number[];
   provenance: Provenance;
 }
 
@@ -122,6 +237,7 @@ export type RunLine =
     chars: number;
     seconds: number;
     lossNats: number;
+    gradientNorm?: number;
     learningRate: number;
   }
   | {

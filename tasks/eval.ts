@@ -1,20 +1,33 @@
-/** Scores trained weights on the validation text, in bits per character. */
+/** Scores trained weights on the validation text, in bits per character, beside baselines, and compares them. */
+import { baselines, scoreBaseline } from "../core/baselines.ts";
+import { type BlockFigures, compareOnBlocks, isComparable } from "../core/comparison.ts";
 import type { ModelKind } from "../core/config.ts";
 import { type Corpus, defaultCorpus, loadCorpus } from "../core/corpus.ts";
+import { datasetOf } from "../core/dataset.ts";
 import type { Engine } from "../core/engines/engine.ts";
-import { evaluate, type Evaluation, validationBlocks } from "../core/evaluate.ts";
+import { productFlops } from "../core/engines/graph.ts";
+import { productPeak } from "../core/engines/peak.ts";
+import { record } from "../core/engines/recorder.ts";
+import { evaluate, type Evaluation } from "../core/evaluate.ts";
+import { scoredIndices, validationBlocks } from "../core/evaluate.ts";
+import { type Journal, openJournal } from "../core/journal.ts";
 import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";
 import { seededRandom } from "../core/random.ts";
-import type { Estimator, EvaluationRow } from "../core/results.ts";
-import { tokenizer } from "../core/tokenizer.ts";
-import { scorerOf } from "../core/trainer.ts";
+import type { BaselineRow, Compared, Estimator } from "../core/results.ts";
+import type { EvaluationRow, ModelComparison } from "../core/results.ts";
+import type { Scorer } from "../core/scoring.ts";
+import { scorerOf } from "../core/stepper.ts";
+import { charactersOf, tokenizer } from "../core/tokenizer.ts";
 import { commandLine, commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
-import { chosenEngine } from "./engine.ts";
 import { UsageError } from "./cli.ts";
-import { type Progress, startProgress } from "./progress.ts";
-import { keepResult, provenance, requireResultsFolder } from "./provenance.ts";
-import { chosenWeights, defaultWeights, weightsFlags } from "./weights.ts";
+import { chosenEngine } from "./engine.ts";
+import { duration, type Progress, startProgress } from "./progress.ts";
+import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./provenance.ts";
+import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./eval_tables.ts";
+import { latestQuality, qualityTables } from "./quality_table.ts";
+import type { ChosenWeights } from "./weights.ts";
+import { chosenWeights, defaultWeights, namedWeights, weightsFlags } from "./weights.ts";
 
 const estimators: Record<ModelKind, Estimator[]> = {
   gpt: ["exact"],
@@ -23,18 +36,21 @@ const estimators: Record<ModelKind, Estimator[]> = {
 
 const task = {
   name: "eval",
-  summary: "Score trained weights on the validation text (its last 10 %), in bits per character. " +
-    "Without --model, everything that can be scored.",
+  summary: "Score trained weights on the validation text (its last 10 %), in bits per character, " +
+    "beside three baselines, and compare them. Without --model, everything that can be scored.",
   examples: [
     "deno task eval",
     "deno task eval --model gpt --weights weights/gpt-small.safetensors",
     "deno task eval --model diffusion --estimator nelbo --passes 32 --json",
+    "deno task eval --model diffusion --weights new.safetensors --against old.safetensors",
+    "deno task eval --model diffusion --estimator left-to-right --blocks 435",
   ],
 } as const;
 
 const flags = {
   model: { choices: ["gpt", "diffusion"], help: "which of the two; without it, both" },
   ...weightsFlags,
+  against: { type: "path", help: "other weights to compare with, on the same blocks and masks" },
   estimator: {
     choices: ["exact", "nelbo", "left-to-right", "masked-mean"],
     help: "without it, all of the model's",
@@ -54,48 +70,40 @@ const flags = {
   ...commonFlags,
 } as const;
 
+type EvalValues = ReturnType<typeof parse>;
+const parse = (args: string[]) => parseFlags(task, flags, args);
+
 export async function main(args: string[]): Promise<void> {
-  const values = parseFlags(task, flags, args);
-  const { model, estimator } = values;
-  if (model && estimator && !estimators[model].includes(estimator)) {
-    throw new UsageError(
-      `Cannot score the ${model} model with --estimator ${estimator}: expected ${
-        estimators[model].join(", ")
-      }`,
-    );
-  }
-  if (values.weights !== undefined && model === undefined) {
-    throw new UsageError(
-      "Cannot use --weights alone: expected --model gpt or --model diffusion beside it",
-    );
-  }
-  const kinds = model ? [model] : await trainedKinds(estimator);
+  const values = parse(args);
+  const { estimator } = values;
+  checkUsage(values);
+  const kinds = values.model ? [values.model] : await trainedKinds(estimator);
   const corpus = await loadCorpus(values.data ?? await defaultCorpus());
-  const candidates: Candidate[] = [];
-  for (const kind of kinds) {
-    try {
-      candidates.push(await candidate(kind, corpus, values));
-    } catch (error) {
-      // Without --model, what can be scored is; the last one has to say why nothing can.
-      if (kind === kinds.at(-1) && candidates.length === 0) throw error;
-      note(`left out the ${kind} model: ${(error as Error).message}`);
-    }
-  }
+  const candidates = await candidatesOf(kinds, corpus, values);
   await requireResultsFolder();
   const engine = await chosenEngine(values);
+  const reference = baselineScorer(corpus, values);
 
-  const rows: EvaluationRow[] = [];
+  const figures: Figures[] = [], references: Reference[] = [];
+  const comparisons: ModelComparison[] = [];
   for (const { saved, blocks } of candidates) {
-    const { kind } = saved.config;
-    const own: EvaluationRow[] = [];
-    for (const name of estimator ? [estimator] : estimators[kind]) {
-      const { perBlock: _, ...figures } = await score(engine, saved, blocks, name, values);
-      own.push({ model: kind, weights: saved.path, ...figures });
-    }
-    rows.push(...own);
+    const { kind, context } = saved.config;
+    const baselines = reference(context);
+    if (!references.includes(baselines)) references.push(baselines);
+    const names = estimators[kind].filter((name) => estimator === undefined || name === estimator);
+    const own = await score(engine, { saved, blocks }, names, corpus, values);
+    const ownComparisons = own.flatMap((a) =>
+      [baselines.best, ...figures]
+        .filter((b) => isComparable(a, b))
+        .map((b) => compareOnBlocks(a, b, { random: seededRandom(values.seed) }))
+    );
+    figures.push(...own);
+    comparisons.push(...ownComparisons);
     await keepResult({
       kind: "evaluation",
-      rows: own,
+      rows: own.map(({ row }) => row),
+      baselines: baselines.rows,
+      comparisons: ownComparisons,
       provenance: await provenance({
         command: commandLine("eval", args),
         engine,
@@ -106,8 +114,41 @@ export async function main(args: string[]): Promise<void> {
       }),
     });
   }
-  if (values.json) printJson({ rows });
-  else print(table(rows));
+  const rows = [...references.flatMap(({ rows }) => rows), ...figures.map(({ row }) => row)];
+  const notes = notesOn(rows);
+  const hashes = [...new Set(candidates.map(({ saved }) => saved.sha256))];
+  const quality = (await Promise.all(hashes.map(latestQuality))).filter((result) => !!result);
+  if (values.json) printJson({ rows, comparisons, notes, quality });
+  else {
+    print(
+      [
+        evaluationTable(rows),
+        maskShareTable(rows),
+        comparisonTable(comparisons),
+        quality.length > 0 ? qualityTables(quality) : NO_QUALITY,
+      ].filter((part) => part !== "").join("\n\n"),
+    );
+  }
+}
+
+const NO_QUALITY =
+  'Sample quality of these weights was not measured yet: "deno task quality" does that.';
+
+function checkUsage({ model, estimator, weights, against }: EvalValues): void {
+  if (model && estimator && !estimators[model].includes(estimator)) {
+    throw new UsageError(
+      `Cannot score the ${model} model with --estimator ${estimator}: expected ${
+        estimators[model].join(", ")
+      }`,
+    );
+  }
+  for (const [flag, value] of Object.entries({ weights, against })) {
+    if (value !== undefined && model === undefined) {
+      throw new UsageError(
+        `Cannot use --${flag} alone: expected --model gpt or --model diffusion beside it`,
+      );
+    }
+  }
 }
 
 /** The models that there are weights of and that the estimator fits. */
@@ -127,101 +168,221 @@ async function trainedKinds(estimator: Estimator | undefined): Promise<ModelKind
   return kinds;
 }
 
+// ---------------------------------------------------------------- what is scored
+
 /** Weights, and the validation text as they read it. */
 interface Candidate {
-  saved: Awaited<ReturnType<typeof chosenWeights>>;
+  saved: ChosenWeights;
   blocks: Int32Array[];
 }
 
-/**
- * Loads weights, and checks that they fit the text.
- *
- * @throws {Error} If there are none, or the text has characters that they lack, or is too short for their context.
- */
-async function candidate(
-  kind: ModelKind,
+/** The weights to score, in the order of the table: those of `--against` come first, to be compared with. */
+async function candidatesOf(
+  kinds: ModelKind[],
   corpus: Corpus,
-  values: Parameters<typeof chosenWeights>[1],
-): Promise<Candidate> {
-  const saved = await chosenWeights(kind, values);
+  values: EvalValues,
+): Promise<Candidate[]> {
+  const candidates: Candidate[] = [];
+  if (values.against !== undefined) {
+    candidates.push(candidate(await namedWeights(values.against, values), corpus));
+  }
+  for (const kind of kinds) {
+    try {
+      candidates.push(candidate(await chosenWeights(kind, values), corpus));
+    } catch (error) {
+      // Without --model, what can be scored is; the last one has to say why nothing can.
+      if (values.model || (kind === kinds.at(-1) && candidates.length === 0)) throw error;
+      note(`left out the ${kind} model: ${(error as Error).message}`);
+    }
+  }
+  const [a, b] = candidates.map(({ saved }) => saved.config.context);
+  if (values.against !== undefined && a !== b) {
+    throw new Error(
+      `Cannot compare "${values.against}" with "${candidates[1].saved.path}": their contexts are ` +
+        `${a} and ${b}, expected the same, as figures of different contexts mean different things; ` +
+        "leave out --against",
+    );
+  }
+  return candidates;
+}
+
+/**
+ * Checks that weights fit the text.
+ *
+ * @throws {Error} If the text has characters that they lack, or is too short for their context.
+ */
+function candidate(saved: ChosenWeights, corpus: Corpus): Candidate {
   const { config, vocabulary, corpusSha256 } = saved;
   if (corpusSha256 !== undefined && corpusSha256 !== corpus.sha256) {
     note(`note: ${saved.path} was trained on another text than ${corpus.path}`);
   }
-  const { encode } = tokenizer(vocabulary, { mask: models[kind].maskToken !== undefined });
+  const { encode } = tokenizer(vocabulary, { mask: models[config.kind].maskToken !== undefined });
   const validation = encode(corpus.validation, "the validation text");
   return { saved, blocks: validationBlocks(validation, config.context) };
 }
 
+/** A row of the table with its figures by block. */
+interface Figures extends BlockFigures {
+  row: EvaluationRow;
+}
+
+/** The rows of one set of weights. */
 async function score(
   engine: Engine,
-  { config, weights }: Candidate["saved"],
-  all: Int32Array[],
-  estimator: Estimator,
-  { blocks, passes, seed }: { blocks?: number; passes: number; seed: number },
-): Promise<Evaluation> {
-  const model = models[config.kind];
-  const rows = rowsFor(config.context);
-  const keepMask = estimator === "masked-mean";
-  const session = await engine.load(weights, {
-    [keepMask ? "natsWithMask" : "nats"]: targetNats(model, config, rows, { keepMask }),
-  });
-  let progress: Progress | undefined;
+  { saved, blocks }: Candidate,
+  names: Estimator[],
+  corpus: Corpus,
+  values: EvalValues,
+): Promise<Figures[]> {
+  const { config, weights, path } = saved, { kind, context } = config;
+  const rows = rowsFor(context), model = models[kind];
+  const nats = targetNats(model, config, rows);
+  const flopsOfCall = productFlops(record("nats", nats, weights));
+  const natsWithMask = targetNats(model, config, rows, { keepMask: true });
+  const session = await engine.load(
+    weights,
+    names.includes("masked-mean") ? { nats, natsWithMask } : { nats },
+  );
   try {
-    return await evaluate(scorerOf(session, config, rows), all, {
-      estimator,
-      blocks,
-      passes,
-      random: seededRandom(seed),
-      onProgress(done, total) {
-        progress ??= startProgress({ total, unit: `${config.kind} ${estimator}, row` });
-        progress.update({ done });
-      },
-    });
+    const scorer = scorerOf(session, config, rows), figures: Figures[] = [];
+    for (const estimator of names) {
+      using journal = estimator === "left-to-right"
+        ? await blockJournal(engine, saved, corpus, values)
+        : undefined;
+      const { evaluation, calls, seconds } = await timed(scorer, blocks, estimator, {
+        label: `${kind} ${estimator}, row`,
+        journal,
+        ...values,
+      });
+      await noteSpeed(engine, `${kind} ${estimator}`, calls * flopsOfCall, seconds);
+      const { perBlock, ...row } = evaluation;
+      const indices = scoredIndices(estimator, blocks.length, values.blocks);
+      const side: Compared = { model: kind, weights: path, estimator };
+      const figure = { ...side, context, indices, perBlock };
+      figures.push({ ...figure, row: { ...row, model: kind, weights: path } });
+    }
+    return figures;
   } finally {
-    progress?.finish();
     session.dispose();
   }
 }
 
-/** Rows of one call: enough for the matrix kernels to be busy, few enough to see progress. */
-function rowsFor(context: number): number {
-  return Math.max(4, Math.min(64, Math.floor(4096 / context)));
+/** Blocks that an earlier run scored from left to right, and where to keep those of this one. */
+async function blockJournal(
+  engine: Engine,
+  { sha256, config }: ChosenWeights,
+  corpus: Corpus,
+  { threads }: EvalValues,
+): Promise<Journal<number>> {
+  const journal = await openJournal(PARTIAL, "left-to-right", {
+    weights: sha256,
+    corpus: corpus.sha256,
+    context: config.context,
+    heads: config.heads,
+    engine: engine.name,
+    precision: engine.precision,
+    threads: threads ?? null,
+  }, (value) => typeof value === "number");
+  note(`left-to-right: each block is kept in ${journal.path}, from where a later run goes on`);
+  return journal;
 }
 
-function table(rows: EvaluationRow[]): string {
-  const cells = rows.map((row) => [
-    row.model,
-    row.estimator,
-    row.bpc === null ? `${row.nats.toFixed(4)} nats` : row.bpc.toFixed(4),
-    row.se_passes === null ? "-" : row.se_passes.toFixed(4),
-    row.se_blocks.toFixed(4),
-    `${row.context}`,
-    `${row.blocks}`,
-    row.chars.toLocaleString("en-US"),
-    row.weights,
-  ]);
-  const head = [
-    "model",
-    "estimator",
-    "bits/char",
-    "± passes",
-    "± blocks",
-    "T",
-    "blocks",
-    "chars",
-    "weights",
-  ];
-  const widths = head.map((title, i) =>
-    Math.max(title.length, ...cells.map((row) => row[i].length))
+/** Runs an estimator with progress; says how many calls of the network it took, and how long. */
+async function timed(
+  scorer: Scorer,
+  blocks: Int32Array[],
+  estimator: Estimator,
+  { blocks: count, passes, seed, label, journal }: {
+    blocks?: number;
+    passes: number;
+    seed: number;
+    label: string;
+    journal?: Journal<number>;
+  },
+): Promise<{ evaluation: Evaluation; calls: number; seconds: number }> {
+  const start = performance.now();
+  let calls = 0, progress: Progress | undefined, before = 0;
+  try {
+    const evaluation = await evaluate(scorer, blocks, {
+      estimator,
+      blocks: count,
+      passes,
+      random: seededRandom(seed),
+      known(block) {
+        const nats = journal?.get(`${block}`);
+        if (nats !== undefined) before += scorer.context - 1;
+        return nats;
+      },
+      onBlock: (block, nats) => journal?.add(`${block}`, nats),
+      onProgress(done, total) {
+        calls++;
+        progress ??= startProgress({ total, unit: label, done: before });
+        progress.update({ done });
+      },
+    });
+    return { evaluation, calls, seconds: (performance.now() - start) / 1000 };
+  } finally {
+    progress?.finish();
+  }
+}
+
+/** Below this many operations, a rate says more about the start than about the rest. */
+const WORTH_TIMING = 2e12;
+
+/** Says how fast the network ran, and which share that is of what the engine reaches at best on this machine. */
+async function noteSpeed(
+  engine: Engine,
+  what: string,
+  flops: number,
+  seconds: number,
+): Promise<void> {
+  if (flops < WORTH_TIMING) return;
+  const reached = flops / seconds, peak = await productPeak(engine);
+  note(
+    `${what}: ${(flops / 1e12).toFixed(1)} TFLOP in ${duration(1000 * seconds)}, ${
+      (reached / 1e9).toFixed(0)
+    } GFLOP/s; large matrix products alone reach ${(peak / 1e9).toFixed(0)} just now, so that is ${
+      (100 * reached / peak).toFixed(0)
+    } % of the peak`,
   );
-  const line = (row: string[]) => row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd();
-  const notes = [
-    "exact: the GPT's likelihood. nelbo: an upper bound on the diffusion model's. Compare figures of the same T only.",
-    "left-to-right: the likelihood of the left-to-right decoder built from the diffusion network, neither above nor",
-    "below the nelbo by theory. masked-mean: the original's loss in nats, no likelihood; not to be set beside a GPT's.",
-  ];
-  return [line(head), ...cells.map(line), "", ...notes].join("\n");
+}
+
+/** Rows of one call: enough for the matrix kernels to be busy, few enough to see progress. */
+function rowsFor(context: number): number {
+  return Math.max(4, Math.min(64, context, Math.floor(2048 / context)));
+}
+
+// ---------------------------------------------------------------- baselines
+
+/** The baselines on the blocks of one context, and the one that models are compared with. */
+interface Reference {
+  rows: BaselineRow[];
+  best: BlockFigures;
+}
+
+/** A function that scores the baselines on the blocks of a context, once for each. */
+function baselineScorer(corpus: Corpus, { blocks: count, seed }: EvalValues) {
+  // An alphabet of their own: that of a model may lack characters of the training part.
+  const characters = charactersOf(corpus.text, { limit: Infinity });
+  const { train, validation } = datasetOf(corpus, tokenizer(characters, { mask: false }));
+  const trained = baselines(train, characters.length);
+  const references = new Map<number, Reference>();
+  return (context: number): Reference => {
+    const known = references.get(context);
+    if (known) return known;
+    const all = validationBlocks(validation, context);
+    const indices = scoredIndices("exact", all.length, count);
+    const blocks = indices.map((index) => all[index]);
+    const scored = trained.map((baseline) => {
+      const { perBlock, ...row } = scoreBaseline(baseline, blocks, { random: seededRandom(seed) });
+      const side = { model: baseline.name, weights: "", estimator: row.estimator };
+      return { ...side, context, indices, perBlock, row: { ...row, ...side } };
+    });
+    const best = scored.reduce((a, b) => b.row.nats < a.row.nats ? b : a);
+    const reference = { rows: scored.map(({ row }) => row), best };
+    references.set(context, reference);
+    return reference;
+  };
 }
 
 if (import.meta.main) await runTask(main, Deno.args);

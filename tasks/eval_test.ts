@@ -1,6 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import type { EvaluationRow } from "../core/results.ts";
+import { loadWeights, saveWeights } from "../core/checkpoint.ts";
+import type { EvaluationRow, ModelComparison } from "../core/results.ts";
 import { readResults } from "./report/read_results.ts";
 import { assertFailed, exampleText, inFolder, jsonOf } from "./task_process.ts";
 import { namesIn, runTaskIn, signalled, writeWeights } from "./task_process.ts";
@@ -22,14 +23,41 @@ Deno.test("eval without --model scores both models with every estimator, the sam
       },
     });
     const flags = ["--", ...engine, ...text, "--blocks", "4", "--passes", "2"];
-    const { rows } = await jsonOf(folder, "eval", ...flags) as { rows: EvaluationRow[] };
-    assertEquals(rows.map(({ model, estimator, weights }) => [model, estimator, weights]), [
+    const { rows, comparisons, notes, quality } = await jsonOf(folder, "eval", ...flags);
+    assertEquals((rows as EvaluationRow[]).map((row) => [row.model, row.estimator, row.weights]), [
+      ["uniform", "exact", ""],
+      ["unigram", "exact", ""],
+      ["kneser-ney-6", "exact", ""],
       ["gpt", "exact", "weights/gpt-smoke.safetensors"],
       ["diffusion", "nelbo", "weights/diffusion-smoke.safetensors"],
       ["diffusion", "left-to-right", "weights/diffusion-smoke.safetensors"],
       ["diffusion", "masked-mean", "weights/diffusion-smoke.safetensors"],
     ]);
-    for (const { estimator, bpc, nats, context, blocks, chars, ...row } of rows) {
+    assertEquals(Object.keys(notes), ["exact", "nelbo", "left-to-right", "masked-mean"]);
+    assertMatch(notes["left-to-right"], /neither above nor below/);
+    assertMatch(
+      notes["masked-mean"],
+      /^(?=.*Not a likelihood).*Never to be set beside a GPT's loss/,
+    );
+    assertEquals(quality, []);
+    // What knows nothing costs the same in every block, and Kneser-Ney, which knows this text, is better by far.
+    assertEquals(
+      (comparisons as ModelComparison[]).map(({ a, b }) => [a.estimator, b.model, b.estimator]),
+      [
+        ["exact", "kneser-ney-6", "exact"],
+        ["nelbo", "kneser-ney-6", "exact"],
+        ["nelbo", "gpt", "exact"],
+        ["left-to-right", "kneser-ney-6", "exact"],
+        ["left-to-right", "gpt", "exact"],
+      ],
+    );
+    for (const { b, difference, excludes_zero, context, blocks } of comparisons) {
+      assertEquals([context, blocks], [32, 4]);
+      if (b.model === "gpt") assertAlmostEquals(difference, 0, 5e-6);
+      else assert(difference > 2 && excludes_zero, `${difference}`);
+    }
+    const models = (rows as EvaluationRow[]).slice(3);
+    for (const { estimator, bpc, nats, context, blocks, chars, ...row } of models) {
       assertEquals(
         Object.keys(row).toSorted(),
         ["by_mask_share", "model", "passes", "se_blocks", "se_passes", "weights"],
@@ -44,15 +72,20 @@ Deno.test("eval without --model scores both models with every estimator, the sam
         assertEquals([blocks, chars], [4, 4 * 31]);
       }
     }
-    assertEquals((await jsonOf(folder, "eval", ...flags)).rows, rows);
+    const again = await jsonOf(folder, "eval", ...flags);
+    assertEquals([again.rows, again.comparisons], [rows, comparisons]);
 
     const { evaluations, problems } = await readResults(join(folder, "reports"));
     assertEquals([evaluations.length, problems], [4, []]); // a file a model and a run
     const kept = evaluations.slice(0, 2).flatMap(({ rows }) => rows);
-    assertEquals(kept.toSorted(byName), rows.toSorted(byName));
+    assertEquals(kept.toSorted(byName), models.toSorted(byName));
+    assertEquals(evaluations[0].baselines, rows.slice(0, 3));
+    assertEquals(evaluations.slice(0, 2).flatMap((kept) => kept.comparisons).length, 5);
 
     const { stdout } = await runTaskIn(folder, "eval", ...flags, "--model", "gpt");
-    assertMatch(stdout, /^model +estimator +bits\/char .*\ngpt +exact +6\.0224 /);
+    assertMatch(stdout, /^model +estimator +bits\/char .*\nuniform +exact +6\.0224 /);
+    assertMatch(stdout, /^gpt +exact +6\.0224 /m);
+    assertMatch(stdout, /^gpt exact +kneser-ney-6 exact +\+.* yes, b is lower +4$/m);
   }));
 
 const byName = (a: EvaluationRow, b: EvaluationRow) => a.estimator < b.estimator ? -1 : 1;
@@ -89,9 +122,11 @@ Deno.test("eval refuses a wrong command line with exit code 2, and what can't be
       [["--blocks", "many"], 2, 'Cannot use --blocks "many": expected a whole number, at least 2'],
       [[...gpt, "--estimator", "nelbo"], 2, "expected exact"],
       [["--weights", "weights/gpt-smoke.safetensors"], 2, "expected --model gpt or --model diff"],
+      [["--against", "weights/gpt-smoke.safetensors"], 2, "expected --model gpt or --model diff"],
+      [[...gpt, ...text, "--against", "none.safetensors"], 1, 'load "none.safetensors": no such'],
       [[...gpt, "--data", "none.txt"], 1, 'Cannot read the text "none.txt": no such file'],
       [[...gpt, "--data", "short.txt"], 1, "it has 2 characters, expected at least 32"],
-      [[...gpt, "--data", "one.txt"], 1, "Cannot estimate from 1 block(s)"],
+      [[...gpt, "--data", "one.txt"], 1, "1 block(s) scored, expected at least 2"],
       [[...gpt, "--data", "binary.txt"], 1, 'Cannot use "binary.txt" as a text'],
       [[...gpt, "--data", "french.txt"], 1, '"à" (U+00E0), "ù" (U+00F9) are not among the 65'],
       [["--data", "french.txt"], 1, "are not among the 65 characters of this model"],
@@ -138,4 +173,75 @@ Deno.test("Ctrl-C, SIGTERM and kill -9 end eval at once, and leave no result or 
       ...[["gpt"], ["gpt"], ["gpt"]],
     ]);
     assertEquals(problems, []);
+  }));
+
+Deno.test("eval --against compares two weights files on the same blocks and masks, and a file with itself is no better", () =>
+  inTrainedFolder(async (folder) => {
+    const { weights, ...saved } = await loadWeights(
+      join(folder, "weights/diffusion-smoke.safetensors"),
+    );
+    for (const { data } of Object.values(weights)) data.forEach((w, i) => data[i] = 1.2 * w);
+    await saveWeights(join(folder, "other.safetensors"), { weights, ...saved });
+    const flags = ["--model", "diffusion", "--estimator", "nelbo", ...engine, ...text];
+    const against = async (path: string): Promise<[EvaluationRow[], ModelComparison[]]> => {
+      const result = await jsonOf(folder, "eval", ...flags, "--passes", "4", "--against", path);
+      return [result.rows.slice(3), result.comparisons];
+    };
+    const [rows, comparisons] = await against("other.safetensors");
+    assertEquals(rows.map(({ weights }) => weights), [
+      "other.safetensors",
+      "weights/diffusion-smoke.safetensors",
+    ]);
+    const twins = comparisons.filter(({ a, b }) => a.model === b.model);
+    assertEquals(twins.map(({ a, b }) => [a.weights, b.weights]), [
+      ["weights/diffusion-smoke.safetensors", "other.safetensors"],
+    ]);
+    assertAlmostEquals(twins[0].difference, rows[1].bpc! - rows[0].bpc!, 1e-9);
+    // the masks are the same, so the error is smaller than those of the two figures alone
+    assert(twins[0].se_blocks < Math.hypot(rows[0].se_blocks, rows[1].se_blocks));
+
+    const [, same] = await against("weights/diffusion-smoke.safetensors");
+    const { difference, se_blocks, excludes_zero } = same.find(({ a, b }) => a.model === b.model)!;
+    assertEquals([difference, se_blocks, excludes_zero], [0, 0, false]);
+  }));
+
+Deno.test("left-to-right killed at any moment goes on with the blocks that it has, to the same figure", () =>
+  inFolder(async (folder) => {
+    await writeWeights(folder, { text: exampleText(400) });
+    const flags = ["--model", "diffusion", "--estimator", "left-to-right", ...engine, ...text];
+    const all = ["--blocks", "60"];
+    const partial = () => join(folder, "reports/partial");
+    const blocks = async () => {
+      const [name] = namesIn(partial()).filter((name) => name.endsWith(".jsonl"));
+      const lines = (await Deno.readTextFile(join(partial(), name))).trimEnd().split("\n");
+      return new Map(
+        lines.slice(1).map((line) => JSON.parse(line)).map(({ key, value }) => [key, value]),
+      );
+    };
+    const { rows: [, , , some] } = await jsonOf(folder, "eval", ...flags, "--blocks", "4");
+    const first = await blocks();
+    assertEquals([first.size, some.blocks], [4, 4]);
+
+    for (let time = 0; time < 2; time++) { // after the first call of a block that was not kept yet
+      const ended = await signalled(
+        "SIGKILL",
+        "left-to-right, row",
+        folder,
+        "eval",
+        ...flags,
+        ...all,
+      );
+      assertEquals(ended.code, 137, ended.stderr);
+    }
+    const { rows: [, , , whole], comparisons } = await jsonOf(folder, "eval", ...flags, ...all);
+    const kept = await blocks();
+    for (const [block, nats] of first) {
+      assertEquals(kept.get(block), nats, "a block was scored twice");
+    }
+    assertEquals(whole.blocks, 60);
+    assertEquals(comparisons.map(({ blocks }: ModelComparison) => blocks), [60]);
+
+    await Deno.remove(partial(), { recursive: true });
+    const { rows: [, , , fresh] } = await jsonOf(folder, "eval", ...flags, ...all);
+    assertEquals(fresh, whole);
   }));

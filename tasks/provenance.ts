@@ -4,10 +4,12 @@ import { join } from "@std/path";
 import type { Config } from "../core/config.ts";
 import type { Engine } from "../core/engines/engine.ts";
 import { makeFolder, requireWritable, writeFileAtomically } from "../core/files.ts";
-import type { EvaluationResult, Provenance, SampleResult } from "../core/results.ts";
+import type { EvaluationResult, Provenance, QualityResult, SampleResult } from "../core/results.ts";
 
 export const RESULTS = "reports/results";
 export const RUNS = "reports/runs";
+/** Pieces of long computations, from which a later run goes on. */
+export const PARTIAL = "reports/partial";
 
 /** What a task knows about how it came to a result. */
 export interface Origin {
@@ -74,7 +76,9 @@ export async function requireResultsFolder(): Promise<void> {
 }
 
 /** Keeps a result as a file of its own under `reports/results/`. */
-export async function keepResult(result: SampleResult | EvaluationResult): Promise<void> {
+export async function keepResult(
+  result: SampleResult | EvaluationResult | QualityResult,
+): Promise<void> {
   await makeFolder(RESULTS);
   const moment = result.provenance.date.replace(/[:.]/g, "-");
   const name = `${moment}-${result.kind}-${crypto.randomUUID().slice(0, 8)}.json`;

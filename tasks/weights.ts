@@ -50,8 +50,8 @@ async function modified(path: string): Promise<number | undefined> {
 /** Loads the weights that the flags name, or the default ones of `kind`, and says which. */
 export async function chosenWeights(
   kind: ModelKind,
-  values: { weights?: string; heads?: number; blockSize?: number; data?: string },
-): Promise<LoadedModel & { path: string }> {
+  values: WeightsValues,
+): Promise<ChosenWeights> {
   const path = values.weights ?? await defaultWeights(kind);
   if (path === undefined) {
     throw new Error(
@@ -59,15 +59,33 @@ export async function chosenWeights(
         `was trained yet; run "deno task train-${kind}", or name a file with --weights`,
     );
   }
+  return await namedWeights(path, values, kind);
+}
+
+/** Loads the weights of a file, of either model unless `kind` says which, and says what they are. */
+export async function namedWeights(
+  path: string,
+  values: WeightsValues,
+  kind?: ModelKind,
+): Promise<ChosenWeights> {
   const model = await loadWeights(path, {
     expectKind: kind,
     heads: values.heads,
     context: values.blockSize,
-    advice: `train a model first with "deno task train-${kind}"`,
+    advice: `train a model first with "deno task train-${kind ?? "diffusion"}"`,
     characters: async () =>
       charactersOf((await loadCorpus(values.data ?? await defaultCorpus())).text),
   });
   const { layers, heads, width, context } = model.config;
   note(`weights: ${path} (${layers} layers, ${heads} heads, ${width} wide, context ${context})`);
   return { ...model, path };
+}
+
+export type ChosenWeights = LoadedModel & { path: string };
+
+interface WeightsValues {
+  weights?: string;
+  heads?: number;
+  blockSize?: number;
+  data?: string;
 }

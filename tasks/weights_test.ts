@@ -79,7 +79,7 @@ for (const model of ["gpt", "diffusion"] as const) {
       const pt = `${testdata}${model}.pt`;
       const named = ["--model", model, "--weights", pt, ...engine, "--data", "text.txt"];
       const flags = [...named, "--heads", "2", "--block-size", "24"];
-      const [{ samples: [{ text }] }, { rows: [row] }, unknown] = await Promise.all([
+      const [{ samples: [{ text }] }, { rows: [, , , row] }, unknown] = await Promise.all([
         jsonOf(folder, "sample", ...flags, "--prompt", "First", "--length", "60"),
         jsonOf(folder, "eval", ...flags, "--blocks", "4", "--passes", "2"),
         runTaskIn(folder, "sample", ...named, "--heads", "3"),

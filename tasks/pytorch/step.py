@@ -123,4 +123,5 @@ def main():
         print(json.dumps({"ms": times, "rssBytes": resident_bytes()}), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -4,10 +4,14 @@
  */
 import { join } from "@std/path";
 import { makeConfig, type ModelKind } from "../../core/config.ts";
+import { qualityFigures } from "../../core/results.ts";
 import type {
+  BaselineRow,
   EvaluationResult,
   GenerationStep,
   Provenance,
+  QualityResult,
+  QualityRow,
   RunHeader,
   RunLine,
   SampleResult,
@@ -145,7 +149,64 @@ export function exampleEvaluation(
         },
       },
     ];
-  return { kind: "evaluation", rows, provenance };
+  const [row] = rows;
+  const baselines = ([["uniform", 6.0224], ["unigram", 4.829], ["kneser-ney-6", 2.2329]] as const)
+    .map(([model, bpc]): BaselineRow => ({
+      ...{ ...common, model, weights: "", estimator: "exact", se_passes: null, se_blocks: 0.0098 },
+      ...figure(bpc),
+    }));
+  const comparisons: EvaluationResult["comparisons"] = [{
+    a: { model, weights: row.weights, estimator: row.estimator },
+    b: { model: "kneser-ney-6", weights: "", estimator: "exact" },
+    difference: row.bpc! - 2.2329,
+    se_blocks: 0.0063,
+    interval: [row.bpc! - 2.2329 - 0.0123, row.bpc! - 2.2329 + 0.0124],
+    excludes_zero: true,
+    context: common.context,
+    blocks: common.blocks,
+  }];
+  return { kind: "evaluation", rows, baselines, comparisons, provenance };
+}
+
+/** The quality of one model's samples over three temperatures, beside the reference texts. */
+export function exampleQuality(
+  model: ModelKind,
+  provenance = exampleProvenance(model, { command: `deno task quality --model ${model}` }),
+): QualityResult {
+  const random = seededRandom(12);
+  const figures = (bpc: number) =>
+    Object.fromEntries(qualityFigures.map((name) => {
+      const mean = name.startsWith("judge") ? bpc : random.uniform();
+      return [name, { mean, sd: 0.03 * mean }];
+    })) as QualityRow["figures"];
+  const reference = (source: QualityRow["source"], bpc: number): QualityRow => ({
+    ...{ source, sampler: null, temperature: null, settings: {}, texts: 27, length: 2000 },
+    figures: figures(bpc),
+    cost: null,
+  });
+  const written = (temperature: number): QualityRow => ({
+    ...{ source: model, sampler: model === "gpt" ? "autoregressive" : "threshold", temperature },
+    ...{ settings: { temperature, "top-k": "all" }, texts: 3, length: 2000 },
+    figures: { ...figures(1.6 + temperature), judge_gpt: null },
+    cost: { forwards: { mean: 1500, sd: 21.5 }, seconds: { mean: 31.25, sd: 0.5 } },
+  });
+  return {
+    kind: "quality",
+    model,
+    prompt: PROMPT,
+    rows: [
+      reference("held-out", 2.5),
+      reference("shuffled-words", 3.3),
+      reference("shuffled-characters", 7.5),
+      ...[0.5, 0.8, 1].map(written),
+    ],
+    judges: {
+      gpt: { weights: "weights/gpt-small.safetensors", weightsSha256: "1".repeat(64), context: 64 },
+      ngram: { name: "kneser-ney-6", context: 64 },
+    },
+    halves: [0.0007, 0.008, 0.05, 0.15, 0.29],
+    provenance,
+  };
 }
 
 /** The log of a training run, as JSON lines. */

@@ -4,13 +4,16 @@
  */
 import { join } from "@std/path";
 import type {
+  BaselineName,
   EvaluationResult,
   Provenance,
+  QualityResult,
   RunHeader,
   RunLine,
   Sample,
   SampleResult,
 } from "../../core/results.ts";
+import { qualityFigures } from "../../core/results.ts";
 import * as is from "./shape.ts";
 
 export type TrainLine = Extract<RunLine, { kind: "train" }>;
@@ -28,6 +31,7 @@ export interface Run {
 export interface Results {
   samples: SampleResult[];
   evaluations: EvaluationResult[];
+  quality: QualityResult[];
   runs: Run[];
   /** One line for each file that could not be used. */
   problems: string[];
@@ -91,12 +95,18 @@ const sampleResult: is.Shape<SampleResult> = is.object({
   provenance,
 });
 
-const evaluationResult: is.Shape<EvaluationResult> = is.object({
-  kind: is.oneOf("evaluation"),
-  rows: is.list(is.object({
-    model: MODELS,
+const ESTIMATOR = is.oneOf("exact", "nelbo", "left-to-right", "masked-mean");
+
+function baselineName(value: unknown, path = ""): BaselineName {
+  if (/^kneser-ney-\d+$/.test(is.text(value, path))) return value as BaselineName;
+  return is.oneOf("uniform", "unigram")(value, path);
+}
+
+const rowOf = <Model extends string>(model: is.Shape<Model>) =>
+  is.object({
+    model,
     weights: is.text,
-    estimator: is.oneOf("exact", "nelbo", "left-to-right", "masked-mean"),
+    estimator: ESTIMATOR,
     bpc: is.nullable(is.number),
     nats: is.number,
     se_passes: is.nullable(is.number),
@@ -108,9 +118,61 @@ const evaluationResult: is.Shape<EvaluationResult> = is.object({
     by_mask_share: is.list(
       is.object({ from: is.number, to: is.number, bits: is.number, blocks: is.number }),
     ),
-  })),
+  });
+
+const compared = is.object({
+  model: is.either(MODELS, baselineName),
+  weights: is.text,
+  estimator: ESTIMATOR,
+});
+
+const comparison = is.object({
+  a: compared,
+  b: compared,
+  difference: is.number,
+  se_blocks: is.number,
+  interval: is.tuple<[number, number]>(is.number, is.number),
+  excludes_zero: is.truth,
+  context: is.count,
+  blocks: is.count,
+});
+
+const evaluationResult: is.Shape<EvaluationResult> = is.object({
+  kind: is.oneOf("evaluation"),
+  rows: is.list(rowOf(MODELS)),
+  baselines: is.optional(is.list(rowOf(baselineName))),
+  comparisons: is.optional(is.list(comparison)),
   provenance,
 });
+
+const spread = is.object({ mean: is.number, sd: is.nullable(is.number) });
+
+const qualityResult: is.Shape<QualityResult> = is.object({
+  kind: is.oneOf("quality"),
+  model: MODELS,
+  prompt: is.text,
+  rows: is.list(is.object({
+    source: is.either(MODELS, is.oneOf("held-out", "shuffled-words", "shuffled-characters")),
+    sampler: is.nullable(is.text),
+    temperature: is.nullable(is.number),
+    settings: is.dictionary(is.either(is.number, is.text)),
+    texts: is.count,
+    length: is.count,
+    figures: figures,
+    cost: is.nullable(is.object({ forwards: spread, seconds: spread })),
+  })),
+  judges: is.object({
+    gpt: is.nullable(is.object({ weights: is.text, weightsSha256: is.text, context: is.count })),
+    ngram: is.object({ name: baselineName, context: is.count }),
+  }),
+  halves: is.list(is.number),
+  provenance,
+});
+
+function figures(value: unknown, path = ""): QualityResult["rows"][number]["figures"] {
+  const each = Object.fromEntries(qualityFigures.map((name) => [name, is.nullable(spread)]));
+  return is.object(each)(value, path) as QualityResult["rows"][number]["figures"];
+}
 
 const runHeader: is.Shape<RunHeader> = is.object({
   kind: is.oneOf("run"),
@@ -147,12 +209,13 @@ const validationLine = is.object({
 
 /** Reads `folder/results/*.json` and `folder/runs/*.jsonl`. Folders that are not there count as empty. */
 export async function readResults(folder: string): Promise<Results> {
-  const results: Results = { samples: [], evaluations: [], runs: [], problems: [] };
+  const results: Results = { samples: [], evaluations: [], quality: [], runs: [], problems: [] };
   for (const file of await filesIn(join(folder, "results"), ".json")) {
     await noting(results, file, async () => {
       const result = parseResult(await Deno.readTextFile(file));
       if (result.kind === "sample") results.samples.push(result);
-      else results.evaluations.push(result);
+      else if (result.kind === "evaluation") results.evaluations.push(result);
+      else results.quality.push(result);
     });
   }
   for (const file of await filesIn(join(folder, "runs"), ".jsonl")) {
@@ -162,6 +225,7 @@ export async function readResults(folder: string): Promise<Results> {
   }
   results.samples.sort(newestFirst((result) => result.provenance.date));
   results.evaluations.sort(newestFirst((result) => result.provenance.date));
+  results.quality.sort(newestFirst((result) => result.provenance.date));
   results.runs.sort(newestFirst((run) => run.header.date));
   return results;
 }
@@ -172,10 +236,11 @@ export async function readResults(folder: string): Promise<Results> {
  * @throws {SyntaxError} If it is not JSON.
  * @throws {TypeError} If it is not a result, or a sample's steps go back in time or don't lead to its text.
  */
-export function parseResult(json: string): SampleResult | EvaluationResult {
+export function parseResult(json: string): SampleResult | EvaluationResult | QualityResult {
   const value: unknown = JSON.parse(json);
-  const { kind } = is.object({ kind: is.oneOf("sample", "evaluation") })(value);
+  const { kind } = is.object({ kind: is.oneOf("sample", "evaluation", "quality") })(value);
   if (kind === "evaluation") return evaluationResult(value);
+  if (kind === "quality") return qualityResult(value);
   const result = sampleResult(value);
   if (result.samples.length === 0) throw new TypeError("it holds no sample");
   result.samples.forEach((sample, i) => {

@@ -2,13 +2,15 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { join } from "@std/path";
 import type { SampleResult } from "../../core/results.ts";
-import { exampleEvaluation, exampleRun, exampleSample, writeExample } from "./example_results.ts";
+import { exampleEvaluation, exampleQuality, exampleRun } from "./example_results.ts";
+import { exampleSample, writeExample } from "./example_results.ts";
 import { parseResult, parseRun, readResults } from "./read_results.ts";
 
 const small = () => exampleSample("diffusion", { text: "AB: wind 😀\n", prompt: "AB:" });
 
 Deno.test("parseResult gives back what was written, characters beyond the BMP included", () => {
-  for (const result of [small(), exampleSample("gpt"), exampleEvaluation("diffusion")]) {
+  const others = [exampleEvaluation("diffusion"), exampleQuality("diffusion")];
+  for (const result of [small(), exampleSample("gpt"), ...others]) {
     assertEquals(parseResult(JSON.stringify(result)), result);
   }
 });
@@ -31,7 +33,7 @@ Deno.test("parseResult notices every required field that is replaced by somethin
   const free = new Set(["settings", "versions", "commit"]); // may hold anything or nothing
   // the page uses only the shape of the network; other settings may change with the version
   const shape = new Set(["kind", "preset", "layers", "heads", "width", "context"]);
-  for (const result of [small(), exampleEvaluation("diffusion")]) {
+  for (const result of [small(), exampleEvaluation("diffusion"), exampleQuality("diffusion")]) {
     const all = paths(result).filter((path) =>
       !path.some((key) => free.has(key)) &&
       (!path.includes("config") || path.at(-1) === "config" || shape.has(path.at(-1)!))
@@ -135,7 +137,7 @@ Deno.test("readResults notes each broken file in one line and reads the others",
 
 Deno.test("readResults finds nothing, and no problem, where there are no folders", async () => {
   const folder = await Deno.makeTempDir();
-  const nothing = { samples: [], evaluations: [], runs: [], problems: [] };
+  const nothing = { samples: [], evaluations: [], quality: [], runs: [], problems: [] };
   assertEquals(await readResults(join(folder, "reports")), nothing);
   await Deno.remove(folder);
 });

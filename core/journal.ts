@@ -1,0 +1,104 @@
+/**
+ * Results of a long computation, kept piece by piece, so that a run that was stopped at any moment goes on where it was.
+ *
+ * A file of JSON lines: the first says what all pieces belong to, each other one is a key and its value. Lines are only ever
+ * added. One that a killed process left torn is cut off and its piece computed again.
+ */
+import { join } from "@std/path";
+import { lockFile, makeFolder, sha256Hex } from "./files.ts";
+
+/** One file of pieces, for one writer at a time, until disposed. */
+export interface Journal<Value> extends Disposable {
+  readonly path: string;
+  /** What was kept under a key, by this run or one before. */
+  get(key: string): Value | undefined;
+  /** Keeps a piece; it is on the disk when this resolves. */
+  add(key: string, value: Value): Promise<void>;
+}
+
+/**
+ * Opens the journal of one computation, `NAME-HASH.jsonl` in a folder, the hash being that of `subject`: other weights, another
+ * text or another precision have a journal of their own.
+ *
+ * @param subject All that the pieces depend on, beside their key.
+ * @param isValue Tells values from what else may stand in the file; what it refuses is computed again.
+ * @throws {Error} If the file can't be made, or another process is writing it.
+ */
+export async function openJournal<Value>(
+  folder: string,
+  name: string,
+  subject: Record<string, unknown>,
+  isValue: (value: unknown) => value is Value,
+): Promise<Journal<Value>> {
+  await makeFolder(folder);
+  const header = JSON.stringify(subject);
+  const hash = (await sha256Hex(new TextEncoder().encode(header))).slice(0, 12);
+  const path = join(folder, `${name}-${hash}.jsonl`);
+  const lock = await lockFile(path);
+  let file: Deno.FsFile | undefined;
+  try {
+    file = await Deno.open(path, { write: true, create: true });
+    const entries = new Map<string, Value>();
+    const end = readLines(await Deno.readFile(path), header, (key, value) => {
+      if (isValue(value)) entries.set(key, value);
+    });
+    await file.truncate(end);
+    await file.seek(end, Deno.SeekMode.Start);
+    if (end === 0) await append(file, header);
+    return {
+      path,
+      get: (key) => entries.get(key),
+      async add(key, value) {
+        await append(file!, JSON.stringify({ key, value }));
+        entries.set(key, value);
+      },
+      [Symbol.dispose]() {
+        file!.close();
+        lock.release();
+      },
+    };
+  } catch (error) {
+    file?.close();
+    lock.release();
+    throw explained(path, error);
+  }
+
+  async function append(file: Deno.FsFile, line: string): Promise<void> {
+    try {
+      let bytes = new TextEncoder().encode(`${line}\n`);
+      while (bytes.length > 0) bytes = bytes.subarray(await file.write(bytes));
+      await file.syncData();
+    } catch (error) {
+      throw explained(path, error);
+    }
+  }
+}
+
+/** Reads the whole lines; the result is where they end, 0 if the first is not `header`. */
+function readLines(
+  bytes: Uint8Array,
+  header: string,
+  entry: (key: string, value: unknown) => void,
+): number {
+  const end = bytes.lastIndexOf(10) + 1; // after the last line end
+  const [first, ...lines] = new TextDecoder().decode(bytes.subarray(0, end)).split("\n");
+  if (first !== header) return 0;
+  for (const line of lines) {
+    try {
+      const { key, value } = JSON.parse(line);
+      if (typeof key === "string") entry(key, value);
+    } catch {
+      // the last one is empty; any other is damaged, and its piece is computed again
+    }
+  }
+  return end;
+}
+
+function explained(path: string, error: unknown): Error {
+  const found = error instanceof Error ? error.message.split("\n")[0] : String(error);
+  if (found.startsWith("Cannot ")) return error as Error;
+  return new Error(
+    `Cannot keep results in ${JSON.stringify(path)}: ${found}; check the folder and the disk`,
+    { cause: error },
+  );
+}

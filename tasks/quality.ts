@@ -1,0 +1,222 @@
+/** Measures how models write: samples over a range of temperatures beside held-out and shuffled text. */
+import { kneserNey } from "../core/baselines.ts";
+import type { ModelKind } from "../core/config.ts";
+import { type Corpus, defaultCorpus, loadCorpus } from "../core/corpus.ts";
+import type { Engine } from "../core/engines/engine.ts";
+import { models } from "../core/models.ts";
+import { targetNats } from "../core/programs.ts";
+import { divergences, type Measures } from "../core/quality/measure.ts";
+import { qualityOf, referenceOf } from "../core/quality/measure.ts";
+import { memorisationIn } from "../core/quality/memorisation.ts";
+import { halvesOf, piecesOfText } from "../core/quality/reference_texts.ts";
+import { shuffledCharacters, shuffledWords } from "../core/quality/reference_texts.ts";
+import { seededRandom } from "../core/random.ts";
+import type { QualityResult, QualityRow, TextSource } from "../core/results.ts";
+import { scorerOf } from "../core/stepper.ts";
+import { charactersOf, tokenizer } from "../core/tokenizer.ts";
+import { wordSet } from "../core/words.ts";
+import { commandLine, commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
+import { UsageError } from "./cli.ts";
+import { chosenEngine } from "./engine.ts";
+import { keepResult, provenance, requireResultsFolder } from "./provenance.ts";
+import { qualityTables, withoutRepeats } from "./quality_table.ts";
+import { type Writer, writerOf, writtenRows } from "./quality_samples.ts";
+import { samplerFlags, truncationFlags } from "./sampler_flags.ts";
+import type { ChosenWeights } from "./weights.ts";
+import { chosenWeights, defaultWeights, namedWeights, weightsFlags } from "./weights.ts";
+
+const task = {
+  name: "quality",
+  summary: "Measure how trained models write, over a range of temperatures, beside held-out and " +
+    "shuffled text. Without --model, every model that was trained. Each text is kept, and a run " +
+    "that was stopped goes on from there.",
+  examples: [
+    "deno task quality",
+    "deno task quality --model gpt --temperature 0.7 --temperature 0.8 --temperature 0.9 --count 5",
+    "deno task quality --model diffusion --sampler threshold --sampler entropy --json",
+  ],
+} as const;
+
+const flags = {
+  model: { choices: ["gpt", "diffusion"], help: "which of the two; without it, both" },
+  ...weightsFlags,
+  judge: { type: "path", help: "weights of the GPT that judges; without it, the model's own" },
+  temperature: {
+    type: "number",
+    min: 0,
+    multiple: true,
+    default: [0.5, 0.7, 0.8, 0.9, 1],
+    help: "two or more, as a lone figure misleads",
+  },
+  count: {
+    type: "integer",
+    min: 3,
+    max: 1000,
+    default: 3,
+    help: "texts of each, with seeds one apart",
+  },
+  length: {
+    type: "integer",
+    min: 50,
+    max: 1_000_000,
+    default: 2000,
+    help: "characters of each text, after the prompt",
+  },
+  prompt: { type: "string", help: "text to go on from; without it, the training text's beginning" },
+  topK: truncationFlags.topK,
+  topP: truncationFlags.topP,
+  ...samplerFlags,
+  sampler: { ...samplerFlags.sampler, multiple: true },
+  ...commonFlags,
+} as const;
+
+type QualityValues = ReturnType<typeof parse>;
+const parse = (args: string[]) => parseFlags(task, flags, args);
+
+export async function main(args: string[]): Promise<void> {
+  const values = parse(args);
+  checkUsage(values);
+  const corpus = await loadCorpus(values.data ?? await defaultCorpus());
+  const writers: Writer[] = [];
+  for (const kind of values.model ? [values.model] : await trainedKinds()) {
+    writers.push(writerOf(await chosenWeights(kind, values), values));
+  }
+  const judge = await chosenJudge(values);
+  const context = (judge ?? writers[0].saved).config.context;
+  const [reference, heldOut] = halvesOf(corpus.validation);
+  const pieces = piecesOfText(heldOut, values.length);
+  if (pieces.length < 2) {
+    throw new RangeError(
+      `Cannot hold samples against "${corpus.path}": half of its validation text gives ` +
+        `${pieces.length} text(s) of ${values.length} characters, expected at least 2; ` +
+        "use a smaller --length or a longer text",
+    );
+  }
+  await requireResultsFolder();
+  const engine = await chosenEngine(values);
+
+  using judging = judge && await judgeOn(engine, judge);
+  const measures: Measures = {
+    gpt: judging,
+    ngram: ngramJudge(corpus, writers),
+    context,
+    reference: referenceOf(reference),
+    words: wordSet(corpus.train),
+    memorised: memorisationIn(corpus.train),
+  };
+  const references = await referenceRows(pieces, measures, values.seed);
+  const halves = divergences(heldOut, measures.reference);
+  const results: QualityResult[] = [];
+  for (const writer of writers) {
+    const { saved, given } = writer;
+    const rows = await writtenRows(engine, writer, measures, values);
+    const result: QualityResult = {
+      kind: "quality",
+      model: saved.config.kind,
+      prompt: given.shown,
+      rows: [...references, ...rows],
+      judges: {
+        gpt: judge ? { weights: judge.path, weightsSha256: judge.sha256, context } : null,
+        ngram: { name: measures.ngram.judge.name, context },
+      },
+      halves,
+      provenance: await provenance({
+        command: commandLine("quality", args),
+        engine,
+        threads: values.threads,
+        seed: values.seed,
+        weights: saved,
+        corpus,
+      }),
+    };
+    await keepResult(result);
+    results.push(result);
+  }
+  if (values.json) {
+    printJson({ rows: withoutRepeats(results), judges: results[0].judges, halves });
+  } else print(qualityTables(results));
+}
+
+function checkUsage({ model, weights, temperature }: QualityValues): void {
+  if (new Set(temperature).size < 2) {
+    throw new UsageError(
+      `Cannot measure at temperature ${
+        temperature[0]
+      } alone: expected two or more, since a lower one makes ` +
+        "nearly every figure look better; give --temperature again",
+    );
+  }
+  if (weights !== undefined && model === undefined) {
+    throw new UsageError(
+      "Cannot use --weights alone: expected --model gpt or --model diffusion beside it",
+    );
+  }
+}
+
+async function trainedKinds(): Promise<ModelKind[]> {
+  const kinds: ModelKind[] = [];
+  for (const kind of ["gpt", "diffusion"] as const) {
+    if (await defaultWeights(kind)) kinds.push(kind);
+  }
+  if (kinds.length > 0) return kinds;
+  throw new Error(
+    'Cannot find weights to sample from: nothing was trained yet; run "deno task train-diffusion", ' +
+      "or name a file with --model and --weights",
+  );
+}
+
+// ---------------------------------------------------------------- judges and reference texts
+
+async function chosenJudge(values: QualityValues): Promise<ChosenWeights | undefined> {
+  const path = values.judge ?? await defaultWeights("gpt");
+  if (path !== undefined) return await namedWeights(path, values, "gpt");
+  note('no GPT judges: none was trained yet ("deno task train-gpt" does that)');
+  return undefined;
+}
+
+/** The GPT that judges, on the engine until disposed. */
+async function judgeOn(engine: Engine, { config, weights, vocabulary }: ChosenWeights) {
+  const rows = Math.max(4, Math.min(64, Math.floor(2048 / config.context)));
+  const session = await engine.load(weights, { nats: targetNats(models.gpt, config, rows) });
+  const { encode } = tokenizer(vocabulary, { mask: false });
+  return {
+    scorer: scorerOf(session, config, rows),
+    encode: (text: string) => encode(text, "a text for the judge"),
+    [Symbol.dispose]: () => session.dispose(),
+  };
+}
+
+/** Kneser-Ney of the training text, over its characters and those that the models may write. */
+function ngramJudge(corpus: Corpus, writers: Writer[]): Measures["ngram"] {
+  const written = writers.flatMap(({ tokens }) =>
+    tokens.vocabulary.slice(tokens.maskToken === undefined ? 0 : 1)
+  );
+  const characters = charactersOf(corpus.text + written.join(""), { limit: Infinity });
+  const { encode } = tokenizer(characters, { mask: false });
+  return { judge: kneserNey(encode(corpus.train), characters.length), encode };
+}
+
+/** Held-out text and the same shuffled, which every sample is to be read beside. */
+async function referenceRows(
+  pieces: string[],
+  measures: Measures,
+  seed: number,
+): Promise<QualityRow[]> {
+  const random = seededRandom(seed), length = [...pieces[0]].length;
+  const texts: [TextSource, string[]][] = [
+    ["held-out", pieces],
+    ["shuffled-words", pieces.map((text) => shuffledWords(text, random))],
+    ["shuffled-characters", pieces.map((text) => shuffledCharacters(text, random))],
+  ];
+  const rows: QualityRow[] = [];
+  for (const [source, of] of texts) {
+    rows.push({
+      ...{ source, sampler: null, temperature: null, settings: {}, texts: of.length, length },
+      figures: await qualityOf(of, measures),
+      cost: null,
+    });
+  }
+  return rows;
+}
+
+if (import.meta.main) await runTask(main, Deno.args);

@@ -1,0 +1,144 @@
+import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
+import { join } from "@std/path";
+import { characterEntropy } from "../core/quality/ngrams.ts";
+import { qualityFigures, type QualityRow } from "../core/results.ts";
+import { readResults } from "./report/read_results.ts";
+import { assertFailed, exampleText, inFolder, jsonOf, namesIn } from "./task_process.ts";
+import { runTaskIn, signalled, writeWeights } from "./task_process.ts";
+
+const text = ["--data", "text.txt"];
+const engine = ["--engine", "onnx", "--threads", "1"];
+const short = ["--length", "60", "--temperature", "0.5", "--temperature", "1"];
+
+const inTrainedFolder = (test: (folder: string) => Promise<void>) =>
+  inFolder(async (folder) => {
+    await writeWeights(folder, { text: exampleText(160) });
+    await test(folder);
+  });
+
+Deno.test("quality sets samples of both models beside held-out and shuffled text, the same way each time", () =>
+  inTrainedFolder(async (folder) => {
+    const flags = [...short, ...engine, ...text];
+    const { rows, judges, halves } = await jsonOf(folder, "quality", "--", ...flags);
+    assertEquals(
+      (rows as QualityRow[]).map((row) => [row.source, row.sampler, row.temperature]),
+      [
+        ["held-out", null, null],
+        ["shuffled-words", null, null],
+        ["shuffled-characters", null, null],
+        ["gpt", "autoregressive", 0.5],
+        ["gpt", "autoregressive", 1],
+        ["diffusion", "threshold", 0.5],
+        ["diffusion", "threshold", 1],
+      ],
+    );
+    assertEquals([judges.gpt.weights, judges.gpt.context], ["weights/gpt-smoke.safetensors", 32]);
+    assertEquals(halves.length, 5);
+    const of = (source: string) => (rows as QualityRow[]).find((row) => row.source === source)!;
+    for (const { figures, texts, length, cost, source } of rows as QualityRow[]) {
+      assertEquals(Object.keys(figures), [...qualityFigures]);
+      assertEquals(length, 60);
+      if (cost) assertEquals([texts, cost.forwards.mean <= 60], [3, true], source);
+      // Weights that were never trained find every text about as likely as any other.
+      assertAlmostEquals(figures.judge_gpt!.mean, Math.log2(65), 0.5, source);
+    }
+    // This validation text repeats the training text, so it is cheap, found there, and all words; shuffled it is not.
+    const [plain, shuffled] = [of("held-out").figures, of("shuffled-characters").figures];
+    assert(plain.judge_ngram!.mean < 1 && shuffled.judge_ngram!.mean > 4);
+    assert(plain.found_30!.mean > 0.5 && shuffled.found_30!.mean === 0);
+    assertAlmostEquals(plain.entropy!.mean, shuffled.entropy!.mean, 1e-9);
+
+    const { quality, problems } = await readResults(join(folder, "reports"));
+    assertEquals(problems, []);
+    assertEquals(quality.map(({ model }) => model).toSorted(), ["diffusion", "gpt"]);
+    const { provenance, ...gpt } = quality.find(({ model }) => model === "gpt")!;
+    assertEquals(gpt.rows, rows.slice(0, 5));
+    assertMatch(provenance.command, /^deno task quality --length 60/);
+
+    const again = await runTaskIn(folder, "quality", ...flags);
+    assertEquals(again.code, 0, again.stderr);
+    assert(!/, character/.test(again.stderr), "texts that were kept are written again");
+    assertMatch(again.stdout, /^Sample quality, texts of 60 characters:\n\ntext +temp +GPT judge/);
+    assertMatch(again.stdout, /^gpt autoregressive +0\.5 /m);
+
+    const scored = ["--model", "gpt", "--blocks", "2", ...engine, ...text];
+    const evaluated = await jsonOf(folder, "eval", ...scored);
+    assertEquals(evaluated.quality.map(({ rows }: { rows: QualityRow[] }) => rows), [gpt.rows]);
+    assertMatch((await runTaskIn(folder, "eval", ...scored)).stdout, /^gpt autoregressive +0\.5 /m);
+  }));
+
+Deno.test("quality takes several samplers, each with the flags that mean something to it, and does without a judge", () =>
+  inTrainedFolder(async (folder) => {
+    await Deno.remove(join(folder, "weights/gpt-smoke.safetensors"));
+    const samplers = ["--sampler", "threshold", "--sampler", "entropy", "--entropy-bound", "1"];
+    const flags = [...samplers, ...short, ...engine, ...text];
+    const { rows, judges } = await jsonOf(folder, "quality", ...flags);
+    assertEquals(judges.gpt, null);
+    const written = (rows as QualityRow[]).slice(3);
+    assertEquals(
+      written.map(({ sampler, settings }) => [sampler, settings["entropy-bound"] ?? null]),
+      [
+        ["threshold", null],
+        ["threshold", null],
+        ["entropy", 1],
+        ["entropy", 1],
+      ],
+    );
+    assertEquals(written.map(({ figures }) => figures.judge_gpt), [null, null, null, null]);
+  }));
+
+Deno.test("quality killed at any moment goes on with the texts that it has, to the same figures", () =>
+  inTrainedFolder(async (folder) => {
+    const temperatures = short.slice(2);
+    const flags = ["--model", "diffusion", "--length", "150", ...temperatures, ...engine, ...text];
+    for (let time = 0; time < 2; time++) { // when the first characters of a text are there
+      const ended = await signalled("SIGKILL", "diffusion, character", folder, "quality", ...flags);
+      assertEquals(ended.code, 137, ended.stderr);
+    }
+    const { rows } = await jsonOf(folder, "quality", ...flags);
+    const partial = join(folder, "reports/partial");
+    const [name] = namesIn(partial).filter((name) => name.endsWith(".jsonl"));
+    const lines = (await Deno.readTextFile(join(partial, name))).trimEnd().split("\n").slice(1);
+    const texts = lines.map((line) => JSON.parse(line));
+    assertEquals(new Set(texts.map(({ key }) => key)).size, 6);
+    const entropies = texts.slice(0, 3).map(({ value: { text } }) => characterEntropy(text));
+    const mean = entropies.reduce((a, b) => a + b) / 3;
+    assertAlmostEquals(rows[3].figures.entropy.mean, mean, 1e-12);
+
+    await Deno.remove(partial, { recursive: true });
+    const fresh = await jsonOf(folder, "quality", ...flags);
+    const figures = (rows: QualityRow[]) =>
+      rows.map(({ figures, cost }) => [figures, cost?.forwards]);
+    assertEquals(figures(fresh.rows), figures(rows));
+  }));
+
+Deno.test("quality refuses a lone temperature, too few texts, and what can't be measured", () =>
+  inTrainedFolder(async (folder) => {
+    const cases: [args: string[], code: number, says: string][] = [
+      [
+        ["--temperature", "0.8"],
+        2,
+        "Cannot measure at temperature 0.8 alone: expected two or more",
+      ],
+      [["--temperature", "0.8", "--temperature", "0.8"], 2, "expected two or more"],
+      [["--count", "2"], 2, "at least 3"],
+      [["--weights", "weights/gpt-smoke.safetensors"], 2, "expected --model gpt or --model diff"],
+      [
+        [...text, "--model", "gpt", "--sampler", "entropy"],
+        2,
+        "Cannot use --sampler with --model gpt",
+      ],
+      [[...text, "--length", "100000"], 1, "use a smaller --length or a longer text"],
+      [[...text, "--judge", "none.safetensors"], 1, 'Cannot load "none.safetensors": no such file'],
+      [
+        [...text, "--judge", "weights/diffusion-smoke.safetensors"],
+        1,
+        "expected [65, 32] for a GPT",
+      ],
+      [[...text, "--prompt", "é"], 1, 'Cannot encode the prompt: "é"'],
+      [["--data", "none.txt"], 1, 'Cannot read the text "none.txt": no such file'],
+    ];
+    const ended = await Promise.all(cases.map(([args]) => runTaskIn(folder, "quality", ...args)));
+    ended.forEach((end, i) => assertFailed(end, cases[i][1], cases[i][2]));
+    assertEquals(namesIn(folder).filter((name) => name.startsWith("reports")), []);
+  }));
