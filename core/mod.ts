@@ -30,12 +30,25 @@ export { type Corpus, defaultCorpus, loadCorpus } from "./corpus.ts";
 export { type Dataset, datasetOf, drawWindows } from "./dataset.ts";
 export { loadWeights, type SavedModel, saveWeights } from "./checkpoint.ts";
 export { train, type TrainingResult, type TrainingRun } from "./trainer.ts";
+export { requireAlike, shared } from "./distributed/data_parallel.ts";
+export { joinRanks, type Mpi } from "./distributed/mpi.ts";
 export { evaluate, type Evaluation, validationBlocks } from "./evaluate.ts";
 export { baselines, scoreBaseline } from "./baselines.ts";
-export { type LoadedNetwork, loadNetwork } from "./network.ts";
+export { compareOnBlocks } from "./comparison.ts";
+export { qualityOf } from "./quality/measure.ts";
+export { type LoadedNetwork, loadNetwork, loadNetworks } from "./network.ts";
+export { parseTemplate } from "./template.ts";
+export { chooseLengths } from "./gap_length.ts";
 export { samplers } from "./samplers/mod.ts";
 export { candidates, draw } from "./sampling.ts";
 export { type Random, restoreRandom, seededRandom } from "./random.ts";
-export { gradients, initialState, targetNats, trainInputs, trainStep, windowLogits } from "./programs.ts";
+export {
+  gradients,
+  initialState,
+  targetNats,
+  trainInputs,
+  trainStep,
+  windowLogits,
+} from "./programs.ts";
 export { type Engine, type HostTensors, type Program, type Session } from "./engines/engine.ts";
 export { engineNames, engineStatuses, startEngine } from "./engines/mod.ts";

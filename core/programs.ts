@@ -19,7 +19,7 @@ const tokensOf = (rows: number, time: number): TensorSpec => ({
 });
 
 /** The weights among all that the state holds, each under its own name or the one that `names` gives. */
-function weightsOf(
+export function weightsOf(
   state: Tensors,
   config: ModelConfig,
   names: Record<string, string> = {},
@@ -30,7 +30,7 @@ function weightsOf(
 }
 
 /** Loss of a batch and its gradient by each weight, by autodiff. */
-function lossAndGradients(
+export function lossAndGradients(
   model: LanguageModel,
   config: Config,
   weights: Tensors,
@@ -51,7 +51,7 @@ function lossAndGradients(
 }
 
 /** What a step reads of `rows` windows: the examples, and the noise of dropout. */
-function batchInputs(rows: number, config: Config): Record<string, TensorSpec> {
+export function batchInputs(rows: number, config: Config): Record<string, TensorSpec> {
   return {
     tokens: tokensOf(rows, config.context),
     targets: tokensOf(rows, config.context),
@@ -95,12 +95,23 @@ export function trainStep(model: LanguageModel, config: Config): Program {
     body(state, inputs) {
       const weights = weightsOf(state, config);
       const { loss, gradients } = lossAndGradients(model, config, weights, inputs);
-      const { clipped, norm } = clip(gradients, config.clip);
-      const stepped = updated(state, clipped, inputs, config);
-      const average = movedAverage(state, weightsOf(stepped, config), inputs.emaStep, config);
-      return { outputs: { loss, gradientNorm: norm }, newState: { ...stepped, ...average } };
+      const { norm, newState } = stepped(state, gradients, inputs, config);
+      return { outputs: { loss, gradientNorm: norm }, newState };
     },
   };
+}
+
+/** The state after a step with these gradients, and their norm before they were clipped. */
+export function stepped(
+  state: Tensors,
+  gradients: Tensors,
+  schedule: Tensors,
+  config: Config,
+): { norm: tf.Scalar; newState: Tensors } {
+  const { clipped, norm } = clip(gradients, config.clip);
+  const moved = updated(state, clipped, schedule, config);
+  const average = movedAverage(state, weightsOf(moved, config), schedule.emaStep, config);
+  return { norm, newState: { ...moved, ...average } };
 }
 
 /** Loss and gradients alone, for tests: outputs `loss`, and `gradient/NAME` for each weight. */

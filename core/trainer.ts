@@ -15,9 +15,9 @@ import type { WriteOptions } from "./files.ts";
 import type { LanguageModel } from "./language_model.ts";
 import { parameterShapes } from "./model.ts";
 import { scheduleShare } from "./optimizer.ts";
-import { initialState, targetNats, trainInputs, trainStep } from "./programs.ts";
+import { initialState, trainInputs } from "./programs.ts";
 import { type Random, restoreRandom, seededRandom } from "./random.ts";
-import type { Scorer } from "./scoring.ts";
+import { alone, type Runner, type StepOutcome, type Stepper } from "./stepper.ts";
 
 /** Lets Ctrl-C through. */
 const breathe = breather();
@@ -42,6 +42,13 @@ export interface TrainingRun {
   checkpointSeconds?: number;
   /** How files are written. */
   write?: WriteOptions;
+  /** Does the steps. Default: this process alone. */
+  stepper?: Stepper;
+  /**
+   * Most seconds that steps done in one go may take, where the engine can: so long a signal waits. The numbers stay the same.
+   * Default 1; 0 is one step at a time.
+   */
+  groupSeconds?: number;
 }
 
 /** What a run tells while it goes on. Losses are in nats. */
@@ -97,25 +104,29 @@ export async function train(
   signal?: AbortSignal,
 ): Promise<TrainingResult> {
   const { model, config, dataset, engine, patience = Infinity, checkpointSeconds = 300 } = run;
-  const parameters = Object.keys(parameterShapes(config));
+  const { groupSeconds = 1 } = run;
+  const stepper = run.stepper ?? alone(model, config);
   const { state, random, counters } = run.resume ? restored(run.resume) : fresh(config);
   let bestBpc = run.resume?.bestScore ?? Infinity;
 
-  const session = await engine.load(state, {
-    trainStep: trainStep(model, config),
-    nats: targetNats(model, config, config.batch, { names: exportedNames(parameters, config) }),
-  });
+  const session = await engine.load(state, stepper.programs);
   const validate = validator(model.kind, validationBlocks(dataset.validation, config.context));
   const clock = stopwatch(counters.seconds);
   let busySeconds = 0, lastCheckpoint = clock(), stopped: TrainingResult["stopped"] = "done";
 
-  const timed = async <T>(work: () => Promise<T>): Promise<T> => {
+  const busy = async <T>(work: () => Promise<T>): Promise<T> => {
     const start = clock();
     const result = await work();
     busySeconds += clock() - start;
     return result;
   };
+  const timed: Runner = {
+    run: (program, inputs) => busy(() => session.run(program, inputs)),
+    runSteps: session.runSteps &&
+      ((program, inputs) => busy(() => session.runSteps!(program, inputs))),
+  };
   const checkpoint = async () => {
+    if (!stepper.saves) return;
     counters.seconds = clock();
     await saveTraining(
       trainingPath(run.path),
@@ -125,35 +136,50 @@ export async function train(
     lastCheckpoint = clock();
     observer.onCheckpoint?.(counters.step);
   };
-  const step = async () => {
-    const windows = drawWindows(dataset.train, config.batch, config.context, random);
-    const inputs = trainInputs(model, config, windows, counters.step + 1, random);
-    const { loss, gradientNorm } = await timed(() => session.run("trainStep", inputs));
+  const group = stepGroups(stepper.steps && session.runSteps ? groupSeconds : 0);
+  const steps = async () => {
+    const first = counters.step + 1, start = clock();
+    const untilDue = Math.min(
+      config.evalEvery - counters.step % config.evalEvery,
+      config.steps - counters.step,
+    );
+    const inputs = Array.from({ length: Math.min(group.size, untilDue) }, (_, i) => {
+      const windows = drawWindows(dataset.train, config.batch, config.context, random);
+      return trainInputs(model, config, windows, first + i, random);
+    });
+    const outcomes = inputs.length === 1
+      ? [await stepper.step(timed, inputs[0])]
+      : await stepper.steps!(timed, inputs);
+    const seconds = (clock() - start) / inputs.length;
+    group.took(seconds);
+    outcomes.forEach((outcome, i) => count(outcome, start + (i + 1) * seconds));
+  };
+  const count = ({ lossNats, gradientNorm }: StepOutcome, seconds: number) => {
     // A gradient that is not a number has already spoilt the weights, though the loss tells only at the next step.
-    if (!Number.isFinite(loss[0] + gradientNorm[0])) {
-      throw diverged(counters.step + 1, loss[0], gradientNorm[0]);
+    if (!Number.isFinite(lossNats + gradientNorm)) {
+      throw diverged(counters.step + 1, lossNats, gradientNorm);
     }
     if (counters.step === counters.validatedStep) counters.lossSum = counters.lossCount = 0;
     counters.step++;
     counters.chars += config.batch * config.context;
-    counters.lossSum += loss[0];
+    counters.lossSum += lossNats;
     counters.lossCount++;
     observer.onStep?.({
       step: counters.step,
       chars: counters.chars,
-      seconds: clock(),
-      lossNats: loss[0],
-      gradientNorm: gradientNorm[0],
+      seconds,
+      lossNats,
+      gradientNorm,
       learningRate: scheduleShare(counters.step, config) * config.learningRate,
     });
   };
   const validation = async () => {
-    const bpc = await timed(() => validate(scorerOf(session, config), { signal }));
+    const bpc = await validate(stepper.scorer(timed), { signal });
     const best = bpc < bestBpc;
     if (best) {
       bestBpc = bpc;
       counters.bestStep = counters.step;
-      await saveBest(run, session, counters.step, bpc);
+      if (stepper.saves) await saveBest(run, session, counters.step, bpc);
     }
     counters.sinceBest = best ? 0 : counters.sinceBest + 1;
     counters.validatedStep = counters.step;
@@ -175,7 +201,7 @@ export async function train(
         stopped = "patience";
         break;
       }
-      await step();
+      await steps();
       await breathe();
       if (signal?.aborted) throw signal.reason;
       if (clock() - lastCheckpoint >= checkpointSeconds) await checkpoint();
@@ -278,16 +304,19 @@ async function exportedWeights(session: Session, config: Config): Promise<HostTe
   return Object.fromEntries(Object.entries(names).map(([name, held]) => [name, state[held]]));
 }
 
-/** A session's program `nats` as the estimators want it. */
-export function scorerOf(session: Session, config: Config, rows = config.batch): Scorer {
-  return {
-    rows,
-    context: config.context,
-    async nats(tokens, targets, { keepMask = false } = {}) {
-      await breathe();
-      return (await session.run(keepMask ? "natsWithMask" : "nats", { tokens, targets })).nats;
+/**
+ * How many steps to do in one go, so that they take about `seconds`: by the time of the last ones, from one on, and never more
+ * than twice as many as before, since the first steps of an engine are slow and a machine may be busy for a moment.
+ */
+export function stepGroups(seconds: number) {
+  const group = {
+    size: 1,
+    /** Takes note of how long each of the last steps took. */
+    took(secondsEach: number) {
+      group.size = Math.max(1, Math.min(2 * group.size, Math.floor(seconds / secondsEach)));
     },
   };
+  return group;
 }
 
 function diverged(step: number, loss: number, gradientNorm: number): RangeError {

@@ -20,7 +20,7 @@ const text = (() => {
     .join("");
 })();
 
-const onnx = onnxEngine({ threads: 1 });
+const onnx = await onnxEngine({ threads: 1 });
 
 /** A run of preset smoke that writes into `folder`. */
 function runIn(
@@ -43,6 +43,7 @@ function runIn(
     prompt: text.slice(0, 16),
     engine: onnx,
     path: join(folder, `${kind}.safetensors`),
+    groupSeconds: 0, // so that a signal is seen after the step that it comes in
     ...rest,
   };
 }
@@ -167,6 +168,45 @@ for (const name of ["onnx", "eager:wasm"] satisfies EngineName[]) {
     }
   }
 }
+
+Deno.test("steps done in groups give the same numbers as one by one, also across a signal", async () => {
+  const groups: number[] = [];
+  const engine: Engine = {
+    ...onnx,
+    async load(state, programs) {
+      const session = await onnx.load(state, programs);
+      return {
+        run: (...call) => session.run(...call),
+        runSteps(name, inputs) {
+          groups.push(inputs.length);
+          return session.runSteps!(name, inputs);
+        },
+        readState: (names) => session.readState(names),
+        writeState: (entries) => session.writeState(entries),
+        dispose: () => session.dispose(),
+      };
+    },
+  };
+  await inFolder(async (one) => {
+    await inFolder(async (two) => {
+      const recipe = { dropout: 0.1, emaDecay: 0.9, evalEvery: 9 };
+      const whole = runIn(one, "diffusion", recipe);
+      const parts = runIn(two, "diffusion", recipe, { engine, groupSeconds: 60 });
+      const expected = await observed(whole);
+      const first = await observed(parts, { abortAt: 5 });
+      assertEquals(groups, [2, 4]); // after one alone; the signal is seen after them, at step 7
+      assertEquals([first.result.stopped, first.result.step], ["signal", 7]);
+      const second = await observed(await resumed(parts));
+      // Again from one on; no group goes beyond a validation, or the end: 8, 9, 10 to 13, 14 to 18, 19 and 20.
+      assertEquals(groups.slice(2), [4, 5, 2]);
+      assertEquals([...first.losses, ...second.losses], expected.losses);
+      assertEquals([...first.validations, ...second.validations], expected.validations);
+      assertEquals(await Deno.readFile(parts.path), await Deno.readFile(whole.path));
+      const [a, b] = [await stateOf(parts), await stateOf(whole)];
+      assertEquals([a.weights, a.moments, a.random], [b.weights, b.moments, b.random]);
+    });
+  });
+});
 
 Deno.test("a run's loss is the mean of the steps since the validation before the last", () =>
   inFolder(async (folder) => {

@@ -6,8 +6,9 @@ import { note } from "./cli.ts";
 /** Starts it, and says which it is and, for `auto`, why. */
 export async function chosenEngine(
   { engine: name, precision, threads }: EngineOptions & { engine: string },
+  tell: (line: string) => void = note,
 ): Promise<Engine> {
   const { engine, reason } = await startEngine(name as EngineName | "auto", { precision, threads });
-  note(`engine: ${engine.name}, ${engine.precision}${reason ? ` (${reason})` : ""}`);
+  tell(`engine: ${engine.name}, ${engine.precision}${reason ? ` (${reason})` : ""}`);
   return engine;
 }

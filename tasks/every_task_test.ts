@@ -7,22 +7,30 @@ import { assertFailed, inFolder, jsonOf } from "./task_process.ts";
 import { namesIn, runTaskIn, signalled } from "./task_process.ts";
 
 const common = "engine precision seed data threads json";
-const training = `preset steps batch lr set out resume eval-every patience ${common}`;
+const training = `preset steps batch lr set out resume eval-every patience distributed ${common}`;
 
 /** The flags that scripts rely on. Later ones may be added, none of these may go. */
 const contract: Record<string, string> = {
   "fetch-data": "url file force dataset json",
   "train-gpt": training,
   "train-diffusion": training,
-  "sample": "model weights prompt length count sampler temperature top-k top-p threshold overlap " +
+  "sample":
+    "model weights prompt template gap length count sampler denoising-steps temperature top-k " +
+    `top-p threshold entropy-bound grid remask-cap overlap window heads block-size ${common}`,
+  "visualize":
+    "compare blocks speed svg prompt-len prompt template gap temperature top-k top-p sampler threshold " +
+    `denoising-steps overlap weights gpt-weights heads block-size ${common}`,
+  "eval": `model weights against blocks estimator passes heads block-size ${common}`,
+  "quality": "model weights judge temperature count length prompt top-k top-p sampler " +
     `heads block-size ${common}`,
-  "eval": `model weights blocks estimator passes heads block-size ${common}`,
   "report": "out no-model json",
   "bench": "preset model engine batch set steps precision threads json",
+  "bench-allreduce": "preset repeats json",
   "engines": "json",
   "convert": "heads block-size json",
   "quickstart": "json",
   "setup-tensorflow": "cuda prefix uninstall json",
+  "setup-onnx-cuda": "libraries prefix uninstall json",
 };
 
 Deno.test("every task that uses this command line is in the contract", async () => {
@@ -48,7 +56,8 @@ for (const [task, flags] of Object.entries(contract)) {
         assert(lines.some((line) => line.startsWith(`  --${flag} `)), `--${flag} is missing`);
       }
       assert(lines[0].startsWith(`deno task ${task} `), lines[0]);
-      assert(lines.at(-1)!.startsWith(`  deno task ${task}`), "examples come last");
+      const last = lines.at(-1)!.replace(/^ {2}mpirun -n \d+ /, "  ");
+      assert(last.startsWith(`  deno task ${task}`), "examples come last");
       assertFailed(slip, 2, 'Unknown flag "--jsom"; did you mean "--json"?');
       assertEquals(namesIn(folder), []);
     }));
@@ -99,7 +108,7 @@ Deno.test("from a text in other scripts to the page, each task gives the JSON th
     for (const { samples: [{ text: written }] } of samples) {
       assert(written.startsWith("🌙夜é") && [...written].length === 43, written);
     }
-    assertEquals(rows.length, 4);
+    assertEquals(rows.length, 3 + 4); // of baselines, and of models
     const { evaluations, problems, runs: logs, ...kept } = await readResults(
       join(folder, "reports"),
     );

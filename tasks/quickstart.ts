@@ -61,7 +61,7 @@ export function stepsFor(
     file === undefined ? ["fetch-data"] : ["fetch-data", "--file", file],
     ...each((model) => [`train-${model}`, "--preset", "quickstart", ...compute]),
     ...each((model) => ["sample", ...of(model), "--length", "600", "--count", "2", ...compute]),
-    ...each((model) => ["eval", ...of(model), "--passes", "4", ...compute]),
+    ["eval", ...of("diffusion"), "--against", weightsOf("gpt"), "--passes", "4", ...compute],
     ["report"],
   ];
 }

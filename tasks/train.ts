@@ -10,13 +10,15 @@ import {
   requireLength,
 } from "../core/corpus.ts";
 import { datasetOf } from "../core/dataset.ts";
+import { requireAlike, shared } from "../core/distributed/data_parallel.ts";
+import { joinRanks, type Mpi } from "../core/distributed/mpi.ts";
 import { lockFile, makeFolder, requireWritable } from "../core/files.ts";
 import type { LanguageModel } from "../core/language_model.ts";
 import type { RunHeader } from "../core/results.ts";
 import { tokenizer } from "../core/tokenizer.ts";
-import { train, type TrainingResult } from "../core/trainer.ts";
+import { train, type TrainingResult, type TrainingRun } from "../core/trainer.ts";
 import { commandLine, commonFlags, Interrupted, interruption, note } from "./cli.ts";
-import { parseFlags, print, printJson, UsageError } from "./cli.ts";
+import { parseFlags, print, printJson, UsageError, type Values } from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
 import { startProgress } from "./progress.ts";
 import { setFlag, settingsOf } from "./settings.ts";
@@ -37,6 +39,7 @@ const flags = {
   evalEvery: { type: "integer", min: 1, help: "steps between two validations" },
   set: setFlag,
   patience: { type: "integer", min: 1, help: "stop after this many validations without a better" },
+  distributed: { type: "boolean", help: "share each batch with the other ranks of mpirun" },
   ...commonFlags,
 } as const;
 
@@ -55,6 +58,7 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
         `deno task ${name}`,
         `deno task ${name} --preset full --resume`,
         `deno task ${name} --data my-book.txt --out weights/mine.safetensors`,
+        `mpirun -n 2 deno task ${name} --distributed`,
       ],
     },
     flags,
@@ -67,40 +71,34 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
         `but not in .training.safetensors, which is for the state of the run`,
     );
   }
+  const ranks = values.distributed ? await joinRanks() : undefined;
+  if (ranks && ranks.rank > 0) await follow(model, path, values, ranks);
+  else await lead(model, path, values, args, ranks);
+}
+
+type TrainValues = Values<typeof flags>;
+
+/** Trains and tells about it: what a process does that is alone, or the first of several. */
+async function lead(
+  model: LanguageModel,
+  path: string,
+  values: TrainValues,
+  args: string[],
+  ranks?: Mpi,
+): Promise<void> {
+  const name = `train-${model.kind}`, launcher = ranks ? `mpirun -n ${ranks.size} ` : "";
+  const resume = launcher + resumeCommand(name, args);
   if (values.out === undefined) await makeFolder("weights");
   await requireWritable(path);
   await requireWritable(trainingPath(path));
   using _lock = await lockFile(path);
 
-  const corpus = await loadCorpus(values.data ?? await defaultCorpus());
-  const vocabulary = model.vocabulary(corpus.text);
-  const resume = values.resume
-    ? await loadTraining(trainingPath(path), {
-      expectKind: model.kind,
-      advice: "leave out --resume to start from the beginning",
-    })
-    : undefined;
-  const config = resume
-    ? resumedConfig(resume, corpus, values)
-    : makeConfig(model.kind, values.preset, vocabulary.length, {
-      ...settingsOf(values.set, model.kind),
-      steps: values.steps,
-      batch: values.batch,
-      learningRate: values.lr,
-      evalEvery: values.evalEvery,
-      seed: values.seed,
-    });
-  checkModelConfig(config);
-  requireLength(corpus, config.context);
-
-  const engine = await chosenEngine(values);
-  note(`config: ${JSON.stringify(config)}`);
-  const done = resume?.counters.step ?? 0;
-  if (resume) note(`going on from step ${done} of ${trainingPath(path)}`);
+  const { run, corpus, stop } = await prepared(model, path, values, note, ranks);
+  const { config, engine } = run, done = run.resume?.counters.step ?? 0;
+  if (run.resume) note(`going on from step ${done} of ${trainingPath(path)}`);
   if (done >= config.steps) {
     note(`all ${config.steps} steps are done; a larger --steps with --resume goes on`);
   }
-
   const header: RunHeader = {
     kind: "run",
     name: path,
@@ -108,31 +106,31 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
     config,
     engine: engine.name,
     precision: engine.precision,
-    threads: values.threads ?? navigator.hardwareConcurrency,
+    threads: values.threads ?? ranks?.cores ?? navigator.hardwareConcurrency,
     corpus: corpus.path,
     corpusSha256: corpus.sha256,
     charsPerStep: config.batch * config.context,
     date: new Date().toISOString(),
-    command: commandLine(name, args),
+    command: launcher + commandLine(name, args),
   };
   using log = await openRunLog(runLogPath(path), header, done);
   using progress = startProgress({ total: config.steps, done, unit: "step" });
   const curve = sparkline(16), drawn = Deno.stderr.isTerminal();
   let validation = "";
   const every = Math.max(1, Math.round(config.steps / 500)); // some 500 lines draw a curve
+  let saved = done;
+  if (ranks) {
+    note(`should a rank die, the job ends; go on from the last checkpoint with: ${resume}`);
+    // mpirun sends it both when the user ends the job and when a rank has died; then the others wait for that one in vain.
+    interruption().addEventListener("abort", () => {
+      progress.note(
+        "stopping with the other ranks; if one has died and this hangs, " +
+          (saved > 0 ? `step ${saved} is the one that is saved` : "nothing is saved yet"),
+      );
+    });
+  }
   const result = await train(
-    {
-      model,
-      config,
-      vocabulary,
-      dataset: datasetOf(corpus, tokenizer(vocabulary, { mask: model.maskToken !== undefined })),
-      corpusSha256: corpus.sha256,
-      prompt: openingOf(corpus.text),
-      engine,
-      path,
-      resume,
-      patience: values.patience,
-    },
+    run,
     {
       onStep({ step, chars, seconds, lossNats, gradientNorm, learningRate }) {
         if (step % every === 0) {
@@ -159,11 +157,94 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
             (report.best ? ", the best so far" : ""),
         );
       },
+      onCheckpoint: (step) => saved = step,
     },
-    interruption(),
+    stop,
   );
+  if (ranks) await parted(ranks);
   progress.finish();
-  report(result, { path, config, json: values.json, engine, resume: resumeCommand(name, args) });
+  report(result, { path, config, json: values.json, engine, resume, ranks: ranks?.size ?? 1 });
+}
+
+/** Trains as one of the other ranks: it writes nothing and says nothing. */
+async function follow(
+  model: LanguageModel,
+  path: string,
+  values: TrainValues,
+  ranks: Mpi,
+): Promise<void> {
+  try {
+    const { run, stop } = await prepared(model, path, values, () => {}, ranks);
+    await train(run, {}, stop);
+    await parted(ranks);
+  } catch (error) {
+    // What stops one rank mostly stops all. Rank 0 says what it is, and mpirun ends us before we repeat it.
+    const ended = new Promise((resolve) => interruption().addEventListener("abort", resolve));
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 10_000))]);
+    if (!interruption().aborted) throw error;
+  }
+}
+
+/** Waits until rank 0 has saved: when one rank ends by a signal, mpirun may end the others at once. */
+async function parted(ranks: Mpi): Promise<void> {
+  await ranks.sum(new Float32Array(1));
+  ranks.finalizeAtExit();
+}
+
+/** What a run starts from, the same on every rank. `tell` gets what the user should know. */
+async function prepared(
+  model: LanguageModel,
+  path: string,
+  values: TrainValues,
+  tell: (line: string) => void,
+  ranks?: Mpi,
+): Promise<{ run: TrainingRun; corpus: Corpus; stop: AbortSignal }> {
+  const corpus = await loadCorpus(values.data ?? await defaultCorpus());
+  const vocabulary = model.vocabulary(corpus.text);
+  const resume = values.resume
+    ? await loadTraining(trainingPath(path), {
+      expectKind: model.kind,
+      advice: "leave out --resume to start from the beginning",
+    })
+    : undefined;
+  const config = resume
+    ? resumedConfig(resume, corpus, values)
+    : makeConfig(model.kind, values.preset, vocabulary.length, {
+      ...settingsOf(values.set, model.kind),
+      steps: values.steps,
+      batch: values.batch,
+      learningRate: values.lr,
+      evalEvery: values.evalEvery,
+      seed: values.seed,
+    });
+  checkModelConfig(config);
+  requireLength(corpus, config.context);
+
+  const threads = values.threads ?? ranks?.cores;
+  const engine = await chosenEngine({ ...values, threads }, tell);
+  tell(`config: ${JSON.stringify(config)}`);
+  const run: TrainingRun = {
+    model,
+    config,
+    vocabulary,
+    dataset: datasetOf(corpus, tokenizer(vocabulary, { mask: model.maskToken !== undefined })),
+    corpusSha256: corpus.sha256,
+    prompt: openingOf(corpus.text),
+    engine,
+    path,
+    resume,
+    patience: values.patience,
+  };
+  if (!ranks) return { run, corpus, stop: interruption() };
+
+  const stepper = shared(model, config, ranks, interruption());
+  tell(`ranks: ${ranks.size} (${ranks.name}), each with threads: ${threads}`);
+  if (ranks.caveat) tell(ranks.caveat);
+  const { name, precision } = engine, { random, counters } = resume ?? {};
+  const { patience } = values;
+  const facts = { config, vocabulary, sha256: corpus.sha256, name, precision, patience };
+  await requireAlike(ranks, { ...facts, random, counters });
+  return { run: { ...run, stepper }, corpus, stop: stepper.stop };
 }
 
 /** The command line that goes on with the run that `args` started or resumed: the same, with --resume. */
@@ -211,19 +292,20 @@ function resumedConfig(
 
 function report(
   { step, seconds, chars, lossNats, bpc, bestStep, idleShare, stopped }: TrainingResult,
-  { path, config, json, engine, resume }: {
+  { path, config, json, engine, resume, ranks }: {
     path: string;
     config: Config;
     json: boolean;
     engine: { name: string; precision: string };
     /** What to type to go on. */
     resume: string;
+    ranks: number;
   },
 ): void {
   if (stopped === "signal") {
     const { reason } = interruption();
     throw new Interrupted(
-      reason.signal,
+      reason?.signal ?? "SIGTERM", // of several ranks another one got it
       `Interrupted: saved step ${step} of ${config.steps} to ${trainingPath(path)}; ` +
         `go on with: ${resume}`,
     );
@@ -240,6 +322,7 @@ function report(
       idle_share: idleShare,
       engine: engine.name,
       precision: engine.precision,
+      ranks,
       weights: path,
     });
     return;

@@ -1,0 +1,72 @@
+/** How the training loop gets a step done: by this process alone, or by several that share the batch (`distributed/`). */
+import { exportedNames } from "./average.ts";
+import type { Config } from "./config.ts";
+import { type Program, runSteps, type Session } from "./engines/engine.ts";
+import { breather } from "./event_loop.ts";
+import type { LanguageModel } from "./language_model.ts";
+import { parameterShapes } from "./model.ts";
+import { targetNats, trainStep } from "./programs.ts";
+import type { Scorer } from "./scoring.ts";
+
+/** Runs the programs of a session. */
+export type Runner = Pick<Session, "run" | "runSteps">;
+
+type Inputs = Parameters<Session["run"]>[1];
+
+export interface Stepper {
+  /** What the engine has to load. */
+  programs: Record<string, Program>;
+  /** A step on the inputs that `trainInputs` gives for the whole batch. */
+  step(runner: Runner, inputs: Inputs): Promise<StepOutcome>;
+  /** Several steps in one go, for engines that then leave the state where it is; without this, one at a time. */
+  steps?(runner: Runner, inputs: Inputs[]): Promise<StepOutcome[]>;
+  /** Scores the blocks of a validation. */
+  scorer(runner: Runner): Scorer;
+  /** Whether this process writes the files of the run. */
+  saves: boolean;
+}
+
+export interface StepOutcome {
+  lossNats: number;
+  /** Of all gradients together, before they were clipped. */
+  gradientNorm: number;
+}
+
+/** Steps of this process alone. */
+export function alone(model: LanguageModel, config: Config): Stepper {
+  const outcome = ({ loss, gradientNorm }: Awaited<ReturnType<Session["run"]>>): StepOutcome => ({
+    lossNats: loss[0],
+    gradientNorm: gradientNorm[0],
+  });
+  return {
+    programs: {
+      trainStep: trainStep(model, config),
+      nats: validationNats(model, config, config.batch),
+    },
+    step: async (runner, inputs) => outcome(await runner.run("trainStep", inputs)),
+    steps: async (runner, inputs) => (await runSteps(runner, "trainStep", inputs)).map(outcome),
+    scorer: (runner) => scorerOf(runner, config),
+    saves: true,
+  };
+}
+
+/** `targetNats` of the weights that validation uses. */
+export function validationNats(model: LanguageModel, config: Config, rows: number): Program {
+  const names = exportedNames(Object.keys(parameterShapes(config)), config);
+  return targetNats(model, config, rows, { names });
+}
+
+/** Lets Ctrl-C through. */
+const breathe = breather();
+
+/** A session's program `nats` as the estimators want it. */
+export function scorerOf(runner: Runner, config: Config, rows = config.batch): Scorer {
+  return {
+    rows,
+    context: config.context,
+    async nats(tokens, targets, { keepMask = false } = {}) {
+      await breathe();
+      return (await runner.run(keepMask ? "natsWithMask" : "nats", { tokens, targets })).nats;
+    },
+  };
+}
