@@ -8,7 +8,8 @@
 import * as tf from "@tensorflow/tfjs";
 import type { ModelConfig } from "./config.ts";
 import type { Program, Session, Tensors, TensorSpec } from "./engines/engine.ts";
-import type { Network } from "./language_model.ts";
+import { mapValues } from "./engines/map_values.ts";
+import type { Question } from "./network.ts";
 import { attend, blockWeights, embed, joinHeads, linear, mlp } from "./model.ts";
 import { projections, rmsNorm, ropeTable, type Rotation } from "./model.ts";
 
@@ -39,20 +40,20 @@ export function prefill(config: ModelConfig): Program {
 }
 
 /**
- * Reads one more character: input `token` [1, 1], its position one-hot in `slot` [1, context], `hidden` [context] with minus
- * infinity for each slot not yet filled and 0 for the others, and the cache. Outputs `logits` [1, 1, vocab] and the
- * character's own keys and values [1, heads, 1, width / heads].
+ * Reads one more character of each of `rows` texts: input `token` [rows, 1], its position one-hot in `slot` [rows, context],
+ * `hidden` [rows, 1, 1, context] with minus infinity for each slot not yet filled and 0 for the others, and the cache. Outputs
+ * `logits` [rows, 1, vocab] and the character's own keys and values [rows, heads, 1, width / heads].
  */
-export function next(config: ModelConfig): Program {
+export function next(config: ModelConfig, rows = 1): Program {
   const { heads, context, width, layers } = config, size = width / heads;
-  const cache: TensorSpec = { shape: [1, heads, context, size], dtype: "float32" };
+  const cache: TensorSpec = { shape: [rows, heads, context, size], dtype: "float32" };
   const caches = Array.from({ length: layers }, (_, layer) => layer)
     .flatMap((layer) => [[keyOf(layer), cache], [valueOf(layer), cache]]);
   return {
     inputs: {
-      token: { shape: [1, 1], dtype: "int32" },
-      slot: { shape: [1, context], dtype: "float32" },
-      hidden: { shape: [context], dtype: "float32" },
+      token: { shape: [rows, 1], dtype: "int32" },
+      slot: { shape: [rows, context], dtype: "float32" },
+      hidden: { shape: [rows, 1, 1, context], dtype: "float32" },
       ...Object.fromEntries(caches),
     },
     body(weights, { token, slot, hidden, ...cached }) {
@@ -63,7 +64,7 @@ export function next(config: ModelConfig): Program {
         const { query, key, value } = projections(rmsNorm(x), block, config, rotation);
         const past = tf.add(tf.matMul(query, cached[keyOf(layer)], false, true), hidden);
         const own = tf.sum(tf.mul(query, key), -1, true);
-        const shares = tf.softmax(tf.concat([past, own], -1)); // [1, H, 1, context + 1]
+        const shares = tf.softmax(tf.concat([past, own], -1)); // [rows, H, 1, context + 1]
         const [ofPast, ofOwn] = tf.split(shares, [context, 1], -1);
         const seen = tf.add(tf.matMul(ofPast, cached[valueOf(layer)]), tf.mul(ofOwn, value));
         x = tf.add(x, joinHeads(seen as tf.Tensor4D, block.projection));
@@ -76,105 +77,125 @@ export function next(config: ModelConfig): Program {
   };
 }
 
-/** The rotation of the one position that `slot` marks. */
+/** The rotation of the position that `slot` marks in each row. */
 function rotationAt(slot: tf.Tensor2D, config: ModelConfig): Rotation {
-  const size = config.width / config.heads;
+  const size = config.width / config.heads, [rows] = slot.shape;
   const row = (table: tf.Tensor4D) =>
-    tf.reshape<tf.Rank.R4>(tf.matMul(slot, tf.reshape(table, [config.context, size])), [
-      1,
-      1,
-      1,
-      size,
-    ]);
+    tf.reshape(tf.matMul(slot, tf.reshape(table, [config.context, size])), [rows, 1, 1, size]);
   const { cos, sin } = ropeTable(config.context, config);
-  return { cos: row(cos), sin: row(sin) };
+  return { cos: row(cos) as tf.Tensor4D, sin: row(sin) as tf.Tensor4D };
 }
 
 /**
- * A GPT for generation, over a session that has the programs `prefill` and `next`.
+ * What a GPT has read of `rows` texts, over a session that has the programs `prefill` and `next` (of as many rows).
  *
- * When the window is full, its last half is read anew and goes on from there. A character after that is predicted from half
+ * When a window is full, its last half is read anew and goes on from there. A character after that is predicted from half
  * a context to a whole one, instead of always from a whole one.
  */
-export class CachedNetwork implements Network, Disposable {
-  readonly context: number;
-  readonly vocab: number;
-  /** What the cache holds: the tokens in its slots. */
-  #window: number[] = [];
+export class Cache {
+  /** The tokens in the slots of each row. */
+  #windows: number[][];
   #cache: Record<string, Float32Array> = {};
   #hidden: Float32Array;
-  forwards = 0;
 
-  constructor(readonly session: Session, readonly config: ModelConfig) {
-    ({ context: this.context, vocab: this.vocab } = config);
-    this.#hidden = new Float32Array(config.context).fill(-Infinity);
-    for (let layer = 0; layer < config.layers; layer++) {
-      this.#cache[keyOf(layer)] = new Float32Array(config.context * config.width);
-      this.#cache[valueOf(layer)] = new Float32Array(config.context * config.width);
+  constructor(readonly session: Session, readonly config: ModelConfig, readonly rows = 1) {
+    const { context, width, layers } = config;
+    this.#windows = Array.from({ length: rows }, () => []);
+    this.#hidden = new Float32Array(rows * context).fill(-Infinity);
+    for (let layer = 0; layer < layers; layer++) {
+      this.#cache[keyOf(layer)] = new Float32Array(rows * context * width);
+      this.#cache[valueOf(layer)] = new Float32Array(rows * context * width);
     }
   }
 
   /**
-   * @param from Must be the last position: the cache has no logits of the others.
-   * @throws {RangeError} If the text is empty.
+   * Logits of the last position of each text that is asked for, [vocab].
+   *
+   * @throws {RangeError} If a text is empty, or another position is asked for: the cache has no logits of the others.
    */
-  async logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array[]> {
-    if (tokens.length === 0) {
-      throw new RangeError(
-        "Cannot predict a character: the text is empty, but a GPT goes on from at least one; give a prompt",
-      );
+  async logits(asked: (Question | undefined)[]): Promise<Float32Array[][]> {
+    const answers: Float32Array[][] = new Array(asked.length);
+    const further = new Map<number, number>(); // row -> the one token that is new
+    for (const [row, question] of asked.entries()) {
+      if (question === undefined) continue;
+      const { tokens, from } = question;
+      if (tokens.length === 0) {
+        throw new RangeError(
+          "Cannot predict a character: the text is empty, but a GPT goes on from at least one; give a prompt",
+        );
+      }
+      if (from !== tokens.length - 1) {
+        throw new RangeError("internal: only the last position is known");
+      }
+      if (this.#goesOn(row, tokens)) further.set(row, tokens[from]);
+      else answers[row] = [await this.#read(row, tokens)];
     }
-    if (from !== tokens.length - 1) {
-      throw new RangeError("internal: only the last position is known");
+    if (further.size > 0) {
+      const logits = await this.#next(further);
+      for (const row of further.keys()) answers[row] = [logits[row]];
     }
-    this.forwards++;
-    return [this.#goesOn(tokens) ? await this.#next(tokens[from]) : await this.#read(tokens)];
+    return answers;
   }
 
   /** Whether `tokens` is what the cache holds and one more, with a slot left for it. */
-  #goesOn(tokens: ArrayLike<number>): boolean {
-    const filled = this.#window.length, start = tokens.length - 1 - filled;
-    return filled > 0 && filled < this.context && start >= 0 &&
-      this.#window.every((token, i) => token === tokens[start + i]);
+  #goesOn(row: number, tokens: ArrayLike<number>): boolean {
+    const window = this.#windows[row], start = tokens.length - 1 - window.length;
+    return window.length > 0 && window.length < this.config.context && start >= 0 &&
+      window.every((token, i) => token === tokens[start + i]);
   }
 
-  async #next(token: number): Promise<Float32Array> {
-    const position = this.#window.length;
-    const slot = new Float32Array(this.context);
-    slot[position] = 1;
-    const inputs = { token: Int32Array.of(token), slot, hidden: this.#hidden, ...this.#cache };
+  /** Reads one more token of some rows; the others are computed too, and left as they were. */
+  async #next(further: Map<number, number>): Promise<Float32Array[]> {
+    const { context } = this.config;
+    const token = new Int32Array(this.rows), slot = new Float32Array(this.rows * context);
+    for (const [row, value] of further) {
+      token[row] = value;
+      slot[row * context + this.#windows[row].length] = 1;
+    }
+    const inputs = { token, slot, hidden: this.#hidden, ...this.#cache };
     const { logits, ...entries } = await this.session.run("next", inputs);
-    this.#store(entries, 1, position);
-    this.#window.push(token);
-    return logits;
+    for (const [row, value] of further) {
+      const own = mapValues(entries, (entry) => rowOf(entry, row, this.rows));
+      this.#store(row, own, 1, this.#windows[row].length);
+      this.#windows[row].push(value);
+    }
+    return Array.from({ length: this.rows }, (_, row) => rowOf(logits, row, this.rows));
   }
 
-  /** Fills the cache with the text as far as it fits: all of it, or half a window. */
-  async #read(tokens: ArrayLike<number>): Promise<Float32Array> {
-    const { context, vocab } = this;
+  /** Fills a row of the cache with its text as far as it fits: all of it, or half a window. */
+  async #read(row: number, tokens: ArrayLike<number>): Promise<Float32Array> {
+    const { context, vocab } = this.config;
     const kept = tokens.length <= context ? tokens.length : Math.ceil(context / 2);
-    this.#window = Array.from({ length: kept }, (_, i) => tokens[tokens.length - kept + i]);
+    this.#windows[row] = Array.from({ length: kept }, (_, i) => tokens[tokens.length - kept + i]);
     const window = new Int32Array(context);
-    window.set(this.#window);
+    window.set(this.#windows[row]);
     const { logits, ...entries } = await this.session.run("prefill", { tokens: window });
-    this.#hidden.fill(-Infinity);
-    this.#store(entries, context, 0, kept);
+    this.#hidden.fill(-Infinity, row * context, (row + 1) * context);
+    this.#store(row, entries, context, 0, kept);
     return logits.slice((kept - 1) * vocab, kept * vocab);
   }
 
-  [Symbol.dispose](): void {
-    this.session.dispose();
-  }
-
-  /** Copies the first `count` of `time` positions of each [1, heads, time, size] into the slots from `slot` on. */
-  #store(entries: Record<string, Float32Array>, time: number, slot: number, count = time): void {
-    const { heads, width } = this.config, size = width / heads;
+  /** Copies the first `count` of `time` positions of each [1, heads, time, size] into the slots of a row from `slot` on. */
+  #store(
+    row: number,
+    entries: Record<string, Float32Array>,
+    time: number,
+    slot: number,
+    count = time,
+  ): void {
+    const { heads, width, context } = this.config, size = width / heads;
     for (const [name, entry] of Object.entries(entries)) {
       for (let head = 0; head < heads; head++) {
-        const rows = entry.subarray(head * time * size, (head * time + count) * size);
-        this.#cache[name].set(rows, (head * this.context + slot) * size);
+        const positions = entry.subarray(head * time * size, (head * time + count) * size);
+        this.#cache[name].set(positions, ((row * heads + head) * context + slot) * size);
       }
     }
-    this.#hidden.fill(0, slot, slot + count);
+    this.#hidden.fill(0, row * context + slot, row * context + slot + count);
   }
+}
+
+/** The part of one row of an array that holds `rows` of them. */
+function rowOf(values: Float32Array, row: number, rows: number): Float32Array {
+  const size = values.length / rows;
+  return values.subarray(row * size, (row + 1) * size);
 }

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { CachedNetwork, next, prefill } from "./cache.ts";
+import { Cache, next, prefill } from "./cache.ts";
 import { makeConfig } from "./config.ts";
 import type { HostTensors, Session } from "./engines/engine.ts";
 import { onnxEngine } from "./engines/onnx.ts";
 import * as gpt from "./gpt.ts";
+import type { Network } from "./language_model.ts";
 import { initialWeights } from "./model.ts";
 import { windowLogits } from "./programs.ts";
 import { seededRandom } from "./random.ts";
@@ -22,7 +23,7 @@ const weights: HostTensors = Object.fromEntries(
     .map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => 10 * value) }]),
 );
 
-const engine = onnxEngine({ threads: 1 });
+const engine = await onnxEngine({ threads: 1 });
 const session = await engine.load(weights, { prefill: prefill(config), next: next(config) });
 const uncached = await engine.load(weights, { logits: windowLogits(gpt, config, 1) });
 
@@ -61,7 +62,7 @@ const prompts = ["ROMEO:", "First Citizen:\n", "F", text.slice(0, context), long
 for (const prompt of prompts) {
   const shown = JSON.stringify(prompt.length > 15 ? `${prompt.slice(0, 15)}…` : prompt);
   Deno.test(`after ${shown} (${prompt.length}) the cache gives the logits and the text of a network without one`, async () => {
-    const network = new CachedNetwork(session, config);
+    const network = cached(session);
     const tokens = [...encode(prompt)], length = prompt.length + 3 * context;
     const greedy = [...tokens];
     while (tokens.length < length) {
@@ -77,6 +78,20 @@ for (const prompt of prompts) {
   });
 }
 
+/** A cache as the network that one text sees. */
+function cached(on = session): Network & { passes: number } {
+  const cache = new Cache(on, config);
+  return {
+    context,
+    vocab,
+    passes: 0,
+    async logits(tokens, from) {
+      this.passes++;
+      return (await cache.logits([{ tokens, from }]))[0];
+    },
+  };
+}
+
 /** The session, with what was run on it. */
 function counted(): { session: Session; runs: string[] } {
   const runs: string[] = [];
@@ -90,18 +105,18 @@ function counted(): { session: Session; runs: string[] } {
 
 Deno.test("a window of 32 is read anew every 17 characters once it is full", async () => {
   const { session, runs } = counted();
-  const network = new CachedNetwork(session, config);
+  const network = cached(session);
   const options = { temperature: 0, threshold: 1, overlap: 1, sampler: threshold };
   const steps = gpt.generate(network, encode("ROMEO:"), 100, options, seededRandom(1));
   assertEquals((await Array.fromAsync(steps)).length, 100);
-  assertEquals(network.forwards, 100);
+  assertEquals(network.passes, 100);
   // Characters 6 to 32 fill the window; the 33rd is read with the 15 before it, which leaves room for 16 more.
   const reads = runs.flatMap((name, i) => name === "prefill" ? [6 + i] : []);
   assertEquals(reads, [6, 33, 50, 67, 84, 101]);
 });
 
 Deno.test("another prefix, a shorter text and the same text again are noticed", async () => {
-  const network = new CachedNetwork(session, config);
+  const network = cached(session);
   const sequences = [
     "First Citizen",
     "First Citizen:",
@@ -121,7 +136,7 @@ Deno.test("another prefix, a shorter text and the same text again are noticed", 
 });
 
 Deno.test("two texts through one session do not see each other", async () => {
-  const one = new CachedNetwork(session, config), two = new CachedNetwork(session, config);
+  const one = cached(session), two = cached(session);
   for (let length = 1; length <= 8; length++) {
     for (const [network, prompt] of [[one, "First Ci"], [two, "Before w"]] as const) {
       const tokens = [...encode(prompt.slice(0, length))];
@@ -132,11 +147,38 @@ Deno.test("two texts through one session do not see each other", async () => {
 });
 
 Deno.test("the cache knows the logits of the last position only, and says so", async () => {
-  const network = new CachedNetwork(session, config);
+  const network = cached(session);
   await assertRejects(() => network.logits(encode("ROMEO:"), 0), RangeError, "last position");
 });
 
 Deno.test("a GPT refuses to go on from nothing", async () => {
-  const network = new CachedNetwork(session, config);
+  const network = cached(session);
   await assertRejects(() => network.logits([], -1), RangeError, "Cannot predict a character: the");
+});
+
+Deno.test("several texts in one cache, each at a place of its own, get the logits that each gets alone", async () => {
+  const rows = 3;
+  const together = new Cache(
+    await engine.load(weights, { prefill: prefill(config), next: next(config, rows) }),
+    config,
+    rows,
+  );
+  const texts = ["First Citizen:\nBefore we", "ROMEO:\nspeak", "hear"];
+  let compared = 0;
+  // The texts come one after the other into the cache, go on at the same time, and end at different times.
+  for (let round = 0; round < 30; round++) {
+    const lengths = texts.map((_, row) => round - 3 * row + 1);
+    const asked = texts.map((text, row) => {
+      if (lengths[row] < 1 || lengths[row] > text.length) return undefined;
+      return { tokens: encode(text.slice(0, lengths[row])), from: lengths[row] - 1 };
+    });
+    const answers = await together.logits(asked);
+    for (const [row, question] of asked.entries()) {
+      if (question === undefined) continue;
+      const difference = largestDifference(answers[row][0], await fresh([...question.tokens]));
+      assert(difference <= TOLERANCE, `row ${row} after ${lengths[row]} is off by ${difference}`);
+      compared++;
+    }
+  }
+  assertEquals(compared, texts.join("").length);
 });

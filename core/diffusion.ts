@@ -1,7 +1,8 @@
 /** A masked diffusion model: predicts hidden characters from those shown. `gpt.ts` with five changes, marked below. */
 import type * as tf from "@tensorflow/tfjs";
+import { blocksOf } from "./blocks.ts";
 import type { TrainingConfig } from "./config.ts";
-import { type Batch, blockStart, emptyBatch } from "./language_model.ts";
+import { type Batch, emptyBatch } from "./language_model.ts";
 import type { Fixed, GenerationOptions, Network } from "./language_model.ts";
 import { crossEntropy, weightedMean } from "./loss.ts";
 import { hiddenWeight, maskShares } from "./noise.ts";
@@ -42,7 +43,7 @@ export function loss(
   return weightedMean(lossWeights, crossEntropy(logits, targets)); // change 5 of 5
 }
 
-/** Goes on from the prompt, block by block; in a block the surest characters are fixed first, several a forward pass. */
+/** Goes on from the prompt and fills its masks, block by block; in a block the sampler fixes several characters a pass. */
 export async function* generate(
   network: Network,
   prompt: Int32Array,
@@ -50,20 +51,14 @@ export async function* generate(
   options: GenerationOptions,
   random: Random,
 ): AsyncGenerator<Fixed[]> {
-  const text = [...prompt], end = prompt.length + length;
-  while (text.length < end) {
-    const start = blockStart(text.length, prompt.length, network.context, options.overlap); // change 3 of 5: blocks, in parallel
-    const window = new Int32Array(network.context).fill(maskToken); // change 3 of 5
-    window.set(text.slice(start)); // change 3 of 5
-    const known = text.length - start, filled = Math.min(network.context, end - start); // change 3 of 5
-    let masked = Array.from({ length: filled - known }, (_, i) => known + i); // change 3 of 5
-    while (masked.length > 0) { // change 3 of 5
-      const logits = await network.logits(window, 0); // change 3 of 5
-      const fixed = options.sampler(logits, masked, maskToken, options, random); // change 3 of 5
+  const text = Int32Array.from([...prompt, ...new Array<number>(length).fill(maskToken)]); // change 3 of 5: blocks, in parallel
+  const { context } = network, { overlap, sampler } = options; // change 3 of 5
+  for (const { start, masked } of blocksOf(text, { mask: maskToken, context, overlap })) { // change 3 of 5
+    const window = text.subarray(start, start + context); // change 3 of 5
+    const hidden = { masked, mask: maskToken, look: () => network.logits(window, 0) }; // change 3 of 5
+    for await (const fixed of sampler.fill(hidden, options, random)) { // change 3 of 5
       for (const { position, token } of fixed) window[position] = token; // change 3 of 5
-      masked = masked.filter((position) => window[position] === maskToken); // change 3 of 5
       yield fixed.map((choice) => ({ ...choice, position: start + choice.position })); // change 3 of 5
     }
-    text.push(...window.slice(known, filled)); // change 3 of 5
   }
 }

@@ -1,48 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import * as diffusion from "./diffusion.ts";
 import * as gpt from "./gpt.ts";
+import { hunksOf, type Line } from "./line_diff.ts";
 
 const sourceOf = async (name: string) =>
   (await Deno.readTextFile(new URL(name, import.meta.url))).trimEnd().split("\n");
 const gptLines = await sourceOf("gpt.ts"), diffusionLines = await sourceOf("diffusion.ts");
-
-interface Line {
-  number: number;
-  text: string;
-}
-/** Neighbouring lines that only one of the files has. */
-interface Hunk {
-  removed: Line[];
-  added: Line[];
-}
-
-/** The difference of two files by their longest common subsequence of lines, as `diff -U0` shows it. */
-function hunksOf(a: string[], b: string[]): Hunk[] {
-  // common[i][j]: length of the longest common subsequence of a from i on and b from j on.
-  const common = Array.from({ length: a.length + 1 }, () => new Array(b.length + 1).fill(0));
-  for (let i = a.length - 1; i >= 0; i--) {
-    for (let j = b.length - 1; j >= 0; j--) {
-      common[i][j] = a[i] === b[j]
-        ? common[i + 1][j + 1] + 1
-        : Math.max(common[i + 1][j], common[i][j + 1]);
-    }
-  }
-  const hunks: Hunk[] = [];
-  for (let i = 0, j = 0, fresh = true; i < a.length || j < b.length;) {
-    if (a[i] === b[j] && i < a.length && j < b.length) {
-      i++, j++;
-      fresh = true;
-      continue;
-    }
-    if (fresh) hunks.push({ removed: [], added: [] });
-    fresh = false;
-    const hunk = hunks[hunks.length - 1];
-    if (j === b.length || (i < a.length && common[i + 1][j] >= common[i][j + 1])) {
-      hunk.removed.push({ number: i + 1, text: a[i++] });
-    } else hunk.added.push({ number: j + 1, text: b[j++] });
-  }
-  return hunks;
-}
 
 /** Lines that may differ freely: documentation, imports, and what the model is called. */
 function isAside({ text }: Line): boolean {
@@ -51,17 +14,6 @@ function isAside({ text }: Line): boolean {
 }
 
 const markOf = ({ text }: Line) => /\/\/ change ([1-5]) of 5\b/.exec(text)?.[1];
-
-Deno.test("the diff of two texts finds what was changed, added and removed", () => {
-  const texts = (lines: Line[]) => lines.map(({ text }) => text);
-  const hunks = hunksOf([..."abcdefg"], [..."abXdefYZg"]);
-  assertEquals(hunks.map(({ removed, added }) => [texts(removed), texts(added)]), [
-    [["c"], ["X"]],
-    [[], ["Y", "Z"]],
-  ]);
-  assertEquals(hunks[1].added[0].number, 7);
-  assertEquals(hunksOf(["a"], []), [{ removed: [{ number: 1, text: "a" }], added: [] }]);
-});
 
 Deno.test("every line in which diffusion.ts differs from gpt.ts belongs to one of five marked changes", () => {
   const found = new Set<string>();

@@ -31,50 +31,51 @@ export interface Network {
   logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array[]>;
 }
 
-/** A character fixed by a forward pass. `confidence` is the probability that the choice was based on. */
+/**
+ * A character fixed by a forward pass, or hidden again where `token` is the mask. `confidence` is the probability that the choice
+ * was based on.
+ */
 export interface Fixed {
   position: number;
   token: number;
   confidence: number;
 }
 
+/** How to generate. All but the truncation is of diffusion alone; what a sampler does not use, it ignores. */
 export interface GenerationOptions extends Truncation {
-  /** Diffusion: fix every character whose confidence reaches this. */
-  threshold: number;
-  /** Diffusion: how many characters a block sees of the text before it. */
+  /** How many characters a block sees of the text before it. */
   overlap: number;
-  /** Diffusion: chooses what to fix in each pass. */
+  /** Chooses what to fix in each pass. */
   sampler: Sampler;
+  /** `threshold`: fix every character whose confidence reaches this. */
+  threshold: number;
+  /** `confidence`, `ancestral`, `remask`: steps in a block. Default 64. */
+  denoisingSteps?: number;
+  /** `ancestral`, `remask`: how the share of hidden characters falls from step to step. Default `cosine`. */
+  grid?: "cosine" | "uniform";
+  /** `entropy`: the nats of entropy that may be fixed at once. Default 0.5. */
+  entropyBound?: number;
+  /** `remask`: most that is hidden again in a step, as a share of what is shown. Default 0.02. */
+  remaskCap?: number;
 }
 
-/**
- * Where the window of the next block starts in the text, so that it sees `overlap` characters of what stands before it. The
- * first block sees more of a long prompt: up to half a window.
- */
-export function blockStart(
-  written: number,
-  prompt: number,
-  context: number,
-  overlap: number,
-): number {
-  const seen = written === prompt ? Math.max(overlap, Math.floor(context / 2)) : overlap;
-  return Math.max(0, written - Math.min(seen, context - 1));
+/** A window of the text with what is hidden in it, as a sampler sees it. */
+export interface Hidden {
+  /** The positions to fill, in the window, rising; all of them hidden at first. */
+  masked: number[];
+  /** The mask token, which is never drawn. */
+  mask: number;
+  /** A forward pass: the logits of every position of the window as it is now, [vocab] each. */
+  look(): Promise<Float32Array[]>;
 }
 
-/**
- * Chooses which masked positions of a window to fill now, and with what; at least one.
- *
- * @param logits Of every position of the window, [vocab] each.
- * @param masked The positions still masked, rising; at least one.
- * @param mask The mask token, which is never drawn.
- */
-export type Sampler = (
-  logits: Float32Array[],
-  masked: number[],
-  mask: number,
-  options: GenerationOptions,
-  random: Random,
-) => Fixed[];
+/** A way to choose which hidden characters to fix in which pass, and with what. */
+export interface Sampler {
+  /** Most forward passes that it takes to fill `masked` positions of a window. */
+  passes(masked: number, options: GenerationOptions): number;
+  /** Fills the hidden positions. Yields what each step changes; the caller writes that into the window. */
+  fill(hidden: Hidden, options: GenerationOptions, random: Random): AsyncGenerator<Fixed[]>;
+}
 
 export interface LanguageModel {
   kind: ModelKind;
@@ -86,7 +87,10 @@ export interface LanguageModel {
   batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch;
   /** The training loss in nats. */
   loss(logits: tf.Tensor3D, targets: tf.Tensor2D, lossWeights: tf.Tensor2D): tf.Scalar;
-  /** Goes on from `prompt` for `length` tokens; yields what each forward pass fixed, by position in the whole text. */
+  /**
+   * Goes on from `prompt` for `length` tokens; yields what each step fixed, by position in the whole text. Diffusion also fills
+   * what is masked in `prompt`.
+   */
   generate(
     network: Network,
     prompt: Int32Array,

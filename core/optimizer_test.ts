@@ -81,8 +81,8 @@ Deno.test("50 steps of AdamW are those of the paper, with its corrections of you
           v = beta2 * v + (1 - beta2) * g * g;
           w -= lr * (m / (1 - beta1 ** t)) / (Math.sqrt(v / (1 - beta2 ** t)) + epsilon);
         }
-        // 50 steps, each rounded to float32 a few times: 2^-24 of weights of the order of 1 (up to 2.5), 100 times
-        assertAlmostEquals(after[name][j], w, 5e-6, `${name}[${j}]`);
+        // 50 steps, each rounded to float32 a few times: 2^-24 of weights up to 3, 100 times
+        assertAlmostEquals(after[name][j], w, 2e-5, `${name}[${j}]`);
         assertAlmostEquals(after[`adam.m/${name}`][j], m, 1e-6 * Math.max(1, Math.abs(m)));
         assertAlmostEquals(after[`adam.v/${name}`][j], v, 1e-5 * Math.abs(v));
       }
@@ -142,8 +142,8 @@ for (
       const result = orthogonalized(matrix);
       const values = singularValues(await result.array());
       // Muon's coefficients trade accuracy for speed: for values from 0.3 to 1.2, 3.4445 x - 4.775 x³ + 2.0315 x⁵ lies between
-      // its minimum 0.682 (at 1.050) and its maximum 1.203 (at 0.555), and so do all later steps.
-      assert(values[0] < 1.203 && values.at(-1)! > 0.682, `${values}`);
+      // its minimum 0.6818 (at 1.050) and its maximum 1.203 (at 0.555), and so do all later steps.
+      assert(values[0] < 1.203 && values.at(-1)! > 0.6818, `${values}`);
       // A polynomial in A Aᵀ times A has the singular vectors of A, so the product of one transposed and the other is symmetric.
       const product = await tf.matMul<tf.Tensor2D>(result, matrix, true).array();
       const largest = Math.max(...product.flat().map(Math.abs));

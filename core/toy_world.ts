@@ -3,6 +3,7 @@
  * the mask, length four, and for each of the 256 rows of tokens a table of logits. Tests hold
  * estimators and samplers against the sums over all masks.
  */
+import type { Network } from "./language_model.ts";
 import { seededRandom } from "./random.ts";
 import type { Scorer } from "./scoring.ts";
 
@@ -84,4 +85,70 @@ export function toyScorer(
       return Promise.resolve(nats);
     },
   };
+}
+
+/** A table of logits as the network that generation reads. */
+export function toyNetwork(logits: Logits): Network {
+  const { length, vocab } = TOY;
+  return {
+    context: length,
+    vocab,
+    logits(tokens, from) {
+      const all = Float32Array.from(logits(tokens));
+      const row = (i: number) => all.subarray((from + i) * vocab, (from + i + 1) * vocab);
+      return Promise.resolve(Array.from({ length: length - from }, (_, i) => row(i)));
+    },
+  };
+}
+
+/** Which of the hidden positions may be the next to be revealed, all of them equally likely. */
+export type Order = (logits: ArrayLike<number>, masked: number[]) => number[];
+
+/**
+ * The law of sampling one character at a time: the probability of every string, keyed as `"1,2,3,1"`, summed over all the ways
+ * in which the order can lead to it.
+ */
+export function toyLaw(logits: Logits, order: Order): Map<string, number> {
+  const law = new Map<string, number>();
+  const visit = (tokens: number[], probability: number) => {
+    const masked = tokens.flatMap((token, i) => token === 0 ? [i] : []);
+    if (masked.length === 0) {
+      law.set(`${tokens}`, (law.get(`${tokens}`) ?? 0) + probability);
+      return;
+    }
+    const ofRow = logits(tokens), next = order(ofRow, masked);
+    for (const position of next) {
+      for (let token = 1; token < TOY.vocab; token++) {
+        const share = Math.exp(-toyNats(ofRow, position, token)) / next.length;
+        visit(tokens.with(position, token), probability * share);
+      }
+    }
+  };
+  visit(new Array(TOY.length).fill(0), 1);
+  return law;
+}
+
+/**
+ * Chi-square of drawn strings against a law, and the value that it exceeds once in a thousand seeds if they follow it (Wilson
+ * and Hilferty, 1931). Strings expected less than 5 times count as one.
+ */
+export function chiSquare(
+  drawn: string[],
+  law: Map<string, number>,
+): { statistic: number; limit: number } {
+  const counts = new Map<string, number>();
+  for (const text of drawn) counts.set(text, (counts.get(text) ?? 0) + 1);
+  const cells: [count: number, expected: number][] = [], rare: [number, number] = [0, 0];
+  for (const [text, probability] of law) {
+    const count = counts.get(text) ?? 0, expected = probability * drawn.length;
+    if (expected >= 5) cells.push([count, expected]);
+    else rare[0] += count, rare[1] += expected;
+  }
+  if (rare[1] > 0) cells.push(rare);
+  const statistic = cells.reduce(
+    (sum, [count, expected]) => sum + (count - expected) ** 2 / expected,
+    0,
+  );
+  const freedom = cells.length - 1, spread = 2 / (9 * freedom);
+  return { statistic, limit: freedom * (1 - spread + 3.09 * Math.sqrt(spread)) ** 3 };
 }

@@ -1,21 +1,23 @@
 /** Generates text with trained weights. */
+import { blocksOf, passesOf } from "../core/blocks.ts";
 import type { ModelKind } from "../core/config.ts";
 import { defaultCorpus, loadCorpus } from "../core/corpus.ts";
 import { breather } from "../core/event_loop.ts";
-import type { GenerationOptions } from "../core/language_model.ts";
+import { lengthPasses } from "../core/gap_length.ts";
 import { models } from "../core/models.ts";
-import { type LoadedNetwork, loadNetwork } from "../core/network.ts";
+import { type LoadedNetwork, loadNetworks } from "../core/network.ts";
 import { seededRandom } from "../core/random.ts";
 import type { GenerationStep, Sample, SampleResult } from "../core/results.ts";
-import { type SamplerName, samplers } from "../core/samplers/mod.ts";
-import { checkTruncation } from "../core/sampling.ts";
 import { type Tokenizer, tokenizer } from "../core/tokenizer.ts";
 import { realWordShare, wordSet } from "../core/words.ts";
 import { commandLine, commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
 import { UsageError } from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
+import { type Given, givenPrompt, givenTemplate, templateFlags } from "./generation.ts";
+import { generation } from "./generation.ts";
 import { startProgress } from "./progress.ts";
 import { keepResult, provenance, requireResultsFolder } from "./provenance.ts";
+import { samplerFlags, type Sampling, samplingOf, truncationFlags } from "./sampler_flags.ts";
 import { chosenWeights, weightsFlags } from "./weights.ts";
 
 const task = {
@@ -24,7 +26,8 @@ const task = {
   examples: [
     "deno task sample",
     'deno task sample --model gpt --prompt "ROMEO:" --length 400',
-    "deno task sample --model diffusion --threshold 0.9 --count 3 --json",
+    'deno task sample --template "To be, or ____ to be, that is the {3..12}."',
+    "deno task sample --sampler entropy --entropy-bound 1 --count 3 --json",
   ],
 } as const;
 
@@ -32,74 +35,39 @@ const flags = {
   model: { choices: ["gpt", "diffusion"], default: "diffusion", help: "which of the two" },
   ...weightsFlags,
   prompt: { type: "string", help: "text to go on from; without it, the training text's beginning" },
+  ...templateFlags,
   length: {
     type: "integer",
     min: 0,
     max: 1_000_000,
-    default: 2000,
-    help: "characters to generate after the prompt",
+    help: "characters to generate after the prompt; without it, 2000, or 0 after a template",
   },
-  count: { type: "integer", min: 1, max: 1000, default: 1, help: "samples, with seeds one apart" },
-  temperature: { type: "number", min: 0, default: 0.8, help: "0 = always the likeliest character" },
-  topK: {
+  count: {
     type: "integer",
     min: 1,
-    help: "draw among the k likeliest; without it, 2 for diffusion and all for a GPT",
+    max: 1000,
+    default: 1,
+    help: "samples, with seeds one apart, several computed together",
   },
-  topP: { type: "number", above: 0, max: 1, help: "draw among the likeliest that hold this share" },
-  sampler: {
-    choices: Object.keys(samplers) as SamplerName[],
-    default: "threshold",
-    help: "diffusion: how to choose what to fix in a pass",
-  },
-  threshold: {
-    type: "number",
-    above: 0,
-    max: 1,
-    default: 0.95,
-    help: "diffusion: fix what is at least this sure",
-  },
-  overlap: {
-    type: "integer",
-    min: 0,
-    default: 16,
-    help: "diffusion: characters that a block sees of the text before it",
-  },
+  ...truncationFlags,
+  ...samplerFlags,
   ...commonFlags,
 } as const;
 
-/** Top-k of the original's last lines. */
-const defaultTopK: Record<ModelKind, number | undefined> = { gpt: undefined, diffusion: 2 };
+/** Samples computed together: more would wait for each other, and gain little. */
+const MOST_ROWS = 4;
 
 export async function main(args: string[]): Promise<void> {
   const values = parseFlags(task, flags, args);
   const kind = values.model;
+  refuseTemplateMistakes(kind, values);
   const saved = await chosenWeights(kind, values);
   const { config, vocabulary } = saved;
   const tokens = tokenizer(vocabulary, { mask: models[kind].maskToken !== undefined });
-  const prompt = values.prompt ?? saved.prompt ?? "";
-  tokens.encode(prompt, "the prompt");
-
-  const options: GenerationOptions = {
-    temperature: values.temperature,
-    topK: values.topK ?? defaultTopK[kind],
-    topP: values.topP,
-    threshold: values.threshold,
-    overlap: values.overlap,
-    sampler: samplers[values.sampler],
-  };
-  checkTruncation(options);
-  const characters = vocabulary.length - (tokens.maskToken === undefined ? 0 : 1);
-  if (values.topK !== undefined && values.topK > characters) {
-    throw new UsageError(
-      `Cannot use --top-k ${values.topK}: expected at most ${characters}, the characters of the model`,
-    );
-  }
-  if (kind === "diffusion" && options.overlap >= config.context) {
-    throw new UsageError(
-      `Cannot use --overlap ${options.overlap}: expected less than the context, ${config.context}`,
-    );
-  }
+  const sampling = samplingOf(kind, config, values);
+  const given = values.template === undefined
+    ? givenPrompt(kind, values.prompt ?? saved.prompt ?? "", values.length ?? 2000, tokens)
+    : givenTemplate(values.template, values.gap, values.length ?? 0, tokens);
 
   const words = await trainingWords(values.data);
   if (words && saved.corpusSha256 !== undefined && words.sha256 !== saved.corpusSha256) {
@@ -108,38 +76,54 @@ export async function main(args: string[]): Promise<void> {
   await requireResultsFolder();
 
   const engine = await chosenEngine(values);
-  using network = await loadNetwork(engine, config, saved.weights);
-  const samples: Sample[] = [];
-  for (let i = 0; i < values.count; i++) {
-    const sample = await generate(network, kind, tokens, prompt, values.length, options, {
-      seed: values.seed + i,
-      label: values.count > 1 ? `sample ${i + 1} of ${values.count}` : "sample",
-    });
-    const written = sample.text.slice(prompt.length);
-    const realWords = words ? shareOf(written, words.known) : null;
-    samples.push({ ...sample, realWords });
-    if (!values.json) print(sample.text);
-    note(summary(sample, values.length, realWords, words?.heldOut ?? null));
-  }
+  const most = mostPasses(kind, given, sampling);
+  const places = given.pieces.reduce((sum, piece) => sum + ("max" in piece ? piece.max : 0), 0) +
+    given.length;
+  note(`sampler: ${sampling.sampler}, at most ${most} forward passes for ${places} characters`);
+  const networks = await loadNetworks(engine, config, saved.weights, {
+    rows: Math.min(values.count, MOST_ROWS),
+    window: sampling.window,
+  });
 
-  const sampler = kind === "diffusion"
-    ? values.sampler
-    : values.temperature === 0
-    ? "greedy"
-    : "autoregressive";
+  const samples: Sample[] = [];
+  let begun = 0, shown = 0, done = 0;
+  const show = () => { // in the order of their seeds
+    for (; samples[shown]; shown++) {
+      const { text, realWords } = samples[shown];
+      if (!values.json) print(text);
+      const label = values.count > 1 ? `sample ${shown + 1}: ` : "";
+      note(label + summary(samples[shown], realWords, words?.heldOut ?? null));
+    }
+  };
+  using progress = startProgress({ total: values.count * places, unit: "character" });
+  const onStep = (filled: number) => {
+    done += filled;
+    const passes = networks.reduce((sum, { forwards }) => sum + forwards, 0);
+    progress.update({ done, fields: { passes: `${passes}` } });
+  };
+  await Promise.all(networks.map(async (network) => {
+    using lane = network;
+    while (begun < values.count) {
+      const i = begun++;
+      const sample = await write(lane, kind, tokens, given, sampling, values.seed + i, onStep);
+      const written = values.template === undefined ? sample.text.slice(given.shown.length) : "";
+      samples[i] = { ...sample, realWords: words ? shareOf(written, words.known) : null };
+      show();
+    }
+  }));
+
   // First of all what was asked for: a disk that fills up now takes nothing of it away.
   if (values.json) {
     printJson({
       model: kind,
       weights: saved.path,
-      prompt,
-      sampler,
+      prompt: given.shown,
+      sampler: sampling.sampler,
       engine: engine.name,
-      samples: samples.map(({ text, seed, forwards, seconds }) => ({
-        text,
-        seed,
-        forwards,
-        seconds,
+      forwards_at_most: most,
+      samples: samples.map(({ text, seed, forwards, seconds, steps }) => ({
+        ...{ text, seed, forwards, seconds },
+        chars_per_forward: forwards === 0 ? null : charactersFixed(steps) / forwards,
       })),
     });
   }
@@ -147,9 +131,13 @@ export async function main(args: string[]): Promise<void> {
     {
       kind: "sample",
       model: kind,
-      prompt,
-      sampler,
-      settings: settingsOf(kind, values.length, options),
+      prompt: values.template === undefined ? given.shown : "",
+      sampler: sampling.sampler,
+      settings: {
+        length: given.length,
+        ...(values.template === undefined ? {} : { template: given.shown }),
+        ...sampling.settings,
+      },
       samples,
       realWordsHeldOut: words?.heldOut ?? null,
       provenance: await provenance({
@@ -164,54 +152,74 @@ export async function main(args: string[]): Promise<void> {
   );
 }
 
+function refuseTemplateMistakes(
+  kind: ModelKind,
+  { template, gap, prompt }: { template?: string; gap?: string; prompt?: string },
+): void {
+  if (template === undefined) {
+    if (gap === undefined) return;
+    throw new UsageError("Cannot use --gap alone: expected --template TEXT beside it");
+  }
+  if (kind === "gpt") {
+    throw new UsageError(
+      "Cannot fill a template with a GPT: it sees only what stands left of a character, so the text after a " +
+        "gap can't guide it; use --model diffusion, or --prompt",
+    );
+  }
+  if (prompt !== undefined) {
+    throw new UsageError(
+      "Cannot use --prompt with --template: expected one of them; write the prompt into the template",
+    );
+  }
+}
+
+/** Most forward passes of one sample. */
+function mostPasses(kind: ModelKind, { pieces, length }: Given, sampling: Sampling): number {
+  if (kind === "gpt") return length;
+  const { options, window: context } = sampling;
+  const text = pieces.flatMap((piece) =>
+    "given" in piece ? [...piece.given] : new Array<number>(piece.max).fill(0)
+  );
+  const blocks = blocksOf([...text, ...new Array<number>(length).fill(0)], {
+    ...{ mask: 0, context, overlap: options.overlap },
+  });
+  const choosing = lengthPasses(pieces);
+  if (choosing === 0) return passesOf(blocks, options);
+  // Blocks depend on the lengths. Whatever they are, a block has at least one character to fill.
+  const masks = blocks.reduce((sum, { masked }) => sum + masked.length, 0);
+  return choosing + masks * options.sampler.passes(1, options);
+}
+
 /** One text, and how it came about. */
-async function generate(
+async function write(
   network: LoadedNetwork,
   kind: ModelKind,
   tokens: Tokenizer,
-  prompt: string,
-  length: number,
-  options: GenerationOptions,
-  { seed, label }: { seed: number; label: string },
+  given: Given,
+  sampling: Sampling,
+  seed: number,
+  onStep: (filled: number) => void,
 ): Promise<Omit<Sample, "realWords">> {
-  const before = network.forwards, start = performance.now();
-  const seconds = () => (performance.now() - start) / 1000;
-  const given = tokens.encode(startOf(kind, prompt, tokens));
-  const text = [...given, ...new Array<number>(length).fill(0)];
-  const extra = given.length - [...prompt].length;
+  const before = network.forwards, begun = performance.now();
+  const random = seededRandom(seed);
+  const { start, steps: next } = await generation(network, kind, tokens, given, sampling, random);
+  const hidden = new Array<number>(given.length).fill(0);
+  const text = [...tokens.decode([...start, ...hidden].slice(given.extra))];
   const steps: GenerationStep[] = [];
-  using progress = startProgress({ total: length, unit: label + ", character" });
-  let done = 0;
   const breathe = breather();
-  for await (
-    const fixed of models[kind].generate(network, given, length, options, seededRandom(seed))
-  ) {
-    for (const { position, token } of fixed) text[position] = token;
-    steps.push({
-      seconds: seconds(),
-      changes: fixed.map(({ position, token, confidence }) => [
-        position - extra,
-        tokens.decode([token]),
-        Number(confidence.toFixed(4)),
-      ]),
-    });
-    done += fixed.length;
-    progress.update({ done, fields: { passes: String(network.forwards - before) } });
+  for await (const { seconds, changes } of next) {
+    for (const [position, character] of changes) text[position] = character;
+    steps.push({ seconds, changes });
+    onStep(changes.reduce((sum, [, character]) => sum + (character === "" ? -1 : 1), 0));
     await breathe();
   }
   return {
-    text: tokens.decode(text.slice(extra)),
+    text: text.join(""),
     seed,
     forwards: network.forwards - before,
-    seconds: seconds(),
+    seconds: (performance.now() - begun) / 1000,
     steps,
   };
-}
-
-/** A GPT needs a character to go on from: an empty prompt becomes an empty line, which is not shown. */
-function startOf(kind: ModelKind, prompt: string, { vocabulary }: Tokenizer): string {
-  if (prompt !== "" || kind === "diffusion") return prompt;
-  return vocabulary.includes("\n") ? "\n" : vocabulary[0];
 }
 
 /**
@@ -236,26 +244,22 @@ function shareOf(text: string, known: Set<string>): number | null {
   return Number.isNaN(share) ? null : share;
 }
 
+/** Characters that are there because a pass put them there. */
+function charactersFixed(steps: GenerationStep[]): number {
+  return new Set(steps.flatMap(({ changes }) => changes.map(([position]) => position))).size;
+}
+
 /** How a sample came about, and how it spells, in a line. */
 function summary(
-  { forwards, seconds }: { forwards: number; seconds: number },
-  length: number,
+  { forwards, seconds, steps }: Sample,
   realWords: number | null,
   heldOut: number | null,
 ): string {
-  const rate = forwards === 0 ? "" : `, ${(length / forwards).toFixed(2)} characters each`;
+  const each = (charactersFixed(steps) / forwards).toFixed(2);
+  const rate = forwards === 0 ? "" : `, ${each} characters each`;
   return `${forwards} forward passes${rate}, ${seconds.toFixed(2)} s` +
     (realWords === null ? "" : `; real words ${percent(realWords)}`) +
     (realWords === null || heldOut === null ? "" : `, held-out text ${percent(heldOut)}`);
-}
-
-function settingsOf(
-  kind: ModelKind,
-  length: number,
-  { temperature, topK, topP, threshold, overlap }: GenerationOptions,
-): Record<string, number | string> {
-  const shared = { length, temperature, "top-k": topK ?? "all", "top-p": topP ?? 1 };
-  return kind === "gpt" ? shared : { ...shared, threshold, overlap };
 }
 
 function percent(share: number): string {

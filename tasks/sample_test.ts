@@ -35,9 +35,16 @@ for (const model of ["gpt", "diffusion"] as const) {
         sample(folder, model, ...flags, "--seed", "6"),
       ]);
       assertEquals(Object.keys(three), [
-        ...["model", "weights", "prompt", "sampler", "engine", "samples"],
+        ...["model", "weights", "prompt", "sampler", "engine", "forwards_at_most", "samples"],
       ]);
-      assertEquals(Object.keys(three.samples[0]), ["text", "seed", "forwards", "seconds"]);
+      assertEquals(Object.keys(three.samples[0]), [
+        ...["text", "seed", "forwards", "seconds", "chars_per_forward"],
+      ]);
+      assertEquals(three.forwards_at_most, 50);
+      for (const { forwards, chars_per_forward } of three.samples) {
+        assert(forwards <= 50);
+        assertEquals(chars_per_forward, 50 / forwards);
+      }
       const texts = (result: { samples: { text: string }[] }) => result.samples.map((s) => s.text);
       assertEquals(texts(three), texts(again));
       assertEquals(three.samples.map((s: { seed: number }) => s.seed), [5, 6, 7]);
@@ -169,6 +176,144 @@ Deno.test("sampling finds out that it can't keep the result before it starts", (
     const ended = await runTaskIn(folder, "sample", ...text);
     assertFailed(ended, 1, 'Cannot make the folder "reports/results": ');
     assert(!ended.stderr.includes("engine:"), ended.stderr);
+  }));
+
+const samplerCases = [
+  ["--sampler", "threshold", "--threshold", "0.5"],
+  ["--sampler", "confidence", "--denoising-steps", "4"],
+  ["--sampler", "entropy", "--entropy-bound", "1"],
+  ["--sampler", "ancestral", "--denoising-steps", "4", "--grid", "uniform"],
+  ["--sampler", "remask", "--denoising-steps", "8", "--remask-cap", "0.3"],
+];
+
+Deno.test("every sampler writes its text within the passes that it stated", () =>
+  inTrainedFolder(async (folder) => {
+    await Promise.all(samplerCases.map(async (args) => {
+      const flags = ["--length", "60", "--top-k", "20", "--count", "2", ...args];
+      const one = await sample(folder, "diffusion", ...flags);
+      assertEquals(one.sampler, args[1]);
+      for (const { text, forwards } of one.samples) {
+        assertEquals([text.slice(0, 16), text.length], [one.prompt, 76]);
+        assert(forwards > 0 && forwards <= one.forwards_at_most, `${forwards}`);
+      }
+    }));
+    // The file holds what the replay needs, characters that were hidden again included.
+    const results = await resultsIn(folder);
+    const hidden = ({ samples }: SampleResult) =>
+      samples.flatMap(({ steps }) => steps.flatMap(({ changes }) => changes))
+        .filter(([, character]) => character === "").length;
+    assertEquals(results.filter((result) => hidden(result) > 0).map(({ sampler }) => sampler), [
+      "remask",
+    ]);
+  }));
+
+Deno.test("a template keeps what it gives and gets its gaps filled, also one longer than the context", () =>
+  inTrainedFolder(async (folder) => {
+    const flags = ["--temperature", "1", "--top-k", "20"];
+    const long = `${exampleText().slice(0, 90)}___${exampleText().slice(90, 140)}_____`;
+    const cases: [template: string, expected: RegExp][] = [
+      ["To be, or ____ to be", /^To be, or [^_]{4} to be$/],
+      ["___ be_", /^[^_]{3} be[^_]$/],
+      ["____", /^[^_]{4}$/],
+      ["To be, {3..6} to {0..2}be", /^To be, [^_]{3,6} to [^_]{0,2}be$/],
+      [long, new RegExp(`^${RegExp.escape(long).replaceAll("_", "[^_]")}$`, "s")],
+    ];
+    const results = await Promise.all(cases.map(async ([template, expected]) => {
+      const result = await sample(folder, "diffusion", ...flags, `--template=${template}`);
+      const [{ text, forwards }] = result.samples;
+      assertMatch(text, new RegExp(expected, "s"));
+      assert(forwards <= result.forwards_at_most, `${forwards} of ${result.forwards_at_most}`);
+      assertEquals(result.prompt, template);
+      return result;
+    }));
+    const further = await sample(
+      folder,
+      "diffusion",
+      ...flags,
+      "--template",
+      "To _",
+      "--length",
+      "9",
+    );
+    assertMatch(further.samples[0].text, /^To [^_]{10}$/s);
+    const other = await sample(
+      folder,
+      "diffusion",
+      ...flags,
+      "--template",
+      "To ? be",
+      "--gap",
+      "?",
+    );
+    assertMatch(other.samples[0].text, /^To [^?] be$/s);
+    assertEquals((await resultsIn(folder)).length, results.length + 2);
+  }));
+
+Deno.test("the same seed chooses the same lengths and the same filling", () =>
+  inTrainedFolder(async (folder) => {
+    const flags = ["--temperature", "1", "--top-k", "20", "--template", "To {1..9} or {1..9} be"];
+    const draw = (...more: string[]) => sample(folder, "diffusion", ...flags, ...more);
+    const [one, again, several] = await Promise.all([draw(), draw(), draw("--count", "4")]);
+    const texts = ({ samples }: typeof one) => samples.map(({ text }: { text: string }) => text);
+    assertEquals(texts(one), texts(again));
+    assertEquals(texts(several)[0], texts(one)[0]);
+    assert(
+      new Set(texts(several).map((text: string) => text.length)).size > 1,
+      "always one length",
+    );
+  }));
+
+Deno.test("a template that can't be filled is refused in one line, by the GPT with the reason", () =>
+  inTrainedFolder(async (folder) => {
+    const cases: [args: string[], code: number, says: string][] = [
+      [
+        ["--model", "gpt", "--template", "a_b"],
+        2,
+        "Cannot fill a template with a GPT: it sees only what stands left",
+      ],
+      [
+        ["--template", "ab"],
+        2,
+        'Cannot fill the template: it has no gap; write "_" for each hidden',
+      ],
+      [["--template", ""], 2, "Cannot fill the template: it has no gap"],
+      [["--template", "a{3..2}b"], 2, "the gap {3..2} has no possible length"],
+      [["--template", "a_b", "--prompt", "a"], 2, "Cannot use --prompt with --template"],
+      [["--gap", "?"], 2, "Cannot use --gap alone: expected --template TEXT beside it"],
+      [
+        ["--template", "a_b", "--gap", "??"],
+        2,
+        'Cannot use "??" as the gap: expected one character',
+      ],
+      [
+        ["--template", "é_ñ"],
+        1,
+        'Cannot encode the template: "é" (U+00E9), "ñ" (U+00F1) are not among',
+      ],
+      [
+        ["--template", "a{1..17}b"],
+        1,
+        "Cannot choose the length of the gap {1..17}: the network sees 32",
+      ],
+    ];
+    const ended = await Promise.all(
+      cases.map(([args]) => runTaskIn(folder, "sample", ...engine, ...text, ...args)),
+    );
+    ended.forEach((end, i) => assertFailed(end, cases[i][1], cases[i][2]));
+    assertEquals(await resultsIn(folder), []);
+  }));
+
+Deno.test("weights whose logits overflow end in one line", () =>
+  inFolder(async (folder) => {
+    await writeWeights(folder, { change: ({ "lm_head.weight": head }) => head.data.fill(3e38) });
+    const flags = ["--length", "5", "--sampler", "remask", "--count", "2"];
+    const ended = await runTaskIn(folder, "sample", ...engine, ...text, ...flags);
+    assertFailed(
+      ended,
+      1,
+      "Cannot choose a character: the network's logits are not finite numbers",
+    );
+    assertEquals(await resultsIn(folder), []);
   }));
 
 Deno.test("without a text that is known, words are not counted, and the text is written all the same", () =>

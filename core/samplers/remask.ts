@@ -1,0 +1,40 @@
+/**
+ * Remasking: ancestral sampling in which a character may be hidden again and drawn anew, now that more is known, so that mistakes
+ * can be corrected. In a step from share t of hidden characters to s, with sigma = min(cap, s / (1 - t)),
+ *   a shown character is hidden again with probability sigma,
+ *   a hidden one is revealed with probability (t - s + sigma (1 - t)) / t,
+ * so that a share s is hidden after it, as without remasking. Only characters of the block are hidden again, nothing given.
+ *
+ * Source: ReMDM (Wang et al., arXiv:2503.00307), the schedule "cap". With 1 - t = alpha_t it is their posterior.
+ *
+ * Its law is not the model's: characters revealed in one step are drawn independently, and each time that a character is drawn
+ * anew, given the others, the text moves towards what such redrawing alone would lead to (a Gibbs sampler's law), which the order
+ * of the first draws no longer decides. With cap 0 it is `ancestral`.
+ */
+import type { GenerationOptions, Sampler } from "../language_model.ts";
+import { gridOf } from "./grid.ts";
+import { drawEach } from "./revealing.ts";
+
+export const remask: Sampler = {
+  passes: (masked, { denoisingSteps = 64 }: GenerationOptions) => masked === 0 ? 0 : denoisingSteps,
+  async *fill({ masked: all, mask, look }, options, random) {
+    const { remaskCap = 0.02 } = options;
+    const masked = new Set(all);
+    for (const { from, to } of gridOf(options)) {
+      const sigma = from === 1 ? 0 : Math.min(remaskCap, to / (1 - from)); // at first nothing is shown
+      const reveal = (from - to + sigma * (1 - from)) / from;
+      const changed = all.filter((position) =>
+        random.uniform() < (masked.has(position) ? reveal : sigma)
+      );
+      const revealed = changed.filter((position) => masked.has(position));
+      const again = changed.filter((position) => !masked.has(position));
+      const fixed = revealed.length === 0
+        ? []
+        : drawEach(revealed, await look(), { mask }, options, random);
+      for (const position of revealed) masked.delete(position);
+      for (const position of again) masked.add(position);
+      const hidden = again.map((position) => ({ position, token: mask, confidence: sigma }));
+      if (changed.length > 0) yield [...fixed, ...hidden];
+    }
+  },
+};
