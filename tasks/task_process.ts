@@ -28,22 +28,20 @@ export async function inFolder(test: (folder: string) => Promise<void>): Promise
   }
 }
 
-/** The command of a task as `deno task` would run it, but with `folder` as the working directory. */
-function commandOf(folder: string, task: string, args: string[]): Deno.Command {
+/** The arguments with which `deno` runs a task as `deno task` would, in whatever folder. */
+export function denoArguments(task: string, args: string[]): string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(join(root, "deno.json")));
   const [, run, ...rest]: string[] = tasks[task].command.split(" ");
   const script = rest.pop()!;
+  // Frozen: what a test happens to import must not end up in the project's lock file.
+  const config = ["--config", join(root, "deno.json"), "--frozen"];
+  return [run, ...config, ...rest, join(root, script), ...args];
+}
+
+/** The command of a task as `deno task` would run it, but with `folder` as the working directory. */
+function commandOf(folder: string, task: string, args: string[]): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    // Frozen: what a test happens to import must not end up in the project's lock file.
-    args: [
-      run,
-      "--config",
-      join(root, "deno.json"),
-      "--frozen",
-      ...rest,
-      join(root, script),
-      ...args,
-    ],
+    args: denoArguments(task, args),
     cwd: folder,
     env: { NO_COLOR: "1" },
     stdin: "null",

@@ -1,0 +1,349 @@
+/**
+ * A film of generations as one SVG: no script, text as text, so that it is small and shows in a README as an image.
+ *
+ * One number runs, the step `--t`, by a CSS animation; each element knows the step at which it appears or goes (`--k`), and
+ * computes its own opacity. So the film is the frames themselves, one a step. Every character has its place from the
+ * beginning, that of the finished text: nothing jumps when a line end is found. (The terminal, live, can't know it.)
+ *
+ * With reduced motion, and where CSS can't animate such a number, it is the finished text.
+ */
+import { shown, shownText } from "./characters.ts";
+import { type Frame, nextFrame, type Step, textOf } from "./frames.ts";
+import { element, type Markup } from "./xml.ts";
+
+/** One generation of a film. */
+export interface Track {
+  title: string;
+  first: Frame;
+  steps: Step[];
+}
+
+export interface FilmOptions {
+  /** Steps of each track in a second. */
+  stepsPerSecond: number;
+  /** Characters in a line. @default {64, or 48 where two texts stand side by side} */
+  columns?: number;
+}
+
+// In pixels. The size of the type makes a cell 8 wide in most monospaced fonts; each character is placed by itself all the same.
+const CELL = 8, LINE = 18, TYPE = 13.33, MARGIN = 20, GUTTER = 32;
+/** A mask is a little smaller than its cell. */
+const MASK = `stroke-width: ${LINE - 3}; stroke-dasharray: ${CELL - 1} 1`;
+/** Lines above a text: the clock, the title, the figures. */
+const HEAD = 3;
+/** Pixels between the figures and the text. */
+const SPACE = 6;
+/** Steps in which a highlight fades. */
+const FADING = 4;
+/** Seconds for which the first and the last frame stay. */
+const BEFORE = 1, AFTER = 4;
+
+/** The film. It runs again and again, with the finished text for a while at the end. */
+export function animatedSvg(tracks: Track[], { stepsPerSecond, columns }: FilmOptions): string {
+  const wide = columns ?? (tracks.length > 1 ? 48 : 64);
+  const panelWidth = (wide + 1) * CELL; // a line end or a space may stand right of the last column
+  const panels = tracks.map((track, i) => panelOf(track, wide, i * (panelWidth + GUTTER)));
+  const last = Math.max(0, ...tracks.map(({ steps }) => steps.length));
+  const width = 2 * MARGIN + tracks.length * panelWidth + (tracks.length - 1) * GUTTER;
+  const height = 2 * MARGIN + Math.max(...panels.map(({ lines }) => lines + HEAD)) * LINE + SPACE;
+  const root = element(
+    "svg",
+    {
+      xmlns: "http://www.w3.org/2000/svg",
+      viewBox: `0 0 ${width} ${height}`,
+      ...{ width, height, role: "img", "aria-labelledby": "title text" },
+    },
+    element("title", { id: "title" }, tracks.map(({ title }) => title).join(" beside ")),
+    element("desc", { id: "text" }, tracks.map(describe).join("\n\n")),
+    element("style", {}, rules(last + FADING, stepsPerSecond)),
+    element("rect", { class: "page", x: 0.5, y: 0.5, rx: 8, width: width - 1, height: height - 1 }),
+    element(
+      "g",
+      { transform: `translate(${MARGIN} ${MARGIN})` },
+      clockOf(tracks, last),
+      panels.map(({ markup }) => markup),
+    ),
+  );
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${root.xml}\n`;
+}
+
+/** @param steps What `--t` counts to: the steps, and those in which the last highlight fades. */
+function rules(steps: number, stepsPerSecond: number): string {
+  const run = steps / stepsPerSecond, all = BEFORE + run + AFTER;
+  const percent = (seconds: number) => `${(100 * seconds / all).toFixed(3)}%`;
+  return `
+@property --t { syntax: "<integer>"; inherits: true; initial-value: ${steps} }
+@keyframes play {
+  0% { --t: 0 }
+  ${percent(BEFORE)} { --t: 0; animation-timing-function: steps(${steps}, end) }
+  ${percent(BEFORE + run)}, 100% { --t: ${steps} }
+}
+svg {
+  --t: ${steps};
+  --ground: #fff; --line: #dcd6cc; --ink: #1e1c1a; --quiet: #625d57;
+  --mask: #cfc3e6; --later: #ebe5f5; --fresh: #b08cff; --gpt: #ffb866; --again: #f0a294;
+  animation: play ${all.toFixed(2)}s linear infinite;
+  font: ${TYPE}px ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
+  fill: var(--ink);
+}
+@media (prefers-color-scheme: dark) {
+  svg {
+    --ground: #14151a; --line: #373a44; --ink: #e9e6e0; --quiet: #a5a19a;
+    --mask: #453d66; --later: #262437; --fresh: #684bc4; --gpt: #8f5410; --again: #99402f;
+  }
+}
+@media (prefers-reduced-motion: reduce) { svg { animation: none } }
+/* on: 0 before step k, then 1; fading: 1 up to step k, then less and less */
+[style] {
+  --on: clamp(0, var(--t) - var(--k) + 1, 1);
+  --fading: clamp(0, 1 - (var(--t) - var(--k)) / ${FADING}, 1);
+}
+.page { fill: var(--ground); stroke: var(--line) }
+.quiet { fill: var(--quiet) }
+.title { font-weight: bold }
+.border { stroke: var(--quiet); stroke-dasharray: 2 2 }
+/* a block's masks are pale up to step s, at which its turn comes */
+.block {
+  --hidden: color-mix(in srgb, var(--mask) calc(100% * clamp(0, var(--t) - var(--s) + 1, 1)), var(--later));
+}
+.cells { fill: none; stroke: var(--hidden); ${MASK} }
+.fix { stroke: color-mix(in srgb, var(--fresh) calc(100% * var(--on)), var(--hidden)); opacity: var(--fading) }
+.flash { stroke: var(--fresh); opacity: min(var(--on), var(--fading)) }
+.gpt .flash { stroke: var(--gpt) }
+.hide { stroke: color-mix(in srgb, var(--again) calc(100% * var(--fading)), var(--hidden)) }
+.on { opacity: var(--on) }
+.until { opacity: min(var(--on), clamp(0, var(--u) - var(--t), 1)) }
+.now { opacity: min(var(--on), clamp(0, var(--k) + 1 - var(--t), 1)) }
+`;
+}
+
+/** The number of the step, and what a step is. */
+function clockOf(tracks: Track[], last: number): Markup {
+  const isPass = tracks.every(({ steps }) => steps.every(({ forwards }, i) => forwards === i + 1));
+  const unit = isPass ? "forward pass" : "step";
+  const numbers = Array.from(
+    { length: last + 1 },
+    (_, step) =>
+      element("text", { class: step < last ? "now" : "on", style: `--k:${step}` }, `${step}`),
+  );
+  return element(
+    "g",
+    { class: "quiet", transform: `translate(0 ${LINE - 5})` },
+    element("text", {}, unit),
+    element("g", { transform: `translate(${(unit.length + 1) * CELL})` }, numbers),
+  );
+}
+
+/** Where a character is, and what it is from step `from` until before step `until`. */
+interface Stay {
+  place: Place;
+  character: string;
+  from: number;
+  until: number;
+  block: number;
+  /** What was there before; undefined: nothing, or not even a place. */
+  before?: Stay;
+}
+
+/** In cells. */
+interface Place {
+  column: number;
+  line: number;
+  width: number;
+}
+
+function panelOf(track: Track, columns: number, left: number): { markup: Markup; lines: number } {
+  const { title, first, steps } = track;
+  const end = steps.reduce(nextFrame, first);
+  const places = placesOf(end, columns);
+  const stays = staysOf(first, steps, places);
+  const starts = blockStarts(first, steps);
+  const blocks = starts.map((start, block) =>
+    element(
+      "g",
+      { class: "block", style: `--s:${start}` },
+      block === 0 ? [] : borderOf(stays.find((stay) => stay.block === block)!.place),
+      stepsOf(stays.filter((stay) => stay.block === block)),
+    )
+  );
+  const given = stays.filter(({ block, character }) => block === -1 && character !== "");
+  const markup = element(
+    "g",
+    { class: first.blocks === 0 ? "gpt" : "diffusion", transform: `translate(${left} ${LINE})` },
+    element("text", { class: "title", y: LINE - 5 }, title),
+    element(
+      "g",
+      { style: `--k:${steps.length}` },
+      element("text", { class: "quiet on", y: 2 * LINE - 5 }, summaryOf(end)),
+    ),
+    element(
+      "g",
+      { transform: `translate(0 ${(HEAD - 1) * LINE + SPACE})` },
+      element("g", { class: "quiet" }, texts(given)),
+      blocks,
+    ),
+  );
+  return { markup, lines: 1 + Math.max(0, ...places.map(({ line }) => line)) };
+}
+
+/** The places of the finished text, broken between words where they fit. A line end has a place too, for its mask. */
+function placesOf({ cells }: Frame, columns: number): Place[] {
+  const places: Place[] = [];
+  let column = 0, line = 0, word = 0; // where the word begins, as a position
+  for (const [position, { character }] of cells.entries()) {
+    const isEnd = character === "\n",
+      width = character === "" || isEnd ? 1 : shown(character).width;
+    const mayStandOut = isEnd || (character === " " && column === columns);
+    if (!mayStandOut && column + width > columns) {
+      const moved = places[word]?.column === 0 ? [] : places.slice(word);
+      const from = moved[0]?.column ?? column;
+      for (const place of moved) {
+        place.column -= from;
+        place.line++;
+      }
+      column -= from;
+      line++;
+    }
+    places.push({ column, line, width });
+    column += width;
+    if (isEnd) {
+      column = 0;
+      line++;
+    }
+    if (isEnd || character === " ") word = position + 1;
+  }
+  return places;
+}
+
+/** All that was ever at each place, in the order of the steps. */
+function staysOf(first: Frame, steps: Step[], places: Place[]): Stay[] {
+  const stays: Stay[] = [], now = new Map<number, Stay>();
+  const begin = (position: number, character: string, from: number) => {
+    const before = now.get(position), place = places[position];
+    const block = before?.block ?? first.cells[position]?.block ?? 0;
+    if (before) before.until = from;
+    const stay = { place, character, from, until: Infinity, block, before };
+    now.set(position, stay);
+    stays.push(stay);
+  };
+  first.cells.forEach(({ character }, position) => begin(position, character, 0));
+  steps.forEach(({ changes }, i) => {
+    for (const [position, character] of changes) begin(position, character, i + 1);
+  });
+  return stays;
+}
+
+/** The step after which each block is in work. A GPT's text is one block. */
+function blockStarts(first: Frame, steps: Step[]): number[] {
+  const starts = [0];
+  let frame = first;
+  for (const step of steps) {
+    const next = nextFrame(frame, step);
+    if (next.block > frame.block) starts[next.block] = frame.step;
+    frame = next;
+  }
+  while (starts.length < first.blocks) starts.push(steps.length + 1); // it never came to them
+  return starts;
+}
+
+/** What appears and goes in a block, in one group for each step, and what stays from the beginning. */
+function stepsOf(stays: Stay[]): Markup[] {
+  const markup: Markup[] = [];
+  const still = stays.filter(({ from, until }) => from === 0 && until === Infinity);
+  if (still.length > 0) markup.push(element("path", { class: "cells", d: pathOf(still) }));
+  for (const [step, begun] of Map.groupBy(stays, ({ from }) => from)) {
+    if (step === 0) continue;
+    const written = begun.filter(({ character }) => character !== "");
+    const hidden = begun.filter(({ character }) => character === "");
+    const fixed = written.filter(({ before }) => before?.from === 0);
+    const flashed = written.filter(({ before }) => before?.from !== 0);
+    const lasting = written.filter(({ until }) => until === Infinity);
+    markup.push(
+      element(
+        "g",
+        { style: `--k:${step}` },
+        fixed.length === 0 ? [] : element("path", { class: "cells fix", d: pathOf(fixed) }),
+        flashed.length === 0 ? [] : element("path", { class: "cells flash", d: pathOf(flashed) }),
+        forUntil(hidden, (same, attributes) => [
+          element("path", {
+            ...attributes,
+            class: `cells hide ${attributes.class}`,
+            d: pathOf(same),
+          }),
+        ]),
+        texts(lasting, { class: "on" }),
+        forUntil(
+          written.filter((stay) => !lasting.includes(stay)),
+          (same, attributes) => texts(same, attributes),
+        ),
+      ),
+    );
+  }
+  return markup;
+}
+
+/** Markup for those stays that end at the same step. */
+function forUntil(
+  stays: Stay[],
+  make: (same: Stay[], attributes: Record<string, string>) => Markup[],
+): Markup[] {
+  return [...Map.groupBy(stays, ({ until }) => until)].flatMap(([until, same]) =>
+    make(
+      same,
+      until === Infinity
+        ? { class: "on" }
+        : { class: "until", style: `--k:${same[0].from};--u:${until}` },
+    )
+  );
+}
+
+/** Characters, with a place for each: fonts differ in how wide they are. */
+function texts(stays: Stay[], attributes: Record<string, string> = {}): Markup[] {
+  const visible = stays.filter(({ character }) => character !== "\n" && character.trim() !== "");
+  const rows = Map.groupBy(visible, ({ place, character }) => {
+    const { text } = shown(character);
+    // `x` counts UTF-16 units: what has several of them gets an element of its own
+    return text.length === 1 ? `${place.line}` : `${place.line} ${place.column}`;
+  });
+  return [...rows.values()].map((row) => {
+    const x = row.map(({ place }) => place.column * CELL).join(" ");
+    const text = row.map(({ character }) => shown(character).text).join("");
+    return element("text", { ...attributes, x, y: row[0].place.line * LINE + LINE - 5 }, text);
+  });
+}
+
+/** The middle lines of cells, neighbours in one stroke. A wide character has one block, as it is one character. */
+function pathOf(stays: Stay[]): string {
+  const places = stays.map(({ place }) => place)
+    .sort((a, b) => a.line - b.line || a.column - b.column);
+  let path = "";
+  for (let i = 0; i < places.length;) {
+    const { column, line, width } = places[i++];
+    let end = column + 1;
+    while (width === 1 && isAt(places[i], line, end)) {
+      end++;
+      i++;
+    }
+    const shift = (width - 1) * CELL / 2;
+    path += `M${column * CELL + shift} ${line * LINE + LINE / 2}H${end * CELL - 1 + shift}`;
+  }
+  return path;
+}
+
+const isAt = (place: Place | undefined, line: number, column: number) =>
+  place?.line === line && place.column === column && place.width === 1;
+
+function borderOf({ column, line }: Place): Markup {
+  return element("path", { class: "border", d: `M${column * CELL - 0.5} ${line * LINE}v${LINE}` });
+}
+
+function summaryOf({ written, forwards }: Frame): string {
+  const each = forwards === 0 ? "" : `, ${(written / forwards).toFixed(2)} each`;
+  return `${written} characters in ${forwards} forward passes${each}`;
+}
+
+/** A film in words: its figures and the finished text. */
+function describe({ title, first, steps }: Track): string {
+  const end = steps.reduce(nextFrame, first);
+  return `${title}: ${summaryOf(end)}.\n${shownText(textOf(end, "░"))}`;
+}
