@@ -146,13 +146,14 @@ export function parseFlags<const T extends FlagTable>(
   );
   if (wantsHelp) throw new HelpRequest(helpText(task, table));
 
+  const names = [...byName.keys()].map((name) => PREFIX + name);
   const parsed = parseArgs(joined, {
-    string: [...byName.keys(), "_"], // "_" keeps positionals that look like numbers as they were typed
-    collect: [...byName.keys()],
+    string: [...names, "_"], // "_" keeps positionals that look like numbers as they were typed
+    collect: names,
   });
   const values: Record<string, unknown> = {};
   for (const [key, flag] of Object.entries(table)) {
-    const texts = parsed[flagName(key)] as string[] | undefined ?? [];
+    const texts = parsed[PREFIX + flagName(key)] as string[] | undefined ?? [];
     values[key] = readFlag(flagName(key), flag, texts, mistakes);
   }
   const positionals = parsed._.map(String);
@@ -302,6 +303,9 @@ function isDeliberate(error: Error): boolean {
     Object.values(Deno.errors).some((errorClass) => error instanceof errorClass);
 }
 
+/** Stands before every name that `parseArgs` is given: it would take `--no-model` for the flag `model`, set to false. */
+const PREFIX = "flag-";
+
 /**
  * Writes each `--flag value` as `--flag=value` and a bare boolean as `--flag=true`, so that values may be negative or empty,
  * which `parseArgs` would take for flags or for nothing. Leaves out, as mistakes, flags that the table lacks.
@@ -328,9 +332,12 @@ function joinValues(args: string[], byName: Map<string, Flag>) {
     if (!flag) {
       mistakes.push(unknownFlag(given, [...byName.keys()]));
       hasUnknown = true;
-    } else if (arg.includes("=")) joined.push(arg);
-    else if (isBoolean(flag)) joined.push(`${given}=true`);
-    else if (isValue(flag, args[i + 1])) joined.push(`${given}=${args[++i]}`);
+      continue;
+    }
+    const name = `--${PREFIX}${given.slice(2)}`;
+    if (arg.includes("=")) joined.push(name + arg.slice(given.length));
+    else if (isBoolean(flag)) joined.push(`${name}=true`);
+    else if (isValue(flag, args[i + 1])) joined.push(`${name}=${args[++i]}`);
     else mistakes.push(missingValue(given, flag, args[i + 1]));
   }
   return { joined, mistakes, hasUnknown, wantsHelp };

@@ -436,3 +436,14 @@ Deno.test("a task whose reader has gone ends quietly", async () => {
   const [{ code }, stderr] = await Promise.all([child.status, new Response(child.stderr).text()]);
   assertEquals([code, stderr], [0, ""]);
 });
+
+Deno.test("a flag may be called --no-something without being the opposite of --something", () => {
+  const table = {
+    noModel: { type: "boolean", help: "" },
+    model: { type: "string", help: "" },
+  } as const;
+  const of = (...args: string[]) => parseFlags(task, table, args);
+  assertEquals(of("--no-model"), { noModel: true, model: undefined, positionals: [] });
+  assertEquals(of("--model", "x"), { noModel: false, model: "x", positionals: [] });
+  assertEquals(of("--no-model=false", "--model=--no-model").model, "--no-model");
+});

@@ -5,6 +5,7 @@ import { note, outputFlags, parseFlags, print, printJson, runTask } from "./cli.
 import { gather, hashOfFiles, type ReportData } from "./report/gather.ts";
 import { buildPage } from "./report/page.ts";
 import { readResults } from "./report/read_results.ts";
+import { type TryIt, tryItSection, writeTryIt } from "./report/tryit.ts";
 
 const task = {
   name: "report",
@@ -14,16 +15,23 @@ const task = {
 
 const flags = {
   out: { type: "path", default: "reports/index.html", help: "the page" },
-  noModel: { type: "boolean", help: "leave the weights out of the page (they are not in it yet)" },
+  noModel: { type: "boolean", help: "write no page beside it in which the model itself runs" },
   ...outputFlags,
 } as const;
 
 export async function main(args: string[]): Promise<void> {
-  const { out, json } = parseFlags(task, flags, args);
-  const { bytes, data } = await writeReport(out);
+  const { out, noModel, json } = parseFlags(task, flags, args);
+  await requirePlace(out);
+  const tryIt = noModel ? undefined : await writeTryIt(join(dirname(out), "try-it"), { note });
+  const { bytes, data } = await writeReport(out, { tryIt });
   for (const problem of data.problems) note(problem);
   for (const { what, command } of data.missing) note(`Not there yet: ${what}; run "${command}"`);
-  const shown = [...data.evaluations, ...Object.values(data.samples), ...Object.values(data.runs)];
+  const shown = [
+    ...data.evaluations,
+    ...data.samples,
+    ...data.quality,
+    ...Object.values(data.runs),
+  ];
   const stale = shown.filter((entry) => entry.stale.length > 0).length;
   if (stale > 0) note(`${stale} of ${shown.length} results are stale; the page says which and why`);
   if (json) printJson({ path: out, bytes });
@@ -34,19 +42,24 @@ export async function main(args: string[]): Promise<void> {
  * Writes the page from what is under `root`: `reports/results/*.json`, `reports/runs/*.jsonl`, and the weights and texts that
  * these name, to see whether they have changed since.
  *
+ * @param options.tryIt The page with the model, if there is one to link to.
  * @returns The size of the page, and what it shows.
  * @throws {Error} If `out` can't be written; a page that was there stays.
  */
 export async function writeReport(
   out: string,
-  { root = "." } = {},
+  { root = ".", tryIt }: { root?: string; tryIt?: TryIt } = {},
 ): Promise<{ bytes: number; data: ReportData }> {
-  await Deno.mkdir(dirname(out), { recursive: true }).catch(() => {}); // the next line tells why
-  await requireWritable(out);
+  await requirePlace(out);
   const data = await gather(await readResults(join(root, "reports")), hashOfFiles(root));
-  const page = new TextEncoder().encode(await buildPage(data));
+  const page = new TextEncoder().encode(await buildPage(data, { tryIt: tryItSection(tryIt, out) }));
   await writeFileAtomically(out, page);
   return { bytes: page.length, data };
+}
+
+async function requirePlace(out: string): Promise<void> {
+  await Deno.mkdir(dirname(out), { recursive: true }).catch(() => {}); // the next line tells why
+  await requireWritable(out);
 }
 
 if (import.meta.main) await runTask(main, Deno.args);

@@ -41,7 +41,7 @@ Deno.test("report --json prints the path and the size of the page, and nothing e
 
 Deno.test("report without any results still writes a page, and says what to run", async () => {
   await inFolder(async (folder) => {
-    const { code, stderr } = await report(folder);
+    const { code, stderr } = await report(folder, "--no-model");
     assertEquals(code, 0);
     assertStringIncludes(stderr, "deno task quickstart");
     assertStringIncludes(
@@ -55,7 +55,7 @@ Deno.test("report notes a broken result in one line on stderr and on the page", 
   await inFolder(async (folder) => {
     await writeExample(folder);
     await Deno.writeTextFile(join(folder, "reports/results/torn.json"), '{"kind":"sam');
-    const { code, stderr } = await report(folder, "--out", "pages/new/mine.html");
+    const { code, stderr } = await report(folder, "--no-model", "--out", "pages/new/mine.html");
     assertEquals(code, 0);
     assertMatch(stderr, /^Cannot use "reports\/results\/torn.json": .*\n$/);
     assertStringIncludes(
@@ -70,7 +70,7 @@ Deno.test("report refuses a page that it can't write in one line, and leaves no 
     await writeExample(folder);
     await Deno.writeTextFile(join(folder, "file"), "");
     for (const out of ["reports", "file/page.html"]) {
-      const { code, stdout, stderr } = await report(folder, "--out", out);
+      const { code, stdout, stderr } = await report(folder, "--no-model", "--out", out);
       assertEquals([code, stdout], [1, ""], out);
       assertMatch(stderr, /^error: Cannot [^\n]+\n$/, out);
     }
@@ -86,7 +86,7 @@ Deno.test("writeReport marks results stale once the weights on disk are others",
   await inFolder(async (folder) => {
     await writeExample(folder);
     const out = join(folder, "page.html");
-    assertEquals((await writeReport(out, { root: folder })).data.samples.gpt!.stale, []);
+    assertEquals((await writeReport(out, { root: folder })).data.race.gpt!.stale, []);
     assertEquals((await Deno.readTextFile(out)).includes("has changed since"), false);
 
     const weights = join(folder, "weights/gpt-small.safetensors");
@@ -96,7 +96,7 @@ Deno.test("writeReport marks results stale once the weights on disk are others",
 
     await Deno.remove(weights);
     const { data } = await writeReport(out, { root: folder });
-    assertEquals(data.samples.gpt!.stale, [
+    assertEquals(data.race.gpt!.stale, [
       '"weights/gpt-small.safetensors" is no longer there',
     ]);
   });

@@ -3,6 +3,7 @@
  * a folder: `deno run -A tasks/report/example_results.ts FOLDER [TEXT AS JSON]`.
  */
 import { join } from "@std/path";
+import { blocksOf } from "../../core/blocks.ts";
 import { makeConfig, type ModelKind } from "../../core/config.ts";
 import { qualityFigures } from "../../core/results.ts";
 import type {
@@ -14,6 +15,7 @@ import type {
   QualityRow,
   RunHeader,
   RunLine,
+  Sample,
   SampleResult,
 } from "../../core/results.ts";
 import { type Random, seededRandom } from "../../core/random.ts";
@@ -59,26 +61,29 @@ export function exampleProvenance(model: ModelKind, changes: Partial<Provenance>
   };
 }
 
-/** A sample whose steps lead to `text`: one character a step for a GPT, several anywhere in a block for diffusion. */
+/**
+ * Two samples whose steps lead to `text`: one character a step for a GPT; for diffusion several anywhere in a block, of which
+ * some are masked again.
+ */
 export function exampleSample(
   model: ModelKind,
   { text = PROMPT + VERSES.repeat(2), prompt = PROMPT, provenance = exampleProvenance(model) } = {},
 ): SampleResult {
-  const random = seededRandom(11);
-  const steps = model === "gpt" ? writeInOrder(text, prompt) : denoise(text, prompt, random);
-  const sample = {
-    ...{ text, seed: 7, forwards: steps.length, seconds: steps.at(-1)?.seconds ?? 0, steps },
-    realWords: model === "gpt" ? 0.9137 : 0.8462,
-  };
+  const samples = [7, 8].map((seed): Sample => {
+    const steps = model === "gpt"
+      ? writeInOrder(text, prompt)
+      : denoise(text, prompt, seededRandom(seed + 4));
+    return {
+      ...{ text, seed, forwards: steps.length, seconds: steps.at(-1)?.seconds ?? 0, steps },
+      realWords: (model === "gpt" ? 0.9137 : 0.8462) - 0.01 * (seed - 7),
+    };
+  });
   return {
-    ...{ kind: "sample", model, prompt },
-    sampler: model === "gpt" ? "autoregressive" : "confidence",
+    ...{ kind: "sample", model, prompt, samples, realWordsHeldOut: 0.9605, provenance },
+    sampler: model === "gpt" ? "autoregressive" : "remask",
     settings: model === "gpt"
       ? { temperature: 0.8 }
-      : { temperature: 0.8, "top-k": 2, threshold: 0.95 },
-    samples: [sample, { ...sample, seed: 8, realWords: sample.realWords - 0.01 }],
-    realWordsHeldOut: 0.9605,
-    provenance,
+      : { temperature: 0.8, "top-k": 2, "denoising-steps": 24, overlap: 16, window: 64 },
   };
 }
 
@@ -92,15 +97,23 @@ function writeInOrder(text: string, prompt: string): GenerationStep[] {
 
 function denoise(text: string, prompt: string, random: Random): GenerationStep[] {
   const characters = [...text], steps: GenerationStep[] = [];
-  for (let from = [...prompt].length; from < characters.length; from += 240) {
-    const left = characters.slice(from, from + 240).map((_, i) => from + i);
+  const given = [...prompt].length;
+  const tokens = characters.map((_, position) => position < given ? 1 : 0);
+  for (const { start, masked } of blocksOf(tokens, { mask: 0, context: 64, overlap: 16 })) {
+    const left = masked.map((position) => start + position);
+    let isToRepeat = true;
     while (left.length > 0) {
       const changes: GenerationStep["changes"] = [];
       for (let n = 1 + random.integer(4); n > 0 && left.length > 0; n--) {
         const [position] = left.splice(random.integer(left.length), 1);
-        changes.push([position, characters[position], 0.95 + 0.05 * random.uniform()]);
+        changes.push([position, characters[position], 0.3 + 0.7 * random.uniform()]);
       }
       steps.push({ seconds: 0.009 * (steps.length + 1), changes });
+      if (!isToRepeat || left.length > 20) continue;
+      isToRepeat = false;
+      const [[position]] = changes;
+      left.push(position);
+      steps.push({ seconds: 0.009 * (steps.length + 1), changes: [[position, "", 0.2]] });
     }
   }
   return steps;
@@ -268,6 +281,11 @@ export async function writeExample(folder: string, text?: string): Promise<void>
     });
     await write(`reports/results/sample-${model}.json`, JSON.stringify(sample));
     await write(`reports/results/evaluation-${model}.json`, JSON.stringify(evaluation));
+    const quality = exampleQuality(model, {
+      ...provenance,
+      command: `deno task quality --model ${model}`,
+    });
+    await write(`reports/results/quality-${model}.json`, JSON.stringify(quality));
     const log = exampleRun(model).replaceAll("2".repeat(64), corpusSha256);
     await write(`reports/runs/${model}-small.jsonl`, log);
   }

@@ -1,17 +1,30 @@
 /**
- * Decides what the page shows of all that was read: which two samples and runs stand beside each other, which figures are
- * stale, and which command makes what is missing. Computes hashes of present files, and nothing else.
+ * Decides what the page shows of all that was read: which two samples stand beside each other at first, which runs, which
+ * figures are stale or of other weights, and which command makes what is missing. Computes hashes of present files, and
+ * nothing else.
  */
 import { resolve } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
-import type { Estimator, EvaluationRow, Provenance, SampleResult } from "../../core/results.ts";
+import type {
+  BaselineRow,
+  Estimator,
+  EvaluationRow,
+  ModelComparison,
+  Provenance,
+  QualityResult,
+  QualityRow,
+  SampleResult,
+} from "../../core/results.ts";
 import { readBytes, sha256Hex } from "../../core/files.ts";
 import { commandLine } from "../cli.ts";
 import type { Results, Run } from "./read_results.ts";
 
-/** Something shown, and why it may no longer hold: one phrase for each reason. */
+/** Something shown, and what to know before it is held against the rest: one phrase for each reason. */
 export interface Marked {
+  /** Why it may no longer hold: its weights or its text have changed since. */
   stale: string[];
+  /** How it differs from what the race shows: other weights. */
+  other: string[];
 }
 
 export interface EvaluationEntry extends Marked {
@@ -19,8 +32,23 @@ export interface EvaluationEntry extends Marked {
   provenance: Provenance;
 }
 
+export interface BaselineEntry extends Marked {
+  row: BaselineRow;
+  provenance: Provenance;
+}
+
+export interface ComparisonEntry extends Marked {
+  comparison: ModelComparison;
+  provenance: Provenance;
+}
+
 export interface SampleEntry extends Marked {
   result: SampleResult;
+}
+
+export interface QualityEntry extends Marked {
+  row: QualityRow;
+  result: QualityResult;
 }
 
 export interface RunEntry extends Marked {
@@ -31,8 +59,15 @@ export type Pair<T> = { [Model in ModelKind]?: T };
 
 export interface ReportData {
   evaluations: EvaluationEntry[];
-  samples: Pair<SampleEntry>;
+  baselines: BaselineEntry[];
+  comparisons: ComparisonEntry[];
+  /** All of them, newest first. */
+  samples: SampleEntry[];
+  /** The two that stand beside each other at first. Their weights are the ones that the page is about. */
+  race: Pair<SampleEntry>;
   runs: Pair<RunEntry>;
+  /** What models wrote, and the texts it is held against; each measurement once, the newest. */
+  quality: QualityEntry[];
   /** What to type for what is not there, in the order in which to type it. */
   missing: { what: string; command: string }[];
   problems: string[];
@@ -78,57 +113,92 @@ export async function gather(results: Results, hash: Hash): Promise<ReportData> 
     }
     return notes;
   };
-  const notesOn = async (from: Provenance) => [
+  const staleNotes = async (from: Provenance) => [
     ...await changed(from.weights, from.weightsSha256, hash),
     ...await corpusNotes(from),
   ];
 
-  const evaluations: EvaluationEntry[] = [];
-  for (const { rows, provenance } of results.evaluations) {
-    const stale = await notesOn(provenance);
+  const samples: SampleEntry[] = [];
+  for (const result of results.samples) {
+    samples.push({ result, stale: await staleNotes(result.provenance), other: [] });
+  }
+  const race = pairUp(samples, (entry) => entry.result.model, likenessOfSamples);
+  const otherNotes = (model: ModelKind, { weights, weightsSha256 }: Provenance) => {
+    const shown = race[model]?.result.provenance;
+    return !shown || shown.weightsSha256 === weightsSha256
+      ? []
+      : [`made with other weights ("${weights}") than the race ("${shown.weights}")`];
+  };
+  for (const entry of samples) {
+    entry.other = otherNotes(entry.result.model, entry.result.provenance);
+  }
+  const runs: RunEntry[] = [];
+  for (const run of results.runs) {
+    runs.push({ run, stale: await corpusNotes(run.header), other: [] });
+  }
+
+  const data: ReportData = {
+    evaluations: [],
+    baselines: [],
+    comparisons: [],
+    samples,
+    race,
+    runs: pairUp(runs, (entry) => entry.run.header.model, likenessOfRuns),
+    quality: [],
+    missing: [],
+    problems: results.problems,
+  };
+  // Results are sorted newest first: an older figure for the same thing has been superseded.
+  for (const { rows, baselines = [], comparisons = [], provenance } of results.evaluations) {
+    const stale = await staleNotes(provenance), textStale = await corpusNotes(provenance);
+    const model = rows[0]?.model ?? provenance.config.kind;
+    const other = otherNotes(model, provenance);
     for (const row of rows) {
-      // Results are sorted newest first: an older figure for the same thing has been superseded.
-      if (!evaluations.some((entry) => isSameFigure(entry.row, row))) {
-        evaluations.push({ row, provenance, stale });
-      }
+      if (data.evaluations.some((entry) => isSameFigure(entry.row, row))) continue;
+      data.evaluations.push({ row, provenance, stale, other });
+    }
+    for (const row of baselines) { // of a text, not of weights
+      const isSame = ({ row: present, provenance: from }: BaselineEntry) =>
+        isSameFigure(present, row) && from.corpusSha256 === provenance.corpusSha256;
+      if (data.baselines.some(isSame)) continue;
+      data.baselines.push({ row, provenance, stale: textStale, other: [] });
+    }
+    for (const comparison of comparisons) {
+      const isSame = ({ comparison: { a, b, context } }: ComparisonEntry) =>
+        context === comparison.context && isSameSide(a, comparison.a) &&
+        isSameSide(b, comparison.b);
+      if (data.comparisons.some(isSame)) continue;
+      data.comparisons.push({ comparison, provenance, stale, other });
     }
   }
-  evaluations.sort((a, b) =>
+  data.evaluations.sort((a, b) =>
     b.row.context - a.row.context ||
     MODELS.indexOf(b.row.model) - MODELS.indexOf(a.row.model) ||
     ESTIMATORS[a.row.model].indexOf(a.row.estimator) -
       ESTIMATORS[b.row.model].indexOf(b.row.estimator)
   );
-
-  const samples: SampleEntry[] = [];
-  for (const result of results.samples) {
-    samples.push({ result, stale: await notesOn(result.provenance) });
+  for (const result of results.quality) {
+    const stale = await staleNotes(result.provenance);
+    const other = otherNotes(result.model, result.provenance);
+    for (const row of result.rows) {
+      if (data.quality.some((entry) => isSameMeasurement(entry, { row, result }))) continue;
+      data.quality.push({ row, result, stale, other });
+    }
   }
-  const runs: RunEntry[] = [];
-  for (const run of results.runs) runs.push({ run, stale: await corpusNotes(run.header) });
-
-  const data: ReportData = {
-    evaluations,
-    samples: pairUp(
-      samples,
-      (entry) => entry.result.model,
-      (a, b) =>
-        4 * Number(a.result.prompt === b.result.prompt) +
-        2 * Number(a.result.provenance.corpusSha256 === b.result.provenance.corpusSha256) +
-        Number(a.result.provenance.config.preset === b.result.provenance.config.preset),
-    ),
-    runs: pairUp(
-      runs,
-      (entry) => entry.run.header.model,
-      (a, b) =>
-        2 * Number(a.run.header.corpusSha256 === b.run.header.corpusSha256) +
-        Number(a.run.header.config.preset === b.run.header.config.preset),
-    ),
-    missing: [],
-    problems: results.problems,
-  };
   data.missing = missing(data);
   return data;
+}
+
+function likenessOfSamples(a: SampleEntry, b: SampleEntry): number {
+  const [from, to] = [a.result.provenance, b.result.provenance];
+  return 4 * Number(a.result.prompt === b.result.prompt) +
+    2 * Number(from.corpusSha256 === to.corpusSha256) +
+    Number(from.config.preset === to.config.preset);
+}
+
+function likenessOfRuns(a: RunEntry, b: RunEntry): number {
+  return 2 * Number(a.run.header.corpusSha256 === b.run.header.corpusSha256) +
+    Number(a.run.header.config.preset === b.run.header.config.preset);
 }
 
 async function changed(path: string, sha256: string, hash: Hash): Promise<string[]> {
@@ -137,14 +207,48 @@ async function changed(path: string, sha256: string, hash: Hash): Promise<string
   return now.sha256 === sha256 ? [] : [`"${path}" has changed since`];
 }
 
-function isSameFigure(a: EvaluationRow, b: EvaluationRow): boolean {
-  return a.model === b.model && a.weights === b.weights && a.estimator === b.estimator &&
-    a.context === b.context;
+interface Figure {
+  model: string;
+  weights: string;
+  estimator: Estimator;
+}
+
+function isSameSide(a: Figure, b: Figure): boolean {
+  return a.model === b.model && a.weights === b.weights && a.estimator === b.estimator;
+}
+
+function isSameFigure(a: Figure & { context: number }, b: Figure & { context: number }): boolean {
+  return isSameSide(a, b) && a.context === b.context;
+}
+
+type Measured = Pick<QualityEntry, "row" | "result">;
+
+/** Whether two rows measure the same: texts made in one way with the same weights, or the same reference text, by one yardstick. */
+function isSameMeasurement(a: Measured, b: Measured): boolean {
+  return a.row.source === b.row.source && yardstick(a) === yardstick(b) &&
+    (a.row.sampler === null ||
+      a.result.provenance.weightsSha256 === b.result.provenance.weightsSha256 &&
+        a.row.sampler === b.row.sampler && a.result.prompt === b.result.prompt &&
+        JSON.stringify(a.row.settings) === JSON.stringify(b.row.settings));
+}
+
+/** Figures of sample quality can only be compared if this is the same: the length of the texts, the judges, the training text. */
+export function yardstick({ row, result }: Measured): string {
+  const { gpt, ngram } = result.judges;
+  return JSON.stringify([
+    row.length,
+    gpt?.weightsSha256 ?? null,
+    gpt?.context ?? null,
+    ngram,
+    result.provenance.corpusSha256,
+  ]);
 }
 
 function newestOf(results: Results): { corpusSha256: string } | undefined {
   const dated = [
-    ...[...results.samples, ...results.evaluations].map((result) => result.provenance),
+    ...[...results.samples, ...results.evaluations, ...results.quality].map((result) =>
+      result.provenance
+    ),
     ...results.runs.map((run) => run.header),
   ].filter(({ corpus }) => corpus !== "");
   return dated.sort((a, b) => Date.parse(b.date) - Date.parse(a.date))[0];
@@ -182,8 +286,10 @@ function omitMissing<T>(pair: { gpt?: T; diffusion?: T }): Pair<T> {
 }
 
 function missing(data: ReportData): ReportData["missing"] {
-  const { samples, runs, evaluations } = data;
-  const isEmpty = [samples, runs, evaluations].every((found) => Object.keys(found).length === 0);
+  const { race, runs, evaluations, quality } = data;
+  const isEmpty = [race, runs, evaluations, quality].every((found) =>
+    Object.keys(found).length === 0
+  );
   if (isEmpty) {
     return [{
       what: "everything, from the text to this page",
@@ -193,7 +299,7 @@ function missing(data: ReportData): ReportData["missing"] {
 
   const list: ReportData["missing"] = [];
   for (const model of MODELS) {
-    const weights = samples[model]?.result.provenance.weights ??
+    const weights = race[model]?.result.provenance.weights ??
       evaluations.find((entry) => entry.row.model === model)?.row.weights;
     const chosen = ["--model", model, ...(weights ? ["--weights", weights] : [])];
     if (!runs[model]) {
@@ -202,9 +308,9 @@ function missing(data: ReportData): ReportData["missing"] {
         command: commandLine(`train-${model}`, []),
       });
     }
-    const other = samples[model === "gpt" ? "diffusion" : "gpt"]?.result;
-    if (!samples[model]) {
-      const prompt = other ? ["--prompt", other.prompt] : [];
+    const other = race[model === "gpt" ? "diffusion" : "gpt"]?.result;
+    if (!race[model]) {
+      const prompt = other && isPrompt(other) ? ["--prompt", other.prompt] : [];
       list.push({
         what: `sample of the ${NAMES[model]}`,
         command: commandLine("sample", [...chosen, ...prompt]),
@@ -222,8 +328,17 @@ function missing(data: ReportData): ReportData["missing"] {
       });
     }
   }
-  const { gpt, diffusion } = samples;
-  if (gpt && diffusion && gpt.result.prompt !== diffusion.result.prompt) {
+  const measured = MODELS.filter((model) => quality.some(({ row }) => row.source === model));
+  if (measured.length < MODELS.length) {
+    const lacking = MODELS.filter((model) => !measured.includes(model));
+    list.push({
+      what: `sample quality of the ${lacking.map((model) => NAMES[model]).join(" and the ")}`,
+      command: commandLine("quality", lacking.length === 1 ? ["--model", lacking[0]] : []),
+    });
+  }
+  const { gpt, diffusion } = race;
+  const isApart = gpt?.result.prompt !== diffusion?.result.prompt;
+  if (gpt && diffusion && isApart && isPrompt(diffusion.result)) {
     const { weights } = gpt.result.provenance;
     list.push({
       what: "sample of the GPT for the diffusion model's prompt",
@@ -234,4 +349,9 @@ function missing(data: ReportData): ReportData["missing"] {
     });
   }
   return list;
+}
+
+/** Whether the text goes on from the prompt: a template, which only a diffusion model can fill, has gaps in it instead. */
+function isPrompt({ prompt, samples }: SampleResult): boolean {
+  return samples[0].text.startsWith(prompt);
 }

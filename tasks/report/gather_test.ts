@@ -5,6 +5,7 @@ import { gather, type Hash } from "./gather.ts";
 import {
   exampleEvaluation,
   exampleProvenance,
+  exampleQuality,
   exampleRun,
   exampleSample,
 } from "./example_results.ts";
@@ -21,17 +22,19 @@ function everything(): Results {
   return {
     samples: [exampleSample("gpt"), exampleSample("diffusion")],
     evaluations: [exampleEvaluation("gpt"), exampleEvaluation("diffusion")],
+    quality: [exampleQuality("gpt"), exampleQuality("diffusion")],
     runs: [run("gpt"), run("diffusion")],
     problems: [],
   };
 }
 
-const nothing: Results = { samples: [], evaluations: [], runs: [], problems: [] };
+const nothing: Results = { samples: [], evaluations: [], quality: [], runs: [], problems: [] };
 
 Deno.test("gather finds nothing stale and nothing missing in complete results of present files", async () => {
   const data = await gather(everything(), unchanged);
-  const shown = [...data.evaluations, ...Object.values(data.samples), ...Object.values(data.runs)];
+  const shown = [...data.evaluations, ...data.samples, ...Object.values(data.runs)];
   assertEquals(shown.length, 4 + 2 + 2);
+  assertEquals(data.quality.length, 3 + 2 * 3); // the reference texts once
   assertEquals(shown.flatMap((entry) => entry.stale), []);
   assertEquals(data.missing, []);
 });
@@ -55,8 +58,8 @@ Deno.test("gather marks what was made with weights or a text that have changed o
   ];
   for (const [reason, hash] of reasons) {
     const data = await gather(everything(), hash);
-    assertEquals(data.samples.gpt!.stale, [`"weights/gpt-small.safetensors" ${reason}`]);
-    assertEquals(data.samples.diffusion!.stale, []);
+    assertEquals(data.race.gpt!.stale, [`"weights/gpt-small.safetensors" ${reason}`]);
+    assertEquals(data.race.diffusion!.stale, []);
     for (const { row, stale } of data.evaluations) {
       assertEquals(stale.length, row.model === "gpt" ? 1 : 0, row.estimator);
     }
@@ -96,10 +99,10 @@ Deno.test("gather puts samples of one prompt beside each other, even if newer on
   const alone = exampleSample("gpt", { prompt: "What", text: "What now?" });
   results.samples.unshift(alone);
   const data = await gather(results, unchanged);
-  assertEquals(data.samples.gpt!.result.prompt, data.samples.diffusion!.result.prompt);
+  assertEquals(data.race.gpt!.result.prompt, data.race.diffusion!.result.prompt);
 
   const apart = await gather({ ...results, samples: [alone, results.samples[2]] }, unchanged);
-  assertEquals(apart.samples.gpt!.result, alone);
+  assertEquals(apart.race.gpt!.result, alone);
   assertEquals(apart.missing.map(({ command }) => command), [
     "deno task sample --model gpt --weights weights/gpt-small.safetensors --prompt 'MIRANDA:\n'",
   ]);
@@ -111,7 +114,7 @@ Deno.test("gather takes the newest of samples and runs that are equally good", a
   results.samples.unshift(newest);
   results.runs = [run("gpt"), run("diffusion"), ...results.runs];
   const data = await gather(results, unchanged);
-  assert(data.samples.diffusion!.result === newest);
+  assert(data.race.diffusion!.result === newest);
   assert(data.runs.gpt!.run === results.runs[0] && data.runs.diffusion!.run === results.runs[1]);
 });
 
@@ -121,9 +124,9 @@ Deno.test("gather prefers a fresh sample to a newer stale one", async () => {
   });
   const results = everything();
   results.samples.unshift(stale);
-  assertEquals((await gather(results, unchanged)).samples.gpt!.result, results.samples[1]);
+  assertEquals((await gather(results, unchanged)).race.gpt!.result, results.samples[1]);
   const only = { ...results, samples: [stale, results.samples[2]] };
-  assertEquals((await gather(only, unchanged)).samples.gpt!.result, stale);
+  assertEquals((await gather(only, unchanged)).race.gpt!.result, stale);
 });
 
 Deno.test("gather says which command makes each thing that is missing", async () => {
@@ -131,17 +134,51 @@ Deno.test("gather says which command makes each thing that is missing", async ()
     (await gather({ ...nothing, ...results }, unchanged)).missing.map(({ command }) => command);
   assertEquals(await commands({}), ["deno task quickstart"]);
 
-  const { samples, evaluations, runs } = everything();
-  assertEquals(await commands({ samples, evaluations, runs: [runs[0]] }), [
+  const { samples, evaluations, quality, runs } = everything();
+  assertEquals(await commands({ samples, evaluations, quality, runs: [runs[0]] }), [
     "deno task train-diffusion",
   ]);
-  assertEquals(await commands({ samples: [samples[1]], evaluations, runs }), [
+  assertEquals(await commands({ samples: [samples[1]], evaluations, quality, runs }), [
     "deno task sample --model gpt --weights weights/gpt-small.safetensors --prompt 'MIRANDA:\n'",
   ]);
   const noBound = structuredClone(evaluations);
   noBound[1].rows.shift();
-  assertEquals(await commands({ samples, evaluations: noBound, runs }), [
+  assertEquals(await commands({ samples, evaluations: noBound, quality, runs }), [
     "deno task eval --model diffusion --weights weights/diffusion-small.safetensors --estimator nelbo",
   ]);
-  assertEquals((await commands({ evaluations })).length, 4); // two runs, two samples
+  assertEquals(await commands({ samples, evaluations, quality: [quality[0]], runs }), [
+    "deno task quality --model diffusion",
+  ]);
+  assertEquals((await commands({ evaluations })).length, 5); // two runs, two samples, quality
+});
+
+Deno.test("gather asks for no sample of a GPT that goes on from a template", async () => {
+  const filled = exampleSample("diffusion", { text: "What now?", prompt: "What" });
+  filled.prompt = "Wh__ now?";
+  const { samples, ...rest } = everything();
+  const alone = await gather({ ...rest, samples: [filled] }, unchanged);
+  assertEquals(alone.missing.map(({ what }) => what), ["sample of the GPT"]);
+  assert(alone.missing.every(({ command }) => !command.includes("--prompt")));
+  const both = await gather({ ...rest, samples: [samples[0], filled] }, unchanged);
+  assertEquals(both.missing, []);
+});
+
+Deno.test("gather notes what was made with other weights than those of the race", async () => {
+  const results = everything();
+  const old = exampleProvenance("diffusion", {
+    ...{ weights: "weights/old.safetensors", weightsSha256: WEIGHTS.replaceAll("1", "7") },
+    date: "2020-01-01T00:00:00Z",
+  });
+  results.samples.push(exampleSample("diffusion", { provenance: old }));
+  results.evaluations.push(exampleEvaluation("diffusion", old));
+  results.quality.push(exampleQuality("diffusion", old));
+  const hash: Hash = (path) =>
+    path.includes("old") ? Promise.resolve({ sha256: "7".repeat(64) }) : unchanged(path);
+  const data = await gather(results, hash);
+  const note = 'made with other weights ("weights/old.safetensors") than the race ' +
+    '("weights/diffusion-small.safetensors")';
+  const marked = [...data.samples, ...data.evaluations, ...data.comparisons, ...data.quality]
+    .filter(({ other }) => other.length > 0);
+  assertEquals(marked.map(({ other }) => other), Array(1 + 3 + 1 + 3).fill([note]));
+  assertEquals(marked.flatMap(({ stale }) => stale), []);
 });

@@ -1,34 +1,51 @@
 /**
- * Puts the page together: one HTML file that needs nothing else. Its policy lets run only the script and the style that are
+ * Puts the page together: one HTML file that needs nothing else. Its policy lets run only the scripts and the style that are
  * in it (by hash), and lets it load nothing from anywhere.
  */
+import { bitsPerCharacter, maskShare } from "./bits.ts";
 import { type Child, dataElement, h } from "./dom.ts";
+import { fiveChanges, readChanges } from "./five_changes.ts";
 import type { ReportData } from "./gather.ts";
+import { training } from "./loss.ts";
+import { quality } from "./quality_figures.ts";
+import { raceOf, raceSection } from "./race.ts";
 import * as parts from "./sections.ts";
 
+/** Parts that others make. */
+export interface PageExtras {
+  /** The model in the page, or how to get it there. */
+  tryIt?: HTMLElement;
+}
+
 /** The whole page. */
-export async function buildPage(data: ReportData): Promise<string> {
+export async function buildPage(data: ReportData, { tryIt }: PageExtras = {}): Promise<string> {
   const style = h("style");
   style.textContent = await readBeside("styles.css");
-  const script = h("script", { type: "module" });
-  script.textContent = await readBeside("browser.js");
+  const scripts = await Promise.all(["page.js", "race.js"].map(async (name) => {
+    const script = h("script", { type: "module" });
+    script.textContent = await readBeside(name);
+    return script;
+  }));
   const policy = [
     "default-src 'none'",
-    `script-src ${await sourceHash(script.textContent)}`,
-    `style-src ${await sourceHash(style.textContent)}`,
+    `script-src ${(await Promise.all(scripts.map(sourceHash))).join(" ")}`,
+    `style-src ${await sourceHash(style)}`,
     "base-uri 'none'",
     "form-action 'none'",
   ].join("; ");
 
+  const race = raceOf(data);
+  const opening = raceSection(race), notes = parts.notes(data);
   const sections = [
-    parts.replay(data),
-    parts.bitsPerCharacter(data),
-    parts.training(data),
+    fiveChanges(await readChanges()),
+    tryIt,
+    bitsPerCharacter(data),
+    maskShare(data),
+    training(data),
+    ...quality(data),
     parts.samples(data),
-    parts.realWords(data),
-    parts.maskShare(data),
     parts.provenance(data),
-  ].filter((section) => section !== null);
+  ].filter((section) => section !== null && section !== undefined);
 
   const html = h(
     "html",
@@ -40,29 +57,33 @@ export async function buildPage(data: ReportData): Promise<string> {
       h("meta", { "http-equiv": "Content-Security-Policy", content: policy }),
       h("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }),
       h("meta", { name: "color-scheme", content: "light dark" }),
-      h("title", {}, "tiny-diffusion in TypeScript: report"),
+      h("title", {}, "A GPT and a diffusion model, side by side"),
       style,
     ),
     h(
       "body",
       {},
       h("a", { class: "skip", href: "#main" }, "Skip to the content"),
-      header(sections),
-      h("main", { id: "main" }, parts.notes(data), sections),
+      header(),
+      h(
+        "main",
+        { id: "main" },
+        opening,
+        parts.glance(data),
+        opening ? null : notes, // with nothing to see, what to type comes first
+        contents(sections),
+        sections,
+        opening ? notes : null,
+      ),
       footer(),
-      dataElement("replay-data", parts.replayData(data)),
-      script,
+      opening ? dataElement("race-data", { replays: race.replays }) : null,
+      scripts,
     ),
   );
-  const glance = parts.glance(data);
-  if (glance) html.querySelector("main")!.prepend(glance);
   return `<!doctype html>\n${html.outerHTML}\n`;
 }
 
-function header(sections: HTMLElement[]): HTMLElement {
-  const links: Child[] = sections.map((section) =>
-    h("li", {}, h("a", { href: `#${section.id}` }, section.querySelector("h2")!.textContent))
-  );
+function header(): HTMLElement {
   return h(
     "header",
     {},
@@ -75,12 +96,16 @@ function header(sections: HTMLElement[]): HTMLElement {
     h(
       "p",
       { class: "lead" },
-      "Two character-level language models that share one small transformer: a GPT, which writes from left to right, and a masked ",
-      "diffusion model, which starts from masks and fills in many characters at once. Both learn from the same text; this page ",
-      "compares what they write and how well they predict.",
+      "A GPT writes from left to right; a diffusion model starts from masks and uncovers what it is surest of, anywhere.",
     ),
-    links.length > 0 ? h("nav", { "aria-label": "Parts of this page" }, h("ul", {}, links)) : null,
   );
+}
+
+function contents(sections: HTMLElement[]): HTMLElement {
+  const links: Child[] = sections.map((section) =>
+    h("li", {}, h("a", { href: `#${section.id}` }, section.querySelector("h2")!.textContent))
+  );
+  return h("nav", { "aria-label": "Parts of this page" }, h("ul", {}, links));
 }
 
 function footer(): HTMLElement {
@@ -92,7 +117,7 @@ function footer(): HTMLElement {
       {},
       "Made by ",
       h("code", {}, "deno task report"),
-      ". This file works without a network.",
+      " from the results of the other tasks. This file works without a network.",
     ),
   );
 }
@@ -101,7 +126,7 @@ function readBeside(name: string): Promise<string> {
   return Deno.readTextFile(new URL(name, import.meta.url));
 }
 
-async function sourceHash(source: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(source));
+async function sourceHash({ textContent }: HTMLElement): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(textContent!));
   return `'sha256-${new Uint8Array(digest).toBase64()}'`;
 }

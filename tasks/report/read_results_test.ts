@@ -57,9 +57,10 @@ Deno.test("parseResult refuses a sample whose steps don't lead to its text", () 
     return JSON.stringify(result);
   };
   const changes = (result: SampleResult) => result.samples[0].steps[0].changes;
+  const lastChanges = (result: SampleResult) => result.samples[0].steps.at(-1)!.changes;
   for (
     const [what, json] of [
-      ["another character", damage((result) => changes(result)[0][1] = "#")],
+      ["another character", damage((result) => lastChanges(result)[0][1] = "#")],
       ["a position beyond the end", damage((result) => changes(result)[0][0] = 99)],
       [
         "masked again at the end",

@@ -1,11 +1,17 @@
 /** Names and figures that several parts of the page use. */
 import type { ModelKind } from "../../core/config.ts";
-import type { Provenance, SampleResult } from "../../core/results.ts";
+import type { BaselineName, Provenance, SampleResult } from "../../core/results.ts";
 
 /** In the order in which the page shows them. */
-export const MODELS = ["diffusion", "gpt"] as const;
+export const MODELS = ["gpt", "diffusion"] as const;
 
 export const MODEL_NAMES: Record<ModelKind, string> = { gpt: "GPT", diffusion: "Diffusion" };
+
+/** `kneser-ney-6` as "Kneser-Ney, order 6". */
+export function baselineTitle(name: BaselineName): string {
+  const order = /^kneser-ney-(\d+)$/.exec(name)?.[1];
+  return order ? `Kneser-Ney, order ${order}` : `${name[0].toUpperCase()}${name.slice(1)}`;
+}
 
 /** Share of real words, over those samples of one result that have words; null if none has. */
 export function meanRealWords({ samples }: SampleResult): number | null {
@@ -19,6 +25,45 @@ export function describeConfig(config: Provenance["config"]): string {
   return `${preset}: ${layers} layers, ${heads} heads, ${width} wide, context ${context}`;
 }
 
+/** What every sampler has, or what says how a text is cut; the rest are a sampler's own settings. */
+const COMMON = ["temperature", "top-k", "top-p", "overlap", "window", "length"];
+
+/** How a setting is said in short; null for one that is the usual and goes without saying. */
+const SHORT: Record<string, (value: number | string) => string | null> = {
+  "denoising-steps": (value) => `${value} steps`,
+  "entropy-bound": (value) => `bound ${value}`,
+  "remask-cap": (value) => `cap ${value}`,
+  "grid": (value) => value === "cosine" ? null : `${value} grid`,
+};
+
+/** A sampler with the settings that are its own: "threshold 0.95", "confidence, 16 steps", "autoregressive". */
+export function describeSampler(
+  sampler: string,
+  settings: Record<string, number | string>,
+): string {
+  const own = Object.entries(settings).filter(([name]) => !COMMON.includes(name));
+  return own.reduce((text, [name, value]) => {
+    if (name === sampler) return `${text} ${value}`;
+    const short = Object.hasOwn(SHORT, name) ? SHORT[name](value) : `${name} ${value}`;
+    return short === null ? text : `${text}, ${short}`;
+  }, sampler).replace(/\s+/g, " "); // a chart's label is one line, whatever a file says
+}
+
+/** What computed: "onnx, f32, 1 thread". */
+export function describeEngine({ engine, precision, threads }: Provenance): string {
+  return `${engine}, ${precision}, ${threads} ${threads === 1 ? "thread" : "threads"}`;
+}
+
+/** All settings in a line: "temperature 0.8, top-k 2". */
+export function describeSettings(settings: Record<string, number | string>): string {
+  return Object.entries(settings).map(([name, value]) => `${name} ${value}`).join(", ");
+}
+
+/** The name of a weights file without folder and ending: "gpt-full" of "weights/gpt-full.safetensors". */
+export function stem(path: string): string {
+  return path.replace(/\s+/g, " ").replace(/^.*[\\/]/, "").replace(/\.\w+$/, "");
+}
+
 /** `12.345` as "12.3 s", `200` as "3 min 20 s". */
 export function duration(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(2)} s`;
@@ -30,4 +75,19 @@ export function duration(seconds: number): string {
 /** An ISO date as "2026-01-31 12:34 UTC". */
 export function day(date: string): string {
   return new Date(date).toISOString().slice(0, 16).replace("T", " ") + " UTC";
+}
+
+/** `0.5` as "50.0 %". */
+export const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+
+/** 1234567 as "1.23 million". */
+export function readable(count: number): string {
+  if (count >= 1e6) return `${(count / 1e6).toFixed(2)} million`;
+  return count.toLocaleString("en-GB");
+}
+
+/** Words joined for a sentence: "a", "a and b", "a, b and c". */
+export function listed(words: string[]): string {
+  if (words.length < 2) return words.join("");
+  return `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }

@@ -1,0 +1,62 @@
+import { assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
+import { exampleRun } from "./example_results.ts";
+import type { ReportData, RunEntry } from "./gather.ts";
+import { curvesOf, lossChart, training } from "./loss.ts";
+import { parseRun } from "./read_results.ts";
+
+/** A run whose training losses are its validations, in nats. */
+function twice(): RunEntry {
+  const log = exampleRun("gpt").split("\n").filter((line) => !line.includes('"train"'));
+  const run = parseRun("gpt", log.join("\n"));
+  run.train = run.validation.map((line) => ({
+    ...line,
+    ...{ kind: "train", lossNats: line.bpc * Math.LN2, learningRate: 1 },
+  }));
+  return { run, stale: [], other: [] };
+}
+
+const numbersOf = (path: Element) => path.getAttribute("d")!.match(/[\d.]+/g)!.map(Number);
+
+Deno.test("lossChart draws training losses in bits, over characters, steps and seconds", () => {
+  const entry = twice();
+  const columns = ["chars", "step", "seconds"] as const;
+  columns.forEach((column, axis) => {
+    const chart = lossChart([curvesOf(entry)], axis, 960);
+    const [train, validation] = [...chart.querySelectorAll("[aria-label=line] path")].map(
+      numbersOf,
+    );
+    assertEquals(train.length, 2 * entry.run.validation.length);
+    // Plot rounds to a thousandth of a pixel
+    train.forEach((value, i) => assertAlmostEquals(value, validation[i], 0.0011));
+
+    const [from, to, left, right, low, high, bottom, top] = chart.getAttribute("data-scale")!
+      .split(" ").map(Number);
+    entry.run.validation.forEach((line, i) => {
+      const x = left + (line[column] - from) / (to - from) * (right - left);
+      const y = bottom + (line.bpc - low) / (high - low) * (top - bottom);
+      assertAlmostEquals(validation[2 * i], x, 0.0011);
+      assertAlmostEquals(validation[2 * i + 1], y, 0.0011);
+    });
+  });
+});
+
+Deno.test("the loss section marks the best checkpoint, and holds the data that can be read off", () => {
+  const entry = twice();
+  const lowest = entry.run.validation.toSorted((a, b) => a.bpc - b.bpc)[0];
+  const section = training({ runs: { gpt: entry } } as ReportData)!;
+  assertStringIncludes(
+    section.querySelector("figcaption")!.textContent!,
+    `best ${lowest.bpc.toFixed(3)} at step ${lowest.step}.`,
+  );
+  const curves = JSON.parse(section.querySelector("#loss-data")!.textContent!);
+  assertEquals(curves.map(({ name }: { name: string }) => name), [
+    "GPT, validation",
+    "GPT, training",
+  ]);
+  entry.run.validation.forEach(({ chars, step, seconds, bpc }, i) => {
+    [chars, step, seconds, bpc].forEach((value, column) =>
+      // written with six digits
+      assertAlmostEquals(curves[0].points[i][column], value, value * 5.1e-6)
+    );
+  });
+});

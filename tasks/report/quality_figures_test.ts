@@ -1,0 +1,58 @@
+import { assertEquals } from "@std/assert";
+import type { QualityRow } from "../../core/results.ts";
+import { exampleProvenance, exampleQuality } from "./example_results.ts";
+import type { QualityEntry } from "./gather.ts";
+import { mainMeasurements, sharedTemperature } from "./quality_figures.ts";
+
+function entries(
+  model: "gpt" | "diffusion",
+  { length = 2000, other = [] as string[], weightsSha256 = "1".repeat(64) } = {},
+): QualityEntry[] {
+  const result = exampleQuality(model, exampleProvenance(model, { weightsSha256 }));
+  return result.rows.map((row) => ({ row: { ...row, length }, result, stale: [], other }));
+}
+
+Deno.test("mainMeasurements takes what is of the race's weights before what there is more of", () => {
+  const other = ["made with other weights"];
+  const more = [
+    ...entries("gpt", { length: 500, other }),
+    ...entries("diffusion", { length: 500, other }),
+  ];
+  const measured = mainMeasurements([...more, ...entries("gpt")])!;
+  assertEquals(measured.entries.map(({ row }) => row.length), [2000, 2000, 2000]);
+  assertEquals(measured.references.map(({ row }) => row.source), [
+    ...["held-out", "shuffled-words", "shuffled-characters"],
+  ]);
+  assertEquals(mainMeasurements([]), undefined);
+});
+
+Deno.test("mainMeasurements makes one series of each sampler and its temperatures, and tells weights apart", () => {
+  const twice = [
+    ...entries("diffusion"),
+    ...entries("diffusion", { weightsSha256: "8".repeat(64) }),
+  ];
+  twice[3].row.sampler = "entropy";
+  twice[3].row.settings = { temperature: 0.5, "entropy-bound": 0.5 };
+  for (const { result } of twice.slice(6)) result.provenance.weights = "weights/new.safetensors";
+  const { series } = mainMeasurements(twice)!;
+  assertEquals(
+    series.map(({ name, entries }) => [name, entries.map(({ row }) => row.temperature)]),
+    [
+      ["Diffusion, entropy, bound 0.5, diffusion-small", [0.5]],
+      ["Diffusion, threshold, diffusion-small", [0.8, 1]],
+      ["Diffusion, threshold, new", [0.5, 0.8, 1]],
+    ],
+  );
+  assertEquals(series.map(({ index }) => index), [0, 1, 2]);
+});
+
+Deno.test("sharedTemperature is that of most rows, and that nearest to 0.8 among equals", () => {
+  const of = (...temperatures: number[]) => ({
+    entries: temperatures.map((temperature) =>
+      ({ row: { temperature } as QualityRow }) as QualityEntry
+    ),
+  });
+  assertEquals(sharedTemperature(of(0.5, 0.8, 1, 1)), 1);
+  assertEquals(sharedTemperature(of(0.5, 0.7, 1)), 0.7);
+  assertEquals(sharedTemperature(of(0)), 0);
+});

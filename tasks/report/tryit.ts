@@ -1,0 +1,232 @@
+/**
+ * "Try it": the diffusion model in a page of its own, run by the reader's browser. A folder and not part of `index.html`: model
+ * and onnxruntime together are 40 to 60 MB, which would delay a page that has to open at once; and browsers run threads, workers
+ * and large models only for pages from a server, which `deno task serve` is. See docs/lab-log.md for what was measured.
+ *
+ * What is heavy is imported when it is needed: a report without a model loads neither tfjs nor a bundler.
+ */
+import { basename, dirname, join, relative } from "@std/path";
+import { writeFileAtomically } from "../../core/files.ts";
+import type { LoadedModel } from "../../core/checkpoint.ts";
+import { defaultWeights } from "../weights.ts";
+import { command, h } from "./dom.ts";
+import type { StoredPrecision } from "./tryit/exported.ts";
+
+/**
+ * How the model's weights are stored, by what it costs: see docs/lab-log.md.
+ */
+const PRECISION: StoredPrecision = "float16";
+
+/** A folder with the page, and what is in it. */
+export interface TryIt {
+  /** The page. */
+  path: string;
+  /** The weights that its model was made from. */
+  weights: string;
+  weightsSha256: string;
+  precision: StoredPrecision;
+  /** Of the model's file. */
+  modelBytes: number;
+  /** Of all files together. */
+  bytes: number;
+}
+
+export interface TryItOptions {
+  /** @default {the diffusion model's own} */
+  weights?: string;
+  /** Told what can't be made, and what takes its time. */
+  note?: (line: string) => void;
+  signal?: AbortSignal;
+  /** Added to the environment of the processes that bundle and fetch. */
+  env?: Record<string, string>;
+}
+
+/** What is written into the folder last: without it, the folder is not whole. */
+interface Contents extends Omit<TryIt, "path"> {
+  onnxruntime: string;
+  /** Raised when the same weights would give another model file. */
+  exporter: number;
+}
+const EXPORTER = 1;
+const CONTENTS = "contents.json";
+
+/** What is in a folder that `writeTryIt` has written; undefined if it has not, or not to its end. */
+export async function readTryIt(folder: string): Promise<TryIt | undefined> {
+  const contents = await readContents(folder);
+  if (!contents) return undefined;
+  const { onnxruntime: _, exporter: __, ...facts } = contents;
+  return { path: join(folder, "index.html"), ...facts };
+}
+
+async function readContents(folder: string): Promise<Contents | undefined> {
+  try {
+    const contents = JSON.parse(await Deno.readTextFile(join(folder, CONTENTS)));
+    return typeof contents.weightsSha256 === "string" ? contents : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Writes the page with the model into a folder. A model and an onnxruntime that are there already and still right stay.
+ *
+ * @returns undefined where it can't be made: without weights of a diffusion model, or where npm is not reached; `note` says why.
+ * @throws {Error} If the weights can't be read, or the folder can't be written.
+ */
+export async function writeTryIt(
+  folder: string,
+  options: TryItOptions = {},
+): Promise<TryIt | undefined> {
+  const { note = () => {}, signal } = options;
+  const weights = options.weights ?? await defaultWeights("diffusion");
+  if (weights === undefined) {
+    note('No page to try the model: there are no weights of it; run "deno task train-diffusion"');
+    return undefined;
+  }
+  const { BundleError } = await import("./tryit/bundle.ts");
+  try {
+    return await write(folder, weights, options);
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof BundleError)) throw error;
+    note(`No page to try the model: ${error.message}; check the network and try again`);
+    return undefined;
+  }
+}
+
+async function write(
+  folder: string,
+  weights: string,
+  { note = () => {}, ...options }: TryItOptions,
+): Promise<TryIt | undefined> {
+  const { bundled, copyOnnxruntime, onnxruntimeNames, onnxruntimeWeb } = await import(
+    "./tryit/bundle.ts"
+  );
+  const { loadWeights } = await import("../../core/checkpoint.ts");
+  const model = await loadWeights(weights, { expectKind: "diffusion" });
+  const [script, worker] = await Promise.all([
+    bundled("browser.ts", options),
+    bundled("worker.ts", options),
+  ]);
+  const before = await readContents(folder);
+  await Deno.mkdir(folder, { recursive: true }).catch(() => {}); // the next line tells why
+  await writeText(join(folder, CONTENTS), "{}\n"); // until the end, the folder is not whole
+
+  const isThere = (await sizesOf(folder, onnxruntimeNames)).every((size) => size > 0);
+  if (!isThere || before?.onnxruntime !== onnxruntimeWeb) {
+    note(`Getting ${onnxruntimeWeb} from npm or Deno's cache (33 MB to fetch the first time)`);
+    await copyOnnxruntime(folder, options);
+  }
+  const [size] = await sizesOf(folder, ["model.onnx"]);
+  const isSame = before?.weightsSha256 === model.sha256 && before.modelBytes === size &&
+    before.precision === PRECISION && before.exporter === EXPORTER;
+  if (!isSame) {
+    const { exportedModel } = await import("./tryit/exported.ts");
+    await writeFileAtomically(join(folder, "model.onnx"), exportedModel(model, PRECISION));
+  }
+  const [modelBytes] = await sizesOf(folder, ["model.onnx"]);
+  await writeText(join(folder, "worker.js"), worker);
+  await writeText(join(folder, "index.html"), await pageOf(model, weights, modelBytes, script));
+
+  const names = [...onnxruntimeNames, "model.onnx", "worker.js", "index.html"];
+  const bytes = (await sizesOf(folder, names)).reduce((sum, size) => sum + size, 0);
+  const contents: Contents = {
+    ...{ weights, weightsSha256: model.sha256, precision: PRECISION, modelBytes, bytes },
+    ...{ onnxruntime: onnxruntimeWeb, exporter: EXPORTER },
+  };
+  await writeText(join(folder, CONTENTS), JSON.stringify(contents, null, 2) + "\n");
+  return await readTryIt(folder);
+}
+
+async function pageOf(
+  { config, vocabulary, prompt = "", weights: tensors }: LoadedModel,
+  weights: string,
+  modelBytes: number,
+  script: string,
+): Promise<string> {
+  const { tryItPage } = await import("./tryit/page.ts");
+  const { layers, width, context } = config;
+  const parameters = Object.values(tensors).reduce((sum, { data }) => sum + data.length, 0);
+  const styles = await Promise.all(
+    ["styles.css", "tryit/tryit.css"].map((name) =>
+      Deno.readTextFile(new URL(name, import.meta.url))
+    ),
+  );
+  const facts = {
+    ...{ vocabulary, context, prompt, modelBytes, weights },
+    template: exampleTemplate(vocabulary, context, prompt),
+    description: `${layers} layers, ${width} wide, context ${context}: ` +
+      `${parameters.toLocaleString("en-US")} parameters, stored as ${PRECISION} ` +
+      `(${megabytes(modelBytes)} MB), computed in float32`,
+  };
+  return await tryItPage(facts, { style: styles.join(""), script });
+}
+
+const writeText = (path: string, text: string) =>
+  writeFileAtomically(path, new TextEncoder().encode(text));
+
+/** What Hamlet says, or the prompt with gaps if he uses characters that the model does not know. */
+function exampleTemplate(vocabulary: string[], context: number, prompt: string): string {
+  const free = `{3..${Math.min(12, context >> 1)}}`;
+  const hamlet = `To be, or ____ to be, that is the ${free}.`;
+  const isKnown = [...hamlet.replace(free, "")].every((character) =>
+    character === "_" || vocabulary.includes(character)
+  );
+  return isKnown ? hamlet : `${prompt}____${prompt}`;
+}
+
+/** 0 for a file that is not there. */
+function sizesOf(folder: string, names: string[]): Promise<number[]> {
+  return Promise.all(
+    names.map((name) => Deno.stat(join(folder, name)).then(({ size }) => size, () => 0)),
+  );
+}
+
+/**
+ * The section of the report that leads to the page.
+ *
+ * @param page Where the report lies, so that the link finds its way.
+ */
+export function tryItSection(tryIt: TryIt | undefined, page = "reports/index.html"): HTMLElement {
+  return h(
+    "section",
+    { id: "try-it", "aria-labelledby": "try-it-title" },
+    h("h2", { id: "try-it-title" }, "Try it"),
+    tryIt ? leading(tryIt, page) : h(
+      "p",
+      {},
+      "The diffusion model can run in a page of its own, in your browser; it is not part of this report. ",
+      command("deno task report"),
+      " writes it where there are trained weights.",
+    ),
+  );
+}
+
+function leading({ path, weights, modelBytes, bytes }: TryIt, page: string): HTMLElement[] {
+  const href = relative(dirname(page), path).replaceAll("\\", "/");
+  return [
+    h(
+      "p",
+      {},
+      "The diffusion model runs in your browser too: give it the beginning of a text, or a text with gaps, and watch it fill ",
+      "them. Type ",
+      command("deno task serve"),
+      " to open it; under a server this link leads there: ",
+      h("a", { href }, "try the diffusion model"),
+      ".",
+    ),
+    h(
+      "p",
+      { class: "fine" },
+      `It is the model in ${basename(weights)}, stored in ${
+        megabytes(modelBytes)
+      } MB, run by onnxruntime-web on the GPU where `,
+      `the browser has WebGPU, else on the CPU; the folder beside this page has ${
+        megabytes(bytes)
+      } MB. A page from disk may `,
+      "not load such files, so it needs the server; nothing is sent anywhere.",
+    ),
+  ];
+}
+
+const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);

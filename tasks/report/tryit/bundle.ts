@@ -1,0 +1,100 @@
+/**
+ * The parts of the try-it page that come from elsewhere: the browser code with what it uses of `core/`, as one script, and
+ * onnxruntime-web. Both need npm the first time: `deno bundle` gets its bundler from there (esbuild, 4 MB packed), and
+ * onnxruntime-web is 33 MB packed, 138 MB unpacked in Deno's cache. So that nobody else fetches that, it has a lock of its own
+ * (`bundle.lock`), cut down by hand to what is used, as its scripts need no other package; it works only in a process of its own.
+ */
+import { fromFileUrl } from "@std/path";
+
+const beside = (name: string) => fromFileUrl(new URL(name, import.meta.url));
+
+export const onnxruntimeWeb = "onnxruntime-web@1.30.0";
+
+/** Files of onnxruntime-web by the names that the worker loads them under: a script and its WebAssembly for each device. */
+const onnxruntimeFiles = {
+  "ort.wasm.mjs": "wasm",
+  "ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",
+  "ort.webgpu.mjs": "webgpu",
+  "ort-wasm-simd-threaded.asyncify.wasm": "ort-wasm-simd-threaded.asyncify.wasm",
+};
+export const onnxruntimeNames = Object.keys(onnxruntimeFiles);
+
+/** A bundler or a package that can't be had; the message is the reason only. */
+export class BundleError extends Error {
+  override name = "BundleError";
+}
+
+/** How a process of our own is called. */
+export interface ChildOptions {
+  signal?: AbortSignal;
+  /** Added to its environment. */
+  env?: Record<string, string>;
+}
+
+/**
+ * A browser script with all that it imports, in one file.
+ *
+ * @throws {BundleError} If `deno bundle` fails.
+ */
+export async function bundled(
+  entry: "browser.ts" | "worker.ts",
+  options: ChildOptions = {},
+): Promise<string> {
+  const args = ["--platform=browser", "--minify", `--import-map=${beside("imports.json")}`];
+  return await deno(["bundle", ...ownLock(), ...args, beside(entry)], "", options);
+}
+
+/**
+ * Writes onnxruntime-web's files into a folder, each whole or not at all.
+ *
+ * @throws {BundleError} If npm is not reached, or the folder can't be written.
+ */
+export async function copyOnnxruntime(folder: string, options: ChildOptions = {}): Promise<void> {
+  // A string, so that no tool that walks the workspace sees the imports.
+  const script = Object.entries(onnxruntimeFiles).map(([name, path], i) => `
+    import file${i} from "npm:${onnxruntimeWeb}/${path}" with { type: "bytes" };
+    Deno.writeFileSync(Deno.args[0] + "/.${name}.tmp", file${i});
+    Deno.renameSync(Deno.args[0] + "/.${name}.tmp", Deno.args[0] + "/${name}");
+  `).join("");
+  const allowed = [`--allow-read=${folder}`, `--allow-write=${folder}`, "--no-prompt"];
+  await deno(
+    ["run", ...ownLock(), ...allowed, "--unstable-raw-imports", "-", folder],
+    script,
+    options,
+  );
+}
+
+const ownLock = () => [
+  ...["--quiet", "--no-config", "--node-modules-dir=none"],
+  ...[`--lock=${beside("bundle.lock")}`, "--frozen"],
+];
+
+/** What a `deno` of our own writes to stdout. */
+async function deno(args: string[], stdin: string, options: ChildOptions): Promise<string> {
+  const { signal, env } = options;
+  signal?.throwIfAborted();
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    env: { NO_COLOR: "1", ...env },
+    ...{ stdin: "piped", stdout: "piped", stderr: "piped", signal },
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  // A child that ends early closes the pipe; its exit code and stderr say why.
+  await writer.write(new TextEncoder().encode(stdin)).then(() => writer.close()).catch(() => {});
+  const { success, stdout, stderr } = await child.output();
+  signal?.throwIfAborted();
+  if (!success) throw new BundleError(reasonIn(new TextDecoder().decode(stderr)));
+  return new TextDecoder().decode(stdout);
+}
+
+/** The line of Deno's output that says what went wrong. */
+function reasonIn(stderr: string): string {
+  const [report] = stderr.split(/^Stack backtrace/m); // there with RUST_BACKTRACE=1
+  const lines = report.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  const numbered = lines.filter((line) => /^\d+: /.test(line)).at(-1); // the innermost cause
+  const error = lines.find((line) => line.startsWith("error: "));
+  return (numbered ?? error ?? lines[0] ?? "deno failed without a word").replace(
+    /^(\d+|error): |\.$/g,
+    "",
+  );
+}

@@ -1,0 +1,106 @@
+/**
+ * The files of a folder over HTTP, read-only. With headers that isolate its pages from other sites: only then do browsers give
+ * WebAssembly several threads.
+ */
+import { extname, join, relative } from "@std/path";
+
+const types: Record<string, string> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".mjs": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".json": "application/json; charset=utf-8",
+  ".jsonl": "application/jsonl; charset=utf-8",
+  ".svg": "image/svg+xml",
+  ".png": "image/png",
+  ".wasm": "application/wasm",
+  ".onnx": "application/octet-stream",
+};
+
+const isolation = {
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+  "cross-origin-resource-policy": "same-origin",
+};
+
+/** Workers have no page to carry their policy. This one lets them load and run what lies beside them, WebAssembly included. */
+const workerPolicy =
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'";
+
+/**
+ * What answers requests for the files under `root`. A folder means its `index.html`; names that begin with a dot are hidden, and
+ * nothing outside of `root` is reached, by whatever spelling or link.
+ *
+ * @param options.home Where `/` leads if `root` has no `index.html`.
+ */
+export function fileHandler(
+  root: string,
+  { home }: { home?: string } = {},
+): (request: Request) => Promise<Response> {
+  return async (request) => {
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      return plain(405, "Only GET and HEAD are answered", { allow: "GET, HEAD" });
+    }
+    const { pathname } = new URL(request.url);
+    const path = await pathOf(root, pathname);
+    if (path === undefined) return notFound();
+    const { isDirectory } = await Deno.stat(path);
+    const isFolder = pathname.endsWith("/"); // relative links of a page need the slash
+    if (!isDirectory) return isFolder ? notFound() : await answer(path, request);
+    if (!isFolder) return moved(`${pathname}/`);
+    const index = await pathOf(root, `${pathname}index.html`);
+    if (index !== undefined) return await answer(index, request);
+    return pathname === "/" && home !== undefined
+      ? moved(home)
+      : plain(404, "There is no page here");
+  };
+}
+
+/** The file or folder that a path of a URL means, or undefined if there is none that may be seen. */
+async function pathOf(root: string, pathname: string): Promise<string | undefined> {
+  try {
+    const names = pathname.split("/").filter((name) => name !== "").map(decodeURIComponent);
+    if (names.some((name) => name.startsWith(".") || /[/\\\0:]/.test(name))) return undefined;
+    const [folder, path] = await Promise.all([root, join(root, ...names)].map(Deno.realPath));
+    return relative(folder, path).startsWith("..") ? undefined : path;
+  } catch {
+    return undefined; // no such file, or one that we may not read, or bad escapes
+  }
+}
+
+async function answer(path: string, request: Request): Promise<Response> {
+  const file = await Deno.open(path);
+  const { size, mtime, isFile } = await file.stat();
+  const type = types[extname(path).toLowerCase()];
+  if (!isFile || type === undefined) {
+    file.close();
+    return notFound();
+  }
+  const etag = `"${size.toString(36)}-${(mtime?.getTime() ?? 0).toString(36)}"`;
+  const headers = {
+    ...isolation,
+    "content-type": type,
+    "x-content-type-options": "nosniff",
+    ...type.startsWith("text/javascript") && { "content-security-policy": workerPolicy },
+    etag,
+    "cache-control": "no-cache", // that is: ask whether it has changed
+  };
+  const isKnown = request.headers.get("if-none-match") === etag;
+  if (isKnown || request.method === "HEAD") {
+    file.close();
+    return isKnown
+      ? new Response(null, { status: 304, headers })
+      : new Response(null, { headers: { ...headers, "content-length": String(size) } });
+  }
+  return new Response(file.readable, { headers: { ...headers, "content-length": String(size) } });
+}
+
+function plain(status: number, text: string, headers: Record<string, string> = {}): Response {
+  return new Response(`${text}\n`, {
+    status,
+    headers: { "content-type": "text/plain; charset=utf-8", ...headers },
+  });
+}
+
+const notFound = () => plain(404, "There is no such file");
+const moved = (location: string) => new Response(null, { status: 302, headers: { location } });
