@@ -109,8 +109,8 @@ for (const kind of ["gpt", "diffusion"] as const) {
   Deno.test(`training makes a ${kind}'s loss fall, and its validation beats the frequencies of characters`, () =>
     inFolder(async (folder) => {
       const run = runIn(folder, kind, {
-        steps: 200,
-        evalEvery: 200,
+        steps: 300,
+        evalEvery: 300,
         learningRate: 1e-2,
         evenMaskShares: true,
       });
@@ -118,7 +118,7 @@ for (const kind of ["gpt", "diffusion"] as const) {
       const mean = (values: number[]) => values.reduce((a, b) => a + b) / values.length;
       const first = mean(losses.slice(0, 20)), last = mean(losses.slice(-20));
       assertLess(last, 0.8 * first);
-      assertEquals(losses.length, 200);
+      assertEquals(losses.length, 300);
 
       const characters = [...text];
       const counts = Object.values(Object.groupBy(characters, (c) => c)).map((same) =>
@@ -131,7 +131,7 @@ for (const kind of ["gpt", "diffusion"] as const) {
       assertEquals(result.stopped, "done");
       // The mean since the validation before the last: here, of all steps.
       assert(Math.abs(result.lossNats - mean(losses)) < 1e-9);
-      assertEquals(result.chars, 200 * 8 * 32);
+      assertEquals(result.chars, 300 * 8 * 32);
     }));
 }
 
