@@ -28,6 +28,8 @@ export interface SavedModel {
   /** Such as `val_bpc`. */
   scores: Record<string, number>;
   corpusSha256?: string;
+  /** What to type to train it again. */
+  command?: string;
   engine?: string;
   precision?: string;
 }
@@ -264,7 +266,7 @@ function requireFacts(cannot: string, facts: Facts): void {
   }
   if (step !== undefined && !isSize(step)) throw damaged(cannot, "its step is no count");
   requireNumbers(cannot, "scores", scores);
-  for (const key of ["corpusSha256", "engine", "precision"] as const) {
+  for (const key of ["corpusSha256", "command", "engine", "precision"] as const) {
     if (facts[key] !== undefined && typeof facts[key] !== "string") {
       throw damaged(cannot, `its ${key} is no text`);
     }

@@ -41,6 +41,7 @@ function smallModel(kind: ModelKind, seed = 1): SavedModel {
     step: 30,
     scores: { val_bpc: 1.25 },
     corpusSha256: "0123",
+    command: "deno task train-gpt --preset smoke",
     engine: "onnx",
     precision: "f32",
   };

@@ -29,8 +29,9 @@ export interface TrainingRun {
   vocabulary: string[];
   dataset: Dataset;
   corpusSha256: string;
-  /** The first characters of the text, stored with the weights. */
+  /** The first characters of the text, and what was typed to train: stored with the weights. */
   prompt: string;
+  command?: string;
   engine: Engine;
   /** Where the best weights go; the state goes beside them. */
   path: string;
@@ -283,7 +284,7 @@ async function trainingState(
 }
 
 async function saveBest(run: TrainingRun, session: Session, step: number, bpc: number) {
-  const { config, vocabulary, prompt, corpusSha256, engine, path } = run;
+  const { config, vocabulary, prompt, command, corpusSha256, engine, path } = run;
   await saveWeights(path, {
     config,
     vocabulary,
@@ -292,6 +293,7 @@ async function saveBest(run: TrainingRun, session: Session, step: number, bpc: n
     step,
     scores: { val_bpc: bpc },
     corpusSha256,
+    command,
     engine: engine.name,
     precision: engine.precision,
   }, { dtype: "float16", ...run.write });

@@ -87,6 +87,7 @@ async function lead(
   ranks?: Mpi,
 ): Promise<void> {
   const name = `train-${model.kind}`, launcher = ranks ? `mpirun -n ${ranks.size} ` : "";
+  const command = launcher + commandLine(name, args);
   const resume = launcher + resumeCommand(name, args);
   if (values.out === undefined) await makeFolder("weights");
   await requireWritable(path);
@@ -111,7 +112,7 @@ async function lead(
     corpusSha256: corpus.sha256,
     charsPerStep: config.batch * config.context,
     date: new Date().toISOString(),
-    command: launcher + commandLine(name, args),
+    command,
   };
   using log = await openRunLog(runLogPath(path), header, done);
   using progress = startProgress({ total: config.steps, done, unit: "step" });
@@ -130,7 +131,7 @@ async function lead(
     });
   }
   const result = await train(
-    run,
+    { ...run, command },
     {
       onStep({ step, chars, seconds, lossNats, gradientNorm, learningRate }) {
         if (step % every === 0) {
