@@ -24,6 +24,7 @@ const contract: Record<string, string> = {
   "quality": "model weights judge temperature count length prompt top-k top-p sampler " +
     `heads block-size ${common}`,
   "report": "out no-model json",
+  "serve": "port no-open json",
   "bench": "preset model engine batch set steps precision threads json",
   "bench-allreduce": "preset repeats json",
   "engines": "json",

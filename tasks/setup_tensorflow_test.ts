@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { tensorflowStatus } from "../core/engines/tensorflow.ts";
 import { readInstallation } from "../core/engines/tensorflow_binding.ts";
+import { end, fakePython, place as anyPlace, untilPipWorks } from "./setup/fake_tools.ts";
 import { fetchSources } from "./tensorflow/addon.ts";
 
 // Python, pip and the compiler are shell scripts here, first in the PATH: they put the library and addon of this machine's own
@@ -18,83 +19,20 @@ async function runPath(addon: string): Promise<string> {
   return /\/[^\0]*site-packages\/tensorflow(?=\0)/.exec(text)![0];
 }
 
-interface Place extends AsyncDisposable {
-  /** Where the record goes, and what setup makes. */
-  folder: string;
-  /** First in the PATH. */
-  bin: string;
-  /** Every call of a script, as typed. */
-  calls(): Promise<string[]>;
-  /** What is in `folder`, with hashes and random endings cut off. */
-  content(): string[];
-  setUp(args?: string[], env?: Record<string, string>): Deno.ChildProcess;
-}
-
-async function place(): Promise<Place> {
-  const root = await Deno.makeTempDir();
-  const [folder, bin, log] = ["home", "bin", "calls.txt"].map((name) => join(root, name));
-  await Deno.mkdir(bin);
-  await Deno.writeTextFile(log, "");
-  const script = async (name: string, body: string) => {
-    await Deno.writeTextFile(join(bin, name), `#!/bin/sh\necho "${name} $*" >> ${log}\n${body}`);
-    await Deno.chmod(join(bin, name), 0o755);
-  };
-  await script(
-    "python3",
-    `case "$*" in
-  *sys.version_info*) echo "\${FAKE_PYTHON:-3.12}";;
-  *ensurepip*) test -z "$FAKE_NO_VENV" || { echo "ModuleNotFoundError: No module named 'ensurepip'" >&2; exit 1; };;
-  *"-m venv"*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python";;
-  *"-m pip"*)
-    case "$FAKE_PIP" in
-      network) echo "WARNING: Retrying after connection broken by 'NewConnectionError'" >&2
-        echo "ERROR: No matching distribution found for tensorflow-cpu" >&2; exit 1;;
-      disk) echo "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device" >&2; exit 1;;
-      nothing) echo "ERROR: No matching distribution found for tensorflow-cpu==2.21.*" >&2; exit 1;;
-      hangs) mkdir -p "$(dirname "$0")/../lib" && echo "pip is at work" >&2; exec sleep 60;;
-    esac;;
-  *importlib*) echo '{"version": "${installed?.version}", "folder": "${library}"}';;
-esac`,
-  );
-  await script(
-    "g++",
-    `case "$*" in
+const place = () =>
+  anyPlace("setup_tensorflow.ts", "TINY_DIFFUSION_TENSORFLOW", {
+    python3: fakePython({
+      requirement: "tensorflow-cpu==2.21.*",
+      install: ":",
+      found: `'{"version": "${installed?.version}", "folder": "${library}"}'`,
+    }),
+    "g++": `case "$*" in
   --version) echo "g++ 99";;
   *)
     test -z "$FAKE_GXX" || { echo "x.cc:1: error: no such header" >&2; exit 1; }
     while [ "$1" != "-o" ]; do shift; done; cp "${installed?.addon}" "$2";;
 esac`,
-  );
-  return {
-    folder,
-    bin,
-    calls: async () => (await Deno.readTextFile(log)).trim().split("\n"),
-    content: () =>
-      [...Deno.readDirSync(folder)].map(({ name }) => name.replace(/-[0-9a-f]{8,12}$/, "")).sort(),
-    setUp(args = [], env = {}) {
-      const task = fromFileUrl(import.meta.resolve("./setup_tensorflow.ts"));
-      return new Deno.Command(Deno.execPath(), {
-        args: ["run", "--allow-all", "--no-check", "--quiet", task, ...args],
-        env: {
-          PATH: `${bin}:${Deno.env.get("PATH")}`, // setup is for Linux
-          TINY_DIFFUSION_TENSORFLOW: folder,
-          NO_COLOR: "1",
-          CXX: "",
-          ...env,
-        },
-        stdout: "piped",
-        stderr: "piped",
-      }).spawn();
-    },
-    [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }),
-  };
-}
-
-async function end(child: Deno.ChildProcess) {
-  const { code, stdout, stderr } = await child.output();
-  const [out, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  return { code, out, errors, lastLine: errors.trim().split("\n").at(-1)! };
-}
+  });
 
 const missing: [what: string, env: Record<string, string>, line: RegExp][] = [
   [
@@ -161,7 +99,7 @@ Deno.test("setup without npm says so", async () => {
     const error = await assertRejects(
       () => fetchSources({ signal: new AbortController().signal }),
       Error,
-      "Cannot set up TensorFlow: npm does not give @tensorflow/tfjs-node-gpu@4.22.0 (",
+      "npm does not give @tensorflow/tfjs-node-gpu@4.22.0 (",
     );
     assertMatch(error.message, /\); check the network$/);
     assertEquals(error.message.split("\n").length, 1);
@@ -218,9 +156,7 @@ testWithTensorflow(
   async () => {
     await using here = await place();
     const killed = here.setUp([], { FAKE_PIP: "hangs" });
-    for await (const chunk of killed.stderr) {
-      if (new TextDecoder().decode(chunk).includes("pip is at work")) break;
-    }
+    await untilPipWorks(killed);
     killed.kill("SIGKILL");
     await killed.status;
     await killed.stdout.cancel();
@@ -237,9 +173,7 @@ testWithTensorflow("SIGTERM ends setup and the pip it runs, with code 143", asyn
   await using here = await place();
   const child = here.setUp([], { FAKE_PIP: "hangs" });
   const started = performance.now();
-  for await (const chunk of child.stderr) {
-    if (new TextDecoder().decode(chunk).includes("pip is at work")) break;
-  }
+  await untilPipWorks(child);
   child.kill("SIGTERM");
   assertEquals((await child.status).code, 143);
   await child.stdout.cancel();
@@ -319,9 +253,7 @@ testWithTensorflow(
   async () => {
     await using here = await place();
     const first = here.setUp([], { FAKE_PIP: "hangs" });
-    for await (const chunk of first.stderr) {
-      if (new TextDecoder().decode(chunk).includes("pip is at work")) break;
-    }
+    await untilPipWorks(first);
     const { code, lastLine } = await end(here.setUp());
     assertEquals(code, 1);
     assertMatch(lastLine, /^error: Cannot lock ".*setup": .* is writing it; wait until it ends/);

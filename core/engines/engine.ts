@@ -50,6 +50,16 @@ export interface Session {
     program: string,
     inputs: Record<string, Float32Array | Int32Array>,
   ): Promise<Record<string, Float32Array>>;
+  /**
+   * Runs one program once for each of `inputs`, one after the other, with the same results as `run`. Only engines that can
+   * leave the state where it is in between have this; `runSteps` works with all.
+   *
+   * @throws {TypeError} As `run`, before anything has run.
+   */
+  runSteps?(
+    program: string,
+    inputs: Record<string, Float32Array | Int32Array>[],
+  ): Promise<Record<string, Float32Array>[]>;
   /** A copy of the present state, or of those entries that `names` lists. */
   readState(names?: string[]): Promise<HostTensors>;
   /** Replaces entries of the state that some program changes; the rest stays as it is. */
@@ -66,6 +76,18 @@ export interface Engine {
   /** How matrix products are computed; all else is float32. */
   precision: Precision;
   load(state: HostTensors, programs: Record<string, Program>): Promise<Session>;
+}
+
+/** Runs one program once for each of `inputs`, one after the other, all in one go where the engine can. */
+export async function runSteps(
+  session: Pick<Session, "run" | "runSteps">,
+  program: string,
+  inputs: Record<string, Float32Array | Int32Array>[],
+): Promise<Record<string, Float32Array>[]> {
+  if (session.runSteps && inputs.length > 1) return await session.runSteps(program, inputs);
+  const results: Record<string, Float32Array>[] = [];
+  for (const input of inputs) results.push(await session.run(program, input));
+  return results;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What every engine promises, on every engine of this machine. */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
-import type { HostTensors, Program, Session } from "./engine.ts";
+import { type HostTensors, type Program, runSteps, type Session } from "./engine.ts";
 import { startEngine } from "./mod.ts";
 import { testedStatuses } from "./tested_engines.ts";
 
@@ -68,6 +68,45 @@ for (const { name, available } of await testedStatuses("sessions")) {
       row: Float32Array.of(-9, -7, -5),
       total: Float32Array.of(10),
     });
+  });
+
+  test("several steps in one go are those steps one after the other, bit for bit", async (session) => {
+    const inputs = [[1, 0.1, -1], [0.3, 0, 7], [-2, 1e-3, 0.7]].map((by, i) => ({
+      by: Float32Array.from(by),
+      times: Int32Array.of(i + 1),
+    }));
+    const start = await session.readState(["a/weight", "total"]);
+    const alone: Record<string, Float32Array>[] = [];
+    for (const each of inputs) alone.push(await session.run("step", each));
+    const after = await session.readState();
+
+    await session.writeState(start);
+    assertEquals(await runSteps(session, "step", inputs), alone);
+    assertEquals(await session.readState(), after);
+
+    await session.writeState(start); // and in groups of other sizes, mixed with single runs
+    assertEquals([
+      ...await runSteps(session, "step", inputs.slice(0, 2)),
+      await session.run("step", inputs[2]),
+    ], alone);
+    assertEquals(await session.readState(), after);
+    assertEquals(await runSteps(session, "step", []), []);
+    assertEquals((await runSteps(session, "look", [{ unused }, { unused }])).length, 2);
+    assertEquals(await session.readState(), after);
+  });
+
+  test("of several steps one of which has wrong inputs none is done", async (session) => {
+    const good = { by: new Float32Array(3).fill(1), times: Int32Array.of(1) };
+    if (!session.runSteps) return;
+    const error = await assertRejects(
+      async () => await runSteps(session, "step", [good, { ...good, by: new Float32Array(2) }]),
+      TypeError,
+    );
+    assertMatch(
+      error.message,
+      /^Cannot run "step": "by" is float32 \[2\], expected float32 \[3\]$/,
+    );
+    assertEquals(await session.readState(), state());
   });
 
   test("the state can be read, kept and put back", async (session) => {

@@ -1,4 +1,5 @@
 /** Every engine by the name that `--engine` takes: whether this machine can run it, why not, and how to get it. */
+import { cudaDevices } from "./cuda.ts";
 import { backends, eagerEngine } from "./eager.ts";
 import type { Engine, Precision } from "./engine.ts";
 
@@ -10,7 +11,9 @@ export interface EngineOptions {
 
 export const engineNames = [
   "tensorflow",
+  "onnx:cuda",
   "onnx",
+  "onnx:webgpu",
   "eager:wasm",
   "eager:cpu",
   "eager:webgpu",
@@ -22,19 +25,16 @@ const factories: Record<EngineName, (options: EngineOptions) => Engine | Promise
   "tensorflow": async (options) => (await import("./tensorflow.ts")).tensorflowEngine(options),
   // Imported only when asked for: its native library may not load on this machine.
   "onnx": async (options) => (await import("./onnx.ts")).onnxEngine(options),
+  "onnx:cuda": async (options) =>
+    (await import("./onnx.ts")).onnxEngine({ ...options, device: "cuda" }),
+  "onnx:webgpu": async (options) =>
+    (await import("./onnx.ts")).onnxEngine({ ...options, device: "webgpu" }),
   "eager:wasm": () => eagerEngine("wasm", backends.wasm),
   "eager:cpu": () => eagerEngine("cpu", backends.cpu),
   "eager:webgpu": () => eagerEngine("webgpu", backends.webgpu),
   "eager:tensorflow": async () =>
     eagerEngine("tensorflow", (await import("./tensorflow_backend.ts")).registerTensorflow),
 };
-
-/** What `auto` tries, best first, each with the reason to prefer it. */
-const preferred: { name: EngineName; reason: string }[] = [
-  { name: "tensorflow", reason: "the fastest, and it is set up" },
-  { name: "onnx", reason: "the fastest that needs no setup" },
-  { name: "eager:wasm", reason: "onnxruntime does not start here" },
-];
 
 export interface EngineStatus {
   name: EngineName;
@@ -55,8 +55,8 @@ export async function startEngine(
   options: EngineOptions = {},
 ): Promise<{ engine: Engine; reason?: string }> {
   if (name !== "auto") return { engine: await start(name, options) };
-  const failures: string[] = [];
-  for (const { name, reason } of preferred) {
+  const failures = new Set<string>();
+  for (const { name, reason } of await preferred(options)) {
     try {
       const slow = name === "tensorflow" ? await slowPrecision(options) : undefined;
       const engine = await start(name, slow ? { ...options, precision: "f32" } : options);
@@ -64,19 +64,55 @@ export async function startEngine(
     } catch (error) {
       const failure = messageOf(error);
       // That an engine was never set up is no news; that it no longer works is.
-      if (name !== "tensorflow" || !failure.includes("not set up")) failures.push(failure);
+      if (!failure.includes("not set up")) failures.add(failure);
     }
   }
-  throw new Error(`Cannot start any engine: ${failures.join("; ")}`);
+  throw new Error(`Cannot start any engine: ${[...failures].join("; ")}`);
+}
+
+/** What `auto` tries, best first, each with the reason to prefer it. */
+async function preferred(options: EngineOptions): Promise<{ name: EngineName; reason: string }[]> {
+  const onCpu = [
+    { name: "tensorflow", reason: "the fastest on the CPU, and it is set up" },
+    { name: "onnx", reason: "the fastest that needs no setup" },
+    { name: "eager:wasm", reason: "onnxruntime does not start here" },
+  ] as const;
+  const gpu = nvidiaGpu();
+  if (gpu === undefined) return [...onCpu];
+  const onGpu: { name: EngineName; reason: string }[] = [];
+  const reason = `it is set up and uses the ${gpu}`;
+  if (await tensorflowUsesGpu(options)) onGpu.push({ name: "tensorflow", reason });
+  if (options.precision !== "bf16") onGpu.push({ name: "onnx:cuda", reason });
+  const advice = `; "deno task setup-tensorflow --cuda" or "deno task setup-onnx-cuda" would use ` +
+    `the ${gpu}`;
+  return [...onGpu, ...onCpu.map(({ name, reason }) => ({ name, reason: reason + advice }))];
+}
+
+/** The first of NVIDIA's GPUs here, if there is one. */
+function nvidiaGpu(): string | undefined {
+  try {
+    return cudaDevices().names[0];
+  } catch {
+    return undefined;
+  }
+}
+
+async function tensorflowUsesGpu({ threads }: EngineOptions): Promise<boolean> {
+  try {
+    const { loadBinding } = await import("./tensorflow_binding.ts");
+    return (await loadBinding({ threads })).binding.isUsingGpuDevice();
+  } catch {
+    return false; // what is wrong is told when it is tried
+  }
 }
 
 /** Why bf16 would be slower than float32 on this machine, if it was asked for and would be. */
-async function slowPrecision({ precision }: EngineOptions): Promise<string | undefined> {
+async function slowPrecision({ precision, threads }: EngineOptions): Promise<string | undefined> {
   if (precision !== "bf16") return undefined;
-  const { tensorflowStatus } = await import("./tensorflow.ts");
-  if (!(await tensorflowStatus("f32")).available) return undefined; // `start` says why
-  const { available, reason } = await tensorflowStatus("bf16");
-  return available ? undefined : `in float32, since ${reason}`;
+  const { loadBinding, slowBfloat16 } = await import("./tensorflow_binding.ts");
+  const loaded = await loadBinding({ threads }).catch(() => undefined); // `start` says why
+  const reason = loaded && await slowBfloat16(loaded.binding);
+  return reason && `in float32, since ${reason}`;
 }
 
 async function start(name: EngineName, options: EngineOptions): Promise<Engine> {
@@ -116,7 +152,9 @@ export async function engineStatuses(
 
 const purposes: Record<EngineName, string> = {
   "tensorflow": "each program recorded once and run inside TensorFlow: the fastest",
+  "onnx:cuda": "each program recorded once and run by onnxruntime on an NVIDIA GPU",
   "onnx": "each program recorded once and run by onnxruntime on the CPU: the default",
+  "onnx:webgpu": "each program recorded once and run by onnxruntime on a GPU by WebGPU",
   "eager:wasm": "tfjs on WebAssembly, operation by operation: slow, runs nearly everywhere",
   "eager:cpu": "tfjs in plain JavaScript: very slow, the reference for tests",
   "eager:webgpu":

@@ -64,5 +64,8 @@ Deno.test("bf16 is refused by every engine that has float32 only", async () => {
 
 Deno.test("an engine of an unknown name is refused with the names there are", async () => {
   const error = await assertRejects(() => startEngine("cuda" as EngineName));
-  assertMatch((error as Error).message, /^Cannot start the engine "cuda": .*onnx, eager:wasm/);
+  assertMatch(
+    (error as Error).message,
+    /^Cannot start the engine "cuda": .*onnx, onnx:webgpu, eager:wasm/,
+  );
 });

@@ -1,14 +1,17 @@
 /**
  * Lowers a recorded graph to an ONNX model: one table from kernels to ONNX operators. The state becomes inputs, and its new
- * values outputs, since ONNX has no variables.
+ * values outputs, since ONNX has no variables; or it goes round in a loop, for several steps in one run.
  */
 import onnxProto from "onnx-proto";
 import type { HostTensors } from "./engine.ts";
+import type { OnnxDevice } from "./onnxruntime.ts";
 import {
   type Graph,
   type GraphDType,
   type Node,
   nodesInOrder,
+  results,
+  sameShape,
   sizeOf,
   type Value,
 } from "./graph.ts";
@@ -29,14 +32,20 @@ export const stateName = (name: string): string => `state/${name}`;
 export const newStateName = (name: string): string => `new/${name}`;
 export const inputName = (name: string): string => `in/${name}`;
 export const outputName = (name: string): string => `out/${name}`;
+/** How many steps a model of several takes; around its loop, all other names but those of state that stays have this prefix. */
+export const STEPS = "steps";
+export const aroundLoop = (name: string): string => `${STEPS}/${name}`;
 
 /** What a lowering may do: name inputs, make small constants, append operators. */
 interface Emitter {
   name(value: Value): string;
+  /** Whether anything reads it. */
+  isUsed(value: Value): boolean;
   float(value: number): string;
   /** A scalar of that type. */
   scalar(dtype: GraphDType, value: number): string;
   floats(values: Float32Array): string;
+  int32s(values: Int32Array): string;
   int64(values: number[]): string;
   /** Appends an operator with one output, named after `output` or, if absent, anew. Returns the output's name. */
   op(
@@ -182,17 +191,163 @@ const lowerings: Record<string, Lowering> = {
   },
 };
 
+/** Other operators where onnxruntime's WebGPU (version 1.30) has no kernel, or one that is wrong. */
+const forWebgpu: Record<string, Lowering> = {
+  // Its kernel does not write the inverse deviation.
+  RmsNorm: (node, emit) => {
+    const { inputs: [x], outputs: [y, inverse], attributes } = node;
+    if (!emit.isUsed(inverse)) return lowerings.RmsNorm(node, emit);
+    const square = emit.op("Mul", [emit.name(x), emit.name(x)]);
+    const last = emit.int64([x.shape.length - 1]);
+    const mean = emit.op("ReduceMean", [square, last], { keepdims: 1 });
+    const sum = emit.op("Add", [mean, emit.float(attributes.epsilon as number)]);
+    const factor = emit.op("Reciprocal", [emit.op("Sqrt", [sum])], {}, inverse);
+    emit.op("Mul", [emit.name(x), factor], {}, y);
+  },
+  // Its kernel fails where it has to broadcast both.
+  Pow: ({ inputs, outputs: [y] }, emit) => {
+    const shape = emit.int64(y.shape);
+    const same = inputs.map((x) =>
+      sameShape(x.shape, y.shape) ? emit.name(x) : emit.op("Expand", [emit.name(x), shape])
+    );
+    emit.op("Pow", same, {}, y);
+  },
+  BatchMatMul: (node, emit) => {
+    const { inputs: [a, b], outputs: [y], attributes } = node;
+    if (y.shape.length === 2) return lowerings.BatchMatMul(node, emit);
+    const factor = (x: Value, transposed: Attribute | boolean) => {
+      const perm = [...x.shape.keys()], last = perm.length - 1;
+      [perm[last - 1], perm[last]] = [last, last - 1];
+      return transposed ? emit.op("Transpose", [emit.name(x)], { perm }) : emit.name(x);
+    };
+    const factors = [factor(a, attributes.transposeA), factor(b, attributes.transposeB)];
+    emit.op("MatMul", factors, {}, y);
+  },
+  OneHot: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    const [on, off] = [attributes.on as number, attributes.off as number];
+    const each = emit.int32s(Int32Array.from({ length: attributes.depth as number }, (_, i) => i));
+    const column = emit.op("Reshape", [emit.name(x), emit.int64([...x.shape, 1])]);
+    const hot = emit.op("Equal", [column, each]);
+    emit.op("Where", [hot, emit.scalar(y.dtype, on), emit.scalar(y.dtype, off)], {}, y);
+  },
+};
+
 /**
  * The ONNX model of a graph, as protobuf bytes.
  *
  * @param fixed State entries that become constants of the model instead of inputs: onnxruntime packs them once for its
  * matrix kernels.
+ * @param device Where most of the model is to run: onnxruntime takes to the CPU what it has no kernel for elsewhere, with copies
+ * to and fro.
  * @throws {TypeError} If a kernel has no lowering.
  */
-export function onnxModel(graph: Graph, fixed: HostTensors = {}): Uint8Array {
+export function onnxModel(
+  graph: Graph,
+  fixed: HostTensors = {},
+  device: OnnxDevice = "cpu",
+): Uint8Array {
+  const { nodes, initializers, inputs, outputs } = lowered(graph, fixed, device);
+  return encodeModel({
+    name: "program",
+    node: nodes,
+    initializer: initializers,
+    input: inputs.map(({ name, value }) => tensorInfo(name, value)),
+    output: outputs.map(({ name, value }) => tensorInfo(name, value)),
+  });
+}
+
+/**
+ * The ONNX model of any number of steps of a graph, one after the other: a `Loop` that carries the state which the graph
+ * replaces, so that it stays where it is computed. Inputs and outputs are those of `onnxModel`, with a first axis for the
+ * steps; their names, and those of the carried state, are `aroundLoop`. `STEPS` is an int64 scalar.
+ *
+ * @param fixed As for `onnxModel`, and so is `device`.
+ * @throws {TypeError} If a kernel has no lowering.
+ */
+export function onnxStepsModel(
+  graph: Graph,
+  fixed: HostTensors = {},
+  device: OnnxDevice = "cpu",
+): Uint8Array {
+  const { nodes, initializers, inputs, outputs } = lowered(graph, fixed, device);
+  const int64Scalar = (name: string) => info(name, types.int64, []);
+  const boolScalar = (name: string) => info(name, types.bool, []);
+  const carried = Object.entries(graph.newState);
+  const stepOutputs = outputs.filter(({ name }) => name.startsWith(outputName("")));
+  const batches = inputs.filter(({ name }) => name.startsWith(inputName("")));
+  const stays = inputs.filter(({ name }) =>
+    name.startsWith(stateName("")) && !carried.some(([key]) => stateName(key) === name)
+  );
+  const body = {
+    name: "step",
+    node: [
+      ...batches.map(({ name }) => ({
+        name: `pick/${name}`,
+        opType: "Gather",
+        input: [aroundLoop(name), "step"],
+        output: [name],
+        attribute: [{ name: "axis", ...attributeValue(0) }],
+      })),
+      ...nodes,
+      { name: "goOn", opType: "Identity", input: ["going"], output: ["goesOn"], attribute: [] },
+    ],
+    initializer: initializers,
+    input: [
+      int64Scalar("step"),
+      boolScalar("going"),
+      ...carried.map(([key, value]) => tensorInfo(stateName(key), value)),
+    ],
+    output: [
+      boolScalar("goesOn"),
+      ...carried.map(([key, value]) => tensorInfo(newStateName(key), value)),
+      ...stepOutputs.map(({ name, value }) => tensorInfo(name, value)),
+    ],
+  };
+  const loop = {
+    name: "steps",
+    opType: "Loop",
+    input: [STEPS, "", ...carried.map(([key]) => aroundLoop(stateName(key)))],
+    output: [
+      ...carried.map(([key]) => aroundLoop(newStateName(key))),
+      ...stepOutputs.map(({ name }) => aroundLoop(name)),
+    ],
+    attribute: [{ name: "body", type: 5, g: body }],
+  };
+  const stacked = ({ name, value }: Named) =>
+    info(aroundLoop(name), types[value.dtype], [STEPS, ...value.shape]);
+  return encodeModel({
+    name: "program",
+    node: [loop],
+    input: [
+      int64Scalar(STEPS),
+      ...batches.map(stacked),
+      ...carried.map(([key, value]) => tensorInfo(aroundLoop(stateName(key)), value)),
+      ...stays.map(({ name, value }) => tensorInfo(name, value)),
+    ],
+    output: [
+      ...carried.map(([key, value]) => tensorInfo(aroundLoop(newStateName(key)), value)),
+      ...stepOutputs.map(stacked),
+    ],
+  });
+}
+
+interface Named {
+  name: string;
+  value: Value;
+}
+
+/** The operators of a graph, in order, and the tensors that go in and out. */
+function lowered(graph: Graph, fixed: HostTensors, device: OnnxDevice): {
+  nodes: object[];
+  initializers: object[];
+  inputs: Named[];
+  outputs: Named[];
+} {
   const nodes: object[] = [], initializers: object[] = [];
   const names = new Map<Value, string>();
   const constants = new Map<string, string>();
+  const order = nodesInOrder(graph);
+  const used = new Set([...order.flatMap(({ inputs }) => inputs), ...results(graph)]);
   let count = 0;
 
   const initializer = (type: number, dims: number[], data: ArrayBufferView): string => {
@@ -213,9 +368,11 @@ export function onnxModel(graph: Graph, fixed: HostTensors = {}): Uint8Array {
       names.set(value, name);
       return name;
     },
+    isUsed: (value) => used.has(value),
     float: (value) => emit.scalar("float32", value),
     scalar: (dtype, value) => initializer(types[dtype], [], filledArray(dtype, 1, value)),
     floats: (values) => initializer(types.float32, [values.length], values),
+    int32s: (values) => initializer(types.int32, [values.length], values),
     int64: (values) =>
       initializer(types.int64, [values.length], new BigInt64Array(values.map(BigInt))),
     op(type, inputs, attributes = {}, output) {
@@ -265,35 +422,45 @@ export function onnxModel(graph: Graph, fixed: HostTensors = {}): Uint8Array {
   for (const [name, value] of all) {
     if (value.from.kind === "node" && !names.has(value)) names.set(value, name);
   }
-  for (const node of nodesInOrder(graph)) {
-    const lower = lowerings[node.kernel];
+  for (const node of order) {
+    const lower = (device === "webgpu" && forWebgpu[node.kernel]) || lowerings[node.kernel];
     if (!lower) {
       throw new TypeError(`Cannot lower "${node.kernel}" to ONNX: no operator is given for it`);
     }
     lower(node, emit);
   }
   // A value that already has a name (an input, or another result) is copied to get this one.
-  const output = all.map(([name, value]) => {
+  const outputs = all.map(([name, value]) => {
     if (names.get(value) !== name) append("Identity", [emit.name(value)], {}, [name]);
-    return tensorInfo(name, value);
+    return { name, value };
   });
-  const input = [...Object.values(graph.inputs), ...Object.values(graph.state)]
+  const inputs = [...Object.values(graph.inputs), ...Object.values(graph.state)]
     .filter((value) =>
       names.has(value) && !(value.from.kind === "state" && value.from.name in fixed)
     )
-    .map((value) => tensorInfo(names.get(value)!, value));
+    .map((value) => ({ name: names.get(value)!, value }));
+  return { nodes, initializers, inputs, outputs };
+}
 
+function encodeModel(graph: object): Uint8Array {
   return onnx.ModelProto.encode(onnx.ModelProto.create({
     irVersion: 8,
     producerName: "tiny-diffusion",
     opsetImport: [{ domain: "", version: OPSET }, { domain: "com.microsoft", version: 1 }],
-    graph: { name: "program", node: nodes, initializer: initializers, input, output },
+    graph,
   })).finish();
 }
 
 function tensorInfo(name: string, { shape, dtype }: Value): object {
-  const dim = shape.map((dimValue) => ({ dimValue }));
-  return { name, type: { tensorType: { elemType: types[dtype], shape: { dim } } } };
+  return info(name, types[dtype], shape);
+}
+
+/** @param shape A name stands for a size that is known only when the model runs. */
+function info(name: string, elemType: number, shape: (number | string)[]): object {
+  const dim = shape.map((size) =>
+    typeof size === "number" ? { dimValue: size } : { dimParam: size }
+  );
+  return { name, type: { tensorType: { elemType, shape: { dim } } } };
 }
 
 /** AttributeProto.AttributeType: 1 float, 2 int, 3 string, 7 ints. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
 import * as fc from "fast-check";
-import * as ort from "onnxruntime-node";
+
 import { makeConfig } from "../config.ts";
 import { models } from "../models.ts";
 import { initialWeights } from "../model.ts";
@@ -11,10 +11,12 @@ import { seededRandom } from "../random.ts";
 import type { TensorSpec } from "./engine.ts";
 import { type Graph, nodesInOrder, results, sizeOf } from "./graph.ts";
 import { inputName, onnxModel, outputName } from "./onnx_model.ts";
+import { loadOnnxruntime } from "./onnxruntime.ts";
 import { record } from "./recorder.ts";
 import { simplify } from "./simplify.ts";
 
 await tf.setBackend("cpu");
+const ort = await loadOnnxruntime("cpu");
 
 // deno-lint-ignore no-explicit-any -- tensors of any rank go to functions that want a certain one
 type Run = (...inputs: any[]) => tf.Tensor;

@@ -7,12 +7,13 @@
  */
 import { join } from "@std/path";
 import * as tf from "@tensorflow/tfjs";
+import { chosenDevices } from "./cuda.ts";
 import type { Engine, HostTensors, Precision, Program, Session } from "./engine.ts";
 import { checkInputs } from "./engine.ts";
 import { mapValues } from "./map_values.ts";
 import { record } from "./recorder.ts";
 import { simplify } from "./simplify.ts";
-import { type Binding, loadBinding, slowBfloat16 } from "./tensorflow_binding.ts";
+import { type Binding, loadBinding, slowBfloat16, whyNoGpu } from "./tensorflow_binding.ts";
 import { type TensorflowModel, tensorflowModel } from "./tensorflow_model.ts";
 import { dataTypes } from "./tensorflow_proto.ts";
 
@@ -24,12 +25,15 @@ export interface TensorflowOptions {
 }
 
 /**
- * @throws {Error} If the addon is not there or does not load, saying why.
+ * @throws {Error} If the addon is not there or does not load, or can't use the GPU that `CUDA_VISIBLE_DEVICES` names, saying why.
  */
 export async function tensorflowEngine(
   { precision = "f32", threads }: TensorflowOptions = {},
 ): Promise<Engine> {
-  const { binding } = await loadBinding({ threads });
+  const { binding, installation } = await loadBinding({ threads });
+  const reason = whyNoGpu(binding, installation);
+  // Who names a GPU wants it; who names none, or has none, gets the CPU.
+  if (reason && !["", "-1"].includes(chosenDevices() ?? "")) throw new Error(reason);
   return {
     name: "tensorflow",
     precision,
@@ -44,17 +48,20 @@ export async function tensorflowEngine(
  */
 export async function tensorflowStatus(
   precision: Precision = "f32",
-): Promise<{ available: boolean; reason: string; version?: string }> {
+): Promise<{ available: boolean; reason: string; version?: string; gpu?: boolean }> {
   try {
     const { binding, installation } = await loadBinding();
     const engine = await tensorflowEngine({ precision });
     await checkGradient(engine);
     const slow = precision === "bf16" ? await slowBfloat16(binding) : undefined;
     const device = binding.isUsingGpuDevice() ? "GPU" : "CPU";
+    const instead = whyNoGpu(binding, installation);
     return {
       available: slow === undefined,
-      reason: slow ?? `TensorFlow ${installation.version} on the ${device}`,
+      reason: slow ??
+        `TensorFlow ${installation.version} on the ${device}${instead ? `, since ${instead}` : ""}`,
       version: installation.version,
+      gpu: binding.isUsingGpuDevice(),
     };
   } catch (error) {
     return { available: false, reason: (error as Error).message.split("\n")[0] };

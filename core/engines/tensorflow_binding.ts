@@ -3,7 +3,8 @@
  * a TensorFlow of today. Nothing here knows programs or tensors of tfjs.
  */
 import { createRequire } from "node:module";
-import { join } from "@std/path";
+import { cudaDevices } from "./cuda.ts";
+import { readRecord, setupCommand } from "./installation.ts";
 
 /** What the addon offers; the package's `tfjs_binding.d.ts` has it all. Tensors and models are known by number. */
 export interface Binding {
@@ -39,40 +40,17 @@ export interface Installation {
   package: string;
   /** Folder that setup has put all this into, and empties again. */
   prefix: string;
+  /** Whether TensorFlow is the build for NVIDIA GPUs. */
+  cuda?: boolean;
 }
 
-const SETUP = "run `deno task setup-tensorflow`";
-
-/** The folder that holds setup's record, and all else unless setup was given a prefix: shared by all checkouts of a user. */
-export function installationFolder(): string {
-  const own = Deno.env.get("TINY_DIFFUSION_TENSORFLOW");
-  if (own) return own;
-  const cache = Deno.env.get("XDG_CACHE_HOME") || join(Deno.env.get("HOME") || ".", ".cache");
-  return join(cache, "tiny-diffusion", "tensorflow");
-}
-
-export const installationFile = (): string => join(installationFolder(), "installation.json");
+const SETUP = setupCommand("tensorflow");
 
 /**
  * @throws {Error} If TensorFlow is not set up. As everywhere in this file, the message is the reason only.
  */
-export async function readInstallation(): Promise<Installation> {
-  let text: string;
-  try {
-    text = await Deno.readTextFile(installationFile());
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw new Error(`it is not set up; ${SETUP}`);
-    throw new Error(`its record ${installationFile()} can't be read: ${firstLine(error)}`);
-  }
-  try {
-    const record = JSON.parse(text) as Installation;
-    const parts = [record.version, record.arch, record.addon, record.package, record.prefix];
-    if (parts.every((part) => typeof part === "string")) return record;
-  } catch {
-    // Said below.
-  }
-  throw new Error(`its record ${installationFile()} is damaged; ${SETUP}`);
-}
+export const readInstallation = (): Promise<Installation> =>
+  readRecord<Installation>("tensorflow", ["version", "arch", "addon", "package", "prefix"]);
 
 let loaded: { binding: Binding; installation: Installation; threads?: number } | undefined;
 
@@ -118,6 +96,17 @@ export async function loadBinding(
   }
   loaded = { binding, installation, threads };
   return loaded;
+}
+
+/** Why the build for NVIDIA GPUs computes on the CPU, or undefined where it does not, or is another build. */
+export function whyNoGpu(binding: Binding, installation: Installation): string | undefined {
+  if (!installation.cuda || binding.isUsingGpuDevice()) return undefined;
+  try {
+    const { names } = cudaDevices();
+    return `TensorFlow does not take the ${names[0]}; TF_CPP_MIN_LOG_LEVEL=0 makes it say why`;
+  } catch (error) {
+    return firstLine(error);
+  }
 }
 
 /** TensorFlow's wheels need AVX, and end the process where it is missing. */

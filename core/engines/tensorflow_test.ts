@@ -116,10 +116,10 @@ Deno.test("in bf16 a value is cast once, however many products take it", () => {
   assertEquals(casts("bf16"), 2 + 2); // two factors there, two products back
 });
 
-testWithTensorflow("tensorflow computes every kernel in bf16 to 2 in 100", async () => {
-  // A factor is off by 2^-9 of itself at most, as is the product when it is rounded: with sums of 5 products of normal
-  // numbers that cancel in part, some five times that. All that is not a product stays float32.
-  await checkKernels(await tensorflowEngine({ precision: "bf16" }), { tolerance: 2e-2 });
+testWithTensorflow("tensorflow computes every kernel in bf16 to 4 in 100", async () => {
+  // A factor is off by 2^-9 of itself at most, so a product by 2^-8: sums of 5 products of normal numbers, whose sizes add up to
+  // 10 in the worst of these cases, are off by 0.04 though they cancel. All that is not a product stays float32.
+  await checkKernels(await tensorflowEngine({ precision: "bf16" }), { tolerance: 4e-2 });
 });
 
 testWithTensorflow(

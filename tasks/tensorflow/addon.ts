@@ -18,8 +18,8 @@ import {
   run,
   runVisibly,
   SetupError,
-} from "./commands.ts";
-import { LIBRARIES, type Wheel } from "./wheel.ts";
+} from "../setup/commands.ts";
+import { type Flavour, LIBRARIES, type Wheel } from "./wheel.ts";
 
 const PACKAGE = workspace.imports["@tensorflow/tfjs-node-gpu"];
 const HEADERS = "npm:node-api-headers@1.9.0";
@@ -71,6 +71,7 @@ export async function fetchSources(options: CommandOptions): Promise<Sources> {
 export async function buildAddon(
   prefix: string,
   wheel: Wheel,
+  flavour: Flavour,
   sources: Sources,
   options: CommandOptions,
 ): Promise<Installation> {
@@ -97,6 +98,7 @@ export async function buildAddon(
   return await inFolder(prefix, [wheel.version, compiler.result.stdout, ...args], {
     sources,
     version: wheel.version,
+    cuda: flavour === "cuda",
     async addon(folder) {
       const addon = "tfjs_binding.node";
       const output = ["-o", join(folder, addon)];
@@ -172,9 +174,10 @@ async function addonOfInstaller(folder: string): Promise<string | undefined> {
 async function inFolder(
   prefix: string,
   key: string[],
-  { sources, version, addon }: {
+  { sources, version, cuda = false, addon }: {
     sources: Sources;
     version: string;
+    cuda?: boolean;
     /** Makes the addon in this folder and gives its path, relative to it or absolute. */
     addon(folder: string): Promise<string>;
   },
@@ -205,6 +208,7 @@ async function inFolder(
       addon: path.startsWith("/") ? path : join(folder, path),
       package: join(folder, "package"),
       prefix,
+      cuda,
     };
     await writeFileAtomically(join(partial, "installation.json"), encode(installation));
     await Deno.rename(partial, folder);

@@ -1,10 +1,16 @@
 /** Programs that setup calls: each is shown before it runs, its output goes to stderr, and Ctrl-C ends it. */
 import { note } from "../cli.ts";
 
-/** Something is missing or failed around us, told in one line: found and expected, and what to do. */
-export class SetupError extends Error {
-  constructor(found: string, options?: ErrorOptions) {
-    super(`Cannot set up TensorFlow: ${found}`, options);
+/** Something is missing or failed around us: found and expected, and what to do. `settingUp` says of what. */
+export class SetupError extends Error {}
+
+/** Does a setup's work; says what could not be set up. */
+export async function settingUp<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    throw new Error(`Cannot set up ${what}: ${error.message}`, { cause: error });
   }
 }
 

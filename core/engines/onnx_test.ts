@@ -1,0 +1,156 @@
+import { assert, assertEquals } from "@std/assert";
+import onnxProto from "onnx-proto";
+import { drawWindows } from "../dataset.ts";
+import { makeConfig } from "../config.ts";
+import { models } from "../models.ts";
+import { initialWeights } from "../model.ts";
+import { gradients, initialState, trainInputs, trainStep } from "../programs.ts";
+import { seededRandom } from "../random.ts";
+import { type HostTensors, runSteps } from "./engine.ts";
+import type { Graph } from "./graph.ts";
+import { inputsOf, kernelCases, programOf } from "./kernel_cases.ts";
+import { startEngine } from "./mod.ts";
+import { inputName, onnxModel, onnxStepsModel, outputName } from "./onnx_model.ts";
+import { loadOnnxruntime, type Onnxruntime } from "./onnxruntime.ts";
+import { record } from "./recorder.ts";
+import { simplify } from "./simplify.ts";
+
+let ort: Onnxruntime | undefined;
+try {
+  ort = await loadOnnxruntime("cpu");
+} catch (error) {
+  console.warn(`skipped: models by onnxruntime (${(error as Error).message})`);
+}
+const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, ignore: !ort, fn });
+
+for (const kind of ["gpt", "diffusion"] as const) {
+  for (const optimizer of ["adamw", "muon"] as const) {
+    test(`training steps of a ${kind} with ${optimizer} in one run are those steps one by one, bit for bit`, async () => {
+      const model = models[kind], random = seededRandom(3);
+      const config = makeConfig(kind, "smoke", 66, { optimizer, dropout: 0.1, clip: 1 });
+      const state = initialState(config, random);
+      const tokens = Int32Array.from({ length: 2000 }, () => 1 + random.integer(65));
+      const inputs = Array.from({ length: 7 }, (_, i) => {
+        const windows = drawWindows(tokens, config.batch, config.context, random);
+        return trainInputs(model, config, windows, i + 1, random);
+      });
+      const { engine } = await startEngine("onnx");
+      const load = () => engine.load(state, { step: trainStep(model, config) });
+
+      const single = await load(), grouped = await load();
+      const alone: Record<string, Float32Array>[] = [];
+      for (const each of inputs) alone.push(await single.run("step", each));
+      const together = [
+        ...await runSteps(grouped, "step", inputs.slice(0, 3)),
+        ...await runSteps(grouped, "step", inputs.slice(3, 4)),
+        ...await runSteps(grouped, "step", inputs.slice(4)),
+      ];
+      assertEquals(together, alone);
+      assertEquals(await grouped.readState(), await single.readState());
+      assert(alone[6].loss[0] !== alone[0].loss[0]);
+      single.dispose();
+      grouped.dispose();
+    });
+  }
+}
+
+/** The operators of a model, those inside loops included. */
+function operators(model: Uint8Array): Set<string> {
+  interface Proto {
+    node: { opType: string; attribute: { g?: Proto }[] }[];
+  }
+  const names = ({ node }: Proto): string[] =>
+    node.flatMap(({ opType, attribute }) => [
+      opType,
+      ...attribute.flatMap(({ g }) => g ? names(g) : []),
+    ]);
+  return new Set(names(onnxProto.onnx.ModelProto.decode(model).graph as unknown as Proto));
+}
+
+function trainingGraph(kind: "gpt" | "diffusion"): Graph {
+  const config = makeConfig(kind, "smoke", 66, { optimizer: "muon", dropout: 0.1 });
+  const state = initialState(config, seededRandom(1));
+  return simplify(record("step", trainStep(models[kind], config), state));
+}
+
+Deno.test("a model of several steps is one loop around the operators of one step", () => {
+  const graph = trainingGraph("diffusion");
+  const one = operators(onnxModel(graph)), several = operators(onnxStepsModel(graph));
+  assertEquals(several.difference(one), new Set(["Loop", "Gather", "Identity"]).difference(one));
+  assertEquals(one.difference(several), new Set());
+});
+
+Deno.test("a training step for WebGPU has no operator that onnxruntime would take to the CPU", () => {
+  // Seen with version 1.30, whose log at level 0 tells where each operator goes: these two were taken there, and with them
+  // their inputs and outputs from the GPU and back.
+  const taken = new Set(["FusedMatMul", "OneHot"]);
+  for (const kind of ["gpt", "diffusion"] as const) {
+    const graph = trainingGraph(kind);
+    assertEquals(operators(onnxModel(graph, {}, "webgpu")).intersection(taken), new Set());
+    assertEquals(operators(onnxModel(graph, {}, "cuda")).intersection(taken), taken);
+  }
+});
+
+test("what is lowered otherwise for WebGPU computes the same as what is not", async () => {
+  for (const one of kernelCases.filter(({ kernel }) => /MatMul|OneHot|Pow/.test(kernel))) {
+    const graph = simplify(record(one.name, programOf(one), {}));
+    await compare(one.name, graph, {}, inputsOf(one));
+  }
+  // The inverse deviation of the norm is read by gradients only.
+  const config = makeConfig("gpt", "smoke", 65), random = seededRandom(2);
+  const weights = initialWeights(config, random);
+  const graph = simplify(record("g", gradients(models.gpt, config, config.batch), weights));
+  const windows = drawWindows(
+    Int32Array.from({ length: 500 }, () => random.integer(65)),
+    config.batch,
+    config.context,
+    random,
+  );
+  await compare("gradients", graph, weights, trainInputs(models.gpt, config, windows, 1, random));
+});
+
+async function compare(
+  what: string,
+  graph: Graph,
+  fixed: HostTensors,
+  inputs: Record<string, Float32Array | Int32Array>,
+): Promise<void> {
+  const [cpu, webgpu] = [
+    await onCpu(onnxModel(graph, fixed, "cpu"), graph, inputs),
+    await onCpu(onnxModel(graph, fixed, "webgpu"), graph, inputs),
+  ];
+  for (const [name, values] of Object.entries(cpu)) {
+    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const difference = values.reduce(
+      (most, value, i) => Math.max(most, Math.abs(value - webgpu[name][i])),
+      0,
+    );
+    // Sums of some hundred float32 products in another order: about 1e-6 of the largest entry, as in parity_test.ts.
+    assert(difference <= 1e-5 * largest, `${what}, ${name}: differs by ${difference / largest}`);
+  }
+}
+
+/** Runs a model, whatever it was lowered for, on the CPU. */
+async function onCpu(
+  model: Uint8Array,
+  graph: Graph,
+  inputs: Record<string, Float32Array | Int32Array>,
+): Promise<Record<string, Float32Array>> {
+  const session = await ort!.InferenceSession.create(model, {
+    intraOpNumThreads: 1,
+    logSeverityLevel: 3,
+  });
+  const feeds = Object.entries(graph.inputs)
+    .map(([key, { shape, dtype }]) =>
+      [
+        inputName(key),
+        new ort!.Tensor(dtype as "float32" | "int32", inputs[key], shape),
+      ] as const
+    )
+    .filter(([name]) => session.inputNames.includes(name));
+  const fetched = await session.run(Object.fromEntries(feeds));
+  await session.release();
+  return Object.fromEntries(
+    Object.keys(graph.outputs).map((key) => [key, fetched[outputName(key)].data as Float32Array]),
+  );
+}

@@ -1,0 +1,95 @@
+/** For tests of setups: a home for one, with shell scripts in the place of Python, pip and the compiler, first in the PATH. */
+import { fromFileUrl, join } from "@std/path";
+
+export interface Place extends AsyncDisposable {
+  /** Where the record goes, and what setup makes. */
+  folder: string;
+  /** First in the PATH. */
+  bin: string;
+  /** Every call of a script, as typed. */
+  calls(): Promise<string[]>;
+  /** What is in `folder`, with hashes and random endings cut off. */
+  content(): string[];
+  setUp(args?: string[], env?: Record<string, string>): Deno.ChildProcess;
+}
+
+/**
+ * @param task The file of the task, beside this folder.
+ * @param variable The environment variable that names the folder of the record.
+ * @param scripts Bodies of shell scripts by their names.
+ */
+export async function place(
+  task: string,
+  variable: string,
+  scripts: Record<string, string>,
+): Promise<Place> {
+  const root = await Deno.makeTempDir();
+  const [folder, bin, log] = ["home", "bin", "calls.txt"].map((name) => join(root, name));
+  await Deno.mkdir(bin);
+  await Deno.writeTextFile(log, "");
+  for (const [name, body] of Object.entries(scripts)) {
+    await Deno.writeTextFile(join(bin, name), `#!/bin/sh\necho "${name} $*" >> ${log}\n${body}`);
+    await Deno.chmod(join(bin, name), 0o755);
+  }
+  return {
+    folder,
+    bin,
+    calls: async () => (await Deno.readTextFile(log)).trim().split("\n"),
+    content: () =>
+      [...Deno.readDirSync(folder)].map(({ name }) => name.replace(/-[0-9a-f]{8,12}$/, "")).sort(),
+    setUp(args = [], env = {}) {
+      const script = fromFileUrl(import.meta.resolve(`../${task}`));
+      return new Deno.Command(Deno.execPath(), {
+        args: ["run", "--allow-all", "--no-check", "--quiet", script, ...args],
+        env: {
+          PATH: `${bin}:${Deno.env.get("PATH")}`, // setup is for Linux
+          [variable]: folder,
+          NO_COLOR: "1",
+          CXX: "",
+          ...env,
+        },
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+    },
+    [Symbol.asyncDispose]: () => Deno.remove(root, { recursive: true }),
+  };
+}
+
+/**
+ * A Python whose pip is told by the variable FAKE_PIP to fail or to hang, and else runs `install` in the environment's folder
+ * (`$env`), after which the query for the packages is answered with `found`.
+ */
+export const fakePython = (
+  { requirement, install, found }: { requirement: string; install: string; found: string },
+): string =>
+  `case "$*" in
+  *sys.version_info*) echo "\${FAKE_PYTHON:-3.12}";;
+  *ensurepip*) test -z "$FAKE_NO_VENV" || { echo "ModuleNotFoundError: No module named 'ensurepip'" >&2; exit 1; };;
+  *"-m venv"*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python";;
+  *"-m pip"*)
+    env="$(dirname "$0")/.."
+    case "$FAKE_PIP" in
+      network) echo "WARNING: Retrying after connection broken by 'NewConnectionError'" >&2
+        echo "ERROR: No matching distribution found for ${requirement}" >&2; exit 1;;
+      disk) echo "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device" >&2; exit 1;;
+      nothing) echo "ERROR: No matching distribution found for ${requirement}" >&2; exit 1;;
+      hangs) mkdir -p "$env/lib" && echo "pip is at work" >&2; exec sleep 60;;
+      *) ${install};;
+    esac;;
+  *importlib*) env="$(cd "$(dirname "$0")/.." && pwd)"; echo ${found};;
+esac`;
+
+/** What came of a setup. */
+export async function end(child: Deno.ChildProcess) {
+  const { code, stdout, stderr } = await child.output();
+  const [out, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return { code, out, errors, lastLine: errors.trim().split("\n").at(-1)! };
+}
+
+/** Waits until the pip of a setup says that it is at work (with FAKE_PIP=hangs). */
+export async function untilPipWorks(child: Deno.ChildProcess): Promise<void> {
+  for await (const chunk of child.stderr) {
+    if (new TextDecoder().decode(chunk).includes("pip is at work")) return;
+  }
+}
