@@ -62,7 +62,7 @@ export function stepsFor(
     ...each((model) => [`train-${model}`, "--preset", "quickstart", ...compute]),
     ...each((model) => ["sample", ...of(model), "--length", "600", "--count", "2", ...compute]),
     ["eval", ...of("diffusion"), "--against", weightsOf("gpt"), "--passes", "4", ...compute],
-    ["report"],
+    ["report", "--no-model"], // `serve` builds that page when it is asked for
   ];
 }
 

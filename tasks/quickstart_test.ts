@@ -18,7 +18,7 @@ Deno.test("quickstart fetches, trains, samples, scores and reports, in this orde
     assert(step.join(" ").endsWith(compute), step.join(" "));
   }
   assertEquals(stepsFor(settings)[0], ["fetch-data"]);
-  assertEquals(stepsFor(settings).at(-1), ["report"]);
+  assertEquals(stepsFor(settings).at(-1), ["report", "--no-model"]);
 });
 
 Deno.test("a step that fails gives its exit code, and has said why itself", () =>

@@ -8,7 +8,7 @@
 import { basename, dirname, join, relative } from "@std/path";
 import { writeFileAtomically } from "../../core/files.ts";
 import type { LoadedModel } from "../../core/checkpoint.ts";
-import { defaultWeights } from "../weights.ts";
+import { type ChosenWeights, defaultWeights } from "../weights.ts";
 import { command, h } from "./dom.ts";
 import type { StoredPrecision } from "./tryit/exported.ts";
 
@@ -70,8 +70,9 @@ async function readContents(folder: string): Promise<Contents | undefined> {
 /**
  * Writes the page with the model into a folder. A model and an onnxruntime that are there already and still right stay.
  *
- * @returns undefined where it can't be made: without weights of a diffusion model, or where npm is not reached; `note` says why.
- * @throws {Error} If the weights can't be read, or the folder can't be written.
+ * @returns undefined where it can't be made: without weights of a diffusion model that can be read, or where npm is not reached;
+ * `note` says why.
+ * @throws {Error} If the folder can't be written.
  */
 export async function writeTryIt(
   folder: string,
@@ -84,8 +85,16 @@ export async function writeTryIt(
     return undefined;
   }
   const { BundleError } = await import("./tryit/bundle.ts");
+  const { loadWeights } = await import("../../core/checkpoint.ts");
+  let model: LoadedModel;
   try {
-    return await write(folder, weights, options);
+    model = await loadWeights(weights, { expectKind: "diffusion" });
+  } catch (error) {
+    note(`No page to try the model: ${(error as Error).message}`);
+    return undefined;
+  }
+  try {
+    return await write(folder, { ...model, path: weights }, options);
   } catch (error) {
     signal?.throwIfAborted();
     if (!(error instanceof BundleError)) throw error;
@@ -96,14 +105,12 @@ export async function writeTryIt(
 
 async function write(
   folder: string,
-  weights: string,
+  model: ChosenWeights,
   { note = () => {}, ...options }: TryItOptions,
 ): Promise<TryIt | undefined> {
   const { bundled, copyOnnxruntime, onnxruntimeNames, onnxruntimeWeb } = await import(
     "./tryit/bundle.ts"
   );
-  const { loadWeights } = await import("../../core/checkpoint.ts");
-  const model = await loadWeights(weights, { expectKind: "diffusion" });
   const [script, worker] = await Promise.all([
     bundled("browser.ts", options),
     bundled("worker.ts", options),
@@ -126,12 +133,18 @@ async function write(
   }
   const [modelBytes] = await sizesOf(folder, ["model.onnx"]);
   await writeText(join(folder, "worker.js"), worker);
-  await writeText(join(folder, "index.html"), await pageOf(model, weights, modelBytes, script));
+  await writeText(join(folder, "index.html"), await pageOf(model, modelBytes, script));
 
   const names = [...onnxruntimeNames, "model.onnx", "worker.js", "index.html"];
   const bytes = (await sizesOf(folder, names)).reduce((sum, size) => sum + size, 0);
   const contents: Contents = {
-    ...{ weights, weightsSha256: model.sha256, precision: PRECISION, modelBytes, bytes },
+    ...{
+      weights: model.path,
+      weightsSha256: model.sha256,
+      precision: PRECISION,
+      modelBytes,
+      bytes,
+    },
     ...{ onnxruntime: onnxruntimeWeb, exporter: EXPORTER },
   };
   await writeText(join(folder, CONTENTS), JSON.stringify(contents, null, 2) + "\n");
@@ -139,21 +152,20 @@ async function write(
 }
 
 async function pageOf(
-  { config, vocabulary, prompt = "", weights: tensors }: LoadedModel,
-  weights: string,
+  { config, vocabulary, prompt = "", weights, path }: ChosenWeights,
   modelBytes: number,
   script: string,
 ): Promise<string> {
   const { tryItPage } = await import("./tryit/page.ts");
   const { layers, width, context } = config;
-  const parameters = Object.values(tensors).reduce((sum, { data }) => sum + data.length, 0);
+  const parameters = Object.values(weights).reduce((sum, { data }) => sum + data.length, 0);
   const styles = await Promise.all(
     ["styles.css", "tryit/tryit.css"].map((name) =>
       Deno.readTextFile(new URL(name, import.meta.url))
     ),
   );
   const facts = {
-    ...{ vocabulary, context, prompt, modelBytes, weights },
+    ...{ vocabulary, context, prompt, modelBytes, weights: path },
     template: exampleTemplate(vocabulary, context, prompt),
     description: `${layers} layers, ${width} wide, context ${context}: ` +
       `${parameters.toLocaleString("en-US")} parameters, stored as ${PRECISION} ` +
@@ -195,9 +207,9 @@ export function tryItSection(tryIt: TryIt | undefined, page = "reports/index.htm
     tryIt ? leading(tryIt, page) : h(
       "p",
       {},
-      "The diffusion model can run in a page of its own, in your browser; it is not part of this report. ",
-      command("deno task report"),
-      " writes it where there are trained weights.",
+      "The diffusion model can run in a page of its own, in your browser. There is none beside this report; ",
+      command("deno task serve"),
+      " makes it from trained weights, and opens it.",
     ),
   );
 }

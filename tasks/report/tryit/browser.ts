@@ -69,6 +69,7 @@ function start(): void {
     error.hidden = true;
     setBusy(true);
     progress.textContent = "reading";
+    written = undefined;
     const request = requested();
     byId("command").textContent = commandOf(request);
     tell({ type: "write", request });
@@ -114,6 +115,14 @@ function hear(message: FromWorker): void {
       device = message.device;
       progress.textContent = `ready after ${message.seconds.toFixed(1)} s · ${device}`;
       status.textContent = "The model is ready";
+      setBusy(false);
+      break;
+    case "choosing":
+      progress.textContent = `choosing the lengths of gaps: ${message.forwards} forward passes · ` +
+        `${message.seconds.toFixed(1)} s · ${device}`;
+      break;
+    case "cancelled":
+      progress.textContent = status.textContent = "stopped";
       setBusy(false);
       break;
     case "started":

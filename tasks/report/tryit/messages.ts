@@ -24,8 +24,11 @@ export type ToWorker =
 export type Device = "webgpu" | "wasm";
 
 export type FromWorker =
-  | { type: "loading"; what: string; bytes: number; total: number }
+  | { type: "loading"; bytes: number; total: number }
   | { type: "ready"; device: string; seconds: number }
+  /** A pass that helps to choose the lengths of gaps. */
+  | { type: "choosing"; forwards: number; seconds: number }
+  | { type: "cancelled" }
   /** After `forwards` passes that chose the lengths of gaps. */
   | { type: "started"; start: string[]; forwards: number }
   | { type: "step"; changes: Change[]; forwards: number; seconds: number }

@@ -66,7 +66,7 @@ export async function tryItPage(facts: PageFacts, sources: PageSources): Promise
           "each pass the characters that it is surest of, wherever they stand.",
         ),
       ),
-      h("main", { id: "main" }, asking(), result()),
+      h("main", { id: "main" }, asking(facts), result()),
       h(
         "footer",
         {},
@@ -75,8 +75,6 @@ export async function tryItPage(facts: PageFacts, sources: PageSources): Promise
           {},
           `${description}. Made from `,
           h("code", {}, weights),
-          " by ",
-          code("deno task report"),
           ".",
         ),
       ),
@@ -87,7 +85,7 @@ export async function tryItPage(facts: PageFacts, sources: PageSources): Promise
   return `<!doctype html>\n${html.outerHTML}\n`;
 }
 
-function asking(): HTMLElement {
+function asking(facts: PageFacts): HTMLElement {
   const mode = (value: string, label: string, checked: boolean) =>
     h(
       "label",
@@ -131,11 +129,12 @@ function asking(): HTMLElement {
       h("button", { type: "button", id: "stop", hidden: true }, "Stop"),
     ),
     h("p", { id: "error", class: "error", role: "alert", hidden: true }),
-    h("details", { id: "settings" }, h("summary", {}, "Settings"), settings()),
+    h("details", { id: "settings" }, h("summary", {}, "Settings"), settings(facts)),
   );
 }
 
-function settings(): HTMLElement {
+function settings({ vocabulary }: PageFacts): HTMLElement {
+  const characters = vocabulary.length - 1; // without the mask
   return h(
     "div",
     { class: "fields" },
@@ -143,7 +142,7 @@ function settings(): HTMLElement {
       "Sampler",
       h("select", { id: "sampler" }, Object.keys(samplers).map((name) => h("option", {}, name))),
     ),
-    ofSampler("threshold", "Fix what is this sure", { value: 0.95, step: "any" }),
+    ofSampler("threshold", "Fix what is this sure", { value: 0.95, min: 0.01, step: "any" }),
     ofSampler("denoisingSteps", "Steps in a block", { value: 64, max: 10_000 }),
     ofSampler("entropyBound", "Nats to fix at once", { value: 0.5, step: "any" }),
     ofSampler("remaskCap", "Most to hide again", { value: 0.02, step: "any" }),
@@ -151,7 +150,10 @@ function settings(): HTMLElement {
       "Temperature",
       numeric("temperature", { value: 0.8, min: 0, max: 10, step: "any" }, "temperature"),
     ),
-    field("Draw among the likeliest", numeric("top-k", { value: 2, min: 1, max: 1024 }, "topK")),
+    field(
+      "Draw among the likeliest",
+      numeric("top-k", { value: Math.min(2, characters), min: 1, max: characters }, "topK"),
+    ),
     field("Seed", numeric("seed", { value: 1337, min: 0, max: 2 ** 32 - 1 })),
     field(
       "Show",
@@ -177,6 +179,7 @@ function result(): HTMLElement {
       ...{ class: "text stage", id: "stage", tabindex: 0, role: "region" },
       "aria-labelledby": "result-title",
     }),
+    legend(),
     h(
       "label",
       { class: "passes" },
@@ -189,6 +192,27 @@ function result(): HTMLElement {
       "The same on the command line: ",
       h("code", { id: "command" }),
     ),
+  );
+}
+
+/** What the colours mean, as in the race. */
+function legend(): HTMLElement {
+  const swatches = [0, 1, 2, 3, 4].map((n) => h("i", { class: `c${n}` }));
+  const sign = (className: string, sample: string, meaning: string) =>
+    h("li", {}, h("span", { class: `sign ${className}`, "aria-hidden": "true" }, sample), meaning);
+  return h(
+    "ul",
+    { class: "legend signs" },
+    h(
+      "li",
+      { class: "scale" },
+      "below 50 % sure",
+      h("span", { class: "swatches", "aria-hidden": "true" }, swatches),
+      "99 % and more",
+    ),
+    sign("masked", "█", "masked"),
+    sign("masked remasked", "█", "masked again"),
+    sign("given", "text", "given"),
   );
 }
 
@@ -214,7 +238,6 @@ const numeric = (id: string, attributes: Record<string, string | number>, settin
     ...{ type: "number", id, required: true, ...attributes },
     ...setting && { "data-setting": setting },
   });
-const code = (text: string) => h("code", {}, text);
 
 /** Left empty, for the script to fill in: the DOM in which the page is built does not escape a textarea's content. */
 const textarea = (id: string) => h("textarea", { id, rows: 3, spellcheck: "false" });

@@ -31,6 +31,9 @@ declare const crossOriginIsolated: boolean; // not among Deno's types
 let model: { network: ExportedNetwork; facts: ModelFacts } | undefined;
 let stopping = false;
 
+/** Stopped before the text began. */
+class Stopped extends Error {}
+
 page.onmessage = async ({ data: message }) => {
   if (message.type === "stop") {
     stopping = true;
@@ -41,7 +44,8 @@ page.onmessage = async ({ data: message }) => {
     if (message.type === "load") await load(message.facts, message.device);
     else await write(message.request);
   } catch (error) {
-    tell({ type: "failed", message: inOneLine(error), fatal });
+    if (error instanceof Stopped) tell({ type: "cancelled" });
+    else tell({ type: "failed", message: inOneLine(error), fatal });
   }
 };
 
@@ -70,14 +74,29 @@ async function write(request: Request): Promise<void> {
     seconds: (performance.now() - begun) / 1000,
   });
   stopping = false;
-  const { start, steps } = await begin(network, tokens, request);
-  const text = [...start], breathe = breather(0);
+  const breathe = breather(0);
+  let choosing = true;
+  const { start, steps } = await begin(
+    {
+      ...network,
+      async logits(window, from) {
+        const logits = await network.logits(window, from);
+        if (choosing) tell({ type: "choosing", ...sinceBegun() });
+        await breathe(); // lets a "stop" in
+        if (choosing && stopping) throw new Stopped();
+        return logits;
+      },
+    },
+    tokens,
+    request,
+  );
+  choosing = false;
+  const text = [...start];
   tell({ type: "started", start, forwards: sinceBegun().forwards });
   let stopped = false;
   for await (const changes of steps) {
     for (const [position, character] of changes) text[position] = character;
     tell({ type: "step", changes, ...sinceBegun() });
-    await breathe(); // lets a "stop" in
     stopped = stopping;
     if (stopped) break;
   }
@@ -147,7 +166,7 @@ async function download(name: string, total: number): Promise<Uint8Array> {
     if (at + chunk.length > total) throw new Error(differentModel(at + chunk.length, total));
     bytes.set(chunk, at);
     at += chunk.length;
-    tell({ type: "loading", what: "the model", bytes: at, total });
+    tell({ type: "loading", bytes: at, total });
   }
   if (at !== total) throw new Error(differentModel(at, total));
   return bytes;

@@ -1,0 +1,202 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { join } from "@std/path";
+import { fileHandler } from "./report/tryit/server.ts";
+import {
+  assertFailed,
+  denoArguments,
+  inFolder,
+  namesIn,
+  runTaskIn,
+  writeWeights,
+} from "./task_process.ts";
+
+/** A folder as `report` leaves it, with files of a few bytes, and a secret beside it. */
+async function writeSite(folder: string): Promise<string> {
+  const root = join(folder, "reports");
+  await Deno.mkdir(join(root, "try-it"), { recursive: true });
+  const files = {
+    "index.html": "<p>report",
+    ".hidden.json": "{}",
+    "notes.exe": "",
+    "try-it/index.html": "<p>try it",
+    "try-it/worker.js": "self.name",
+    "try-it/ort.wasm.mjs": "export {}",
+    "try-it/ort.wasm": "\0asm",
+    "try-it/model.onnx": "0123456789",
+    "try-it/contents.json": '{"weights":"w","weightsSha256":"0"}',
+    "a b é.json": "[]",
+    "../secret.json": '"secret"',
+  };
+  for (const [name, text] of Object.entries(files)) {
+    await Deno.writeTextFile(join(root, name), text);
+  }
+  return root;
+}
+
+const get = (path: string, init?: RequestInit) =>
+  new Request(new URL(path, "http://127.0.0.1"), init);
+
+Deno.test("every kind of file has its MIME type, its bytes, and the headers that give WebAssembly threads", () =>
+  inFolder(async (folder) => {
+    const handler = fileHandler(await writeSite(folder));
+    const expected: [path: string, type: string, text: string][] = [
+      ["/", "text/html; charset=utf-8", "<p>report"],
+      ["/try-it/", "text/html; charset=utf-8", "<p>try it"],
+      ["/try-it/worker.js", "text/javascript; charset=utf-8", "self.name"],
+      ["/try-it/ort.wasm.mjs", "text/javascript; charset=utf-8", "export {}"],
+      ["/try-it/ort.wasm", "application/wasm", "\0asm"],
+      ["/try-it/model.onnx", "application/octet-stream", "0123456789"],
+      ["/a%20b%20%C3%A9.json?x=1", "application/json; charset=utf-8", "[]"],
+    ];
+    for (const [path, type, text] of expected) {
+      const response = await handler(get(path));
+      const { headers } = response;
+      assertEquals([response.status, headers.get("content-type")], [200, type], path);
+      assertEquals(await response.text(), text);
+      assertEquals(headers.get("content-length"), String(text.length));
+      assertEquals(headers.get("cross-origin-opener-policy"), "same-origin");
+      assertEquals(headers.get("cross-origin-embedder-policy"), "require-corp");
+      assertEquals(headers.get("x-content-type-options"), "nosniff");
+      const policy = headers.get("content-security-policy");
+      assertEquals(policy !== null, type.startsWith("text/javascript"));
+      assert(!policy?.includes("http"), "a remote origin");
+
+      const head = await handler(get(path, { method: "HEAD" }));
+      assertEquals([head.headers.get("content-length"), await head.text()], [`${text.length}`, ""]);
+      const known = { headers: { "if-none-match": headers.get("etag")! } };
+      assertEquals((await handler(get(path, known))).status, 304);
+    }
+    await Deno.writeTextFile(join(folder, "reports/try-it/model.onnx"), "another");
+    assertEquals(await (await handler(get("/try-it/model.onnx"))).text(), "another");
+  }));
+
+Deno.test("no path and no link leads out of the folder, and what is hidden stays so", () =>
+  inFolder(async (folder) => {
+    const root = await writeSite(folder);
+    await Deno.symlink(join(folder, "secret.json"), join(root, "link.json"));
+    await Deno.symlink(folder, join(root, "up"));
+    await Deno.symlink(join(root, "index.html"), join(root, "same.html"));
+    const handler = fileHandler(root);
+    const refused = [
+      "/../secret.json",
+      "/%2e%2e/secret.json",
+      "/..%2fsecret.json",
+      "/try-it/..%2f..%2fsecret.json",
+      "/..%5csecret.json",
+      "/link.json",
+      "/up/secret.json",
+      "/.hidden.json",
+      "/notes.exe",
+      "/none.html",
+      "/index.html%00.json",
+      "/%",
+      "/index.html/",
+      `/${encodeURIComponent(join(folder, "secret.json"))}`,
+    ];
+    for (const path of refused) {
+      const response = await handler(get(path));
+      assertEquals(
+        [response.status, await response.text()],
+        [404, "There is no such file\n"],
+        path,
+      );
+    }
+    assertEquals((await handler(get("/same.html"))).status, 200);
+    assertEquals((await handler(get("/", { method: "POST", body: "x" }))).status, 405);
+  }));
+
+Deno.test("a folder is its page, and without a report the first page is the model's", () =>
+  inFolder(async (folder) => {
+    const root = await writeSite(folder);
+    const handler = fileHandler(root, { home: "/try-it/" });
+    const to = async (path: string) => {
+      const response = await handler(get(path));
+      return [response.status, response.headers.get("location")];
+    };
+    assertEquals(await to("/try-it"), [302, "/try-it/"]);
+    assertEquals(await to("/"), [200, null]);
+    await Deno.remove(join(root, "index.html"));
+    assertEquals(await to("/"), [302, "/try-it/"]);
+    await Deno.mkdir(join(root, "empty"));
+    assertEquals(await to("/empty/"), [404, null]);
+  }));
+
+/** The task as it runs, until it is ended; `line` is the first on stdout. */
+async function serving(folder: string, ...args: string[]) {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: denoArguments("serve", ["--no-open", ...args]),
+    cwd: folder,
+    env: { NO_COLOR: "1" },
+    ...{ stdin: "null", stdout: "piped", stderr: "piped" },
+  }).spawn();
+  const stderr = child.stderr.text();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let line = "";
+  while (!line.includes("\n")) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`it ended: ${await stderr}`);
+    line += value;
+  }
+  return {
+    line: line.trimEnd(),
+    async end(signal: Deno.Signal) {
+      child.kill(signal);
+      const rest = (await reader.read()).value ?? "";
+      return { code: (await child.status).code, rest, stderr: await stderr };
+    },
+  };
+}
+
+Deno.test("it serves on 127.0.0.1 alone, tells its address as JSON, and Ctrl-C ends it with 130", () =>
+  inFolder(async (folder) => {
+    await writeSite(folder);
+    const server = await serving(folder, "--port", "0", "--json");
+    const { url, path, ...rest } = JSON.parse(server.line);
+    assertEquals([path, rest], [join("reports", "try-it", "index.html"), {}]);
+    const { hostname, port, pathname } = new URL(url);
+    assertEquals([hostname, pathname], ["127.0.0.1", "/try-it/"]);
+    assertEquals(await (await fetch(url)).text(), "<p>try it");
+
+    // As no URL is: fetch would tidy such a path up before it is sent.
+    const connection = await Deno.connect({ hostname, port: Number(port) });
+    const request = "GET /../secret.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    await connection.write(new TextEncoder().encode(request));
+    const answer = await new Response(connection.readable).text();
+    assertStringIncludes(answer, "HTTP/1.1 404");
+    assert(!answer.includes("secret"));
+    for (const { address, family } of Deno.networkInterfaces()) {
+      if (family !== "IPv4" || address.startsWith("127.")) continue;
+      const reached = await Deno.connect({ hostname: address, port: Number(port) })
+        .then((open) => (open.close(), true), () => false);
+      assert(!reached, `reached at ${address}`);
+    }
+
+    const taken = await runTaskIn(folder, "serve", "--no-open", "--port", port);
+    assertFailed(
+      taken,
+      1,
+      `Cannot listen on port ${port} of 127.0.0.1: another program uses it; stop that one, or give another with --port`,
+    );
+    const ended = await server.end("SIGINT");
+    assertEquals([ended.code, ended.rest], [130, ""], ended.stderr);
+    assertEquals(ended.stderr.includes("error"), false, ended.stderr);
+  }));
+
+Deno.test("it builds the model's page if there is none, and without weights and pages says what to do", () =>
+  inFolder(async (folder) => {
+    const nothing = await runTaskIn(folder, "serve", "--no-open");
+    assertFailed(
+      nothing,
+      1,
+      'Cannot serve "reports": there is no page in it; run "deno task report"',
+    );
+    assertEquals(namesIn(folder), []);
+    await writeWeights(folder);
+    const server = await serving(folder, "--port=0");
+    const url = server.line.split(" ")[0];
+    const model = await fetch(new URL("model.onnx", url));
+    const { size } = await Deno.stat(join(folder, "reports/try-it/model.onnx"));
+    assertEquals((await model.bytes()).length, size);
+    const { code } = await server.end("SIGTERM");
+    assertEquals(code, 143);
+  }));
