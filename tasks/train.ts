@@ -131,7 +131,7 @@ async function lead(
     });
   }
   const result = await train(
-    { ...run, command },
+    { ...run, command: launcher + recipeCommand(name, args) },
     {
       onStep({ step, chars, seconds, lossNats, gradientNorm, learningRate }) {
         if (step % every === 0) {
@@ -246,6 +246,13 @@ async function prepared(
   const facts = { config, vocabulary, sha256: corpus.sha256, name, precision, patience };
   await requireAlike(ranks, { ...facts, random, counters });
   return { run: { ...run, stepper }, corpus, stop: stepper.stop };
+}
+
+/** The command line that makes the same weights: as typed, but for where they go and how it is told. */
+export function recipeCommand(name: string, args: string[]): string {
+  const elsewhere = /^--(out|json|resume)(=|$)/;
+  const kept = args.filter((arg, i) => !elsewhere.test(arg) && args[i - 1] !== "--out");
+  return commandLine(name, kept[0] === "--" ? kept.slice(1) : kept);
 }
 
 /** The command line that goes on with the run that `args` started or resumed: the same, with --resume. */

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
+import { recipeCommand } from "./train.ts";
 import { loadTraining, loadWeights, trainingPath } from "../core/checkpoint.ts";
 import { sha256Hex } from "../core/files.ts";
 import { parseRun } from "./report/read_results.ts";
@@ -103,6 +104,21 @@ Deno.test("training finds out that it can't write before it starts to compute", 
       await Deno.remove(join(folder, inTheWay));
     }
   }));
+
+Deno.test("the command in the weights says nothing of where they went", () => {
+  const typed = [
+    "--",
+    "--preset",
+    "smoke",
+    "--out",
+    "a.safetensors",
+    "--json",
+    "--seed=2",
+    "--resume",
+  ];
+  assertEquals(recipeCommand("train-gpt", typed), "deno task train-gpt --preset smoke --seed=2");
+  assertEquals(recipeCommand("train-gpt", ["--out=b", "--lr", "1"]), "deno task train-gpt --lr 1");
+});
 
 Deno.test("the same seed gives the same losses and the same files, another seed others", () =>
   inTextFolder(async (folder) => {
