@@ -31,13 +31,37 @@ for (const model of ["gpt", "diffusion"]) {
   assert(text.startsWith(sampled.prompt));
 
   const { rows } = await task("eval", "--model", model, "--weights", weights, "--blocks", "64");
-  for (const { estimator, bpc, nats } of rows) {
+  assert(rows.some((row: { model: string }) => row.model === "kneser-ney-6"));
+  for (const { model: scored, estimator, bpc, nats } of rows) {
+    if (scored !== model) continue;
     assert(nats > 2 && nats < 5, `${estimator} is ${nats} nats`);
     assertEquals(bpc === null, estimator === "masked-mean");
   }
 }
 const converted = await task("convert", "weights/gpt-smoke.safetensors", "weights/gpt-smoke.pt");
 assertEquals(converted.tensors, 14);
+
+const speed = ["--length", "100", "--temperature", "0.8", "--temperature", "1"];
+const { rows: written } = await task(
+  "quality",
+  "--model",
+  "diffusion",
+  "--weights",
+  "weights/diffusion-smoke.safetensors",
+  ...speed,
+);
+assert(written.length > 0);
+
+const film = await task(
+  "visualize",
+  "--blocks",
+  "1",
+  "--weights",
+  "weights/diffusion-smoke.safetensors",
+  "--svg",
+  "reports/film.svg",
+);
+assert((await Deno.readTextFile(film.svg)).includes("</svg>"));
 
 const { engines } = await task("engines");
 assert(engines.some((engine: { available: boolean }) => engine.available));

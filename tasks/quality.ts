@@ -81,7 +81,7 @@ export async function main(args: string[]): Promise<void> {
   for (const kind of values.model ? [values.model] : await trainedKinds()) {
     writers.push(writerOf(await chosenWeights(kind, values), values));
   }
-  const judge = await chosenJudge(values);
+  const judge = await chosenJudge(values, corpus);
   const context = (judge ?? writers[0].saved).config.context;
   const [reference, heldOut] = halvesOf(corpus.validation);
   const pieces = piecesOfText(heldOut, values.length);
@@ -167,10 +167,22 @@ async function trainedKinds(): Promise<ModelKind[]> {
 
 // ---------------------------------------------------------------- judges and reference texts
 
-async function chosenJudge(values: QualityValues): Promise<ChosenWeights | undefined> {
+async function chosenJudge(
+  values: QualityValues,
+  corpus: Corpus,
+): Promise<ChosenWeights | undefined> {
   const path = values.judge ?? await defaultWeights("gpt");
-  if (path !== undefined) return await namedWeights(path, values, "gpt");
-  note('no GPT judges: none was trained yet ("deno task train-gpt" does that)');
+  if (path === undefined) {
+    note('no GPT judges: none was trained yet ("deno task train-gpt" does that)');
+    return undefined;
+  }
+  const judge = await namedWeights(path, values, "gpt");
+  const unknown = charactersOf(corpus.text).find((char) => !judge.vocabulary.includes(char));
+  if (values.judge !== undefined || unknown === undefined) return judge;
+  note(
+    `no GPT judges: ${path} was trained on another text (it has no ${JSON.stringify(unknown)}); ` +
+      "name one with --judge",
+  );
   return undefined;
 }
 

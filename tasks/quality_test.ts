@@ -142,3 +142,22 @@ Deno.test("quality refuses a lone temperature, too few texts, and what can't be 
     ended.forEach((end, i) => assertFailed(end, cases[i][1], cases[i][2]));
     assertEquals(namesIn(folder).filter((name) => name.startsWith("reports")), []);
   }));
+
+Deno.test("a GPT of another text does not judge unless it is named, and quality says so", () =>
+  inTrainedFolder(async (folder) => {
+    await Deno.writeTextFile(
+      join(folder, "other.txt"),
+      exampleText(160).replaceAll("moon", "möön"),
+    );
+    const flags = ["--model", "diffusion", ...short, ...engine, "--data", "other.txt"];
+    const { code, stdout, stderr } = await runTaskIn(folder, "quality", ...flags, "--json");
+    assertEquals(code, 0, stderr);
+    assertEquals(JSON.parse(stdout).judges.gpt, null);
+    assertMatch(
+      stderr,
+      /no GPT judges: weights\/gpt-smoke.safetensors was trained on another text/,
+    );
+    const named = ["--judge", "weights/gpt-smoke.safetensors"];
+    const failed = await runTaskIn(folder, "quality", ...flags, ...named);
+    assertFailed(failed, 1, 'Cannot encode a text for the judge: "ö"');
+  }));
