@@ -53,6 +53,8 @@ export interface TrainingState {
   /** The best validation so far; null before the first. */
   bestScore: number | null;
   corpusSha256: string;
+  /** As in `SavedModel`. */
+  command?: string;
   engine?: string;
   precision?: string;
 }
@@ -64,6 +66,8 @@ export interface LoadOptions {
   heads?: number;
   /** Of a file without a config. @default {256} */
   context?: number;
+  /** Leave out `heads` and `context` for a file that says them itself, instead of refusing a contradiction. */
+  onlyComplete?: boolean;
   /** Asked only for a file without a vocabulary: the characters of its text in token order, without the mask. */
   characters?: () => string[] | Promise<string[]>;
   /** What to do if the file is missing. */
@@ -113,8 +117,10 @@ export async function loadWeights(path: string, options: LoadOptions = {}): Prom
     facts = fromMetadata(cannot, metadata) as Facts;
     requireFacts(cannot, facts);
     requireKind(cannot, facts.config, expectKind);
-    requireSame(cannot, "heads", facts.config.heads, options.heads);
-    requireSame(cannot, "context", facts.config.context, options.context);
+    if (!options.onlyComplete) {
+      requireSame(cannot, "heads", facts.config.heads, options.heads);
+      requireSame(cannot, "context", facts.config.context, options.context);
+    }
   } else if (metadata.format === trainingFormat) {
     throw new TypeError(
       `${cannot}: it is the state of a training run, expected exported weights; ` +

@@ -217,6 +217,9 @@ export function parseSettings(assignments: string[], kind: ModelKind): Partial<C
     if (text === "" || !Number.isFinite(value) || value < 0) {
       throw refuse(`${name} to be a number, 0 or more`);
     }
+    const whole = ["context", "layers", "heads", "width", "warmup"].includes(name);
+    if (whole && !Number.isInteger(value)) throw refuse(`${name} to be a whole number`);
+    if (name === "epsilon" && value === 0) throw refuse(`${name} to be above 0`);
     const below = name === "dropout" || name === "emaDecay" || /^beta/.test(name);
     if (below && value >= 1) throw refuse(`${name} to be below 1`);
     return [name, value];

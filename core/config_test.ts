@@ -91,6 +91,8 @@ Deno.test("a setting that there is not, or a value not of its kind, is refused w
     "dropout": "dropout to be a number",
     "dropout=1": "dropout to be below 1",
     "clip=-1": "clip to be a number, 0 or more",
+    "layers=2.5": "layers to be a whole number",
+    "epsilon=0": "epsilon to be above 0",
     "optimizer=sgd": "optimizer to be adamw or muon",
     "zeroProjections=1": "zeroProjections to be true or false",
   };

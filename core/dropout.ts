@@ -4,7 +4,8 @@
  * An engine's own generator would hide its state, and a random number for every entry would be 100 MB a step. So entry (i, j)
  * is dropped where the random directions of row i and of column j point nearly the same way: the angle between two uniform
  * directions is itself uniform on [0, π], so its cosine exceeds cos(π rate) with probability `rate`. Any two entries are
- * independent; only larger patterns are not, which training does not notice.
+ * independent; only larger patterns are not, which training does not notice. (In bf16 the cosine is rounded: rates below 0.05
+ * are then only roughly kept.)
  */
 import * as tf from "@tensorflow/tfjs";
 import type { Config } from "./config.ts";

@@ -229,7 +229,7 @@ export interface RunHeader {
   command: string;
 }
 
-/** The other lines: training losses (means over the steps since the last line), and validations. */
+/** The other lines: training losses (`lossNats` the mean over the steps since the last line), and validations. */
 export type RunLine =
   | {
     kind: "train";

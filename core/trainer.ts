@@ -188,7 +188,7 @@ export async function train(
     observer.onValidation?.({ step, chars, seconds: clock(), bpc, best });
   };
 
-  const due = () => counters.step % config.evalEvery === 0 || counters.step === config.steps;
+  const due = () => counters.step % config.evalEvery === 0 || counters.step >= config.steps;
 
   try {
     for (;;) {
@@ -260,7 +260,7 @@ function restored({ weights, moments, random, counters }: TrainingState): Progre
 }
 
 async function trainingState(
-  { config, vocabulary, corpusSha256, engine }: TrainingRun,
+  { config, vocabulary, corpusSha256, command, engine }: TrainingRun,
   session: Session,
   random: Random,
   counters: Progress["counters"],
@@ -278,6 +278,7 @@ async function trainingState(
     counters,
     bestScore: Number.isFinite(bestBpc) ? bestBpc : null,
     corpusSha256,
+    command,
     engine: engine.name,
     precision: engine.precision,
   };

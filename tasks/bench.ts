@@ -3,6 +3,7 @@
  * a process of its own; they take turns, in reversed order every other round, so that a change in the machine's speed meets
  * all of them. One more multiplies large matrices: what it reaches is called the peak.
  */
+import { fromFileUrl } from "@std/path";
 import {
   checkModelConfig,
   makeConfig,
@@ -99,7 +100,7 @@ export async function main(args: string[]): Promise<void> {
   }
   if (contestants.length === 0) throw new Error("Cannot compare: no engine has such a precision");
   if (values.pytorch) {
-    const script = new URL("pytorch/step.py", import.meta.url).pathname;
+    const script = fromFileUrl(new URL("pytorch/step.py", import.meta.url));
     const command = [values.pytorch, script, JSON.stringify({ ...config, threads })];
     const what = `PyTorch in ${JSON.stringify(values.pytorch)}`;
     contestants.push(stack.use(await Contestant.start(what, command, "f32")));
@@ -176,7 +177,7 @@ class Contestant implements Disposable {
   ) {}
 
   static ofEngine(contest: Contest): Promise<Contestant> {
-    const script = new URL("bench_step.ts", import.meta.url).pathname;
+    const script = fromFileUrl(new URL("bench_step.ts", import.meta.url));
     const command = [Deno.execPath(), "run", "--allow-all", script, JSON.stringify(contest)];
     return Contestant.start(`the engine "${contest.engine}"`, command, contest.precision);
   }

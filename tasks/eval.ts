@@ -91,6 +91,14 @@ export async function main(args: string[]): Promise<void> {
     const baselines = reference(context);
     if (!references.includes(baselines)) references.push(baselines);
     const names = estimators[kind].filter((name) => estimator === undefined || name === estimator);
+    if (names.length === 0) {
+      throw new UsageError(
+        `Cannot compare with ${
+          JSON.stringify(saved.path)
+        }: --estimator ${estimator} does not fit ` +
+          `a ${kind} model; leave it out`,
+      );
+    }
     const own = await score(engine, { saved, blocks }, names, corpus, values);
     const ownComparisons = own.flatMap((a) =>
       [baselines.best, ...figures]
@@ -184,7 +192,9 @@ async function candidatesOf(
 ): Promise<Candidate[]> {
   const candidates: Candidate[] = [];
   if (values.against !== undefined) {
-    candidates.push(candidate(await namedWeights(values.against, values), corpus));
+    candidates.push(
+      candidate(await namedWeights(values.against, { ...values, beside: true }), corpus),
+    );
   }
   for (const kind of kinds) {
     try {

@@ -30,6 +30,8 @@ export interface Progress extends Disposable {
   update(state: { done: number; fields?: Record<string, string> }): void;
   /** Writes a line that stays, above the one that is redrawn. */
   note(line: string): void;
+  /** Makes room for what is written elsewhere on the same terminal: takes the line away that is redrawn. */
+  clear(): void;
   /** Leaves a last line with the time that all of it took. Does nothing the second time; disposing does the same. */
   finish(): void;
 }
@@ -52,7 +54,13 @@ export function startProgress(options: ProgressOptions): Progress {
   const { stream = standardError, now = () => performance.now() } = options;
   if (!enabled) {
     const nothing = () => {};
-    return { update: nothing, note: nothing, finish: nothing, [Symbol.dispose]: nothing };
+    return {
+      update: nothing,
+      note: nothing,
+      clear: nothing,
+      finish: nothing,
+      [Symbol.dispose]: nothing,
+    };
   }
   const redraws = stream.isTerminal();
   const start = now();
@@ -89,6 +97,9 @@ export function startProgress(options: ProgressOptions): Progress {
       if (!redraws || finished) return stream.write(`${line}\n`);
       stream.write(`${CLEAR_LINE}${line}\n`);
       if (shownDone >= 0) draw(now());
+    },
+    clear() {
+      if (redraws && !finished && shownDone >= 0) stream.write(CLEAR_LINE);
     },
     finish() {
       if (finished) return;

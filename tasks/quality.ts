@@ -81,7 +81,7 @@ export async function main(args: string[]): Promise<void> {
   for (const kind of values.model ? [values.model] : await trainedKinds()) {
     writers.push(writerOf(await chosenWeights(kind, values), values));
   }
-  const judge = await chosenJudge(values, corpus);
+  const judge = await chosenJudge(values, charactersAmong(corpus, writers));
   const context = (judge ?? writers[0].saved).config.context;
   const [reference, heldOut] = halvesOf(corpus.validation);
   const pieces = piecesOfText(heldOut, values.length);
@@ -169,15 +169,15 @@ async function trainedKinds(): Promise<ModelKind[]> {
 
 async function chosenJudge(
   values: QualityValues,
-  corpus: Corpus,
+  characters: string[],
 ): Promise<ChosenWeights | undefined> {
   const path = values.judge ?? await defaultWeights("gpt");
   if (path === undefined) {
     note('no GPT judges: none was trained yet ("deno task train-gpt" does that)');
     return undefined;
   }
-  const judge = await namedWeights(path, values, "gpt");
-  const unknown = charactersOf(corpus.text).find((char) => !judge.vocabulary.includes(char));
+  const judge = await namedWeights(path, { ...values, beside: true }, "gpt");
+  const unknown = characters.find((char) => !judge.vocabulary.includes(char));
   if (values.judge !== undefined || unknown === undefined) return judge;
   note(
     `no GPT judges: ${path} was trained on another text (it has no ${JSON.stringify(unknown)}); ` +
@@ -198,12 +198,17 @@ async function judgeOn(engine: Engine, { config, weights, vocabulary }: ChosenWe
   };
 }
 
-/** Kneser-Ney of the training text, over its characters and those that the models may write. */
-function ngramJudge(corpus: Corpus, writers: Writer[]): Measures["ngram"] {
+/** The characters of the text and those that the models may write: what a judge has to know. */
+function charactersAmong(corpus: Corpus, writers: Writer[]): string[] {
   const written = writers.flatMap(({ tokens }) =>
     tokens.vocabulary.slice(tokens.maskToken === undefined ? 0 : 1)
   );
-  const characters = charactersOf(corpus.text + written.join(""), { limit: Infinity });
+  return charactersOf(corpus.text + written.join(""), { limit: Infinity });
+}
+
+/** Kneser-Ney of the training text, over its characters and those that the models may write. */
+function ngramJudge(corpus: Corpus, writers: Writer[]): Measures["ngram"] {
+  const characters = charactersAmong(corpus, writers);
   const { encode } = tokenizer(characters, { mask: false });
   return { judge: kneserNey(encode(corpus.train), characters.length), encode };
 }

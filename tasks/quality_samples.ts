@@ -91,9 +91,11 @@ export async function writtenRows(
   measures: Measures,
   values: { count: number; length: number; seed: number; threads?: number },
 ): Promise<QualityRow[]> {
-  const { saved: { config, weights, sha256 }, given, samplings } = writer, { kind } = config;
+  const { saved: { config, vocabulary, weights, sha256 }, given, samplings } = writer,
+    { kind } = config;
   const { count, length, seed, threads } = values;
   using journal = await openJournal(PARTIAL, `quality-${kind}`, {
+    vocabulary: vocabulary.join(""),
     ...{ weights: sha256, heads: config.heads, context: config.context },
     ...{ engine: engine.name, precision: engine.precision, threads: threads ?? null },
   }, isWritten);

@@ -87,15 +87,16 @@ export async function main(args: string[]): Promise<void> {
 
   const samples: Sample[] = [];
   let begun = 0, shown = 0, done = 0;
+  using progress = startProgress({ total: values.count * places, unit: "character" });
   const show = () => { // in the order of their seeds
     for (; samples[shown]; shown++) {
       const { text, realWords } = samples[shown];
+      progress.clear();
       if (!values.json) print(text);
       const label = values.count > 1 ? `sample ${shown + 1}: ` : "";
-      note(label + summary(samples[shown], realWords, words?.heldOut ?? null));
+      progress.note(label + summary(samples[shown], realWords, words?.heldOut ?? null));
     }
   };
-  using progress = startProgress({ total: values.count * places, unit: "character" });
   const onStep = (filled: number) => {
     done += filled;
     const passes = networks.reduce((sum, { forwards }) => sum + forwards, 0);

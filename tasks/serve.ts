@@ -39,8 +39,10 @@ export async function main(args: string[]): Promise<void> {
   const page = tryIt ? "/try-it/" : "/";
   const server = listen(port, fileHandler(ROOT, { home: page }), signal);
   const url = new URL(page, `http://127.0.0.1:${server.addr.port}`).href;
-  if (json) printJson({ url, path: tryIt?.path ?? report });
-  else print(`${url} (Ctrl-C ends it)`);
+  if (json) {
+    const bytes = tryIt?.bytes ?? (await Deno.stat(report)).size;
+    printJson({ url, path: tryIt?.path ?? report, bytes });
+  } else print(`${url} (Ctrl-C ends it)`);
   if (tryIt && hasReport) note(`the report: ${new URL("/", url)}`);
   if (!noOpen) openBrowser(url);
   await server.finished;

@@ -117,7 +117,7 @@ async function lead(
   using log = await openRunLog(runLogPath(path), header, done);
   using progress = startProgress({ total: config.steps, done, unit: "step" });
   const curve = sparkline(16), drawn = Deno.stderr.isTerminal();
-  let validation = "";
+  let validation = "", lossSum = 0, lossCount = 0;
   const every = Math.max(1, Math.round(config.steps / 500)); // some 500 lines draw a curve
   let saved = done;
   if (ranks) {
@@ -131,12 +131,15 @@ async function lead(
     });
   }
   const result = await train(
-    { ...run, command: launcher + recipeCommand(name, args) },
+    { ...run, command: recipeOf(run.resume, name, args, values.steps) },
     {
       onStep({ step, chars, seconds, lossNats, gradientNorm, learningRate }) {
+        lossSum += lossNats;
+        lossCount++;
         if (step % every === 0) {
-          const line = { step, chars, seconds, lossNats, gradientNorm, learningRate };
-          log.append({ kind: "train", ...line });
+          const line = { step, chars, seconds, lossNats: lossSum / lossCount, gradientNorm };
+          log.append({ kind: "train", ...line, learningRate });
+          lossSum = lossCount = 0;
         }
         curve.add(lossNats);
         progress.update({
@@ -255,6 +258,18 @@ export function recipeCommand(name: string, args: string[]): string {
   return commandLine(name, kept[0] === "--" ? kept.slice(1) : kept);
 }
 
+/** What to type to make the weights of this run again; a resumed one is what it was begun as. */
+function recipeOf(
+  resume: TrainingState | undefined,
+  name: string,
+  args: string[],
+  steps: number | undefined,
+): string {
+  if (resume?.command === undefined) return recipeCommand(name, args);
+  const longer = steps !== undefined && steps !== resume.config.steps;
+  return resume.command + (longer ? `, then --resume --steps ${steps}` : "");
+}
+
 /** The command line that goes on with the run that `args` started or resumed: the same, with --resume. */
 function resumeCommand(name: string, args: string[]): string {
   const rest = args[0] === "--" ? args.slice(1) : args;
@@ -275,17 +290,13 @@ function resumedConfig(
         }…; give that text with --data`,
     );
   }
-  if (values.set.length > 0) {
-    throw new UsageError(
-      `Cannot resume with --set ${
-        values.set[0]
-      }: a run keeps its settings; leave it out, or start a new run with --out`,
-    );
-  }
+  const settings = settingsOf(values.set, config.kind);
   for (
     const [flag, given, had] of [
       ["--batch", values.batch, config.batch],
       ["--lr", values.lr, config.learningRate],
+      ...(Object.keys(settings) as (keyof Config)[])
+        .map((key) => [`--set ${key}`, settings[key], config[key]] as const),
     ] as const
   ) {
     if (given !== undefined && given !== had) {

@@ -329,3 +329,32 @@ const inWorkingFolder = (test: () => Promise<void>) =>
       Deno.chdir(before);
     }
   });
+
+Deno.test("a resumed run keeps its settings and its command, and a smaller --steps ends it with a validation", () =>
+  inTextFolder(async (folder) => {
+    const run = (...args: string[]) =>
+      runTaskIn(
+        folder,
+        "train-gpt",
+        ...smoke,
+        "--data",
+        "text.txt",
+        "--out",
+        "a.safetensors",
+        ...args,
+      );
+    const set = ["--set", "dropout=0.1", "--seed", "3"];
+    assertEquals((await run(...set, "--steps", "20", "--eval-every", "50")).code, 0);
+    assertFailed(
+      await run("--resume", "--set", "dropout=0.2"),
+      2,
+      "Cannot resume with --set dropout 0.2: the run has 0.1",
+    );
+    const { code, stderr } = await run("--resume", ...set, "--steps", "40", "--eval-every", "50");
+    assertEquals(code, 0, stderr);
+    const { command } = await loadWeights(join(folder, "a.safetensors"));
+    assertMatch(command!, / --set dropout=0.1 --seed 3 --steps 20 .*, then --resume --steps 40$/);
+    const ended = await run("--resume", "--steps", "30");
+    assertEquals(ended.code, 0, ended.stderr);
+    assertMatch(ended.stdout, /step 40 of 40 was best/);
+  }));

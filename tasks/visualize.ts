@@ -7,7 +7,7 @@ import { requireWritable, writeFileAtomically } from "../core/files.ts";
 import { loadNetwork } from "../core/network.ts";
 import { seededRandom } from "../core/random.ts";
 import { type Tokenizer, tokenizer } from "../core/tokenizer.ts";
-import { commonFlags, interruption, note, parseFlags, print } from "./cli.ts";
+import { commonFlags, Interrupted, interruption, note, parseFlags, print } from "./cli.ts";
 import { printJson, runTask, UsageError, type Values } from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
 import { type Given, givenPrompt, givenTemplate, templateFlags } from "./generation.ts";
@@ -102,16 +102,24 @@ export async function main(args: string[]): Promise<void> {
     sides.push(await begin(part, network, values.seed));
   }
 
-  await play(sides, values);
-
+  try {
+    await play(sides, values);
+  } catch (error) {
+    if (error instanceof Interrupted) await saveFilm(sides, values);
+    throw error;
+  }
   // First of all what was asked for: a disk that fills up now takes nothing of it away.
   if (values.json) printJson(resultOf(sides, values, engine.name));
-  if (values.svg !== undefined) {
-    const stepsPerSecond = values.speed || flags.speed.default;
-    const bytes = new TextEncoder().encode(animatedSvg(sides, { stepsPerSecond }));
-    await writeFileAtomically(values.svg, bytes);
-    note(`film: ${values.svg} (${Math.ceil(bytes.length / 1000)} kB)`);
-  }
+  await saveFilm(sides, values);
+}
+
+/** Writes what was seen so far, if that was asked for. */
+async function saveFilm(sides: Side[], { svg, speed }: Flags): Promise<void> {
+  if (svg === undefined) return;
+  const stepsPerSecond = speed || flags.speed.default;
+  const bytes = new TextEncoder().encode(animatedSvg(sides, { stepsPerSecond }));
+  await writeFileAtomically(svg, bytes);
+  note(`film: ${svg} (${Math.ceil(bytes.length / 1000)} kB)`);
 }
 
 function refuseContradictions(values: Flags): void {
@@ -158,7 +166,7 @@ async function diffusionPart(values: Flags): Promise<Part> {
 
 /** The GPT, with the same prompt and as much to write. */
 async function gptPart(values: Flags, { shown, length }: Given): Promise<Part> {
-  const saved = await chosenWeights("gpt", { ...values, weights: values.gptWeights });
+  const saved = await chosenWeights("gpt", { ...values, weights: values.gptWeights, beside: true });
   const { temperature, topK, topP } = values;
   const sampling = samplingOf("gpt", saved.config, { temperature, topK, topP });
   const tokens = tokenizer(saved.vocabulary, { mask: false });

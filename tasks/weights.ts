@@ -72,6 +72,7 @@ export async function namedWeights(
     expectKind: kind,
     heads: values.heads,
     context: values.blockSize,
+    onlyComplete: values.beside,
     advice: `train a model first with "deno task train-${kind ?? "diffusion"}"`,
     characters: async () =>
       charactersOf((await loadCorpus(values.data ?? await defaultCorpus())).text),
@@ -85,6 +86,8 @@ export type ChosenWeights = LoadedModel & { path: string };
 
 interface WeightsValues {
   weights?: string;
+  /** These are not the weights that `heads` and `blockSize` are about, unless they lack them. */
+  beside?: boolean;
   heads?: number;
   blockSize?: number;
   data?: string;

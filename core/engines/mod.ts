@@ -58,7 +58,7 @@ export async function startEngine(
   const failures = new Set<string>();
   for (const { name, reason } of await preferred(options)) {
     try {
-      const slow = name === "tensorflow" ? await slowPrecision(options) : undefined;
+      const slow = await slowPrecision(name, options);
       const engine = await start(name, slow ? { ...options, precision: "f32" } : options);
       return { engine, reason: [reason, ...slow ? [slow] : [], ...failures].join("; ") };
     } catch (error) {
@@ -106,9 +106,15 @@ async function tensorflowUsesGpu({ threads }: EngineOptions): Promise<boolean> {
   }
 }
 
-/** Why bf16 would be slower than float32 on this machine, if it was asked for and would be. */
-async function slowPrecision({ precision, threads }: EngineOptions): Promise<string | undefined> {
+/** Why `auto` computes in float32 on an engine though bf16 was asked for: it has none, or would be slower here. */
+async function slowPrecision(
+  name: EngineName,
+  { precision, threads }: EngineOptions,
+): Promise<string | undefined> {
   if (precision !== "bf16") return undefined;
+  if (name !== "tensorflow") {
+    return `in float32, since only tensorflow has bf16 ("deno task setup-tensorflow")`;
+  }
   const { loadBinding, slowBfloat16 } = await import("./tensorflow_binding.ts");
   const loaded = await loadBinding({ threads }).catch(() => undefined); // `start` says why
   const reason = loaded && await slowBfloat16(loaded.binding);

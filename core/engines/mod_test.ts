@@ -59,7 +59,13 @@ Deno.test("bf16 is refused by every engine that has float32 only", async () => {
     const error = await assertRejects(() => startEngine(name, { precision: "bf16" }), RangeError);
     assertMatch(error.message, /^Cannot compute in bf16 on the engine ".*float32 only; leave out/);
   }
-  assertMatch(await autoWith(["--deny-ffi"], `{ precision: "bf16" }`), /^refused: .*bf16/);
+});
+
+Deno.test("auto computes in float32, and says so, where only engines without bf16 run", async () => {
+  assertMatch(
+    await autoWith(["--deny-ffi"], `{ precision: "bf16" }`),
+    /^eager:wasm: .*; in float32, since only tensorflow has bf16/,
+  );
 });
 
 Deno.test("an engine of an unknown name is refused with the names there are", async () => {

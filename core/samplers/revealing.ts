@@ -32,7 +32,7 @@ export function revealing(
   };
 }
 
-/** Draws a character for each position. `confidence` is the probability that the network gave the one drawn. */
+/** Draws a character for each position. `confidence` is the probability of the one drawn, after temperature. */
 export function drawEach(
   positions: number[],
   logits: Float32Array[],
