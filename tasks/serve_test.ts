@@ -151,8 +151,9 @@ Deno.test("it serves on 127.0.0.1 alone, tells its address as JSON, and Ctrl-C e
   inFolder(async (folder) => {
     await writeSite(folder);
     const server = await serving(folder, "--port", "0", "--json");
-    const { url, path, ...rest } = JSON.parse(server.line);
+    const { url, path, bytes, ...rest } = JSON.parse(server.line);
     assertEquals([path, rest], [join("reports", "try-it", "index.html"), {}]);
+    assert(bytes > 0, `${bytes} bytes`);
     const { hostname, port, pathname } = new URL(url);
     assertEquals([hostname, pathname], ["127.0.0.1", "/try-it/"]);
     assertEquals(await (await fetch(url)).text(), "<p>try it");
