@@ -16,6 +16,7 @@ import { writePt } from "./formats/pt.ts";
 import { readSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 import { initialWeights } from "./model.ts";
 import { restoreRandom, seededRandom } from "./random.ts";
+import { inFolder } from "./temporary_folder.ts";
 
 const testdata = new URL("testdata/", import.meta.url).pathname;
 
@@ -67,15 +68,6 @@ function smallTraining(kind: ModelKind): TrainingState {
     corpusSha256: corpusSha256!,
     engine: "onnx",
   };
-}
-
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 for (const kind of ["gpt", "diffusion"] as const) {

@@ -3,17 +3,9 @@ import { join } from "@std/path";
 import fc from "fast-check";
 import { countCharacters, decodeText, defaultCorpus, loadCorpus, requireLength } from "./corpus.ts";
 import { sha256Hex } from "./files.ts";
+import { inFolder } from "./temporary_folder.ts";
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 /** Writes a text with the JSON that `fetch-data` would leave, and gives the text's path. */
 async function store(folder: string, name: string, text: string, fetched: string): Promise<string> {

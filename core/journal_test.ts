@@ -1,23 +1,18 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { openJournal } from "./journal.ts";
+import { inFolder } from "./temporary_folder.ts";
 
 const isNumber = (value: unknown): value is number => typeof value === "number";
 const subject = { weights: "abc", precision: "f32" };
 const open = (folder: string, of: Record<string, unknown> = subject) =>
   openJournal(folder, "blocks", of, isNumber);
 
-async function inFolder(test: (folder: string) => Promise<void>) {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(join(folder, "new/partial"));
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
+const inNewFolder = (test: (folder: string) => Promise<void>) =>
+  inFolder((folder) => test(join(folder, "new/partial")));
 
 Deno.test("what was added is there when the journal is opened again, in a folder that it makes", () =>
-  inFolder(async (folder) => {
+  inNewFolder(async (folder) => {
     {
       using journal = await open(folder);
       assertEquals(journal.get("3"), undefined);
@@ -30,7 +25,7 @@ Deno.test("what was added is there when the journal is opened again, in a folder
   }));
 
 Deno.test("another subject has a journal of its own", () =>
-  inFolder(async (folder) => {
+  inNewFolder(async (folder) => {
     using journal = await open(folder);
     await journal.add("3", 1.5);
     using other = await open(folder, { ...subject, precision: "bf16" });
@@ -40,7 +35,7 @@ Deno.test("another subject has a journal of its own", () =>
   }));
 
 Deno.test("cut off at any byte, the journal keeps every whole line and goes on after it", () =>
-  inFolder(async (folder) => {
+  inNewFolder(async (folder) => {
     let path: string;
     {
       using journal = await open(folder);
@@ -64,7 +59,7 @@ Deno.test("cut off at any byte, the journal keeps every whole line and goes on a
   }));
 
 Deno.test("damaged lines and values of another kind are computed again, the rest stays", () =>
-  inFolder(async (folder) => {
+  inNewFolder(async (folder) => {
     let path: string;
     {
       using journal = await open(folder);
@@ -78,7 +73,7 @@ Deno.test("damaged lines and values of another kind are computed again, the rest
   }));
 
 Deno.test("a second writer is refused, and one line says when the folder can't be made", () =>
-  inFolder(async (folder) => {
+  inNewFolder(async (folder) => {
     {
       using _ = await open(folder);
       await assertRejects(() => open(folder), Error, "is writing it");

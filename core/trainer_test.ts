@@ -2,7 +2,8 @@ import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@s
 import { join } from "@std/path";
 import { loadTraining, loadWeights, trainingPath } from "./checkpoint.ts";
 import { type Config, makeConfig, type ModelKind } from "./config.ts";
-import type { Engine, Session } from "./engines/engine.ts";
+import { changedEngine } from "./engines/changed_engine.ts";
+import type { Engine } from "./engines/engine.ts";
 import { type EngineName, startEngine } from "./engines/mod.ts";
 import { onnxEngine } from "./engines/onnx.ts";
 import type { Filesystem, OpenFile } from "./files.ts";
@@ -10,6 +11,7 @@ import { models } from "./models.ts";
 import { seededRandom } from "./random.ts";
 import { tokenizer } from "./tokenizer.ts";
 import { train, type TrainingObserver, type TrainingRun } from "./trainer.ts";
+import { inFolder } from "./temporary_folder.ts";
 
 /** Some 8,000 characters of made-up sentences: quickly learnt, not at once. */
 const text = (() => {
@@ -48,15 +50,6 @@ function runIn(
   };
 }
 
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
 /** Trains and keeps what the run told, without its times. `abortAt`: the step after which a signal comes. */
 async function observed(run: TrainingRun, { abortAt }: { abortAt?: number } = {}) {
   const losses: number[] = [], validations: { step: number; bpc: number; best: boolean }[] = [];
@@ -81,28 +74,6 @@ const filesOf = (folder: string) => [...Deno.readDirSync(folder)].map(({ name })
 
 async function bytesOf(run: TrainingRun) {
   return [await Deno.readFile(run.path), await Deno.readFile(trainingPath(run.path))];
-}
-
-/** The engine, with something done to what its sessions answer. */
-function changedEngine(
-  change: (answer: Awaited<ReturnType<Session["run"]>>, program: string) => void,
-): Engine {
-  return {
-    ...onnx,
-    async load(state, programs) {
-      const session = await onnx.load(state, programs);
-      return {
-        async run(name, inputs) {
-          const answer = await session.run(name, inputs);
-          change(answer, name);
-          return answer;
-        },
-        readState: (names) => session.readState(names),
-        writeState: (entries) => session.writeState(entries),
-        dispose: () => session.dispose(),
-      };
-    },
-  };
 }
 
 for (const kind of ["gpt", "diffusion"] as const) {
@@ -236,7 +207,7 @@ Deno.test("a run stopped while it validates goes on to the same figures", () =>
     // 18 blocks in two passes are five calls of eight rows; the signal comes during the second call of the first validation.
     const controller = new AbortController();
     let calls = 0;
-    const engine = changedEngine((_, program) => {
+    const engine = changedEngine(onnx, (_, program) => {
       if (program === "nats" && ++calls === 2) controller.abort(new Error("interrupted"));
     });
     const validations: unknown[] = [];
@@ -277,7 +248,7 @@ for (
       await observed(run, { abortAt: 15 });
       const before = await bytesOf(run);
       let steps = 15;
-      const engine = changedEngine((answer, program) => {
+      const engine = changedEngine(onnx, (answer, program) => {
         if (program === "trainStep" && ++steps === 18) Object.assign(answer, spoil);
       });
       const error = await assertRejects(
@@ -302,7 +273,7 @@ Deno.test("a learning rate far too large is reported as such", () =>
 /** Makes validations come out as `figures` in nats, one after another. */
 function validating(figures: number[], callsEach: number): Engine {
   let calls = 0;
-  return changedEngine((answer, program) => {
+  return changedEngine(onnx, (answer, program) => {
     if (program === "nats") answer.nats.fill(figures[Math.floor(calls++ / callsEach)]);
   });
 }

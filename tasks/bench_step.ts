@@ -4,7 +4,6 @@
  * speaks the same.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
-import * as tf from "@tensorflow/tfjs";
 import type { Config } from "../core/config.ts";
 import { productFlops } from "../core/engines/graph.ts";
 import {
@@ -14,6 +13,7 @@ import {
   runSteps,
 } from "../core/engines/engine.ts";
 import { type EngineName, startEngine } from "../core/engines/mod.ts";
+import { largeProducts } from "../core/engines/peak.ts";
 import { record } from "../core/engines/recorder.ts";
 import { models } from "../core/models.ts";
 import { initialState, trainInputs, trainStep } from "../core/programs.ts";
@@ -51,7 +51,9 @@ export interface Contest {
 
 async function main(args: string[]): Promise<void> {
   const { engine: name, precision, threads, work } = JSON.parse(args[0]) as Contest;
-  const { state, program, inputs } = typeof work === "number" ? product(work) : training(work);
+  const { state, program, inputs } = typeof work === "number"
+    ? largeProducts(work, 1)
+    : training(work);
   const { engine } = await startEngine(name as EngineName, { precision, threads });
   const session = await engine.load(state, { step: program });
   const say = (line: Ready | Measured) => console.log(JSON.stringify(line));
@@ -94,22 +96,6 @@ function training(config: Config): Work {
       );
       return trainInputs(model, config, windows, ++step, random);
     },
-  };
-}
-
-/** One product of two square matrices that stay where they are: what the processor can do at best. */
-function product(size: number): Work {
-  const random = seededRandom(1), shape = [size, size];
-  const matrix = () => ({ shape, data: new Float32Array(size * size).map(() => random.normal()) });
-  return {
-    state: { a: matrix(), b: matrix() },
-    program: {
-      inputs: { scale: { shape: [], dtype: "float32" } }, // so that it can't be computed beforehand
-      body: ({ a, b }, { scale }) => ({
-        outputs: { sum: tf.sum(tf.matMul(tf.mul(a, scale), b as tf.Tensor2D)) },
-      }),
-    },
-    inputs: () => ({ scale: Float32Array.of(1) }),
   };
 }
 

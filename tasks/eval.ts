@@ -27,7 +27,7 @@ import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./provena
 import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./eval_tables.ts";
 import { latestQuality, qualityTables } from "./quality_table.ts";
 import type { ChosenWeights } from "./weights.ts";
-import { chosenWeights, defaultWeights, namedWeights, weightsFlags } from "./weights.ts";
+import { chosenWeights, namedWeights, trainedKinds, weightsFlags } from "./weights.ts";
 
 const estimators: Record<ModelKind, Estimator[]> = {
   gpt: ["exact"],
@@ -77,7 +77,9 @@ export async function main(args: string[]): Promise<void> {
   const values = parse(args);
   const { estimator } = values;
   checkUsage(values);
-  const kinds = values.model ? [values.model] : await trainedKinds(estimator);
+  const kinds = values.model
+    ? [values.model]
+    : await trainedKinds(fitting(estimator), { purpose: "score" });
   const corpus = await loadCorpus(values.data ?? await defaultCorpus());
   const candidates = await candidatesOf(kinds, corpus, values);
   await requireResultsFolder();
@@ -159,21 +161,10 @@ function checkUsage({ model, estimator, weights, against }: EvalValues): void {
   }
 }
 
-/** The models that there are weights of and that the estimator fits. */
-async function trainedKinds(estimator: Estimator | undefined): Promise<ModelKind[]> {
-  const fitting = (Object.keys(estimators) as ModelKind[])
-    .filter((kind) => estimator === undefined || estimators[kind].includes(estimator));
-  const kinds: ModelKind[] = [];
-  for (const kind of fitting) if (await defaultWeights(kind)) kinds.push(kind);
-  if (kinds.length === 0) {
-    throw new Error(
-      `Cannot find weights to score: nothing was trained yet; run "deno task train-${
-        fitting[0]
-      }", ` +
-        "or name a file with --model and --weights",
-    );
-  }
-  return kinds;
+/** The models that the estimator fits; without one, both. */
+function fitting(estimator: Estimator | undefined): ModelKind[] {
+  const kinds = Object.keys(estimators) as ModelKind[];
+  return kinds.filter((kind) => estimator === undefined || estimators[kind].includes(estimator));
 }
 
 // ---------------------------------------------------------------- what is scored

@@ -3,17 +3,11 @@ import { join } from "@std/path";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
 import type { EvaluationRow, ModelComparison } from "../core/results.ts";
 import { readResults } from "./report/read_results.ts";
-import { assertFailed, exampleText, inFolder, jsonOf } from "./task_process.ts";
+import { assertFailed, exampleText, inFolder, inTrainedFolder, jsonOf } from "./task_process.ts";
 import { namesIn, runTaskIn, signalled, writeWeights } from "./task_process.ts";
 
 const engine = ["--engine", "onnx", "--threads", "1"];
 const text = ["--data", "text.txt"];
-
-const inTrainedFolder = (test: (folder: string) => Promise<void>) =>
-  inFolder(async (folder) => {
-    await writeWeights(folder);
-    await test(folder);
-  });
 
 Deno.test("eval without --model scores both models with every estimator, the same way each time", () =>
   inFolder(async (folder) => {

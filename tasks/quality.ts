@@ -1,6 +1,5 @@
 /** Measures how models write: samples over a range of temperatures beside held-out and shuffled text. */
 import { kneserNey } from "../core/baselines.ts";
-import type { ModelKind } from "../core/config.ts";
 import { type Corpus, defaultCorpus, loadCorpus } from "../core/corpus.ts";
 import type { Engine } from "../core/engines/engine.ts";
 import { models } from "../core/models.ts";
@@ -23,7 +22,13 @@ import { qualityTables, withoutRepeats } from "./quality_table.ts";
 import { type Writer, writerOf, writtenRows } from "./quality_samples.ts";
 import { samplerFlags, truncationFlags } from "./sampler_flags.ts";
 import type { ChosenWeights } from "./weights.ts";
-import { chosenWeights, defaultWeights, namedWeights, weightsFlags } from "./weights.ts";
+import {
+  chosenWeights,
+  defaultWeights,
+  namedWeights,
+  trainedKinds,
+  weightsFlags,
+} from "./weights.ts";
 
 const task = {
   name: "quality",
@@ -78,7 +83,11 @@ export async function main(args: string[]): Promise<void> {
   checkUsage(values);
   const corpus = await loadCorpus(values.data ?? await defaultCorpus());
   const writers: Writer[] = [];
-  for (const kind of values.model ? [values.model] : await trainedKinds()) {
+  for (
+    const kind of values.model
+      ? [values.model]
+      : await trainedKinds(["gpt", "diffusion"], { purpose: "sample from", first: "diffusion" })
+  ) {
     writers.push(writerOf(await chosenWeights(kind, values), values));
   }
   const judge = await chosenJudge(values, charactersAmong(corpus, writers));
@@ -151,18 +160,6 @@ function checkUsage({ model, weights, temperature }: QualityValues): void {
       "Cannot use --weights alone: expected --model gpt or --model diffusion beside it",
     );
   }
-}
-
-async function trainedKinds(): Promise<ModelKind[]> {
-  const kinds: ModelKind[] = [];
-  for (const kind of ["gpt", "diffusion"] as const) {
-    if (await defaultWeights(kind)) kinds.push(kind);
-  }
-  if (kinds.length > 0) return kinds;
-  throw new Error(
-    'Cannot find weights to sample from: nothing was trained yet; run "deno task train-diffusion", ' +
-      "or name a file with --model and --weights",
-  );
 }
 
 // ---------------------------------------------------------------- judges and reference texts

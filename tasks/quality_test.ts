@@ -3,21 +3,18 @@ import { join } from "@std/path";
 import { characterEntropy } from "../core/quality/ngrams.ts";
 import { qualityFigures, type QualityRow } from "../core/results.ts";
 import { readResults } from "./report/read_results.ts";
-import { assertFailed, exampleText, inFolder, jsonOf, namesIn } from "./task_process.ts";
-import { runTaskIn, signalled, writeWeights } from "./task_process.ts";
+import { assertFailed, exampleText, inTrainedFolder, jsonOf, namesIn } from "./task_process.ts";
+import { runTaskIn, signalled } from "./task_process.ts";
 
 const text = ["--data", "text.txt"];
 const engine = ["--engine", "onnx", "--threads", "1"];
 const short = ["--length", "60", "--temperature", "0.5", "--temperature", "1"];
 
-const inTrainedFolder = (test: (folder: string) => Promise<void>) =>
-  inFolder(async (folder) => {
-    await writeWeights(folder, { text: exampleText(160) });
-    await test(folder);
-  });
+const inLongFolder = (test: (folder: string) => Promise<void>) =>
+  inTrainedFolder(test, { text: exampleText(160) });
 
 Deno.test("quality sets samples of both models beside held-out and shuffled text, the same way each time", () =>
-  inTrainedFolder(async (folder) => {
+  inLongFolder(async (folder) => {
     const flags = [...short, ...engine, ...text];
     const { rows, judges, halves } = await jsonOf(folder, "quality", "--", ...flags);
     assertEquals(
@@ -68,7 +65,7 @@ Deno.test("quality sets samples of both models beside held-out and shuffled text
   }));
 
 Deno.test("quality takes several samplers, each with the flags that mean something to it, and does without a judge", () =>
-  inTrainedFolder(async (folder) => {
+  inLongFolder(async (folder) => {
     await Deno.remove(join(folder, "weights/gpt-smoke.safetensors"));
     const samplers = ["--sampler", "threshold", "--sampler", "entropy", "--entropy-bound", "1"];
     const flags = [...samplers, ...short, ...engine, ...text];
@@ -88,7 +85,7 @@ Deno.test("quality takes several samplers, each with the flags that mean somethi
   }));
 
 Deno.test("quality killed at any moment goes on with the texts that it has, to the same figures", () =>
-  inTrainedFolder(async (folder) => {
+  inLongFolder(async (folder) => {
     const temperatures = short.slice(2);
     const flags = ["--model", "diffusion", "--length", "150", ...temperatures, ...engine, ...text];
     for (let time = 0; time < 2; time++) { // when the first characters of a text are there
@@ -113,7 +110,7 @@ Deno.test("quality killed at any moment goes on with the texts that it has, to t
   }));
 
 Deno.test("quality refuses a lone temperature, too few texts, and what can't be measured", () =>
-  inTrainedFolder(async (folder) => {
+  inLongFolder(async (folder) => {
     const cases: [args: string[], code: number, says: string][] = [
       [
         ["--temperature", "0.8"],
@@ -144,7 +141,7 @@ Deno.test("quality refuses a lone temperature, too few texts, and what can't be 
   }));
 
 Deno.test("a GPT of another text does not judge unless it is named, and quality says so", () =>
-  inTrainedFolder(async (folder) => {
+  inLongFolder(async (folder) => {
     await Deno.writeTextFile(
       join(folder, "other.txt"),
       exampleText(160).replaceAll("moon", "möön"),

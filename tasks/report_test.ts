@@ -2,17 +2,9 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { writeReport } from "./report.ts";
 import { writeExample } from "./report/example_results.ts";
+import { inFolder } from "../core/temporary_folder.ts";
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 /** Runs the task in `folder`, with leave to read it and the project, and to write it. */
 async function report(folder: string, ...args: string[]) {

@@ -2,18 +2,12 @@ import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert"
 import { join } from "@std/path";
 import type { SampleResult } from "../core/results.ts";
 import { readResults } from "./report/read_results.ts";
-import { assertFailed, exampleText, inFolder, jsonOf } from "./task_process.ts";
+import { assertFailed, exampleText, inFolder, inTrainedFolder, jsonOf } from "./task_process.ts";
 import { namesIn, runTaskIn, signalled, writeWeights } from "./task_process.ts";
 
 /** One thread of the engine that is everywhere, so that the same bytes come out. */
 const engine = ["--engine", "onnx", "--threads", "1"];
 const text = ["--data", "text.txt"];
-
-const inTrainedFolder = (test: (folder: string) => Promise<void>) =>
-  inFolder(async (folder) => {
-    await writeWeights(folder);
-    await test(folder);
-  });
 
 const sample = (folder: string, model: string, ...args: string[]) =>
   jsonOf(folder, "sample", "--model", model, ...engine, ...text, ...args);

@@ -12,7 +12,7 @@ import { interruption, note, outputFlags, parseFlags, print, printJson } from ".
 import { runTask, UsageError } from "./cli.ts";
 import type { Check } from "./onnx_cuda/check.ts";
 import { type CommandOptions, errorLine, run, settingUp, SetupError } from "./setup/commands.ts";
-import { type Folders, removeFrom, setUpIn } from "./setup/folders.ts";
+import { folderFlags, type Folders, setUpIn, uninstallFrom } from "./setup/folders.ts";
 import { completePackages, type Installed, installPackages } from "./setup/packages.ts";
 
 const task = {
@@ -33,12 +33,7 @@ const flags = {
     help: "with NVIDIA's CUDA 13 and cuDNN 9 from PyPI, where the system has none " +
       "(1.3 GB more to fetch, 2.2 GB on disk)",
   },
-  prefix: {
-    type: "path",
-    placeholder: "DIR",
-    help: "where to put it; without it, the user's cache folder, for all checkouts",
-  },
-  uninstall: { type: "boolean", help: "remove it again" },
+  ...folderFlags,
   ...outputFlags,
 } as const;
 
@@ -59,12 +54,7 @@ export async function main(args: string[]): Promise<void> {
   if (uninstall && libraries) {
     throw new UsageError("Cannot use --uninstall and --libraries together: it removes all of it");
   }
-  if (uninstall) {
-    const path = await removeFrom(folders, prefix);
-    if (json) printJson({ version: null, path });
-    else print(`${path}: removed`);
-    return;
-  }
+  if (uninstall) return await uninstallFrom(folders, { prefix, json });
   const { installation: { version, folder: path }, check } = await setUpOnnxCuda(
     libraries,
     interruption(),

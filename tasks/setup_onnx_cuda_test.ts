@@ -1,7 +1,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dirname, join } from "@std/path";
 import { npmOnnxruntime } from "../core/engines/onnxruntime.ts";
-import { end, fakePython, place as anyPlace, untilPipWorks } from "./setup/fake_tools.ts";
+import {
+  assertUninstalls,
+  end,
+  endedInPip,
+  fakePython,
+  place as anyPlace,
+} from "./setup/fake_tools.ts";
 
 // Python and pip are shell scripts here, first in the PATH. The wheel that they put in place has npm's own library, so that what
 // setup puts together and tries does compute on the CPU, and a CUDA half that is none, so that it never does on a GPU.
@@ -70,11 +76,7 @@ test("--libraries gets NVIDIA's libraries too, and the engine looks for them the
 
 test("a setup that is killed in pip changes nothing, and the next one works", async () => {
   await using here = await place();
-  const killed = here.setUp([], { FAKE_PIP: "hangs" });
-  await untilPipWorks(killed);
-  killed.kill("SIGKILL");
-  await killed.status;
-  await killed.stdout.cancel();
+  await endedInPip(here, "SIGKILL");
   assert(!here.content().includes("installation.json"));
   const { code, errors } = await end(here.setUp());
   assertEquals(code, 0, errors);
@@ -83,11 +85,7 @@ test("a setup that is killed in pip changes nothing, and the next one works", as
 
 test("SIGTERM ends setup and the pip it runs, with code 143", async () => {
   await using here = await place();
-  const child = here.setUp([], { FAKE_PIP: "hangs" });
-  await untilPipWorks(child);
-  child.kill("SIGTERM");
-  assertEquals((await child.status).code, 143);
-  await child.stdout.cancel();
+  assertEquals(await endedInPip(here, "SIGTERM"), 143);
   assertEquals(here.content(), []);
 });
 
@@ -126,15 +124,7 @@ test("what does not even compute on the CPU is never put to use", async () => {
 
 test("--uninstall removes what setup has made, and nothing else", async () => {
   await using here = await place();
-  const prefix = join(here.folder, "..", "elsewhere");
-  assertEquals((await end(here.setUp(["--prefix", prefix]))).code, 0);
-  assertEquals(here.content(), ["installation.json"]);
-  await Deno.writeTextFile(join(prefix, "mine.txt"), "");
-  const { code, out } = await end(here.setUp(["--uninstall", "--json"]));
-  assertEquals(code, 0);
-  assertEquals(JSON.parse(out), { version: null, path: prefix });
-  assertEquals([...Deno.readDirSync(prefix)].map(({ name }) => name), ["mine.txt"]);
-  assertEquals((await end(here.setUp(["--uninstall"]))).code, 0); // again: nothing there, nothing wrong
+  await assertUninstalls(here);
 });
 
 Deno.test("--uninstall with --libraries is a wrong command line", async () => {

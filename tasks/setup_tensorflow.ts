@@ -10,7 +10,7 @@ import type { Installation } from "../core/engines/tensorflow_binding.ts";
 import { interruption, outputFlags, parseFlags, print, printJson } from "./cli.ts";
 import { runTask, UsageError } from "./cli.ts";
 import { settingUp, SetupError } from "./setup/commands.ts";
-import { type Folders, removeFrom, setUpIn } from "./setup/folders.ts";
+import { folderFlags, type Folders, setUpIn, uninstallFrom } from "./setup/folders.ts";
 import { buildAddon, fetchSources, packagedAddon, tryInstallation } from "./tensorflow/addon.ts";
 import { type Flavour, installWheel, isIncomplete } from "./tensorflow/wheel.ts";
 
@@ -34,12 +34,7 @@ const task = {
 
 const flags = {
   cuda: { type: "boolean", help: "the build for NVIDIA GPUs, with CUDA 12 (12 GB)" },
-  prefix: {
-    type: "path",
-    placeholder: "DIR",
-    help: "where to put it; without it, the user's cache folder, for all checkouts",
-  },
-  uninstall: { type: "boolean", help: "remove it again" },
+  ...folderFlags,
   ...outputFlags,
 } as const;
 
@@ -48,12 +43,7 @@ export async function main(args: string[]): Promise<void> {
   if (uninstall && cuda) {
     throw new UsageError("Cannot use --uninstall and --cuda together: it removes every build");
   }
-  if (uninstall) {
-    const path = await removeFrom(folders, prefix);
-    if (json) printJson({ version: null, path });
-    else print(`${path}: removed`);
-    return;
-  }
+  if (uninstall) return await uninstallFrom(folders, { prefix, json });
   const flavour = cuda ? "cuda" : "cpu";
   const { version, addon } = await setUpTensorflow(flavour, interruption(), prefix);
   if (json) printJson({ version, path: addon });

@@ -2,7 +2,14 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { tensorflowStatus } from "../core/engines/tensorflow.ts";
 import { readInstallation } from "../core/engines/tensorflow_binding.ts";
-import { end, fakePython, place as anyPlace, untilPipWorks } from "./setup/fake_tools.ts";
+import {
+  assertUninstalls,
+  end,
+  endedInPip,
+  fakePython,
+  place as anyPlace,
+  untilPipWorks,
+} from "./setup/fake_tools.ts";
 import { fetchSources } from "./tensorflow/addon.ts";
 
 // Python, pip and the compiler are shell scripts here, first in the PATH: they put the library and addon of this machine's own
@@ -155,11 +162,7 @@ testWithTensorflow(
   "a setup that is killed in pip changes nothing, and the next one works",
   async () => {
     await using here = await place();
-    const killed = here.setUp([], { FAKE_PIP: "hangs" });
-    await untilPipWorks(killed);
-    killed.kill("SIGKILL");
-    await killed.status;
-    await killed.stdout.cancel();
+    await endedInPip(here, "SIGKILL");
     assert(!here.content().includes("installation.json"));
     assert(here.content().includes("tensorflow-2.21-cpu")); // its pip still sleeps there
 
@@ -171,12 +174,8 @@ testWithTensorflow(
 
 testWithTensorflow("SIGTERM ends setup and the pip it runs, with code 143", async () => {
   await using here = await place();
-  const child = here.setUp([], { FAKE_PIP: "hangs" });
   const started = performance.now();
-  await untilPipWorks(child);
-  child.kill("SIGTERM");
-  assertEquals((await child.status).code, 143);
-  await child.stdout.cancel();
+  assertEquals(await endedInPip(here, "SIGTERM"), 143);
   assert(performance.now() - started < 30_000); // pip would have slept for 60 seconds
   assertEquals(here.content(), []);
 });
@@ -217,15 +216,7 @@ testWithTensorflow("--cuda asks for the build with CUDA and its libraries", asyn
 
 testWithTensorflow("--uninstall removes what setup has made, and nothing else", async () => {
   await using here = await place();
-  const prefix = join(here.folder, "..", "elsewhere");
-  assertEquals((await end(here.setUp(["--prefix", prefix]))).code, 0);
-  assertEquals(here.content(), ["installation.json"]);
-  await Deno.writeTextFile(join(prefix, "mine.txt"), "");
-  const { code, out } = await end(here.setUp(["--uninstall", "--json"]));
-  assertEquals(code, 0);
-  assertEquals(JSON.parse(out), { version: null, path: prefix });
-  assertEquals([...Deno.readDirSync(prefix)].map(({ name }) => name), ["mine.txt"]);
-  assertEquals((await end(here.setUp(["--uninstall"]))).code, 0); // again: nothing there, nothing wrong
+  await assertUninstalls(here);
 });
 
 testWithTensorflow("what the package's own installer has built is used as it is", async () => {

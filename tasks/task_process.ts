@@ -8,24 +8,17 @@ import { sha256Hex } from "../core/files.ts";
 import { initialWeights } from "../core/model.ts";
 import { models } from "../core/models.ts";
 import { seededRandom } from "../core/random.ts";
+import { inFolder } from "../core/temporary_folder.ts";
 
 const root = fromFileUrl(new URL("..", import.meta.url));
+
+export { inFolder };
 
 /** What a task left when it ended. */
 export interface Ended {
   code: number;
   stdout: string;
   stderr: string;
-}
-
-/** A folder that is gone after the test. */
-export async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 /** The arguments with which `deno` runs a task as `deno task` would, in whatever folder. */
@@ -161,3 +154,13 @@ export async function writeWeights(
     });
   }
 }
+
+/** A folder with what `writeWeights` leaves there. */
+export const inTrainedFolder = (
+  test: (folder: string) => Promise<void>,
+  options?: Parameters<typeof writeWeights>[1],
+): Promise<void> =>
+  inFolder(async (folder) => {
+    await writeWeights(folder, options);
+    await test(folder);
+  });

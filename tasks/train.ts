@@ -253,9 +253,8 @@ async function prepared(
 
 /** The command line that makes the same weights: as typed, but for where they go and how it is told. */
 export function recipeCommand(name: string, args: string[]): string {
-  const elsewhere = /^--(out|json|resume)(=|$)/;
-  const kept = args.filter((arg, i) => !elsewhere.test(arg) && args[i - 1] !== "--out");
-  return commandLine(name, kept[0] === "--" ? kept.slice(1) : kept);
+  const told = args.filter((arg, i) => arg !== "--out" && args[i - 1] !== "--out");
+  return commandLine(name, without(/^--(out|json|resume)(=|$)/, told));
 }
 
 /** What to type to make the weights of this run again; a resumed one is what it was begun as. */
@@ -272,8 +271,12 @@ function recipeOf(
 
 /** The command line that goes on with the run that `args` started or resumed: the same, with --resume. */
 function resumeCommand(name: string, args: string[]): string {
-  const rest = args[0] === "--" ? args.slice(1) : args;
-  return commandLine(name, [...rest.filter((arg) => !/^--resume(=|$)/.test(arg)), "--resume"]);
+  return commandLine(name, [...without(/^--resume(=|$)/, args), "--resume"]);
+}
+
+/** Arguments but for some flags, and for the `--` that `deno task` may put first. */
+function without(flags: RegExp, args: string[]): string[] {
+  return (args[0] === "--" ? args.slice(1) : args).filter((arg) => !flags.test(arg));
 }
 
 /** The config of the run that goes on. Only how long it lasts may change; all else would make it another run. */

@@ -39,6 +39,26 @@ export async function defaultWeights(kind: ModelKind): Promise<string | undefine
   return latest?.path;
 }
 
+/**
+ * Those of `kinds` that there are default weights of.
+ *
+ * @param purpose What they are wanted for, such as `score`.
+ * @param first The model to train where there are none.
+ * @throws {Error} If there are none.
+ */
+export async function trainedKinds(
+  kinds: readonly ModelKind[],
+  { purpose, first = kinds[0] }: { purpose: string; first?: ModelKind },
+): Promise<ModelKind[]> {
+  const trained: ModelKind[] = [];
+  for (const kind of kinds) if (await defaultWeights(kind)) trained.push(kind);
+  if (trained.length > 0) return trained;
+  throw new Error(
+    `Cannot find weights to ${purpose}: nothing was trained yet; run "deno task train-${first}", ` +
+      "or name a file with --model and --weights",
+  );
+}
+
 async function modified(path: string): Promise<number | undefined> {
   try {
     return (await Deno.stat(path)).mtime?.getTime() ?? 1;

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { loadTraining, loadWeights, trainingPath, type TrainingState } from "../checkpoint.ts";
 import { type Config, makeConfig, type ModelKind } from "../config.ts";
 import { drawWindows } from "../dataset.ts";
+import { changedEngine } from "../engines/changed_engine.ts";
 import type { Engine } from "../engines/engine.ts";
 import { startEngine } from "../engines/mod.ts";
 import { testedStatuses } from "../engines/tested_engines.ts";
@@ -17,6 +18,7 @@ import { train, type TrainingObserver, type TrainingRun } from "../trainer.ts";
 import { requireAlike, rowsOf, shared } from "./data_parallel.ts";
 import { gradientSums, layoutOf } from "./programs.ts";
 import { assertSameWeights, ranksInProcess } from "./tested_ranks.ts";
+import { inFolder } from "../temporary_folder.ts";
 
 const { engine: onnx } = await startEngine("onnx", { threads: 1 });
 
@@ -72,15 +74,6 @@ async function trainTogether(
       return train({ ...run, stepper, engine: engineOf(rank) }, observer, stepper.stop);
     }),
   );
-}
-
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 const stateOf = (run: TrainingRun) => loadTraining(trainingPath(run.path));
@@ -226,35 +219,13 @@ Deno.test("when one rank is to stop, all stop at the same step, and another numb
     assertSameWeights(a.weights, b.weights, whole.config);
   }));
 
-/** An engine whose programs' answers `change` sees, and may change, before the caller does. */
-function changedEngine(
-  change: (program: string, answer: Record<string, Float32Array>) => void,
-): Engine {
-  return {
-    ...onnx,
-    async load(state, programs) {
-      const session = await onnx.load(state, programs);
-      return {
-        run: async (program, inputs) => {
-          const answer = await session.run(program, inputs);
-          change(program, answer);
-          return answer;
-        },
-        readState: (names) => session.readState(names),
-        writeState: (entries) => session.writeState(entries),
-        dispose: () => session.dispose(),
-      };
-    },
-  };
-}
-
 Deno.test("a rank that is to stop while all validate stops them in the same validation", () =>
   inFolder(async (folder) => {
     const run = runOf("diffusion", join(folder, "run.safetensors"));
     let calls = 0, interrupt = () => {};
     const observe = (rank: number, mine: () => void) => (rank === 1 && (interrupt = mine), {});
     const engineOf = (rank: number) =>
-      changedEngine((program) => {
+      changedEngine(onnx, (_, program) => {
         if (rank === 1 && program === "nats" && ++calls === 2) interrupt();
       });
     const results = await trainTogether(run, 2, { observe, engineOf });
@@ -271,7 +242,7 @@ Deno.test("a gradient of one rank that is no number ends the run on all ranks, a
     const run = runOf("gpt", join(folder, "run.safetensors"));
     let steps = 0;
     const engineOf = (rank: number) =>
-      changedEngine((program, { sums }) => {
+      changedEngine(onnx, ({ sums }, program) => {
         if (rank === 1 && program === "gradientSums" && ++steps === 8) sums[17] = NaN;
       });
     const failed = await assertRejects(

@@ -1,31 +1,46 @@
 /** How fast an engine can be on this machine: what a program reaches is best told as a share of that. */
 import * as tf from "@tensorflow/tfjs";
-import type { Engine } from "./engine.ts";
+import type { Engine, HostTensors, Program } from "./engine.ts";
 
-/** Rows and columns of the matrices, and how many products follow one another in a run, so that little crosses the border. */
-const SIZE = 1024, PRODUCTS = 8;
+/** Large matrix products and nothing else, of a matrix that stays where it is, so that hardly anything crosses the border. */
+export interface LargeProducts {
+  state: HostTensors;
+  program: Program;
+  inputs(): Record<string, Float32Array>;
+}
 
 /**
- * Floating-point operations a second in large matrix products and nothing else, the best of `rounds` runs of 17 GFLOP each.
- * A matrix product of [m, k] and [k, n] counts as 2 m k n operations.
+ * `count` products of square matrices one after the other: 2 `size`³ floating-point operations each.
+ *
+ * @param size Rows and columns.
  */
-export async function productPeak(engine: Engine, rounds = 5): Promise<number> {
-  const matrix = new Float32Array(SIZE * SIZE).fill(1 / SIZE); // its product with itself is itself
-  const session = await engine.load({ w: { shape: [SIZE, SIZE], data: matrix } }, {
-    products: {
-      inputs: { x: { shape: [SIZE, SIZE], dtype: "float32" } },
-      body({ w }, { x }) {
-        let y = x;
-        for (let i = 0; i < PRODUCTS; i++) y = tf.matMul(y as tf.Tensor2D, w as tf.Tensor2D);
+export function largeProducts(size: number, count: number): LargeProducts {
+  const data = new Float32Array(size * size).fill(1 / size); // its product with itself is itself
+  return {
+    state: { w: { shape: [size, size], data } },
+    program: {
+      inputs: { scale: { shape: [], dtype: "float32" } }, // so that it can't be computed beforehand
+      body({ w }, { scale }) {
+        let y = tf.mul(w, scale);
+        for (let i = 0; i < count; i++) y = tf.matMul(y as tf.Tensor2D, w as tf.Tensor2D);
         return { outputs: { sum: tf.sum(y) } };
       },
     },
-  });
+    inputs: () => ({ scale: Float32Array.of(1) }),
+  };
+}
+
+const SIZE = 1024, PRODUCTS = 8;
+
+/** Floating-point operations a second in large matrix products, the best of `rounds` runs of 17 GFLOP each. */
+export async function productPeak(engine: Engine, rounds = 5): Promise<number> {
+  const { state, program, inputs } = largeProducts(SIZE, PRODUCTS);
+  const session = await engine.load(state, { products: program });
   try {
     let best = Infinity;
     for (let round = 0; round < rounds; round++) {
       const start = performance.now();
-      await session.run("products", { x: matrix });
+      await session.run("products", inputs());
       best = Math.min(best, performance.now() - start);
     }
     return PRODUCTS * 2 * SIZE ** 3 / (best / 1000);

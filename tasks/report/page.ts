@@ -3,6 +3,7 @@
  * in it (by hash), and lets it load nothing from anywhere.
  */
 import { bitsPerCharacter, maskShare } from "./bits.ts";
+import { htmlDocument } from "./document.ts";
 import { type Child, dataElement, h } from "./dom.ts";
 import { fiveChanges, readChanges } from "./five_changes.ts";
 import type { ReportData } from "./gather.ts";
@@ -19,21 +20,9 @@ export interface PageExtras {
 
 /** The whole page. */
 export async function buildPage(data: ReportData, { tryIt }: PageExtras = {}): Promise<string> {
-  const style = h("style");
-  style.textContent = await readBeside("styles.css");
-  const scripts = await Promise.all(["page.js", "race.js"].map(async (name) => {
-    const script = h("script", { type: "module" });
-    script.textContent = await readBeside(name);
-    return script;
-  }));
-  const policy = [
-    "default-src 'none'",
-    `script-src ${(await Promise.all(scripts.map(sourceHash))).join(" ")}`,
-    `style-src ${await sourceHash(style)}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-  ].join("; ");
-
+  const [style, ...scripts] = await Promise.all(
+    ["styles.css", "page.js", "race.js"].map(readBeside),
+  );
   const race = raceOf(data);
   const opening = raceSection(race), notes = parts.notes(data);
   const sections = [
@@ -47,40 +36,23 @@ export async function buildPage(data: ReportData, { tryIt }: PageExtras = {}): P
     parts.provenance(data),
   ].filter((section) => section !== null && section !== undefined);
 
-  const html = h(
-    "html",
-    { lang: "en" },
+  return await htmlDocument(
+    { title: "A GPT and a diffusion model, side by side", style, scripts },
+    h("a", { class: "skip", href: "#main" }, "Skip to the content"),
+    header(),
     h(
-      "head",
-      {},
-      h("meta", { charset: "utf-8" }),
-      h("meta", { "http-equiv": "Content-Security-Policy", content: policy }),
-      h("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }),
-      h("meta", { name: "color-scheme", content: "light dark" }),
-      h("title", {}, "A GPT and a diffusion model, side by side"),
-      style,
+      "main",
+      { id: "main" },
+      opening,
+      parts.glance(data),
+      opening ? null : notes, // with nothing to see, what to type comes first
+      contents(sections),
+      sections,
+      opening ? notes : null,
     ),
-    h(
-      "body",
-      {},
-      h("a", { class: "skip", href: "#main" }, "Skip to the content"),
-      header(),
-      h(
-        "main",
-        { id: "main" },
-        opening,
-        parts.glance(data),
-        opening ? null : notes, // with nothing to see, what to type comes first
-        contents(sections),
-        sections,
-        opening ? notes : null,
-      ),
-      footer(),
-      opening ? dataElement("race-data", { replays: race.replays }) : null,
-      scripts,
-    ),
+    footer(),
+    opening ? dataElement("race-data", { replays: race.replays }) : null,
   );
-  return `<!doctype html>\n${html.outerHTML}\n`;
 }
 
 function header(): HTMLElement {
@@ -124,9 +96,4 @@ function footer(): HTMLElement {
 
 function readBeside(name: string): Promise<string> {
   return Deno.readTextFile(new URL(name, import.meta.url));
-}
-
-async function sourceHash({ textContent }: HTMLElement): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(textContent!));
-  return `'sha256-${new Uint8Array(digest).toBase64()}'`;
 }

@@ -1,4 +1,5 @@
 /** For tests of setups: a home for one, with shell scripts in the place of Python, pip and the compiler, first in the PATH. */
+import { assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 
 export interface Place extends AsyncDisposable {
@@ -92,4 +93,27 @@ export async function untilPipWorks(child: Deno.ChildProcess): Promise<void> {
   for await (const chunk of child.stderr) {
     if (new TextDecoder().decode(chunk).includes("pip is at work")) return;
   }
+}
+
+/** Starts a setup, waits until its pip is at work, and ends it by `signal`. Gives its exit code. */
+export async function endedInPip(here: Place, signal: Deno.Signal): Promise<number> {
+  const child = here.setUp([], { FAKE_PIP: "hangs" });
+  await untilPipWorks(child);
+  child.kill(signal);
+  const { code } = await child.status;
+  await child.stdout.cancel();
+  return code;
+}
+
+/** `--uninstall` removes what setup has made in a folder, and nothing else; a second time does no harm. */
+export async function assertUninstalls(here: Place): Promise<void> {
+  const prefix = join(here.folder, "..", "elsewhere");
+  assertEquals((await end(here.setUp(["--prefix", prefix]))).code, 0);
+  assertEquals(here.content(), ["installation.json"]);
+  await Deno.writeTextFile(join(prefix, "mine.txt"), "");
+  const { code, out } = await end(here.setUp(["--uninstall", "--json"]));
+  assertEquals(code, 0);
+  assertEquals(JSON.parse(out), { version: null, path: prefix });
+  assertEquals([...Deno.readDirSync(prefix)].map(({ name }) => name), ["mine.txt"]);
+  assertEquals((await end(here.setUp(["--uninstall"]))).code, 0); // again: nothing there, nothing wrong
 }

@@ -10,6 +10,7 @@ import {
   type SetUp,
 } from "../../core/engines/installation.ts";
 import { lockFile, writeFileAtomically } from "../../core/files.ts";
+import { print, printJson } from "../cli.ts";
 import { SetupError } from "./commands.ts";
 
 /** What a setup makes in its prefix. */
@@ -20,6 +21,16 @@ export interface Folders {
   /** Whether one of them is not whole. */
   isIncomplete(path: string, prefix: string): Promise<boolean>;
 }
+
+/** What every setup asks: where, or to take it away. */
+export const folderFlags = {
+  prefix: {
+    type: "path",
+    placeholder: "DIR",
+    help: "where to put it; without it, the user's cache folder, for all checkouts",
+  },
+  uninstall: { type: "boolean", help: "remove it again" },
+} as const;
 
 /**
  * Does `work` in a folder, and writes down what it gives.
@@ -52,7 +63,7 @@ export async function setUpIn<Installation>(
  * @param prefix Default: the one that the record names, or the record's own folder.
  * @returns The folder.
  */
-export async function removeFrom(folders: Folders, prefix?: string): Promise<string> {
+async function removeFrom(folders: Folders, prefix?: string): Promise<string> {
   const { what } = folders;
   const recorded = await readRecord<{ prefix: string }>(what, ["prefix"])
     .then(({ prefix }) => prefix, () => undefined);
@@ -70,6 +81,16 @@ export async function removeFrom(folders: Folders, prefix?: string): Promise<str
   // Where others have put something, the folder stays.
   for (const path of [folder, installationFolder(what)]) await Deno.remove(path).catch(() => {});
   return folder;
+}
+
+/** What `--uninstall` does: removes, and says what. */
+export async function uninstallFrom(
+  folders: Folders,
+  { prefix, json }: { prefix?: string; json: boolean },
+): Promise<void> {
+  const path = await removeFrom(folders, prefix);
+  if (json) printJson({ version: null, path });
+  else print(`${path}: removed`);
 }
 
 async function ownFolders({ own }: Folders, folder: string): Promise<string[]> {

@@ -4,6 +4,7 @@
  */
 import { samplers } from "../../../core/samplers/mod.ts";
 import { samplerFlags, usedBy } from "../../sampler_flags.ts";
+import { htmlDocument } from "../document.ts";
 import { type Child, dataElement, h } from "../dom.ts";
 import type { ModelFacts } from "./messages.ts";
 
@@ -23,66 +24,32 @@ export interface PageSources {
 
 /** The whole page. */
 export async function tryItPage(facts: PageFacts, sources: PageSources): Promise<string> {
-  const style = h("style");
-  style.textContent = sources.style;
-  const script = h("script", { type: "module" });
-  script.textContent = sources.script;
-  const policy = [
-    "default-src 'none'",
-    `script-src ${await sourceHash(sources.script)}`,
-    `style-src ${await sourceHash(sources.style)}`,
-    "worker-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-  ].join("; ");
   const { weights, description, ...model } = facts;
   const data = dataElement("facts", model);
   data.dataset.weights = weights;
-  const html = h(
-    "html",
-    { lang: "en" },
+  return await htmlDocument(
+    {
+      title: "Try it: tiny-diffusion in TypeScript",
+      style: sources.style,
+      scripts: [sources.script],
+      allow: ["worker-src 'self'"],
+    },
     h(
-      "head",
+      "header",
       {},
-      h("meta", { charset: "utf-8" }),
-      h("meta", { "http-equiv": "Content-Security-Policy", content: policy }),
-      h("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }),
-      h("meta", { name: "color-scheme", content: "light dark" }),
-      h("title", {}, "Try it: tiny-diffusion in TypeScript"),
-      style,
-    ),
-    h(
-      "body",
-      {},
+      h("h1", {}, "Try it ", h("span", {}, "tiny-diffusion")),
+      h("p", { class: "fine" }, h("a", { href: "../" }, "Back to the report")),
       h(
-        "header",
-        {},
-        h("h1", {}, "Try it ", h("span", {}, "tiny-diffusion")),
-        h("p", { class: "fine" }, h("a", { href: "../" }, "Back to the report")),
-        h(
-          "p",
-          { class: "lead" },
-          "The diffusion model, in your browser: nothing that you type leaves this page. It starts from masks and fixes in ",
-          "each pass the characters that it is surest of, wherever they stand.",
-        ),
+        "p",
+        { class: "lead" },
+        "The diffusion model, in your browser: nothing that you type leaves this page. It starts from masks and fixes in ",
+        "each pass the characters that it is surest of, wherever they stand.",
       ),
-      h("main", { id: "main" }, asking(facts), result()),
-      h(
-        "footer",
-        {},
-        h(
-          "p",
-          {},
-          `${description}. Made from `,
-          h("code", {}, weights),
-          ".",
-        ),
-      ),
-      data,
-      script,
     ),
+    h("main", { id: "main" }, asking(facts), result()),
+    h("footer", {}, h("p", {}, `${description}. Made from `, h("code", {}, weights), ".")),
+    data,
   );
-  return `<!doctype html>\n${html.outerHTML}\n`;
 }
 
 function asking(facts: PageFacts): HTMLElement {
@@ -241,8 +208,3 @@ const numeric = (id: string, attributes: Record<string, string | number>, settin
 
 /** Left empty, for the script to fill in: the DOM in which the page is built does not escape a textarea's content. */
 const textarea = (id: string) => h("textarea", { id, rows: 3, spellcheck: "false" });
-
-async function sourceHash(source: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(source));
-  return `'sha256-${new Uint8Array(digest).toBase64()}'`;
-}

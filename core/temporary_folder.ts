@@ -1,0 +1,11 @@
+/** For tests: a folder of their own. */
+
+/** Runs `test` with a new folder, which is gone after it. */
+export async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
