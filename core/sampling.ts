@@ -93,7 +93,8 @@ export function draw({ tokens, probabilities, mass }: Candidates, random: Random
     left -= probabilities[i];
     if (left < 0) return tokens[i];
   }
-  return tokens.at(-1)!; // only where rounding left a sliver of mass
+  // Only where rounding left a sliver of mass; the last ones may have none at all.
+  return tokens[probabilities.findLastIndex((probability) => probability > 0)];
 }
 
 /**

@@ -122,18 +122,30 @@ Deno.test("a draw is the inverse of the cumulative probabilities in float64, dow
 });
 
 Deno.test("a draw is always one of the candidates", () => {
-  fc.assert(fc.property(
-    fc.array(fc.float({ min: -100, max: 100, noNaN: true }), { minLength: 1, maxLength: 20 }),
-    fc.constantFrom(0, 0.1, 1, 10),
-    fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined }),
-    fc.constantFrom(0, 0.3, 1 - 2 ** -53),
-    (logits, temperature, topK, u) => {
-      const choice = candidates(Float32Array.from(logits), { temperature, topK });
-      const token = draw(choice, { uniform: () => u } as Random);
-      const i = choice.tokens.indexOf(token);
-      assert(i >= 0 && choice.probabilities[i] > 0);
+  fc.assert(
+    fc.property(
+      fc.array(fc.float({ min: -100, max: 100, noNaN: true }), { minLength: 1, maxLength: 20 }),
+      fc.constantFrom(0, 0.1, 1, 10),
+      fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined }),
+      fc.constantFrom(0, 0.3, 1 - 2 ** -53),
+      (logits, temperature, topK, u) => {
+        const choice = candidates(Float32Array.from(logits), { temperature, topK });
+        const token = draw(choice, { uniform: () => u } as Random);
+        const i = choice.tokens.indexOf(token);
+        assert(i >= 0 && choice.probabilities[i] > 0);
+      },
+    ),
+    {
+      examples: [
+        [
+          [0, -9.436886709588766e-17, 8.999725317012431e-23, -74.4034652709961],
+          0.1,
+          undefined,
+          1 - 2 ** -53,
+        ],
+      ],
     },
-  ));
+  );
 });
 
 Deno.test("where nothing is cut, the mass is exactly 1", () => {
