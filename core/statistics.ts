@@ -17,6 +17,12 @@ export function mean(values: ArrayLike<number>): number {
   return sum(values) / values.length;
 }
 
+/** The middle value, or the mean of the middle two. NaN for no values. */
+export function median(values: ArrayLike<number>): number {
+  const sorted = Float64Array.from(values).sort(), middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
 /** Standard deviation with n - 1 below the line. NaN for fewer than two values. */
 export function standardDeviation(values: ArrayLike<number>): number {
   const centre = mean(values);

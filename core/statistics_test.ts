@@ -3,6 +3,7 @@ import { seededRandom } from "./random.ts";
 import {
   bootstrapStandardError,
   mean,
+  median,
   pairedBootstrap,
   standardDeviation,
   standardError,
@@ -16,6 +17,11 @@ Deno.test("standardError is that of a hand-computed sample", () => {
   assertEquals(mean(values), 5);
   assertAlmostEquals(standardDeviation(values), Math.sqrt(32 / 7), 1e-15);
   assertAlmostEquals(standardError(values), Math.sqrt(32 / 7 / 8), 1e-15);
+});
+
+Deno.test("the median of an even number of values lies between the middle two, whatever their order", () => {
+  assertEquals(median([10, -1, 9, 2]), 5.5);
+  assertEquals(median([10, -1, 9]), 9);
 });
 
 Deno.test("the bootstrap's standard error of a mean tends to its closed form", () => {

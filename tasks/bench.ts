@@ -11,6 +11,7 @@ import {
   type PresetName,
   presets,
 } from "../core/config.ts";
+import { median } from "../core/statistics.ts";
 import { type Contest, linesOf, type Measured, type Ready } from "./bench_step.ts";
 import { commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
 import { startProgress } from "./progress.ts";
@@ -259,11 +260,6 @@ function spawn(what: string, command: string, args: string[]) {
 /** Median over the rounds of a's median step over b's. */
 function ratio(a: Contestant, b: Contestant): number {
   return median(a.rounds.map(({ ms }, round) => median(ms) / median(b.rounds[round].ms)));
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b), middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 if (import.meta.main) await runTask(main, Deno.args);

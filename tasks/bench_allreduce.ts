@@ -2,6 +2,7 @@
 import { makeConfig, type PresetName, presets } from "../core/config.ts";
 import { joinRanks } from "../core/distributed/mpi.ts";
 import { layoutOf } from "../core/distributed/programs.ts";
+import { median } from "../core/statistics.ts";
 import { outputFlags, parseFlags, print, printJson, runTask } from "./cli.ts";
 
 const flags = {
@@ -47,20 +48,19 @@ export async function main(args: string[]): Promise<void> {
   ranks.finalizeAtExit();
   if (ranks.rank > 0) return;
 
-  times.sort((a, b) => a - b);
-  const median = times[Math.floor(times.length / 2)], [fastest] = times, bytes = values.byteLength;
+  const middle = median(times), fastest = Math.min(...times), bytes = values.byteLength;
   if (json) {
     printJson({
       ranks: ranks.size,
       mpi: ranks.name,
       bytes,
-      ms_median: median,
+      ms_median: middle,
       ms_min: fastest,
     });
   } else {
     print(
       `${ranks.size} ranks (${ranks.name}) add up ${(bytes / 1e6).toFixed(1)} MB in ` +
-        `${median.toFixed(2)} ms (median of ${repeats}; fastest ${fastest.toFixed(2)} ms)`,
+        `${middle.toFixed(2)} ms (median of ${repeats}; fastest ${fastest.toFixed(2)} ms)`,
     );
   }
 }
