@@ -1,5 +1,6 @@
 /** Runs every task of the pipeline once, at preset smoke on real text, and checks what each one wrote. */
 import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 
 /** Runs a task with --json and returns the object that it prints. */
 // deno-lint-ignore no-explicit-any -- each task's fields are checked where they are used
@@ -13,7 +14,7 @@ async function task(name: string, ...args: string[]): Promise<any> {
   return JSON.parse(new TextDecoder().decode(stdout));
 }
 
-const given = new URL("../../shared/data/tinyshakespeare.txt", import.meta.url).pathname;
+const given = fromFileUrl(new URL("../../shared/data/tinyshakespeare.txt", import.meta.url));
 const here = await Deno.stat(given).then(() => true, () => false);
 const data = await task("fetch-data", ...here ? ["--file", given] : []);
 const text = await Deno.readTextFile(data.path);

@@ -9,13 +9,19 @@ import { type Evaluation, perBlockSummary } from "./evaluate.ts";
 import type { Random } from "./random.ts";
 import type { BaselineName } from "./results.ts";
 
+/** A model that needs no network. */
 export interface Baseline {
+  /** As in the table of evaluations. */
   name: BaselineName;
   /** p(character | history), the history being the tokens before it in its block, at least one. */
   probability(history: Int32Array, character: number): number;
 }
 
-/** All three, from the tokens of the training part. */
+/**
+ * All three, from the tokens of the training part.
+ *
+ * @param vocab Number of characters.
+ */
 export function baselines(training: Int32Array, vocab: number): Baseline[] {
   return [uniform(vocab), unigram(training, vocab), kneserNey(training, vocab)];
 }
@@ -25,6 +31,7 @@ export function baselines(training: Int32Array, vocab: number): Baseline[] {
  * block is given, the others are scored, and no history reaches back beyond the block.
  *
  * @param blocks Tokens, each [context].
+ * @throws {RangeError} If there are fewer than two blocks, as one has no standard error.
  */
 export function scoreBaseline(
   baseline: Baseline,

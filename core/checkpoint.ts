@@ -3,13 +3,15 @@
  * on exactly where it stopped), each a safetensors file with JSON texts in its metadata. PyTorch's `.pt` files, which hold
  * nothing but weights, are read as well. Whatever comes from a file is checked against the shapes of the model.
  */
-import { checkModelConfig, type Config, makeConfig, type ModelKind } from "./config.ts";
+import { checkModelConfig, checkTrainingConfig, type Config } from "./config.ts";
+import { makeConfig, type ModelKind } from "./config.ts";
 import type { HostTensor, HostTensors } from "./engines/engine.ts";
 import { readBytes, sha256Hex, writeFileAtomically, type WriteOptions } from "./files.ts";
 import { readPt } from "./formats/pt.ts";
 import { quoted } from "./formats/quoted.ts";
 import { readSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 import { parameterShapes } from "./model.ts";
+import { restoreRandom } from "./random.ts";
 import { MASK, tokenizer } from "./tokenizer.ts";
 
 const exportFormat = "tiny-diffusion/1";
@@ -17,9 +19,11 @@ const trainingFormat = "tiny-diffusion-training/1";
 
 /** Weights and what is needed to use them. What a `.pt` file cannot tell is left out. */
 export interface SavedModel {
+  /** The settings of the run, the shape of the network among them. */
   config: Config;
   /** The characters in token order. Entry 0 of a diffusion model is the mask, written "_". */
   vocabulary: string[];
+  /** By the names of `parameterShapes`. */
   weights: HostTensors;
   /** The first characters of the text, from which generation starts unless told otherwise. */
   prompt?: string;
@@ -27,22 +31,29 @@ export interface SavedModel {
   step?: number;
   /** Such as `val_bpc`. */
   scores: Record<string, number>;
+  /** SHA-256 of the text that it was trained on, in hexadecimal. */
   corpusSha256?: string;
   /** What to type to train it again. */
   command?: string;
+  /** The name of the engine that trained it. */
   engine?: string;
+  /** How that computed matrix products: `f32` or `bf16`. */
   precision?: string;
 }
 
 /** A model with the hash of the file that it came from. */
 export interface LoadedModel extends SavedModel {
+  /** In hexadecimal. */
   sha256: string;
 }
 
 /** Everything that a run needs to go on as if it had never stopped. */
 export interface TrainingState {
+  /** All settings of the run. */
   config: Config;
+  /** The characters in token order, as in `SavedModel`. */
   vocabulary: string[];
+  /** By the names of `parameterShapes`. */
   weights: HostTensors;
   /** What the optimiser keeps: `<moment>/<parameter>`, of the parameter's shape, or any other name. */
   moments: HostTensors;
@@ -52,13 +63,17 @@ export interface TrainingState {
   counters: Record<string, number>;
   /** The best validation so far; null before the first. */
   bestScore: number | null;
+  /** SHA-256 of the text that it trains on, in hexadecimal. */
   corpusSha256: string;
-  /** As in `SavedModel`. */
+  /** What to type to train it again. */
   command?: string;
+  /** The name of the engine. */
   engine?: string;
+  /** How that computes matrix products: `f32` or `bf16`. */
   precision?: string;
 }
 
+/** What to expect of a file of weights, and what to take for granted where it does not say. */
 export interface LoadOptions {
   /** Refuse weights of the other model. */
   expectKind?: ModelKind;
@@ -252,20 +267,20 @@ function fromMetadata(
 /** Checks what metadata claims. */
 function requireFacts(cannot: string, facts: Facts): void {
   const { config, vocabulary, prompt, step, scores } = facts;
-  if (!isRecord(config) || !Object.values(config).every(isPlain)) {
-    throw damaged(cannot, "it has no config");
-  }
+  if (!isRecord(config)) throw damaged(cannot, "it has no config");
+  const strange = Object.entries(config).find(([, value]) => !isPlain(value));
+  if (strange) throw damaged(cannot, `its ${quoted(strange[0])} is no setting`);
   if (config.kind !== "gpt" && config.kind !== "diffusion") {
     throw damaged(cannot, `its kind is ${quoted(String(config.kind))}, not gpt or diffusion`);
   }
-  refusing(cannot, () => checkModelConfig(config));
   // An export may lack a setting that came later, but what it has must be of its kind.
-  for (const [key, value] of Object.entries(makeConfig(config.kind, "full", config.vocab))) {
-    const found: unknown = config[key as keyof Config];
+  for (const [key, value] of Object.entries(makeConfig(config.kind, "full", 2))) {
+    const found: unknown = Object.hasOwn(config, key) ? config[key as keyof Config] : undefined;
     if (found !== undefined && typeof found !== typeof value) {
       throw damaged(cannot, `its ${key} is ${quoted(String(found))}, expected a ${typeof value}`);
     }
   }
+  refusing(cannot, () => checkModelConfig(config));
   requireVocabulary(cannot, vocabulary, config);
   if (prompt !== undefined && typeof prompt !== "string") {
     throw damaged(cannot, "its prompt is no text");
@@ -286,14 +301,18 @@ function requireTrainingFacts(cannot: string, facts: TrainingFacts): void {
     .filter((key) => !Object.hasOwn(laterSettings, key));
   const missing = settings.find((key) => !Object.hasOwn(config, key));
   if (missing) throw damaged(cannot, `its config lacks ${missing}`);
+  refusing(cannot, () => checkTrainingConfig(config));
   requireNumbers(cannot, "counters", counters);
+  for (const [name, count] of Object.entries(counters)) {
+    if (count < 0 || (name !== "seconds" && name !== "lossSum" && !isSize(count))) {
+      throw damaged(cannot, `its counter ${quoted(name)} is ${count}, expected a count`);
+    }
+  }
   if (bestScore !== null && !Number.isFinite(bestScore)) {
     throw damaged(cannot, "its best score is no number");
   }
-  const states = isRecord(random) ? Object.values(random) : [null];
-  if (!states.every((state) => Array.isArray(state) && state.every(Number.isSafeInteger))) {
-    throw damaged(cannot, "its random state is no list of integers");
-  }
+  if (!isRecord(random)) throw damaged(cannot, "it has no random states");
+  for (const state of Object.values(random)) refusing(cannot, () => restoreRandom(state));
   if (typeof corpusSha256 !== "string") throw damaged(cannot, "it does not say which text");
 }
 
@@ -504,4 +523,4 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 const isPlain = (value: unknown) =>
-  value === null || ["string", "number", "boolean"].includes(typeof value);
+  value === null || ["string", "boolean"].includes(typeof value) || Number.isFinite(value);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import * as fc from "fast-check";
 import {
   loadTraining,
@@ -18,7 +18,7 @@ import { initialWeights } from "./model.ts";
 import { restoreRandom, seededRandom } from "./random.ts";
 import { inFolder } from "./temporary_folder.ts";
 
-const testdata = new URL("testdata/", import.meta.url).pathname;
+const testdata = fromFileUrl(new URL("testdata/", import.meta.url));
 
 /** The 65 characters of Tiny Shakespeare. */
 const characters = [
@@ -312,7 +312,22 @@ const changes: [
     'the metadata "config" is not JSON; the file is damaged',
   ],
   ["no config", (_, m) => delete m.config, "it has no config; the file is damaged"],
-  ["a nested config", (_, m) => m.config = '{"kind":{}}', "it has no config; the file is damaged"],
+  ["a nested config", (_, m) => m.config = '{"kind":{}}', 'its "kind" is no setting; the file'],
+  [
+    "a setting that is infinite",
+    (_, m) => m.config = m.config.replace(/"steps":\d+/, '"steps":1e999'),
+    'its "steps" is no setting; the file is damaged',
+  ],
+  [
+    "a width of two lines",
+    (_, m) => m.config = m.config.replace('"width":8', '"width":"8\\n"'),
+    'its width is "8\\n", expected a number',
+  ],
+  [
+    "a character that is a long text",
+    (_, m) => m.vocabulary = m.vocabulary.replace('"a"', JSON.stringify("a\u2028".repeat(1e5))),
+    'entry 0 is "a\\u{2028}a',
+  ],
   [
     "an unknown kind",
     (_, m) => m.config = m.config.replace('"gpt"', '"llama"'),
@@ -331,7 +346,7 @@ const changes: [
   [
     "a width of the wrong type",
     (_, m) => m.config = m.config.replace('"width":8', '"width":"8"'),
-    "width is 8, expected 2 to",
+    'its width is "8", expected a number',
   ],
   [
     "a learning rate that is a text",
@@ -458,7 +473,21 @@ for (
     [
       "half a random state",
       { random: { batches: [0.5] } },
-      "its random state is no list of integers",
+      "it is not four integers of 32 bits",
+    ],
+    // It draws nothing but zeros, and a normal draw would never come.
+    ["a random state of zeros", { random: { batches: [0, 0, 0, 0] } }, "one that is not 0"],
+    ["a counter below 0", { counters: { step: -1 } }, 'its counter "step" is -1, expected a count'],
+    ["half a step", { counters: { step: 0.5 } }, 'its counter "step" is 0.5, expected a count'],
+    [
+      "no windows in a batch",
+      { config: { ...smallModel("gpt").config, batch: 0 } },
+      "batch is 0, expected it to be above 0",
+    ],
+    [
+      "an unknown optimiser",
+      { config: { ...smallModel("gpt").config, optimizer: "\n" as "muon" } },
+      'optimizer is "\\n", expected it to be adamw or muon',
     ],
   ] as [string, Partial<TrainingState>, string][]
 ) {

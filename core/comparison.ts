@@ -5,6 +5,7 @@ import { pairedBootstrap } from "./statistics.ts";
 
 /** Figures of one model and estimator by block. */
 export interface BlockFigures extends Compared {
+  /** Characters of a block. */
   context: number;
   /** Which blocks of the text they belong to, rising. */
   indices: readonly number[];

@@ -4,14 +4,22 @@
  * A preset holds only what differs from the original's settings, each with the reason where the value surprises.
  */
 
+import { quoted } from "./formats/quoted.ts";
+
+/** Which of the two models. */
 export type ModelKind = "gpt" | "diffusion";
 
-/** The shape of the network. `vocab` counts the mask token of a diffusion model. */
+/** The shape of the network. */
 export interface ModelConfig {
+  /** Number of tokens, the mask of a diffusion model included. */
   vocab: number;
+  /** Most characters that it sees at once. */
   context: number;
+  /** Blocks of attention and MLP. */
   layers: number;
+  /** Attention heads of a layer, each `width / heads` wide. */
   heads: number;
+  /** Size of the vector that stands for a character; a multiple of `2 * heads`. */
   width: number;
 }
 
@@ -19,7 +27,9 @@ export interface ModelConfig {
 export interface TrainingConfig {
   /** Windows of text in one step. */
   batch: number;
+  /** How many of them, at most. */
   steps: number;
+  /** Of the weights, the windows, the masks and the dropout. */
   seed: number;
   /** `muon`: Muon for the matrices of the blocks, AdamW for embedding and head. */
   optimizer: "adamw" | "muon";
@@ -31,9 +41,13 @@ export interface TrainingConfig {
   warmup: number;
   /** `cosine` falls from the learning rate to a tenth of it at the last step. */
   schedule: "constant" | "cosine";
+  /** AdamW: how much of the gradients' average a step keeps. */
   beta1: number;
+  /** AdamW: the same of their squares. */
   beta2: number;
+  /** AdamW: added to the root of those. */
   epsilon: number;
+  /** Share of itself, times the learning rate, that a weight loses in a step (Loshchilov & Hutter, arXiv:1711.05101). */
   weightDecay: number;
   /** Largest norm of all gradients together; longer ones are shortened to it. 0 = no limit. */
   clip: number;
@@ -51,8 +65,11 @@ export interface TrainingConfig {
   evalEvery: number;
 }
 
+/** Every setting of a run. */
 export interface Config extends ModelConfig, TrainingConfig {
+  /** Which of the two models. */
   kind: ModelKind;
+  /** What the settings started from. */
   preset: PresetName;
 }
 
@@ -81,7 +98,8 @@ const original = {
   evalEvery: 500,
 } satisfies Partial<Preset>;
 
-type Preset = Omit<Config, "vocab" | "seed" | "kind" | "preset" | "steps" | "dropout"> & {
+/** The settings of a preset: a configuration without what follows from the text and the model. */
+export type Preset = Omit<Config, "vocab" | "seed" | "kind" | "preset" | "steps" | "dropout"> & {
   /** Diffusion trains longer, since only masked characters count towards its loss. */
   steps: Record<ModelKind, number>;
   /** A GPT sees the same examples every epoch; a diffusion model, differently masked ones. */
@@ -100,8 +118,10 @@ const tuned = {
   evenMaskShares: true,
 } satisfies Partial<Config>;
 
+/** The presets: for tests, for comparing engines, as the original, better than it, and for the first three minutes. */
 export type PresetName = "smoke" | "small" | "full" | "full-tuned" | "quickstart";
 
+/** Settings that belong together, by name. */
 export const presets: Record<PresetName, Preset> = {
   /** Seconds; for tests. */
   smoke: {
@@ -150,7 +170,21 @@ export const presets: Record<PresetName, Preset> = {
   },
 };
 
-/** The whole configuration of a run. `changes` are what the user asked for beside the preset. */
+/**
+ * The whole configuration of a run; `checkModelConfig` tells whether there can be such a network.
+ *
+ * @param vocab Number of tokens, the mask of a diffusion model included.
+ * @param changes What is to differ from the preset; `undefined` changes nothing.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { makeConfig } from "@tiny-diffusion/core";
+ *
+ * const config = makeConfig("gpt", "small", 65, { dropout: 0.1 });
+ * assertEquals([config.layers, config.width, config.context], [4, 128, 64]);
+ * assertEquals(config.dropout, 0.1);
+ * ```
+ */
 export function makeConfig(
   kind: ModelKind,
   preset: PresetName,
@@ -200,7 +234,7 @@ export function parseSettings(assignments: string[], kind: ModelKind): Partial<C
   return Object.fromEntries(assignments.map((assignment) => {
     const [name, ...rest] = assignment.split("="), text = rest.join("=").trim();
     const refuse = (expected: string) =>
-      new TypeError(`Cannot set ${JSON.stringify(assignment)}: expected ${expected}`);
+      new TypeError(`Cannot set ${quoted(assignment)}: expected ${expected}`);
     if (!Object.hasOwn(settings, name)) {
       throw refuse(`NAME=VALUE with one of ${Object.keys(settings).join(", ")}`);
     }
@@ -214,16 +248,42 @@ export function parseSettings(assignments: string[], kind: ModelKind): Partial<C
       return [name, text === "true"];
     }
     const value = Number(text);
-    if (text === "" || !Number.isFinite(value) || value < 0) {
-      throw refuse(`${name} to be a number, 0 or more`);
-    }
-    const whole = ["context", "layers", "heads", "width", "warmup"].includes(name);
-    if (whole && !Number.isInteger(value)) throw refuse(`${name} to be a whole number`);
-    if (name === "epsilon" && value === 0) throw refuse(`${name} to be above 0`);
-    const below = name === "dropout" || name === "emaDecay" || /^beta/.test(name);
-    if (below && value >= 1) throw refuse(`${name} to be below 1`);
+    const expected = text === "" ? "a number, 0 or more" : numberExpected(name, value);
+    if (expected !== undefined) throw refuse(`${name} to be ${expected}`);
     return [name, value];
   }));
+}
+
+/** What the number `name` has to be, if `value` is not that. */
+function numberExpected(name: string, value: number): string | undefined {
+  if (!Number.isFinite(value) || value < 0) return "a number, 0 or more";
+  const whole = ["context", "layers", "heads", "width", "warmup", "batch", "steps", "evalEvery"];
+  if (whole.includes(name) && !Number.isSafeInteger(value)) return "a whole number";
+  const above = ["epsilon", "batch", "steps", "evalEvery"].includes(name);
+  if (above && value === 0) return "above 0";
+  if (name === "batch" && value > 65536) return "at most 65536";
+  const below = name === "dropout" || name === "emaDecay" || /^beta/.test(name);
+  if (below && value >= 1) return "below 1";
+}
+
+/**
+ * Refuses settings that no training can have, such as those of a file that was changed.
+ *
+ * @throws {RangeError} Naming the setting, its value and what is allowed.
+ */
+export function checkTrainingConfig(config: TrainingConfig): void {
+  for (const [name, value] of Object.entries(config)) {
+    const allowed = choices[name as keyof Config];
+    const expected = typeof value === "number"
+      ? numberExpected(name, value)
+      : allowed && !allowed.includes(value)
+      ? allowed.join(" or ")
+      : undefined;
+    if (expected !== undefined) {
+      const found = typeof value === "string" ? quoted(value) : value;
+      throw new RangeError(`Cannot train: ${name} is ${found}, expected it to be ${expected}`);
+    }
+  }
 }
 
 /**

@@ -8,6 +8,7 @@
  */
 import { basename, dirname, extname, join } from "@std/path";
 import { readBytes, sha256Hex } from "./files.ts";
+import { quoted as shown } from "./formats/quoted.ts";
 
 /** Far above what such a model can learn from, and far below what a JavaScript string can hold. */
 export const MAX_BYTES = 2 ** 28;
@@ -16,22 +17,31 @@ export const MAX_BYTES = 2 ** 28;
 export interface CorpusInfo {
   /** A URL, a package or a path. */
   source: string;
+  /** Size of the file. */
   bytes: number;
+  /** Number of Unicode code points. */
   characters: number;
+  /** Of the file's bytes, in hexadecimal. */
   sha256: string;
+  /** Under which the text may be used. */
   licence: string;
   /** ISO 8601. */
   fetched: string;
 }
 
+/** A text to train on, with its two parts. */
 export interface Corpus {
+  /** Where the file is. */
   path: string;
   /** The file's name without folder and extension. */
   name: string;
+  /** All of it. */
   text: string;
-  /** Of the file's bytes. */
+  /** Of the file's bytes, in hexadecimal. */
   sha256: string;
+  /** Size of the file. */
   bytes: number;
+  /** Number of Unicode code points. */
   characters: number;
   /** The first 90 % of the characters, `int(0.9 * n)` as in the original. */
   train: string;
@@ -119,7 +129,7 @@ export function decodeText(bytes: Uint8Array, what: string): string {
   }
   if (text === first.repeat(text.length / first.length)) {
     throw new RangeError(
-      `Cannot use ${what} as a text: it is ${JSON.stringify(first)} from start to end, expected ` +
+      `Cannot use ${what} as a text: it is ${shown(first)} from start to end, expected ` +
         `at least two different characters; give another file`,
     );
   }
@@ -208,8 +218,10 @@ function firstInvalidByte(bytes: Uint8Array): number | undefined {
 /** The facts beside a text, if there is a file and it is one of ours. */
 async function readInfo(path: string): Promise<CorpusInfo | undefined> {
   try {
+    const { isFile, size } = await Deno.stat(path);
+    if (!isFile || size > 2 ** 20) return undefined;
     const info = JSON.parse(await Deno.readTextFile(path));
-    const isOurs = typeof info?.sha256 === "string" && typeof info.fetched === "string";
+    const isOurs = /^[0-9a-f]{64}$/.test(info?.sha256) && typeof info.fetched === "string";
     return isOurs ? info : undefined;
   } catch (error) {
     const isStranger = error instanceof SyntaxError || error instanceof Deno.errors.NotFound ||

@@ -56,7 +56,9 @@ Deno.test("a JSON file beside a text that is not ours is left alone", () =>
   inFolder(async (folder) => {
     const path = join(folder, "notes.txt");
     await Deno.writeTextFile(path, "some notes");
-    for (const json of ["{", "null", "[1]", '{"sha256": 1}']) {
+    // The last would put a line end into an error message.
+    const lines = JSON.stringify({ sha256: "a\nb", fetched: "2026-01-01" });
+    for (const json of ["{", "null", "[1]", '{"sha256": 1}', lines]) {
       await Deno.writeTextFile(join(folder, "notes.json"), json);
       assertEquals((await loadCorpus(path)).info, undefined, json);
     }

@@ -1,5 +1,4 @@
 /** A masked diffusion model: predicts hidden characters from those shown. `gpt.ts` with five changes, marked below. */
-import type * as tf from "@tensorflow/tfjs";
 import { blocksOf } from "./blocks.ts";
 import type { TrainingConfig } from "./config.ts";
 import { type Batch, emptyBatch } from "./language_model.ts";
@@ -7,12 +6,14 @@ import type { Fixed, GenerationOptions, Network } from "./language_model.ts";
 import { crossEntropy, weightedMean } from "./loss.ts";
 import { hiddenWeight, maskShares } from "./noise.ts";
 import type { Random } from "./random.ts";
+import type { Scalar, Tensor2D, Tensor3D } from "./tensors.ts";
 import { charactersOf, MASK } from "./tokenizer.ts";
-
+/** Which of the two models this is. */
 export const kind = "diffusion";
 
-/** The tokens are the mask and the characters of the text. */
+/** The token of a hidden character, where there is one. */
 export const maskToken = 0; // change 1 of 5: a mask token
+/** The tokens of a text in order. */
 export const vocabulary = (text: string): string[] => [MASK, ...charactersOf(text)]; // change 1 of 5
 
 /** A position sees both sides. */
@@ -36,10 +37,10 @@ export function batch(windows: Int32Array[], config: TrainingConfig, random: Ran
 
 /** Cross-entropy in nats, averaged over hidden characters. `logits` is [batch, time, vocab], the others [batch, time]. */
 export function loss(
-  logits: tf.Tensor3D,
-  targets: tf.Tensor2D,
-  lossWeights: tf.Tensor2D,
-): tf.Scalar {
+  logits: Tensor3D,
+  targets: Tensor2D,
+  lossWeights: Tensor2D,
+): Scalar {
   return weightedMean(lossWeights, crossEntropy(logits, targets)); // change 5 of 5
 }
 

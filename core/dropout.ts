@@ -11,9 +11,10 @@ import * as tf from "@tensorflow/tfjs";
 import type { Config } from "./config.ts";
 import type { Tensors, TensorSpec } from "./engines/engine.ts";
 import type { Random } from "./random.ts";
+import type { Tensor3D } from "./tensors.ts";
 
 /** Drops entries of [batch, time, width] and scales up the others, so that the expectation stays. */
-export type Dropout = (x: tf.Tensor3D) => tf.Tensor3D;
+export type Dropout = (x: Tensor3D) => Tensor3D;
 
 export const noDropout: Dropout = (x) => x;
 

@@ -25,6 +25,7 @@ import { bootstrapStandardError, mean, standardError, sum } from "./statistics.t
 
 export type { Scorer } from "./scoring.ts";
 
+/** Options of every estimator. */
 export interface EstimateOptions extends ScoreOptions {
   /** Draws the masks, then the bootstrap's blocks. @default {seededRandom(0)} */
   random?: Random;
@@ -111,7 +112,9 @@ export function evenlySpacedIndices(total: number, count: number): number[] {
 
 // ---------------------------------------------------------------- estimators
 
+/** Which estimator, and how much of the text and of chance it is to average over. */
 export interface EvaluateOptions extends EstimateOptions, ResumeOptions {
+  /** `exact` for a GPT, any other for diffusion. */
   estimator: Estimator;
   /** Evenly spaced blocks to score. @default {all; 16 for left-to-right} */
   blocks?: number;
@@ -130,7 +133,25 @@ export function scoredIndices(estimator: Estimator, total: number, count?: numbe
 /**
  * Runs the estimator of that name. `exact` is for a GPT, the others are for diffusion.
  *
+ * @param blocks Tokens, each [context], as `validationBlocks` gives them.
  * @param options.known,options.onBlock Of `left-to-right` only, by index into `blocks`.
+ * @throws {RangeError} If there are fewer than two blocks or passes, a block is not of the scorer's context, or the network's
+ * answers are not numbers.
+ *
+ * ```ts
+ * import { assertAlmostEquals } from "@std/assert";
+ * import { evaluate, type Scorer, validationBlocks } from "@tiny-diffusion/core";
+ *
+ * // Here a scorer that knows nothing of 65 characters; that of a network is `scorerOf(session, config)`.
+ * const uniform: Scorer = {
+ *   rows: 8,
+ *   context: 32,
+ *   nats: (tokens) => Promise.resolve(new Float32Array(tokens.length).fill(Math.log(65))),
+ * };
+ * const blocks = validationBlocks(new Int32Array(1000), uniform.context);
+ * const { bpc } = await evaluate(uniform, blocks, { estimator: "nelbo" });
+ * assertAlmostEquals(bpc!, Math.log2(65), 1e-6); // float32 answers
+ * ```
  */
 export function evaluate(
   scorer: Scorer,

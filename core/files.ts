@@ -15,17 +15,25 @@ export type OpenFile = Pick<
 
 /** What is asked of the system, so that tests can make each call fail. */
 export interface Filesystem {
+  /** Opens a file, as `Deno.open`. */
   open(path: string, options: Deno.OpenOptions): Promise<OpenFile>;
+  /** What there is of that name, as `Deno.stat`. */
   stat(path: string): Promise<Deno.FileInfo>;
+  /** The path without symbolic links, as `Deno.realPath`. */
   realPath(path: string): Promise<string>;
+  /** Moves a file in place of another, as `Deno.rename`. */
   rename(from: string, to: string): Promise<void>;
+  /** Deletes a file, as `Deno.remove`. */
   remove(path: string): Promise<void>;
+  /** The same at once, for the end of a process. */
   removeSync(path: string): void;
+  /** Which system it is: `windows` has files that can't be replaced for a moment. */
+  readonly build?: { readonly os: string };
 }
 
 /** Options of everything that writes. */
 export interface WriteOptions {
-  /** @default {Deno} */
+  /** What carries out the calls. @default {Deno} */
   files?: Filesystem;
   /** How long to wait for another process that is writing the same file. @default {10_000} */
   patienceMs?: number;
@@ -54,7 +62,7 @@ export async function writeFileAtomically(
         }
       }
       await file.sync();
-      await files.rename(temporary, target);
+      await renameWhenFree(temporary, target, files, patienceMs);
     } catch (error) {
       await files.remove(temporary).catch(() => {});
       throw error;
@@ -122,40 +130,50 @@ export interface FileLock extends Disposable {
  * Takes the right to write `path` (and whatever else a run derives from that name), by a lock on `.NAME.lock` beside it, or
  * beside what a symbolic link leads to. The lock of a process that is gone, even by kill -9, counts for nothing.
  *
+ * @param options.patienceMs How long to wait for another process to release it. Default 0, as most hold it for hours.
  * @throws {Error} If another process holds it; the message says which one and since when.
  *
  * ```ts
- * using _lock = await lockFile("weights/gpt-small.safetensors");
+ * import { assertRejects } from "@std/assert";
+ *
+ * const folder = await Deno.makeTempDir();
+ * {
+ *   using _lock = await lockFile(`${folder}/gpt.safetensors`);
+ *   await assertRejects(() => lockFile(`${folder}/gpt.safetensors`), Error, "is writing");
+ * }
+ * await Deno.remove(folder, { recursive: true });
  * ```
  */
 export async function lockFile(
   path: string,
-  { files = Deno }: Pick<WriteOptions, "files"> = {},
+  { files = Deno, patienceMs = 0 }: WriteOptions = {},
 ): Promise<FileLock> {
-  let lockPath: string, file: OpenFile | null = null;
+  const deadline = performance.now() + patienceMs;
+  let lockPath: string | undefined, file: OpenFile | null = null;
   try {
     const target = await targetOf(path, files);
     lockPath = join(dirname(target), `.${basename(target)}.lock`);
-    file = await openLocked(lockPath, files);
+    file = await openUntil(deadline, lockPath, files);
     if (file) {
       const holder = { pid: Deno.pid, since: new Date().toISOString() };
       await file.truncate(0);
       await file.write(new TextEncoder().encode(JSON.stringify(holder)));
     }
   } catch (error) {
+    if (file) await files.remove(lockPath!).catch(() => {}); // it is ours
     file?.close();
     throw explained("lock", path, error);
   }
   if (!file) {
     throw new Error(
-      `Cannot lock ${JSON.stringify(path)}: ${await holderOf(lockPath)} is writing it; ` +
+      `Cannot lock ${JSON.stringify(path)}: ${await holderOf(lockPath!)} is writing it; ` +
         `wait until it ends, stop it, or write to another name`,
     );
   }
   const release = () => {
     if (!file) return;
     try {
-      files.removeSync(lockPath); // before the lock ends, or we could remove the next holder's
+      files.removeSync(lockPath!); // before the lock ends, or we could remove the next holder's
     } catch {
       // what stays is an empty claim: the lock itself ends with the file
     }
@@ -249,12 +267,42 @@ async function openWhenFree(
   files: Filesystem,
   patienceMs: number,
 ): Promise<OpenFile> {
-  const deadline = performance.now() + patienceMs;
+  const file = await openUntil(performance.now() + patienceMs, path, files);
+  if (file) return file;
+  throw new Refusal("another process is writing it", "wait until it ends or stop it");
+}
+
+/** `openLocked` again and again, until it has the lock or the time has come. */
+async function openUntil(
+  deadline: number,
+  path: string,
+  files: Filesystem,
+): Promise<OpenFile | null> {
   for (;;) {
     const file = await openLocked(path, files);
-    if (file) return file;
-    if (performance.now() > deadline) {
-      throw new Refusal("another process is writing it", "wait until it ends or stop it");
+    if (file || performance.now() >= deadline) return file;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/**
+ * Puts a file in the place of another. On Windows that fails while a program has the other one open that does not share it, such
+ * as a virus scanner that looks at it, so there it is tried again.
+ */
+async function renameWhenFree(
+  from: string,
+  to: string,
+  files: Filesystem,
+  patienceMs: number,
+): Promise<void> {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return await files.rename(from, to);
+    } catch (error) {
+      const isInUse = error instanceof Deno.errors.PermissionDenied ||
+        error instanceof Deno.errors.Busy;
+      if (files.build?.os !== "windows" || !isInUse || performance.now() > deadline) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -325,7 +373,13 @@ const explanations: Record<string, [found: string, advice: string]> = {
   EIO: ["the disk reports an error", "check the disk or choose another one"],
 };
 
-function explained(action: string, path: string, error: unknown): Error {
+/**
+ * What the system says about a file in one line, with what to do about it.
+ *
+ * @param action The verb after "Cannot".
+ * @param error What a call of Deno has thrown; the result's `cause`.
+ */
+export function explained(action: string, path: string, error: unknown): Error {
   const [found, advice] = explain(path, error);
   return new Error(`Cannot ${action} ${JSON.stringify(path)}: ${found}; ${advice}`, {
     cause: error,

@@ -10,14 +10,10 @@
 import type { Network } from "./language_model.ts";
 import type { Random } from "./random.ts";
 import { candidates, draw } from "./sampling.ts";
+import type { Gap } from "./template.ts";
 
 /** Given characters after a gap by which its length is judged. More cost more passes, and made the network over-sure. */
 const SCORED = 4;
-
-interface Gap {
-  min: number;
-  max: number;
-}
 
 /** A piece of a template in tokens: given ones, or a gap. */
 export type TokenPiece = { given: Int32Array } | Gap;
@@ -33,6 +29,8 @@ export function lengthPasses(pieces: TokenPiece[]): number {
 /**
  * The text of a template, with a mask for each hidden character. The length of each free gap is drawn from its posterior, with
  * `temperature` (0: the likeliest), from left to right.
+ *
+ * @throws {RangeError} If such a gap may be longer than half of what the network sees at once.
  */
 export async function chooseLengths(
   network: Network,

@@ -1,18 +1,19 @@
 /** A GPT: predicts each character from those before it. `diffusion.ts` is the same file with five changes. */
 // deno-lint-ignore-file no-unused-vars -- the parameters are those of `LanguageModel`, also where a GPT needs fewer
-import type * as tf from "@tensorflow/tfjs";
 import type { TrainingConfig } from "./config.ts";
 import { type Batch, emptyBatch } from "./language_model.ts";
 import type { Fixed, GenerationOptions, Network } from "./language_model.ts";
 import { crossEntropy, mean } from "./loss.ts";
 import type { Random } from "./random.ts";
 import { candidates, draw } from "./sampling.ts";
+import type { Scalar, Tensor2D, Tensor3D } from "./tensors.ts";
 import { charactersOf } from "./tokenizer.ts";
-
+/** Which of the two models this is. */
 export const kind = "gpt";
 
-/** The tokens are the characters of the text. */
-export const maskToken = undefined;
+/** The token of a hidden character, where there is one. */
+export const maskToken: undefined = undefined;
+/** The tokens of a text in order. */
 export const vocabulary = (text: string): string[] => charactersOf(text);
 
 /** A position sees only itself and what is left of it. */
@@ -34,10 +35,10 @@ export function batch(windows: Int32Array[], config: TrainingConfig, random: Ran
 
 /** Cross-entropy in nats, averaged over every position. `logits` is [batch, time, vocab], the others [batch, time]. */
 export function loss(
-  logits: tf.Tensor3D,
-  targets: tf.Tensor2D,
-  lossWeights: tf.Tensor2D,
-): tf.Scalar {
+  logits: Tensor3D,
+  targets: Tensor2D,
+  lossWeights: Tensor2D,
+): Scalar {
   return mean(crossEntropy(logits, targets));
 }
 

@@ -5,7 +5,7 @@
  * added. One that a killed process left torn is cut off and its piece computed again.
  */
 import { join } from "@std/path";
-import { lockFile, makeFolder, sha256Hex } from "./files.ts";
+import { explained, lockFile, makeFolder, sha256Hex } from "./files.ts";
 
 /** One file of pieces, for one writer at a time, until disposed. */
 export interface Journal<Value> extends Disposable {
@@ -60,7 +60,7 @@ export async function openJournal<Value>(
   } catch (error) {
     file?.close();
     lock.release();
-    throw explained(path, error);
+    throw explained("keep results in", path, error);
   }
 
   async function append(file: Deno.FsFile, line: string): Promise<void> {
@@ -69,7 +69,7 @@ export async function openJournal<Value>(
       while (bytes.length > 0) bytes = bytes.subarray(await file.write(bytes));
       await file.syncData();
     } catch (error) {
-      throw explained(path, error);
+      throw explained("keep results in", path, error);
     }
   }
 }
@@ -92,13 +92,4 @@ function readLines(
     }
   }
   return end;
-}
-
-function explained(path: string, error: unknown): Error {
-  const found = error instanceof Error ? error.message.split("\n")[0] : String(error);
-  if (found.startsWith("Cannot ")) return error as Error;
-  return new Error(
-    `Cannot keep results in ${JSON.stringify(path)}: ${found}; check the folder and the disk`,
-    { cause: error },
-  );
 }

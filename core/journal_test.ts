@@ -82,3 +82,34 @@ Deno.test("a second writer is refused, and one line says when the folder can't b
     await journal.add("0", 1);
     await assertRejects(() => open(join(journal.path, "below")), Error, "Cannot make the folder");
   }));
+
+Deno.test("a disk that is full ends an addition in one line, and what it had written of it is cut off", () =>
+  inNewFolder(async (folder) => {
+    const { write } = Deno.FsFile.prototype;
+    let path: string, taken = 0;
+    {
+      using journal = await open(folder);
+      path = journal.path;
+      await journal.add("0", 10);
+      // Seven bytes still fit.
+      Deno.FsFile.prototype.write = function (bytes) {
+        const full = Object.assign(new Error("No space left"), { code: "ENOSPC" });
+        return taken++ === 0 ? write.call(this, bytes.subarray(0, 7)) : Promise.reject(full);
+      };
+      try {
+        const error = await assertRejects(() => journal.add("1", 11), Error);
+        assertEquals(
+          error.message,
+          `Cannot keep results in ${JSON.stringify(path)}: no space left on the disk; ` +
+            "free some space or choose a folder on another disk",
+        );
+      } finally {
+        Deno.FsFile.prototype.write = write;
+      }
+    }
+    assert((await Deno.readTextFile(path)).endsWith('}\n{"key":'));
+    using journal = await open(folder);
+    assertEquals([journal.get("0"), journal.get("1")], [10, undefined]);
+    await journal.add("1", 11);
+    assert((await Deno.readTextFile(path)).endsWith('\n{"key":"1","value":11}\n'));
+  }));

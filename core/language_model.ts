@@ -1,8 +1,8 @@
 /** What `gpt.ts` and `diffusion.ts` both are, so that training, evaluation and sampling need not know which one they serve. */
-import type * as tf from "@tensorflow/tfjs";
 import type { ModelKind, TrainingConfig } from "./config.ts";
 import type { Random } from "./random.ts";
 import type { Truncation } from "./sampling.ts";
+import type { Scalar, Tensor2D, Tensor3D } from "./tensors.ts";
 
 /** One step's worth of examples, each array [batch, time] in rows. */
 export interface Batch {
@@ -25,7 +25,9 @@ export function emptyBatch(rows: number, context: number): Batch {
 
 /** The trained network as generation sees it. */
 export interface Network {
+  /** Most tokens that it reads at once. */
   context: number;
+  /** Number of tokens, the mask included. */
   vocab: number;
   /** Logits of the positions from `from` to the end of `tokens`, [vocab] each. */
   logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array[]>;
@@ -36,8 +38,11 @@ export interface Network {
  * was based on.
  */
 export interface Fixed {
+  /** Counted from the start of the text, prompt included; within a sampler, from that of the window. */
   position: number;
+  /** What stands there now. */
   token: number;
+  /** From 0 to 1. */
   confidence: number;
 }
 
@@ -77,16 +82,20 @@ export interface Sampler {
   fill(hidden: Hidden, options: GenerationOptions, random: Random): AsyncGenerator<Fixed[]>;
 }
 
+/** All in which the two models differ: `gpt.ts` and `diffusion.ts` each export one. */
 export interface LanguageModel {
+  /** Which of the two it is. */
   kind: ModelKind;
+  /** The token of a hidden character, where there is one. */
   maskToken: number | undefined;
+  /** Whether a position sees only itself and what is left of it. */
   causal: boolean;
   /** The tokens of a text in order: its characters, and the mask where there is one. */
   vocabulary(text: string): string[];
   /** Examples from windows of `context + 1` tokens. */
   batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch;
-  /** The training loss in nats. */
-  loss(logits: tf.Tensor3D, targets: tf.Tensor2D, lossWeights: tf.Tensor2D): tf.Scalar;
+  /** The training loss in nats. `logits` is [batch, time, vocab], the others are [batch, time]. */
+  loss(logits: Tensor3D, targets: Tensor2D, lossWeights: Tensor2D): Scalar;
   /**
    * Goes on from `prompt` for `length` tokens; yields what each step fixed, by position in the whole text. Diffusion also fills
    * what is masked in `prompt`.

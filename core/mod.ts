@@ -2,53 +2,95 @@
  * A masked diffusion language model and a GPT twin over characters, in plain tfjs operations, and what trains, scores and
  * samples them.
  *
- * ```ts ignore
- * import { charactersOf, gpt, loadNetwork, loadWeights, startEngine } from "@tiny-diffusion/core";
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { diffusion, initialWeights, loadNetwork, makeConfig } from "@tiny-diffusion/core";
+ * import { samplers, seededRandom, startEngine, tokenizer } from "@tiny-diffusion/core";
  *
- * const { config, vocabulary, weights } = await loadWeights("weights/gpt.safetensors");
- * const { engine } = await startEngine("auto");
+ * const vocabulary = diffusion.vocabulary("to be, or not to be");
+ * const { encode, decode } = tokenizer(vocabulary, { mask: true });
+ * const config = makeConfig("diffusion", "smoke", vocabulary.length);
+ * const weights = initialWeights(config, seededRandom(1)); // those of a trained model: `loadWeights`
+ * const { engine } = await startEngine("onnx"); // or "auto"
  * using network = await loadNetwork(engine, config, weights);
+ *
+ * const prompt = encode("to be, ");
+ * const options = { sampler: samplers.threshold, threshold: 0.9, temperature: 0.8, topK: 2, overlap: 16 };
+ * const text = new Int32Array(40);
+ * text.set(prompt);
+ * for await (const fixed of diffusion.generate(network, prompt, 33, options, seededRandom(2))) {
+ *   for (const { position, token } of fixed) text[position] = token; // what this forward pass uncovered
+ * }
+ * assertEquals(decode(text).slice(0, 7), "to be, ");
+ * assertEquals(text.includes(diffusion.maskToken), false);
  * ```
  *
  * @module
  */
-export * as diffusion from "./diffusion.ts";
-export * as gpt from "./gpt.ts";
-export type {
-  Batch,
-  Fixed,
-  GenerationOptions,
-  LanguageModel,
-  Network,
-  Sampler,
-} from "./language_model.ts";
-export { models } from "./models.ts";
-export { forward, initialWeights, parameterShapes } from "./model.ts";
-export { type Config, makeConfig, type ModelConfig, type ModelKind, presets } from "./config.ts";
+
+// text -> tokens
+export { type Corpus, type CorpusInfo, loadCorpus } from "./corpus.ts";
 export { charactersOf, MASK, type Tokenizer, tokenizer } from "./tokenizer.ts";
-export { type Corpus, defaultCorpus, loadCorpus } from "./corpus.ts";
 export { type Dataset, datasetOf, drawWindows } from "./dataset.ts";
-export { loadWeights, type SavedModel, saveWeights } from "./checkpoint.ts";
-export { train, type TrainingResult, type TrainingRun } from "./trainer.ts";
-export { requireAlike, shared } from "./distributed/data_parallel.ts";
-export { joinRanks, type Mpi } from "./distributed/mpi.ts";
-export { evaluate, type Evaluation, validationBlocks } from "./evaluate.ts";
-export { baselines, scoreBaseline } from "./baselines.ts";
-export { compareOnBlocks } from "./comparison.ts";
-export { qualityOf } from "./quality/measure.ts";
-export { type LoadedNetwork, loadNetwork, loadNetworks } from "./network.ts";
-export { parseTemplate } from "./template.ts";
-export { chooseLengths } from "./gap_length.ts";
-export { samplers } from "./samplers/mod.ts";
-export { candidates, draw } from "./sampling.ts";
 export { type Random, restoreRandom, seededRandom } from "./random.ts";
+
+// the two models
+/** The GPT: predicts each character from those before it. */
+export * as gpt from "./gpt.ts";
+/** The masked diffusion model: the GPT with five changes, predicts hidden characters from those shown. */
+export * as diffusion from "./diffusion.ts";
+export { models } from "./models.ts";
+export type { Batch, LanguageModel } from "./language_model.ts";
 export {
-  gradients,
-  initialState,
-  targetNats,
-  trainInputs,
-  trainStep,
-  windowLogits,
-} from "./programs.ts";
-export { type Engine, type HostTensors, type Program, type Session } from "./engines/engine.ts";
+  checkModelConfig,
+  type Config,
+  makeConfig,
+  type ModelConfig,
+  type ModelKind,
+} from "./config.ts";
+export { type Preset, type PresetName, presets, type TrainingConfig } from "./config.ts";
+export { forward, initialWeights, parameterShapes } from "./model.ts";
+export type { Dropout } from "./dropout.ts";
+export type { Scalar, Tensor, Tensor2D, Tensor3D } from "./tensors.ts";
+
+// training
+export { train, type TrainingObserver, type TrainingResult, type TrainingRun } from "./trainer.ts";
+export type { StepReport, ValidationReport } from "./trainer.ts";
+export { type LoadedModel, type LoadOptions, loadTraining, loadWeights } from "./checkpoint.ts";
+export { type SavedModel, saveWeights, trainingPath, type TrainingState } from "./checkpoint.ts";
+export type { Filesystem, OpenFile, WriteOptions } from "./files.ts";
+export type { Runner, StepOutcome, Stepper } from "./stepper.ts";
+export { requireAlike, shared, type SharedStepper } from "./distributed/data_parallel.ts";
+export { type Communicator, joinRanks, type Mpi } from "./distributed/mpi.ts";
+
+// sampling
+export { type LoadedNetwork, loadNetwork, loadNetworks } from "./network.ts";
+export type { Fixed, GenerationOptions, Hidden, Network, Sampler } from "./language_model.ts";
+export { type SamplerName, samplers } from "./samplers/mod.ts";
+export { drawEach, type Pass, revealing } from "./samplers/revealing.ts";
+export { type Candidates, candidates, type Certainty, certainty, draw } from "./sampling.ts";
+export type { Truncation } from "./sampling.ts";
+export { type Gap, parseTemplate, type Piece } from "./template.ts";
+export { chooseLengths, type TokenPiece } from "./gap_length.ts";
+
+// scores
+export { evaluate, type EvaluateOptions, type Evaluation, validationBlocks } from "./evaluate.ts";
+export type { EstimateOptions, ResumeOptions } from "./evaluate.ts";
+export { scorerOf } from "./stepper.ts";
+export type { ScoreOptions, Scorer } from "./scoring.ts";
+export { type Baseline, baselines, scoreBaseline } from "./baselines.ts";
+export { type BlockFigures, compareOnBlocks } from "./comparison.ts";
+export type { BaselineName, Compared, Estimator, EvaluationRow } from "./results.ts";
+export type { ModelComparison } from "./results.ts";
+
+// engines, and the programs that they run
 export { engineNames, engineStatuses, startEngine } from "./engines/mod.ts";
+export type { EngineName, EngineOptions, EngineStatus } from "./engines/mod.ts";
+export { checkInputs, type Engine, type Program, type Session } from "./engines/engine.ts";
+export type { DType, HostTensor, HostTensors, Precision } from "./engines/engine.ts";
+export type { Tensors, TensorSpec } from "./engines/engine.ts";
+export { initialState, targetNats, trainInputs, trainStep, windowLogits } from "./programs.ts";
+export { record } from "./engines/recorder.ts";
+export { simplify } from "./engines/simplify.ts";
+export { type Attribute, type Graph, type GraphDType, type Node } from "./engines/graph.ts";
+export { nodesInOrder, type Value } from "./engines/graph.ts";

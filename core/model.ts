@@ -12,6 +12,7 @@ import type { ModelConfig } from "./config.ts";
 import { type Dropout, noDropout } from "./dropout.ts";
 import type { HostTensors, Tensors } from "./engines/engine.ts";
 import type { Random } from "./random.ts";
+import type { Tensor, Tensor2D, Tensor3D, Tensor4D } from "./tensors.ts";
 
 /** Float32's machine epsilon, which PyTorch's `rms_norm` uses when none is given. */
 const NORM_EPSILON = 2 ** -23;
@@ -63,12 +64,12 @@ export function initialWeights(
  * @returns [batch, time, vocab]
  */
 export function forward(
-  tokens: tf.Tensor2D,
+  tokens: Tensor2D,
   weights: Tensors,
   config: ModelConfig,
   causal: boolean,
   drop: Dropout = noDropout,
-): tf.Tensor3D {
+): Tensor3D {
   const rotation = ropeTable(tokens.shape[1], config);
   let x = drop(rmsNorm(embed(tokens, weights["token_emb.weight"]))); // [B, T, C]
   for (let layer = 0; layer < config.layers; layer++) {
@@ -80,12 +81,12 @@ export function forward(
 }
 
 export interface BlockWeights {
-  query: tf.Tensor;
-  key: tf.Tensor;
-  value: tf.Tensor;
-  projection: tf.Tensor;
-  expand: tf.Tensor;
-  contract: tf.Tensor;
+  query: Tensor;
+  key: Tensor;
+  value: Tensor;
+  projection: Tensor;
+  expand: Tensor;
+  contract: Tensor;
 }
 
 /** The six matrices of one layer. */
@@ -105,10 +106,10 @@ export function blockWeights(weights: Tensors, layer: number): BlockWeights {
  * Rows of the embedding matrix, [batch, time, width]. A product with one-hot rows instead of a gather: its gradient is again a
  * product, which every backend has, and at some 66 characters it costs little.
  */
-export function embed(tokens: tf.Tensor2D, embedding: tf.Tensor): tf.Tensor3D {
+export function embed(tokens: Tensor2D, embedding: Tensor): Tensor3D {
   const [batch, time] = tokens.shape, [vocab, width] = embedding.shape;
   const oneHot = tf.oneHot(tf.reshape(tokens, [batch * time]), vocab); // [B*T, V]
-  return tf.reshape(tf.matMul(oneHot as tf.Tensor2D, embedding as tf.Tensor2D), [
+  return tf.reshape(tf.matMul(oneHot as Tensor2D, embedding as Tensor2D), [
     batch,
     time,
     width,
@@ -116,10 +117,10 @@ export function embed(tokens: tf.Tensor2D, embedding: tf.Tensor): tf.Tensor3D {
 }
 
 /** `x` [batch, time, in] times the transpose of `weight` [out, in]: [batch, time, out]. */
-export function linear(x: tf.Tensor3D, weight: tf.Tensor): tf.Tensor3D {
+export function linear(x: Tensor3D, weight: Tensor): Tensor3D {
   const [batch, time, from] = x.shape, to = weight.shape[0];
   const rows = tf.reshape(x, [batch * time, from]);
-  return tf.reshape(tf.matMul(rows, weight as tf.Tensor2D, false, true), [batch, time, to]);
+  return tf.reshape(tf.matMul(rows, weight as Tensor2D, false, true), [batch, time, to]);
 }
 
 /**
@@ -129,41 +130,41 @@ export function linear(x: tf.Tensor3D, weight: tf.Tensor): tf.Tensor3D {
  * dx = r (dy - y mean(dy y)).
  */
 export const rmsNorm = tf.customGrad((x, save) => {
-  const input = x as tf.Tensor;
+  const input = x as Tensor;
   const scale = tf.rsqrt(tf.add(tf.mean(tf.square(input), -1, true), NORM_EPSILON));
   const value = tf.mul(input, scale);
   (save as tf.GradSaveFunc)([value, scale]);
   return {
     value,
-    gradFunc: (dy: tf.Tensor, [y, r]: tf.Tensor[]) =>
+    gradFunc: (dy: Tensor, [y, r]: Tensor[]) =>
       tf.mul(r, tf.sub(dy, tf.mul(y, tf.mean(tf.mul(dy, y), -1, true)))),
   };
-}) as <T extends tf.Tensor>(x: T) => T;
+}) as <T extends Tensor>(x: T) => T;
 
 /** Multi-head attention. `x` and the result are [batch, time, width]. */
 function attention(
-  x: tf.Tensor3D,
+  x: Tensor3D,
   block: BlockWeights,
   config: ModelConfig,
   rotation: Rotation,
   causal: boolean,
-): tf.Tensor3D {
+): Tensor3D {
   const heads = projections(x, block, config, rotation);
   return joinHeads(attend(heads, causal), block.projection);
 }
 
 /** Queries, keys and values of every head, [batch, heads, time, width / heads] each. */
 export interface Heads {
-  query: tf.Tensor4D;
-  key: tf.Tensor4D;
-  value: tf.Tensor4D;
+  query: Tensor4D;
+  key: Tensor4D;
+  value: Tensor4D;
 }
 
 /** softmax(query keyᵀ) value, with what is right of a position hidden from it if `causal`. [B, H, T, D] */
-export function attend({ query, key, value }: Heads, causal: boolean): tf.Tensor4D {
-  let scores = tf.matMul(query, key, false, true) as tf.Tensor4D; // [B, H, T, T]
+export function attend({ query, key, value }: Heads, causal: boolean): Tensor4D {
+  let scores = tf.matMul(query, key, false, true) as Tensor4D; // [B, H, T, T]
   if (causal) scores = tf.add(scores, hideRight(query.shape[2]));
-  return tf.matMul(tf.softmax(scores), value) as tf.Tensor4D;
+  return tf.matMul(tf.softmax(scores), value) as Tensor4D;
 }
 
 /**
@@ -171,15 +172,15 @@ export function attend({ query, key, value }: Heads, causal: boolean): tf.Tensor
  * normalised. Queries carry the scale 1 / sqrt(D) of the scores, since they are a fraction of the scores' size.
  */
 export function projections(
-  x: tf.Tensor3D,
+  x: Tensor3D,
   block: BlockWeights,
   config: ModelConfig,
   rotation: Rotation,
 ): Heads {
   const [batch, time, width] = x.shape, size = width / config.heads;
-  const heads = (weight: tf.Tensor) =>
+  const heads = (weight: Tensor) =>
     tf.reshape<tf.Rank.R4>(linear(x, weight), [batch, time, config.heads, size]); // [B, T, H, D]
-  const byHead = (y: tf.Tensor4D) => tf.transpose(y, [0, 2, 1, 3]);
+  const byHead = (y: Tensor4D) => tf.transpose(y, [0, 2, 1, 3]);
   const query = rmsNorm(rotate(heads(block.query), rotation));
   const key = rmsNorm(rotate(heads(block.key), rotation));
   return {
@@ -190,20 +191,20 @@ export function projections(
 }
 
 /** The heads' results [batch, heads, time, width / heads] side by side again and projected: [batch, time, width]. */
-export function joinHeads(x: tf.Tensor4D, projection: tf.Tensor): tf.Tensor3D {
+export function joinHeads(x: Tensor4D, projection: Tensor): Tensor3D {
   const [batch, heads, time, size] = x.shape;
   const joined = tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, time, heads * size]);
-  return linear(joined as tf.Tensor3D, projection);
+  return linear(joined as Tensor3D, projection);
 }
 
 /** Two linear layers with ReLU squared between them. `x` and the result are [batch, time, width]. */
-export function mlp(x: tf.Tensor3D, block: BlockWeights): tf.Tensor3D {
+export function mlp(x: Tensor3D, block: BlockWeights): Tensor3D {
   const hidden = tf.square(tf.relu(linear(x, block.expand))); // [B, T, 4C]
   return linear(hidden, block.contract);
 }
 
 /** Added to scores: 0 on and left of the diagonal, minus infinity right of it. [time, time] */
-function hideRight(time: number): tf.Tensor2D {
+function hideRight(time: number): Tensor2D {
   const hidden = new Float32Array(time * time);
   for (let row = 0; row < time; row++) {
     hidden.fill(-Infinity, row * time + row + 1, (row + 1) * time);
@@ -213,8 +214,8 @@ function hideRight(time: number): tf.Tensor2D {
 
 /** Cosines and sines of rotary position embeddings, shaped to multiply [batch, time, heads, width / heads]. */
 export interface Rotation {
-  cos: tf.Tensor4D;
-  sin: tf.Tensor4D;
+  cos: Tensor4D;
+  sin: Tensor4D;
 }
 
 /**
@@ -236,7 +237,7 @@ export function ropeTable(time: number, config: ModelConfig): Rotation {
 }
 
 /** y1 = x1 cos + x2 sin, y2 = x2 cos - x1 sin for the halves x1, x2 of each head. [batch, time, heads, width / heads] */
-export function rotate(x: tf.Tensor4D, { cos, sin }: Rotation): tf.Tensor4D {
+export function rotate(x: Tensor4D, { cos, sin }: Rotation): Tensor4D {
   const [first, second] = tf.split(x, 2, 3);
   return tf.add(tf.mul(x, cos), tf.mul(tf.concat([second, first], 3), sin));
 }

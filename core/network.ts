@@ -7,6 +7,7 @@ import type { Network } from "./language_model.ts";
 import { models } from "./models.ts";
 import { windowLogits } from "./programs.ts";
 
+/** A network on an engine; dispose it when its text is done. */
 export interface LoadedNetwork extends Network, Disposable {
   /** Forward passes so far, of this one's own text. */
   readonly forwards: number;
@@ -18,7 +19,27 @@ export interface Question {
   from: number;
 }
 
-/** Loads what generation needs: a GPT reads one character at a time with a cache, a diffusion model a whole window. */
+/**
+ * Loads what generation needs: a GPT reads one character at a time with a cache, a diffusion model a whole window.
+ *
+ * @param options.window As of `loadNetworks`.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { gpt, initialWeights, loadNetwork, makeConfig, samplers, seededRandom, startEngine } from "@tiny-diffusion/core";
+ *
+ * const config = makeConfig("gpt", "smoke", 65), random = seededRandom(1);
+ * const { engine } = await startEngine("onnx");
+ * using network = await loadNetwork(engine, config, initialWeights(config, random));
+ * const options = { temperature: 0.8, overlap: 0, threshold: 1, sampler: samplers.threshold };
+ * const written: number[] = [];
+ * for await (const [{ token }] of gpt.generate(network, Int32Array.of(1, 2, 3), 5, options, random)) {
+ *   written.push(token);
+ * }
+ * assertEquals(written.length, 5);
+ * assertEquals(network.forwards, 5); // one for each character
+ * ```
+ */
 export async function loadNetwork(
   engine: Engine,
   config: ModelConfig & { kind: ModelKind },
@@ -35,6 +56,7 @@ export async function loadNetwork(
  *
  * Their logits are those of a network alone up to the rounding of float32, since a larger product may be summed in another order.
  *
+ * @param options.rows How many texts are written together.
  * @param options.window Diffusion: characters that the network reads at once, at most (and by default) its context. The time of a
  *   pass grows with it.
  */

@@ -127,7 +127,11 @@ export function gradients(model: LanguageModel, config: Config, rows: number): P
   };
 }
 
-/** Logits of every position of `rows` windows: output `logits` [rows, time, vocab]. */
+/**
+ * Logits of every position of `rows` windows: input `tokens` [rows, time], output `logits` [rows, time, vocab].
+ *
+ * @param time Characters of a window, at most and by default the model's context.
+ */
 export function windowLogits(
   model: LanguageModel,
   config: ModelConfig,
@@ -143,10 +147,25 @@ export function windowLogits(
 }
 
 /**
- * -log p(target) of every position of `rows` windows: output `nats` [rows, time].
+ * -log p(target) of every position of `rows` windows: inputs `tokens` and `targets` [rows, time], output `nats` [rows, time].
  *
  * @param keepMask Leave the mask token's logit in the softmax, as the original's loss does.
  * @param names Where the state holds each parameter, if not under its own name.
+ *
+ * ```ts
+ * import { assertAlmostEquals } from "@std/assert";
+ * import { gpt, initialWeights, makeConfig, seededRandom, startEngine, targetNats } from "@tiny-diffusion/core";
+ *
+ * const config = makeConfig("gpt", "smoke", 65);
+ * const { engine } = await startEngine("onnx");
+ * const weights = initialWeights(config, seededRandom(1));
+ * const session = await engine.load(weights, { nats: targetNats(gpt, config, 1) });
+ * const window = new Int32Array(config.context);
+ * const { nats } = await session.run("nats", { tokens: window, targets: window });
+ * session.dispose();
+ * // What has learned nothing finds all 65 characters about as likely.
+ * assertAlmostEquals(nats[0], Math.log(65), 0.2);
+ * ```
  */
 export function targetNats(
   model: LanguageModel,

@@ -5,6 +5,7 @@
  */
 import { xoroshiro128plusFromState } from "pure-rand/generator/xoroshiro128plus";
 
+/** Random draws, one after the other. */
 export interface Random {
   /** Uniform on [0, 1), with 53 random bits. */
   uniform(): number;
@@ -22,6 +23,17 @@ export interface Random {
  * The state is hashed from the seed, as the authors of xoroshiro advise. The bare seed as the state, which is what pure-rand
  * does, makes the first draws of all small seeds nearly alike (1.0000, then 0.996, 0.997, 0.998 …), and so the first
  * characters of samples whose seeds are one apart.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { restoreRandom, seededRandom } from "@tiny-diffusion/core";
+ *
+ * const random = seededRandom(42);
+ * assertEquals(random.uniform(), seededRandom(42).uniform());
+ *
+ * const saved = random.state();
+ * assertEquals(restoreRandom(saved).integer(6), random.integer(6));
+ * ```
  */
 export function seededRandom(seed: number): Random {
   return fromGenerator(xoroshiro128plusFromState([1, 2, 3, 4].map((word) => hash(seed, word))));
@@ -35,8 +47,21 @@ function hash(seed: number, word: number): number {
   return bits ^ (bits >>> 16);
 }
 
-/** The generator that `random.state()` came from, at the same point of its sequence. */
+/**
+ * The generator that `random.state()` came from, at the same point of its sequence.
+ *
+ * @throws {TypeError} If `state` is none that a generator can have: four integers of 32 bits, not all of them 0, which draw
+ * nothing but zeros.
+ */
 export function restoreRandom(state: number[]): Random {
+  const isState = Array.isArray(state) && state.length === 4 &&
+    state.every((word) => Number.isInteger(word) && word === (word | 0)) && state.some(Boolean);
+  if (!isState) {
+    throw new TypeError(
+      "Cannot restore a random state: it is not four integers of 32 bits with one that is not 0; " +
+        "the file that it comes from is damaged, go on from another",
+    );
+  }
   return fromGenerator(xoroshiro128plusFromState(state));
 }
 

@@ -98,6 +98,13 @@ Deno.test("bounds of 1 and 2^32 work, others are refused", () => {
   }
 });
 
+Deno.test("a state that no generator can have is refused, as one of zeros would draw zeros for ever", () => {
+  for (const state of [[0, 0, 0, 0], [1, 2, 3], [1, 2, 3, 2 ** 31], [1, 2, 3, 0.5], undefined]) {
+    const restore = () => restoreRandom(state as number[]);
+    assertThrows(restore, TypeError, "Cannot restore a random state: it is not four integers");
+  }
+});
+
 Deno.test("normal draws have the moments and the tails of the normal distribution", () => {
   const n = 200_000, random = seededRandom(8);
   const draws = Array.from({ length: n }, () => random.normal());

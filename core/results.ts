@@ -69,6 +69,7 @@ export interface SampleResult {
   provenance: Provenance;
 }
 
+/** The estimators, see `evaluate.ts` for what each is and is not. */
 export type Estimator = "exact" | "nelbo" | "left-to-right" | "masked-mean";
 
 /** Models without a network, see `baselines.ts`. */
@@ -79,21 +80,27 @@ export type BaselineName = "uniform" | "unigram" | `kneser-ney-${number}`;
  * are not comparable.
  */
 export interface EvaluationRow<Model extends string = ModelKind> {
+  /** Which model, or which baseline. */
   model: Model;
   /** The file; empty for a baseline. */
   weights: string;
+  /** What kind of figure it is. */
   estimator: Estimator;
   /** Bits per character; null for `masked-mean`, which is not a likelihood. */
   bpc: number | null;
+  /** The same in nats per scored character. */
   nats: number;
   /** Standard error over passes (mask noise), in bits per character; null if the figure is exact on its blocks. */
   se_passes: number | null;
   /** Standard error by bootstrap over blocks, in bits per character (in nats for `masked-mean`). */
   se_blocks: number;
+  /** Characters of a block. */
   context: number;
+  /** Number of blocks. */
   blocks: number;
   /** Scored characters in one pass. */
   chars: number;
+  /** Passes over the blocks; batches for `masked-mean`. */
   passes: number;
   /** Mean cross-entropy in bits by share of masked characters, for `nelbo` only. */
   by_mask_share: { from: number; to: number; bits: number; blocks: number }[];
@@ -103,9 +110,11 @@ export type BaselineRow = EvaluationRow<BaselineName>;
 
 /** One side of a comparison. */
 export interface Compared {
+  /** Which model, or which baseline. */
   model: ModelKind | BaselineName;
   /** The file; empty for a baseline. */
   weights: string;
+  /** What kind of figure it is. */
   estimator: Estimator;
 }
 
@@ -114,7 +123,9 @@ export interface Compared {
  * `nelbo` and the other exact, it is a bound that is compared: the diffusion model itself may be better than that.
  */
 export interface ModelComparison {
+  /** One side. */
   a: Compared;
+  /** The other. */
   b: Compared;
   /** Bits per character of `a` minus those of `b`: below 0 where `a` is the better one. */
   difference: number;
@@ -124,7 +135,9 @@ export interface ModelComparison {
   interval: [number, number];
   /** Whether 0 lies outside the interval. */
   excludes_zero: boolean;
+  /** Characters of a block. */
   context: number;
+  /** Blocks that both were scored on. */
   blocks: number;
 }
 

@@ -1,6 +1,7 @@
 /** From logits to one character: temperature, top-k, top-p, and a draw by inverse CDF, all in float64. */
 import type { Random } from "./random.ts";
 
+/** How to draw from the network's probabilities. */
 export interface Truncation {
   /** Divides the logits; 0 = all probability on the likeliest character. */
   temperature: number;
@@ -10,9 +11,11 @@ export interface Truncation {
   topP?: number;
 }
 
-/** The characters that may be drawn, likeliest first, with their probabilities before truncation. */
+/** The characters that may be drawn, with their probabilities before truncation. */
 export interface Candidates {
+  /** Likeliest first. */
   tokens: number[];
+  /** Of each, after temperature. */
   probabilities: number[];
   /** What the kept ones had together: 1 if nothing was cut. */
   mass: number;
@@ -24,6 +27,16 @@ export interface Candidates {
  * @param logits [vocab]
  * @param never A token that gets no probability (the mask).
  * @throws {RangeError} If an option is out of its range, or the logits are not numbers.
+ *
+ * ```ts
+ * import { assertAlmostEquals, assertEquals } from "@std/assert";
+ * import { candidates } from "@tiny-diffusion/core";
+ *
+ * const logits = Float32Array.of(9, Math.log(0.5), Math.log(0.3), Math.log(0.2));
+ * const { tokens, mass } = candidates(logits, { temperature: 1, topK: 2 }, 0);
+ * assertEquals(tokens, [1, 2]); // never 0, though its logit is the largest
+ * assertAlmostEquals(mass, 0.8, 1e-6); // the logits are float32
+ * ```
  */
 export function candidates(
   logits: Float32Array,
@@ -86,7 +99,20 @@ function notNumbers(found: number): RangeError {
   );
 }
 
-/** Draws one of the candidates in proportion to its probability. */
+/**
+ * Draws one of the candidates in proportion to its probability, by inverse CDF.
+ *
+ * ```ts
+ * import { assertAlmostEquals } from "@std/assert";
+ * import { candidates, draw, seededRandom } from "@tiny-diffusion/core";
+ *
+ * const random = seededRandom(1);
+ * const logits = Float32Array.of(Math.log(0.9), Math.log(0.1));
+ * const drawn = Array.from({ length: 1000 }, () => draw(candidates(logits, { temperature: 1 }), random));
+ * const share = drawn.filter((token) => token === 0).length / 1000;
+ * assertAlmostEquals(share, 0.9, 0.04); // four standard errors
+ * ```
+ */
 export function draw({ tokens, probabilities, mass }: Candidates, random: Random): number {
   let left = random.uniform() * mass;
   for (let i = 0; i < tokens.length; i++) {

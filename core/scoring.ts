@@ -15,6 +15,7 @@ export interface Scorer {
    * ignores the answer.
    */
   rows: number;
+  /** Characters of a row. */
   context: number;
   /**
    * Nats of each target at its position, [rows, context] flattened: for a GPT `-log p(targets[i] |
@@ -28,6 +29,7 @@ export interface Scorer {
   ): Promise<Float32Array>;
 }
 
+/** To watch a long computation, and to stop it. */
 export interface ScoreOptions {
   /**
    * Called after each call of the network with the rows scored so far, and with how many there are.

@@ -11,22 +11,26 @@ import type { Scorer } from "./scoring.ts";
 /** Runs the programs of a session. */
 export type Runner = Pick<Session, "run" | "runSteps">;
 
-type Inputs = Parameters<Session["run"]>[1];
-
+/** One way to get a step done, and a validation. */
 export interface Stepper {
   /** What the engine has to load. */
   programs: Record<string, Program>;
   /** A step on the inputs that `trainInputs` gives for the whole batch. */
-  step(runner: Runner, inputs: Inputs): Promise<StepOutcome>;
+  step(runner: Runner, inputs: Record<string, Float32Array | Int32Array>): Promise<StepOutcome>;
   /** Several steps in one go, for engines that then leave the state where it is; without this, one at a time. */
-  steps?(runner: Runner, inputs: Inputs[]): Promise<StepOutcome[]>;
+  steps?(
+    runner: Runner,
+    inputs: Record<string, Float32Array | Int32Array>[],
+  ): Promise<StepOutcome[]>;
   /** Scores the blocks of a validation. */
   scorer(runner: Runner): Scorer;
   /** Whether this process writes the files of the run. */
   saves: boolean;
 }
 
+/** What a step of training came to. */
 export interface StepOutcome {
+  /** The loss of the batch, before the step. */
   lossNats: number;
   /** Of all gradients together, before they were clipped. */
   gradientNorm: number;
@@ -59,7 +63,12 @@ export function validationNats(model: LanguageModel, config: Config, rows: numbe
 /** Lets Ctrl-C through. */
 const breathe = breather();
 
-/** A session's program `nats` as the estimators want it. */
+/**
+ * A session's program `nats`, as `targetNats` makes it, in the form that the estimators want. For `masked-mean` it needs one
+ * with `keepMask`, too, under the name `natsWithMask`.
+ *
+ * @param rows Of those programs.
+ */
 export function scorerOf(runner: Runner, config: Config, rows = config.batch): Scorer {
   return {
     rows,

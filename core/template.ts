@@ -1,18 +1,41 @@
 /** Templates: texts with gaps that a diffusion model fills, such as `To be, or ____ to be` or `To be, {3..12} to be`. */
 
-/** A piece of given text, or a gap of `min` to `max` characters. */
-export type Piece = { given: string } | { min: number; max: number };
+import { quoted } from "./formats/quoted.ts";
+
+/** A gap to fill. */
+export interface Gap {
+  /** Fewest characters in it. */
+  min: number;
+  /** Most characters in it. */
+  max: number;
+}
+
+/** A piece of given text, or a gap. */
+export type Piece = { given: string } | Gap;
 
 /**
  * The pieces of a template, in order.
  *
  * @param gap Each of this character stands for one hidden one. `{3..12}` is a gap of 3 to 12; the model chooses the length.
  * @throws {SyntaxError} If `gap` is not one character, the template has no gap, or a gap ends before it begins.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parseTemplate } from "@tiny-diffusion/core";
+ *
+ * assertEquals(parseTemplate("To be, __ {3..12}!"), [
+ *   { given: "To be, " },
+ *   { min: 2, max: 2 },
+ *   { given: " " },
+ *   { min: 3, max: 12 },
+ *   { given: "!" },
+ * ]);
+ * ```
  */
 export function parseTemplate(template: string, gap = "_"): Piece[] {
   if ([...gap].length !== 1) {
     throw new SyntaxError(
-      `Cannot use ${JSON.stringify(gap)} as the gap: expected one character, such as "_"`,
+      `Cannot use ${quoted(gap)} as the gap: expected one character, such as "_"`,
     );
   }
   const pieces: Piece[] = [];
@@ -23,7 +46,7 @@ export function parseTemplate(template: string, gap = "_"): Piece[] {
   }
   if (pieces.every((piece) => "given" in piece)) {
     throw new SyntaxError(
-      `Cannot fill the template: it has no gap; write ${JSON.stringify(gap)} for each hidden ` +
+      `Cannot fill the template: it has no gap; write ${quoted(gap)} for each hidden ` +
         `character, or {3..12} for 3 to 12 of them`,
     );
   }
@@ -32,8 +55,9 @@ export function parseTemplate(template: string, gap = "_"): Piece[] {
 
 function gapOf(shown: string, min: number, max: number): Piece {
   if (min > max || max === 0 || max > 1000) {
+    const cut = shown.length > 40 ? shown.slice(0, 39) + "…" : shown;
     throw new SyntaxError(
-      `Cannot fill the template: the gap ${shown} has no possible length; expected {MIN..MAX} with ` +
+      `Cannot fill the template: the gap ${cut} has no possible length; expected {MIN..MAX} with ` +
         `MIN at most MAX, and MAX from 1 to 1000`,
     );
   }

@@ -35,6 +35,11 @@ Deno.test("a template that can't be filled is refused, and the error says how to
     ["a{5..3}", undefined, "the gap {5..3} has no possible length"],
     ["a{0..0}", undefined, "the gap {0..0} has no possible length"],
     ["a{1..1001}", undefined, "MAX from 1 to 1000"],
+    [
+      `{1..${"9".repeat(1e5)}}`,
+      undefined,
+      "the gap {1..99999999999999999999999999999999999… has no",
+    ],
     ["a__", "", 'Cannot use "" as the gap: expected one character'],
     ["a__", "__", 'Cannot use "__" as the gap: expected one character'],
   ];

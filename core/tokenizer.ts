@@ -5,9 +5,12 @@
  * a character and is none itself, so a text that has "_" keeps it as an ordinary token of its own.
  */
 
+import { quoted } from "./formats/quoted.ts";
+
 /** How token 0 of a diffusion model is written where it must be shown, as in the original. */
 export const MASK = "_";
 
+/** A vocabulary's mapping between characters and tokens. */
 export interface Tokenizer {
   /** The characters in the order of their tokens, the mask's display form included. */
   vocabulary: readonly string[];
@@ -55,6 +58,16 @@ export function charactersOf(text: string, { limit = 1024 }: { limit?: number } 
  *
  * @param options.mask Whether the first entry is the mask, which no character is encoded as.
  * @throws {TypeError} If an entry is not one character, or is there twice.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { diffusion, tokenizer } from "@tiny-diffusion/core";
+ *
+ * const vocabulary = diffusion.vocabulary("to be"); // ["_", " ", "b", "e", "o", "t"]
+ * const { encode, decode } = tokenizer(vocabulary, { mask: true });
+ * assertEquals([...encode("be to")], [2, 3, 1, 5, 4]);
+ * assertEquals(decode([2, 0, 1, 5, 0]), "b_ t_"); // 0 is the mask
+ * ```
  */
 export function tokenizer(
   vocabulary: readonly string[],
@@ -64,7 +77,7 @@ export function tokenizer(
   vocabulary.forEach((character, token) => {
     if ([...character].length !== 1 || !character.isWellFormed()) {
       throw new TypeError(
-        `Cannot use this vocabulary: entry ${token} is ${JSON.stringify(character)}, ` +
+        `Cannot use this vocabulary: entry ${token} is ${quoted(character)}, ` +
           `expected one character; the weights may be damaged`,
       );
     }
@@ -130,7 +143,7 @@ function refuseLoneSurrogates(text: string, what: string): void {
 /** A character as an error shows it: `"é" (U+00E9)`. */
 function named(character: string): string {
   const code = character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0");
-  return `${JSON.stringify(character)} (U+${code})`;
+  return `${quoted(character)} (U+${code})`;
 }
 
 const number = (value: number) => value.toLocaleString("en-US");

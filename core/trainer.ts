@@ -4,7 +4,7 @@
  * A run leaves two files: its best weights by validation, to be used, and its whole state at the last checkpoint, to go on
  * from. Going on gives the same numbers as never having stopped.
  */
-import { exportedNames } from "./average.ts";
+import { exportedNames, initialAverage } from "./average.ts";
 import { saveTraining, saveWeights, trainingPath, type TrainingState } from "./checkpoint.ts";
 import type { Config } from "./config.ts";
 import { type Dataset, drawWindows } from "./dataset.ts";
@@ -14,7 +14,7 @@ import { breather } from "./event_loop.ts";
 import type { WriteOptions } from "./files.ts";
 import type { LanguageModel } from "./language_model.ts";
 import { parameterShapes } from "./model.ts";
-import { scheduleShare } from "./optimizer.ts";
+import { initialMoments, scheduleShare } from "./optimizer.ts";
 import { initialState, trainInputs } from "./programs.ts";
 import { type Random, restoreRandom, seededRandom } from "./random.ts";
 import { alone, type Runner, type StepOutcome, type Stepper } from "./stepper.ts";
@@ -22,16 +22,23 @@ import { alone, type Runner, type StepOutcome, type Stepper } from "./stepper.ts
 /** Lets Ctrl-C through. */
 const breathe = breather();
 
+/** What to train, on what, by what means, and where to put it. */
 export interface TrainingRun {
+  /** The GPT or the diffusion model. */
   model: LanguageModel;
+  /** All settings; `kind` is the model's, and `vocab` the size of `vocabulary`. */
   config: Config;
   /** The characters in token order, as the model's `vocabulary` gives them. */
   vocabulary: string[];
+  /** Each part at least `context + 1` tokens long. */
   dataset: Dataset;
+  /** SHA-256 of the text in hexadecimal, stored with the weights. */
   corpusSha256: string;
-  /** The first characters of the text, and what was typed to train: stored with the weights. */
+  /** The first characters of the text, from which generation starts unless told otherwise: stored with the weights. */
   prompt: string;
+  /** What was typed to train: stored with the weights. */
   command?: string;
+  /** Computes the steps. */
   engine: Engine;
   /** Where the best weights go; the state goes beside them. */
   path: string;
@@ -54,50 +61,93 @@ export interface TrainingRun {
 
 /** What a run tells while it goes on. Losses are in nats. */
 export interface TrainingObserver {
+  /** After each step. */
   onStep?(report: StepReport): void;
+  /** After each validation. */
   onValidation?(report: ValidationReport): void;
+  /** After the state was written. */
   onCheckpoint?(step: number): void;
 }
 
+/** A step of training. */
 export interface StepReport {
+  /** Its number, from 1. */
   step: number;
   /** Characters seen so far in the run. */
   chars: number;
   /** Seconds of training so far, those before a resumption included. */
   seconds: number;
+  /** The loss of the batch, before the step. */
   lossNats: number;
+  /** Of all gradients together, before they were clipped. */
   gradientNorm: number;
+  /** AdamW's, by the schedule. */
   learningRate: number;
 }
 
+/** A validation on 64 blocks, or all if there are fewer. */
 export interface ValidationReport {
+  /** The step after which it was made. */
   step: number;
+  /** Characters seen so far in the run. */
   chars: number;
+  /** Seconds of training so far, those before a resumption included. */
   seconds: number;
   /** Bits per character: exact for a GPT, an upper bound for diffusion. */
   bpc: number;
+  /** Whether it is the best so far, and its weights were written. */
   best: boolean;
 }
 
+/** What a run came to: all of it, not only what was done since a resumption. */
 export interface TrainingResult {
-  /** Steps done, seconds spent, characters seen: of the whole run, not only since a resumption. */
+  /** Steps done. */
   step: number;
+  /** Seconds of training. */
   seconds: number;
+  /** Characters seen. */
   chars: number;
   /** The mean training loss since the validation before the last, or since the last where steps were done after it. */
   lossNats: number;
-  /** The best validation, and its step. */
+  /** Bits per character of the best validation: exact for a GPT, an upper bound for diffusion. */
   bpc: number;
+  /** The step after which that was. */
   bestStep: number;
   /** Share of the time in which the engine had nothing to do. */
   idleShare: number;
+  /** Why it ended. */
   stopped: "done" | "patience" | "signal";
 }
 
 /**
  * Trains until `config.steps`, until patience runs out, or until `signal` aborts; saves in each case.
  *
- * @throws {RangeError} If the loss is not a number; the last checkpoint stays as it is.
+ * @throws {RangeError} If the loss is not a number; the last checkpoint stays as it is. Also if the validation text is shorter
+ * than one block.
+ * @throws {Error} If a file can't be written.
+ *
+ * ```ts
+ * import { assertLess } from "@std/assert";
+ * import { diffusion, loadWeights, makeConfig, startEngine, tokenizer, train } from "@tiny-diffusion/core";
+ *
+ * const text = "the cat sat on the mat, and the rat sat on the cat; ".repeat(20);
+ * const vocabulary = diffusion.vocabulary(text);
+ * const tokens = tokenizer(vocabulary, { mask: true }).encode(text);
+ * const folder = await Deno.makeTempDir();
+ * const { bpc } = await train({
+ *   model: diffusion,
+ *   config: makeConfig("diffusion", "smoke", vocabulary.length, { steps: 15 }),
+ *   vocabulary,
+ *   dataset: { train: tokens.subarray(0, 900), validation: tokens.subarray(900) },
+ *   corpusSha256: "",
+ *   prompt: "the cat ",
+ *   engine: (await startEngine("onnx")).engine,
+ *   path: `${folder}/cats.safetensors`,
+ * });
+ * assertLess(bpc, Math.log2(vocabulary.length)); // better than knowing nothing
+ * const { weights } = await loadWeights(`${folder}/cats.safetensors`); // the best ones
+ * await Deno.remove(folder, { recursive: true });
+ * ```
  */
 export async function train(
   run: TrainingRun,
@@ -178,6 +228,8 @@ export async function train(
     const bpc = await validate(stepper.scorer(timed), { signal });
     const best = bpc < bestBpc;
     if (best) {
+      // Where another run has left its state, it must not be there beside this one's weights, should the next write be the last.
+      if (bestBpc === Infinity) await checkpoint();
       bestBpc = bpc;
       counters.bestStep = counters.step;
       if (stepper.saves) await saveBest(run, session, counters.step, bpc);
@@ -251,7 +303,17 @@ function fresh(config: Config): Progress {
   return { state: initialState(config, random), random, counters: { ...zeroCounters } };
 }
 
-function restored({ weights, moments, random, counters }: TrainingState): Progress {
+function restored({ config, weights, moments, random, counters }: TrainingState): Progress {
+  const empty = { shape: [0], data: new Float32Array() };
+  const named = Object.fromEntries(Object.keys(weights).map((name) => [name, empty]));
+  const needed = { ...initialMoments(named, config.optimizer), ...initialAverage(named, config) };
+  const missing = Object.keys(needed).find((name) => !Object.hasOwn(moments, name));
+  if (missing !== undefined || random.batches === undefined) {
+    const lacks = missing === undefined ? "the random state of the batches" : `"${missing}"`;
+    throw new TypeError(
+      `Cannot resume: the saved state lacks ${lacks}; the file is damaged, start a new run`,
+    );
+  }
   return {
     state: { ...weights, ...moments },
     random: restoreRandom(random.batches),

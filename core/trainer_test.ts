@@ -236,6 +236,27 @@ Deno.test("a finished run that goes on does nothing and tells the same again", (
     assertEquals(await Deno.readFile(run.path), bytes);
   }));
 
+Deno.test("a state that lacks a moment, an average or the random state is refused before the engine starts", () =>
+  inFolder(async (folder) => {
+    const run = runIn(folder, "gpt", { emaDecay: 0.9, steps: 2 });
+    await observed(run);
+    const whole = await stateOf(run);
+    for (const name of ["adam.v/lm_head.weight", "ema/lm_head.weight"]) {
+      assert(name in whole.moments, Object.keys(whole.moments).join());
+      const { [name]: _, ...moments } = whole.moments;
+      await assertRejects(
+        () => train({ ...run, resume: { ...whole, moments } }),
+        TypeError,
+        `Cannot resume: the saved state lacks "${name}"`,
+      );
+    }
+    await assertRejects(
+      () => train({ ...run, resume: { ...whole, random: {} } }),
+      TypeError,
+      "lacks the random state of the batches",
+    );
+  }));
+
 for (
   const [what, spoil] of [
     ["loss", { loss: Float32Array.of(NaN) }],
@@ -370,6 +391,26 @@ for (const [what, suffix] of [["state", ".training."], ["best weights", "gpt.saf
       assertEquals(await Deno.readFile(run.path), await Deno.readFile(other.path));
     }));
 }
+
+Deno.test("a run that ends right after its first weights is not mixed with one whose files it replaces", () =>
+  inFolder(async (folder) => {
+    const other = runIn(folder, "gpt", {}, { path: join(folder, "other.safetensors") });
+    await train(other);
+    await train(runIn(folder, "gpt", { seed: 1, steps: 40 }));
+
+    const run = runIn(folder, "gpt");
+    let isReplaced = false;
+    const files: Filesystem = {
+      ...fullDisk((path) => isReplaced && path.includes(".training.")),
+      async rename(from, to) {
+        await Deno.rename(from, to);
+        isReplaced ||= to === run.path;
+      },
+    };
+    await assertRejects(() => train({ ...run, write: { files } }), Error, "no space left");
+    await train(await resumed(run));
+    assertEquals(await Deno.readFile(run.path), await Deno.readFile(other.path));
+  }));
 
 Deno.test("a checkpoint is written when the time for it has come, not only after a validation", () =>
   inFolder(async (folder) => {

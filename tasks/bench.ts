@@ -11,7 +11,9 @@ import {
   type PresetName,
   presets,
 } from "../core/config.ts";
+import { loadCorpus } from "../core/corpus.ts";
 import { median } from "../core/statistics.ts";
+import { charactersOf } from "../core/tokenizer.ts";
 import { type Contest, linesOf, type Measured, type Ready } from "./bench_step.ts";
 import { commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
 import { startProgress } from "./progress.ts";
@@ -50,6 +52,11 @@ const flags = {
   precision: { ...commonFlags.precision, default: ["f32"] as const, multiple: true },
   threads: commonFlags.threads,
   seed: commonFlags.seed,
+  data: {
+    type: "path",
+    help: "take the number of different characters from this text; without it, 65 as in Tiny " +
+      "Shakespeare (what is read in a step is random)",
+  },
   json: commonFlags.json,
 } as const;
 
@@ -75,7 +82,8 @@ export interface BenchRow {
 export async function main(args: string[]): Promise<void> {
   const values = parseFlags(task, flags, args);
   const threads = values.threads ?? navigator.hardwareConcurrency;
-  const vocab = values.model === "gpt" ? 65 : 66;
+  const characters = values.data ? charactersOf((await loadCorpus(values.data)).text).length : 65;
+  const vocab = characters + (values.model === "gpt" ? 0 : 1); // the mask
   const config = makeConfig(values.model, values.preset, vocab, {
     ...settingsOf(values.set, values.model),
     batch: values.batch,

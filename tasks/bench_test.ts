@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
+import { testOnUnix } from "../core/tested_system.ts";
 import { assertFailed, inFolder, jsonOf, namesIn, runTaskIn } from "./task_process.ts";
 
 const smoke = ["--preset", "smoke", "--steps", "5", "--threads", "1"];
@@ -23,28 +24,54 @@ Deno.test("bench times each engine that it is given, and its numbers belong toge
     assertEquals(namesIn(folder), []);
   }));
 
-Deno.test("bench says in one line which contestant can't run", () =>
+Deno.test("bench --data sizes the network for the characters of that text", () =>
   inFolder(async (folder) => {
-    const script = async (name: string, body: string) => {
-      await Deno.writeTextFile(join(folder, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
-      return ["--engine", "onnx", "--pytorch", join(folder, name)];
+    const characters = Array.from({ length: 1000 }, (_, i) => String.fromCodePoint(0x4e00 + i));
+    await Deno.writeTextFile(join(folder, "text.txt"), characters.join(""));
+    const gflops = async (...args: string[]) => {
+      const result = await jsonOf(folder, "bench", ...smoke, "--engine", "onnx", ...args);
+      return result.rows[0].gflops * result.rows[0].ms_per_step_median;
     };
-    const ready = `echo '{"name":"pytorch"}'; read steps`;
-    const cases: [args: string[], code: number, says: string][] = [
-      [["--steps", "4"], 2, "expected a whole number, at least 5"],
-      [["--engine", "onnx", "--engine", "onnx:cuda"], 1, 'Cannot start the engine "onnx:cuda": '],
-      [["--engine", "onnx", "--precision", "bf16"], 1, "it has float32 only"],
-      [["--engine", "onnx", "--pytorch", "none"], 1, 'Cannot start PyTorch in "none": there is no'],
-      [await script("silent", "exit 0"), 1, "its process ended without a word"],
-      [await script("other", "echo hello"), 1, 'it answered "hello", expected figures as JSON'],
-      [await script("bare", "echo 'No module named torch' >&2"), 1, "No module named torch"],
-      [await script("mortal", `${ready}; echo killed >&2; exit 9`), 1, 'mortal": killed'],
-    ];
-    const ended = await Promise.all(
-      cases.map(([args]) => runTaskIn(folder, "bench", "--preset", "smoke", ...args)),
-    );
-    ended.forEach((end, i) => assertFailed(end, cases[i][1], cases[i][2]));
+    // Of the head, the only product that grows: 2 FLOPs a weight and character, 3 for forward and backward; 256 characters a
+    // step. The embedding is a product with as many entries again, and has a gradient for its weights only.
+    const [large, usual] = await Promise.all([gflops("--data", "text.txt"), gflops()]);
+    const more = large - usual;
+    const head = 2 * (1001 - 66) * 32 * 256 / 1e6;
+    assert(more > 3 * head && more < 6 * head, `${more} MFLOP more, expected 3 to 6 times ${head}`);
+    const missing = await runTaskIn(folder, "bench", ...smoke, "--data", "none.txt");
+    assertFailed(missing, 1, 'Cannot read the text "none.txt": no such file');
   }));
+
+testOnUnix(
+  "a POSIX shell",
+  "bench says in one line which contestant can't run",
+  () =>
+    inFolder(async (folder) => {
+      const script = async (name: string, body: string) => {
+        await Deno.writeTextFile(join(folder, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+        return ["--engine", "onnx", "--pytorch", join(folder, name)];
+      };
+      const ready = `echo '{"name":"pytorch"}'; read steps`;
+      const cases: [args: string[], code: number, says: string][] = [
+        [["--steps", "4"], 2, "expected a whole number, at least 5"],
+        [["--engine", "onnx", "--engine", "onnx:cuda"], 1, 'Cannot start the engine "onnx:cuda": '],
+        [["--engine", "onnx", "--precision", "bf16"], 1, "it has float32 only"],
+        [
+          ["--engine", "onnx", "--pytorch", "none"],
+          1,
+          'Cannot start PyTorch in "none": there is no',
+        ],
+        [await script("silent", "exit 0"), 1, "its process ended without a word"],
+        [await script("other", "echo hello"), 1, 'it answered "hello", expected figures as JSON'],
+        [await script("bare", "echo 'No module named torch' >&2"), 1, "No module named torch"],
+        [await script("mortal", `${ready}; echo killed >&2; exit 9`), 1, 'mortal": killed'],
+      ];
+      const ended = await Promise.all(
+        cases.map(([args]) => runTaskIn(folder, "bench", "--preset", "smoke", ...args)),
+      );
+      ended.forEach((end, i) => assertFailed(end, cases[i][1], cases[i][2]));
+    }),
+);
 
 Deno.test("bench prints a line for each engine where no JSON is asked for", () =>
   inFolder(async (folder) => {

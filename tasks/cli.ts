@@ -6,6 +6,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { bold, red } from "@std/fmt/colors";
 import { closestString } from "@std/text/closest-string";
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
+import { quoted } from "../core/formats/quoted.ts";
 
 interface FlagBasics {
   /** What it is, without the default and the allowed values: help adds them. */
@@ -186,10 +187,12 @@ export function helpText(task: TaskDescription, table: FlagTable): string {
   ].join("\n");
 }
 
-/** The command to type again, quoted for a POSIX shell, such as `deno task sample --prompt 'O Romeo'`. */
+/**
+ * The command to type again, such as `deno task sample --prompt 'O Romeo'`: quoted for a POSIX shell, on Windows for PowerShell.
+ */
 export function commandLine(name: string, args: string[]): string {
   const shown = args[0] === "--" ? args.slice(1) : args;
-  return ["deno", "task", name, ...shown].map(quoteForShell).join(" ");
+  return ["deno", "task", name, ...shown].map((word) => quoteForShell(word)).join(" ");
 }
 
 /** Writes a result to stdout, with a line end if it has none. */
@@ -201,6 +204,19 @@ export function print(text: string): void {
     const { message } = error as Error;
     throw new Error(`Cannot write to stdout: ${message}; check where it is sent`, { cause: error });
   }
+}
+
+/**
+ * Writes text that a model wrote to stdout: as it is to a file or another program; for a terminal, which would obey control
+ * characters, with "�" for each. Weights from elsewhere may have any character in their vocabulary.
+ */
+export function printText(text: string): void {
+  print(Deno.stdout.isTerminal() ? withoutControls(text) : text);
+}
+
+/** `text` with "�" for control characters other than line ends and tabs. */
+export function withoutControls(text: string): string {
+  return text.replace(/[^\P{Cc}\n\r\t]/gu, "\ufffd");
 }
 
 /** Writes the one object of `--json` to stdout. */
@@ -233,7 +249,7 @@ export function interruption(): AbortSignal {
       } else if (now - abortedAt > 300) Deno.exit(reason.exitCode);
     });
   listen("SIGINT");
-  if (Deno.build.os !== "windows") listen("SIGTERM");
+  listen("SIGTERM"); // on Windows, the end of the session
   return controller.signal;
 }
 let interrupt: AbortController | undefined;
@@ -353,12 +369,13 @@ function isValue(flag: Flag, next: string | undefined): next is string {
 function missingValue(given: string, flag: Flag, next: string | undefined): string {
   const mistake = `Missing value of ${given}: expected ${expectation(flag)}`;
   if (next === undefined || next === "--" || isNumeric(flag)) return mistake;
-  return `${mistake}; a value that starts with a dash is written ${given}=${quoteForShell(next)}`;
+  const shown = /^[^\p{C}\p{Zl}\p{Zp}]{1,80}$/u.test(next) ? quoteForShell(next) : "VALUE";
+  return `${mistake}; a value that starts with a dash is written ${given}=${shown}`;
 }
 
 function unknownFlag(given: string, names: string[]): string {
   const name = given.replace(/^-+/, "");
-  const mistake = `Unknown flag ${JSON.stringify(given)}`;
+  const mistake = `Unknown flag ${quoted(given)}`;
   if (given === `-${name}` && names.includes(name)) {
     return `${mistake}; flags have two dashes: "--${name}"`;
   }
@@ -372,7 +389,7 @@ function unknownFlag(given: string, names: string[]): string {
 
 function wrongPositionals(given: string[], wanted: readonly string[]): string[] {
   const extra = given.slice(wanted.length).map((text) =>
-    `Unexpected argument ${JSON.stringify(text)}: expected ${
+    `Unexpected argument ${quoted(text)}: expected ${
       wanted.length === 0 ? "flags only" : `only ${listed(wanted, "and")}`
     }`
   );
@@ -403,7 +420,7 @@ function readFlag(name: string, flag: Flag, texts: string[], mistakes: string[])
 
 function readValue(name: string, flag: Flag, text: string, mistakes: string[]): unknown {
   const refuse = (hint = "") => {
-    const found = JSON.stringify(text);
+    const found = quoted(text);
     mistakes.push(`Cannot use --${name} ${found}: expected ${expectation(flag)}${hint}`);
   };
   if ("choices" in flag) {
@@ -420,7 +437,7 @@ function readValue(name: string, flag: Flag, text: string, mistakes: string[]): 
       return text !== "" ? text : refuse();
     default: {
       // Number() alone would take "", " 1" and "0x10". 1e3 is fine, for an integer too.
-      const isDecimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
+      const isDecimal = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i.test(text);
       const value = isDecimal ? Number(text) : NaN;
       const { min = -Infinity, max = Infinity, above = -Infinity, below = Infinity } = flag;
       const isKind = flag.type === "integer" ? Number.isSafeInteger(value) : Number.isFinite(value);
@@ -491,7 +508,11 @@ function wrap(first: string, text: string): string {
   return lines.map((line) => line.trimEnd()).join("\n");
 }
 
-function quoteForShell(word: string): string {
+/** A word as a shell takes it for itself. PowerShell doubles a quote within quotes, and makes lists of commas. */
+export function quoteForShell(word: string, os: string = Deno.build.os): string {
+  if (os === "windows") {
+    return /^[\w+=:./\\-]+$/.test(word) ? word : `'${word.replaceAll("'", "''")}'`;
+  }
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 

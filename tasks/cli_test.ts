@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { stripAnsiCode } from "@std/fmt/colors";
+import { fromFileUrl } from "@std/path";
+import { testOnUnix } from "../core/tested_system.ts";
 import fc from "fast-check";
 import {
   commandLine,
@@ -9,7 +11,9 @@ import {
   helpText,
   Interrupted,
   parseFlags,
+  quoteForShell,
   UsageError,
+  withoutControls,
 } from "./cli.ts";
 
 const task = {
@@ -105,6 +109,29 @@ Deno.test("numbers may be written as people write them, and nothing else counts 
   for (const text of ["nan", "-inf", "1e400", "0.5.5", "."]) {
     assertStringIncludes(mistakes("--temperature", text), "expected a number, at least 0");
   }
+});
+
+Deno.test("a number of 50,000 digits that is none is refused at once", () => {
+  const start = performance.now();
+  const mistake = mistakes("--length", "1".repeat(50_000) + "x");
+  // An expression that goes back over the digits takes a second and more, with the square of their number.
+  assert(performance.now() - start < 500);
+  assert(mistake.length < 300, mistake);
+});
+
+Deno.test("what a terminal obeys is escaped where an argument is shown", () => {
+  for (const text of ["a\x9b2Jb", "\u202eabc", "\x7f", "\u2028"]) {
+    for (const shown of [mistakes(text), mistakes("--" + text), mistakes("--length", text)]) {
+      assert(!/[\p{Cc}\p{Cf}\p{Zl}]/u.test(shown.replaceAll("\n", "")), JSON.stringify(shown));
+    }
+  }
+});
+
+Deno.test("on a terminal a text keeps its lines and tabs, and no character that a terminal obeys", () => {
+  assertEquals(
+    withoutControls("To be,\r\n\tor\x1b[2J not\x9b\x07\x7f 🌊é\n"),
+    "To be,\r\n\tor�[2J not��� 🌊é\n",
+  );
 });
 
 Deno.test("a negative number is a value, and is checked as one", () => {
@@ -270,15 +297,39 @@ Deno.test("no command line whatever throws anything but usage errors or help", (
   );
 });
 
-Deno.test("commandLine can be typed into a shell and gives the same arguments", async () => {
-  assertEquals(
-    commandLine("sample", ["--", "--model", "gpt", "--prompt", "O Romeo!"]),
-    "deno task sample --model gpt --prompt 'O Romeo!'",
-  );
-  const args = ["a b", "it's", "", '$HOME `x` "y" \\ *', "line\nend", "~", "é", "#", "-x=1"];
-  const script = commandLine("x", args).replace("deno task x", "printf '%s\\0'");
-  const { stdout } = await new Deno.Command("sh", { args: ["-c", script] }).output();
-  assertEquals(new TextDecoder().decode(stdout).split("\0").slice(0, -1), args);
+testOnUnix(
+  "a POSIX shell",
+  "commandLine can be typed into a shell and gives the same arguments",
+  async () => {
+    assertEquals(
+      commandLine("sample", ["--", "--model", "gpt", "--prompt", "O Romeo!"]),
+      "deno task sample --model gpt --prompt 'O Romeo!'",
+    );
+    const args = ["a b", "it's", "", '$HOME `x` "y" \\ *', "line\nend", "~", "é", "#", "-x=1"];
+    const script = commandLine("x", args).replace("deno task x", "printf '%s\\0'");
+    const { stdout } = await new Deno.Command("sh", { args: ["-c", script] }).output();
+    assertEquals(new TextDecoder().decode(stdout).split("\0").slice(0, -1), args);
+  },
+);
+
+Deno.test("on Windows commands are quoted for PowerShell", () => {
+  const cases = [
+    ["weights\\my gpt.safetensors", "'weights\\my gpt.safetensors'"],
+    ["it's", "'it''s'"],
+    ["C:\\texts\\mine.txt", "C:\\texts\\mine.txt"],
+    ["$HOME", "'$HOME'"],
+    ["1,2", "'1,2'"], // bare, it would be a list
+    ["@x", "'@x'"],
+    ["", "''"],
+  ];
+  for (const [word, quoted] of cases) assertEquals(quoteForShell(word, "windows"), quoted);
+  const read = (quoted: string) =>
+    /^'[^]*'$/.test(quoted) ? quoted.slice(1, -1).replaceAll("''", "'") : quoted;
+  fc.assert(fc.property(fc.string(), (word) => {
+    const quoted = quoteForShell(word, "windows");
+    assertEquals(read(quoted), word);
+    assert(quoted.startsWith("'") || !/[\s'"`$(){}[\]<>|&;,@#~*?!^%]/.test(quoted), quoted);
+  }));
 });
 
 const described = (error: unknown) => stripAnsiCode(describeError(error)); // tests may run on a terminal
@@ -313,7 +364,7 @@ function spawnTask(body: string, ...args: string[]) {
     const task = { name: "x", summary: "Do.", examples: [] }, flags = { steps: { type: "integer", min: 1, help: "" } };
     await cli.runTask(async (args) => { ${body} }, Deno.args);
   `;
-  const config = new URL("../deno.json", import.meta.url).pathname;
+  const config = fromFileUrl(new URL("../deno.json", import.meta.url));
   return new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -380,9 +431,9 @@ for (
 }
 
 for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
-  const ignore = Deno.build.os === "windows";
-  Deno.test(
-    { name: `after ${signal}, a task saves, says so and exits with ${code}`, ignore },
+  testOnUnix(
+    "signals",
+    `after ${signal}, a task saves, says so and exits with ${code}`,
     async () => {
       const child = spawnTask(`
       const signal = cli.interruption();
@@ -404,11 +455,9 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
   );
 }
 
-Deno.test(
+testOnUnix(
+  "signals",
   "a second Ctrl-C ends a task that does not come to its saving, but not the first heard twice",
-  {
-    ignore: Deno.build.os === "windows",
-  },
   async () => {
     const child = spawnTask(`
     cli.interruption().addEventListener("abort", () => {

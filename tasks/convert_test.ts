@@ -1,18 +1,18 @@
 import { assert, assertEquals } from "@std/assert";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { loadWeights } from "../core/checkpoint.ts";
 import { readPt } from "../core/formats/pt.ts";
 import { readSafetensors } from "../core/formats/safetensors.ts";
 
-const testdata = new URL("../core/testdata/", import.meta.url).pathname;
+const testdata = fromFileUrl(new URL("../core/testdata/", import.meta.url));
 
 /** A text with the 65 characters of the models in `core/testdata/`, those of Tiny Shakespeare. */
 const text = "First Citizen:\nBefore we proceed any further, hear me speak.\n" +
   "!$&'-.3;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz\n";
 
 async function convert(...args: string[]) {
-  const config = new URL("../deno.json", import.meta.url).pathname;
-  const script = new URL("convert.ts", import.meta.url).pathname;
+  const config = fromFileUrl(new URL("../deno.json", import.meta.url));
+  const script = fromFileUrl(new URL("convert.ts", import.meta.url));
   const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", "--config", config, script, ...args],
     env: { NO_COLOR: "1" },

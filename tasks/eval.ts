@@ -184,7 +184,7 @@ async function candidatesOf(
   const candidates: Candidate[] = [];
   if (values.against !== undefined) {
     candidates.push(
-      candidate(await namedWeights(values.against, { ...values, beside: true }), corpus),
+      candidate(await namedWeights(values.against, { ...values, onlyComplete: true }), corpus),
     );
   }
   for (const kind of kinds) {
@@ -240,6 +240,10 @@ async function score(
   const nats = targetNats(model, config, rows);
   const flopsOfCall = productFlops(record("nats", nats, weights));
   const natsWithMask = targetNats(model, config, rows, { keepMask: true });
+  // Before the rest is computed: should another process hold it, that is to be known now.
+  using journal = names.includes("left-to-right")
+    ? await blockJournal(engine, saved, corpus, values)
+    : undefined;
   const session = await engine.load(
     weights,
     names.includes("masked-mean") ? { nats, natsWithMask } : { nats },
@@ -247,12 +251,9 @@ async function score(
   try {
     const scorer = scorerOf(session, config, rows), figures: Figures[] = [];
     for (const estimator of names) {
-      using journal = estimator === "left-to-right"
-        ? await blockJournal(engine, saved, corpus, values)
-        : undefined;
       const { evaluation, calls, seconds } = await timed(scorer, blocks, estimator, {
         label: `${kind} ${estimator}, row`,
-        journal,
+        journal: estimator === "left-to-right" ? journal : undefined,
         ...values,
       });
       await noteSpeed(engine, `${kind} ${estimator}`, calls * flopsOfCall, seconds);
@@ -283,7 +284,7 @@ async function blockJournal(
     engine: engine.name,
     precision: engine.precision,
     threads: threads ?? null,
-  }, (value) => typeof value === "number");
+  }, (value): value is number => Number.isFinite(value));
   note(`left-to-right: each block is kept in ${journal.path}, from where a later run goes on`);
   return journal;
 }

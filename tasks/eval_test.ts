@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
+import { KILLED, testOnUnix } from "../core/tested_system.ts";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
 import type { EvaluationRow, ModelComparison } from "../core/results.ts";
 import { readResults } from "./report/read_results.ts";
@@ -153,21 +154,25 @@ Deno.test("eval without any weights says which task makes some", () =>
     assertEquals(namesIn(folder), ["text.txt"]);
   }));
 
-Deno.test("Ctrl-C, SIGTERM and kill -9 end eval at once, and leave no result or a whole one", () =>
-  inTrainedFolder(async (folder) => {
-    const flags = [...engine, ...text, "--passes", "100000"];
-    for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGKILL", 137]] as const) {
-      const ended = await signalled(signal, "diffusion nelbo", folder, "eval", ...flags);
-      assertEquals([ended.code, ended.stdout], [code, ""], ended.stderr);
-      assert(!/error|stack/i.test(ended.stderr), ended.stderr);
-    }
-    // The GPT's figures were there before the signal.
-    const { evaluations, problems } = await readResults(join(folder, "reports"));
-    assertEquals(evaluations.map(({ rows }) => rows.map(({ model }) => model)), [
-      ...[["gpt"], ["gpt"], ["gpt"]],
-    ]);
-    assertEquals(problems, []);
-  }));
+testOnUnix(
+  "signals",
+  "Ctrl-C, SIGTERM and kill -9 end eval at once, and leave no result or a whole one",
+  () =>
+    inTrainedFolder(async (folder) => {
+      const flags = [...engine, ...text, "--passes", "100000"];
+      for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGKILL", 137]] as const) {
+        const ended = await signalled(signal, "diffusion nelbo", folder, "eval", ...flags);
+        assertEquals([ended.code, ended.stdout], [code, ""], ended.stderr);
+        assert(!/error|stack/i.test(ended.stderr), ended.stderr);
+      }
+      // The GPT's figures were there before the signal.
+      const { evaluations, problems } = await readResults(join(folder, "reports"));
+      assertEquals(evaluations.map(({ rows }) => rows.map(({ model }) => model)), [
+        ...[["gpt"], ["gpt"], ["gpt"]],
+      ]);
+      assertEquals(problems, []);
+    }),
+);
 
 Deno.test("eval --against compares two weights files on the same blocks and masks, and a file with itself is no better", () =>
   inTrainedFolder(async (folder) => {
@@ -225,7 +230,7 @@ Deno.test("left-to-right killed at any moment goes on with the blocks that it ha
         ...flags,
         ...all,
       );
-      assertEquals(ended.code, 137, ended.stderr);
+      assertEquals(ended.code, KILLED, ended.stderr);
     }
     const { rows: [, , , whole], comparisons } = await jsonOf(folder, "eval", ...flags, ...all);
     const kept = await blocks();

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import { testOnUnix } from "../core/tested_system.ts";
 import { loadCorpus } from "../core/corpus.ts";
 import { writeExample } from "./report/example_results.ts";
 import { readResults } from "./report/read_results.ts";
@@ -25,11 +26,11 @@ const contract: Record<string, string> = {
     `heads block-size ${common}`,
   "report": "out no-model json",
   "serve": "port no-open json",
-  "bench": "preset model engine batch set steps precision threads json",
+  "bench": `preset model batch set steps pytorch ${common}`,
   "bench-allreduce": "preset repeats json",
   "engines": "json",
   "convert": "heads block-size json",
-  "quickstart": "json",
+  "quickstart": `file ${common}`,
   "setup-tensorflow": "cuda prefix uninstall json",
   "setup-onnx-cuda": "libraries prefix uninstall json",
 };
@@ -124,20 +125,24 @@ Deno.test("from a text in other scripts to the page, each task gives the JSON th
     assertEquals(left, []);
   }));
 
-Deno.test("a report that is stopped at any moment leaves the old page or the new one, whole", () =>
-  inFolder(async (folder) => {
-    const read = () => Deno.readTextFile(join(folder, "reports/index.html"));
-    assertEquals((await runTaskIn(folder, "report")).code, 0);
-    const old = await read();
-    await writeExample(folder);
-    for (const [i, delay] of [100, 200, 300, 400, 500, 600].entries()) {
-      const signal = (["SIGINT", "SIGTERM", "SIGKILL"] as const)[i % 3];
-      const { code, stderr } = await signalled(signal, delay, folder, "report");
-      assert([0, 130, 143, 137].includes(code), stderr);
-      const page = await read();
-      assert(page === old || page.includes("Watch them write") && page.endsWith("</html>\n"));
-    }
-    assertEquals((await runTaskIn(folder, "report")).code, 0);
-    assert((await read()).includes("Watch them write"));
-    assertEquals(namesIn(join(folder, "reports")).filter((name) => /^\./.test(name)), []);
-  }));
+testOnUnix(
+  "signals",
+  "a report that is stopped at any moment leaves the old page or the new one, whole",
+  () =>
+    inFolder(async (folder) => {
+      const read = () => Deno.readTextFile(join(folder, "reports/index.html"));
+      assertEquals((await runTaskIn(folder, "report")).code, 0);
+      const old = await read();
+      await writeExample(folder);
+      for (const [i, delay] of [100, 200, 300, 400, 500, 600].entries()) {
+        const signal = (["SIGINT", "SIGTERM", "SIGKILL"] as const)[i % 3];
+        const { code, stderr } = await signalled(signal, delay, folder, "report");
+        assert([0, 130, 143, 137].includes(code), stderr);
+        const page = await read();
+        assert(page === old || page.includes("Watch them write") && page.endsWith("</html>\n"));
+      }
+      assertEquals((await runTaskIn(folder, "report")).code, 0);
+      assert((await read()).includes("Watch them write"));
+      assertEquals(namesIn(join(folder, "reports")).filter((name) => /^\./.test(name)), []);
+    }),
+);

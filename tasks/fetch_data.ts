@@ -12,7 +12,7 @@ import {
   infoPathOf,
   MAX_BYTES,
 } from "../core/corpus.ts";
-import { readBytes, sha256Hex, writeFileAtomically } from "../core/files.ts";
+import { lockFile, makeFolder, readBytes, sha256Hex, writeFileAtomically } from "../core/files.ts";
 import { note, outputFlags, parseFlags, print, printJson, runTask, UsageError } from "./cli.ts";
 import { mobyDick, readMobyDick } from "./moby_dick/moby_dick.ts";
 
@@ -213,11 +213,13 @@ async function keepAs(
 ): Promise<Fetched> {
   const characters = countCharacters(decodeText(bytes, JSON.stringify(source)));
   const sha256 = await sha256Hex(bytes);
+  await makeFolder(dirname(path));
+  // Two that store different texts under one name must not leave the text of one with the JSON of the other.
+  using _lock = await lockFile(path, { patienceMs: 10_000 });
   const present = await hashOf(path);
   if (present !== undefined && present !== sha256 && !force) throw differentText(path);
   const fetched = new Date().toISOString();
   const info = { source, bytes: bytes.length, characters, sha256, licence, fetched };
-  await makeFolder(dirname(path));
   // The text goes first: whoever is interrupted in between has a text that differs from its JSON, which is noticed.
   if (present !== sha256) await writeFileAtomically(path, bytes);
   const json = JSON.stringify(info, null, 2) + "\n";
@@ -272,14 +274,18 @@ function isHtml(bytes: Uint8Array): boolean {
   return /^\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html)\b/is.test(start);
 }
 
-/** A file name made of letters, digits, dots and dashes, without its extension. */
+/**
+ * A file name made of letters, digits, dots and dashes, without its extension. None that means a device on Windows, as data/ may
+ * be carried there.
+ */
 function plainName(fileName: string): string {
   const stem = basename(fileName, extname(fileName));
   const plain = stem.normalize("NFC").replace(/[^\p{L}\p{M}\p{N}._]+/gu, "-").replace(
     /^[.-]+|[.-]+$/g,
     "",
   );
-  return [...plain].slice(0, 60).join("") || "text";
+  const name = [...plain].slice(0, 60).join("") || "text";
+  return /^(con|prn|aux|nul|(com|lpt)\d)(\.|$)/i.test(name) ? `text-${name}` : name;
 }
 
 /** The last part of a URL's path, decoded where it can be. */
@@ -310,17 +316,6 @@ async function hashOf(path: string): Promise<string | undefined> {
         cause: error,
       },
     );
-  }
-}
-
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await Deno.mkdir(path, { recursive: true });
-  } catch (error) {
-    const reason = (error as Error).message.split("\n")[0];
-    throw new Error(`Cannot make the folder ${JSON.stringify(path)}: ${reason}; check the path`, {
-      cause: error,
-    });
   }
 }
 

@@ -222,6 +222,17 @@ Deno.test("a file is taken under a plain name of its own, and never leaves the f
     }
   }));
 
+Deno.test("no text gets a name that is a device on Windows", () =>
+  withServer(() => new Response("to be or not"), async ({ fetchIt, url, folder }) => {
+    const { origin } = new URL(url);
+    for (const [name, stored] of [["AUX.txt", "text-AUX"], ["con.tar.gz", "text-con.tar"]]) {
+      const { path } = await fetchIt({ url: `${origin}/${name}` });
+      assertEquals(path, join(folder, `${stored}.txt`));
+    }
+    const { path } = await fetchIt({ url: `${origin}/console.txt` });
+    assertEquals(path, join(folder, "console.txt"));
+  }));
+
 Deno.test("an address can't choose a place outside the folder", () =>
   withServer(() => new Response("to be or not"), async ({ fetchIt, url, folder }) => {
     const { origin } = new URL(url);

@@ -72,7 +72,8 @@ async function gitCommit(): Promise<string | undefined> {
  */
 export async function requireResultsFolder(): Promise<void> {
   await makeFolder(RESULTS);
-  await requireWritable(join(RESULTS, `${crypto.randomUUID()}.json`));
+  // Always the same name, so that what a killed task leaves there is the next one's to take away.
+  await requireWritable(join(RESULTS, "result.json"));
 }
 
 /** Keeps a result as a file of its own under `reports/results/`. */

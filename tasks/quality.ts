@@ -173,7 +173,7 @@ async function chosenJudge(
     note('no GPT judges: none was trained yet ("deno task train-gpt" does that)');
     return undefined;
   }
-  const judge = await namedWeights(path, { ...values, beside: true }, "gpt");
+  const judge = await namedWeights(path, { ...values, onlyComplete: true }, "gpt");
   const unknown = characters.find((char) => !judge.vocabulary.includes(char));
   if (values.judge !== undefined || unknown === undefined) return judge;
   note(

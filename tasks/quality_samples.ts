@@ -78,7 +78,7 @@ interface Written {
 
 function isWritten(value: unknown): value is Written {
   const { text, forwards, seconds } = (value ?? {}) as Written;
-  return typeof text === "string" && typeof forwards === "number" && typeof seconds === "number";
+  return typeof text === "string" && Number.isFinite(forwards) && Number.isFinite(seconds);
 }
 
 /** Lets Ctrl-C through. */

@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
+import { KILLED } from "../core/tested_system.ts";
 import { characterEntropy } from "../core/quality/ngrams.ts";
 import { qualityFigures, type QualityRow } from "../core/results.ts";
 import { readResults } from "./report/read_results.ts";
@@ -90,7 +91,7 @@ Deno.test("quality killed at any moment goes on with the texts that it has, to t
     const flags = ["--model", "diffusion", "--length", "150", ...temperatures, ...engine, ...text];
     for (let time = 0; time < 2; time++) { // when the first characters of a text are there
       const ended = await signalled("SIGKILL", "diffusion, character", folder, "quality", ...flags);
-      assertEquals(ended.code, 137, ended.stderr);
+      assertEquals(ended.code, KILLED, ended.stderr);
     }
     const { rows } = await jsonOf(folder, "quality", ...flags);
     const partial = join(folder, "reports/partial");

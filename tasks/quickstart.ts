@@ -1,8 +1,8 @@
 /** From nothing to a page that compares the two models: runs the other tasks one after the other. */
 import { format as duration } from "@std/fmt/duration";
 import { fromFileUrl, join, relative, resolve } from "@std/path";
-import { commandLine, commonFlags, Interrupted, interruption, note, outputFlags } from "./cli.ts";
-import { parseFlags, print, printJson, runTask } from "./cli.ts";
+import { commandLine, commonFlags, Interrupted, interruption, note } from "./cli.ts";
+import { parseFlags, print, printJson, runTask, UsageError } from "./cli.ts";
 
 const task = {
   name: "quickstart",
@@ -13,11 +13,9 @@ const task = {
 } as const;
 
 const flags = {
-  file: { type: "path", help: "your own text instead of Tiny Shakespeare" },
-  engine: commonFlags.engine,
-  seed: commonFlags.seed,
-  threads: commonFlags.threads,
-  ...outputFlags,
+  file: { type: "path", help: "your own text instead of Tiny Shakespeare; a copy goes to data/" },
+  ...commonFlags,
+  data: { type: "path", help: "your own text, used where it is; nothing is fetched" },
 } as const;
 
 /** One task, as the user would type it after `deno task`. */
@@ -27,10 +25,14 @@ export type Step = [name: string, ...args: string[]];
 const root = fromFileUrl(new URL("..", import.meta.url));
 
 export async function main(args: string[]): Promise<void> {
-  const { json, file, ...settings } = parseFlags(task, flags, args);
+  const { json, file, data, ...settings } = parseFlags(task, flags, args);
+  if (file !== undefined && data !== undefined) {
+    throw new UsageError("Cannot use --file with --data: expected one of them");
+  }
   const start = performance.now();
   const weights = { gpt: weightsOf("gpt"), diffusion: weightsOf("diffusion") };
-  const steps = stepsFor({ ...settings, file: file && relative(root, resolve(file)) });
+  const fromRoot = (path?: string) => path && relative(root, resolve(path));
+  const steps = stepsFor({ ...settings, file: fromRoot(file), data: fromRoot(data) });
   for (const step of steps) {
     const code = await runStep(step, { json });
     if (code !== 0) Deno.exit(code); // the step has said why
@@ -46,19 +48,23 @@ export async function main(args: string[]): Promise<void> {
 
 /** The tasks in order. What each leaves behind is what the next one looks for. */
 export function stepsFor(
-  { file, engine, seed, threads }: {
+  { file, data, engine, precision, seed, threads }: {
     file?: string;
+    data?: string;
     engine: string;
+    precision: string;
     seed: number;
     threads?: number;
   },
 ): Step[] {
-  const compute = ["--engine", engine, "--seed", `${seed}`];
+  const compute = ["--engine", engine, "--precision", precision, "--seed", `${seed}`];
   if (threads !== undefined) compute.push("--threads", `${threads}`);
+  if (data !== undefined) compute.push("--data", data);
+  const fetch = ["fetch-data", ...file === undefined ? [] : ["--file", file]] as Step;
   const each = (step: (model: "gpt" | "diffusion") => Step) => [step("gpt"), step("diffusion")];
   const of = (model: "gpt" | "diffusion") => ["--model", model, "--weights", weightsOf(model)];
   return [
-    file === undefined ? ["fetch-data"] : ["fetch-data", "--file", file],
+    ...data === undefined ? [fetch] : [],
     ...each((model) => [`train-${model}`, "--preset", "quickstart", ...compute]),
     ...each((model) => ["sample", ...of(model), "--length", "600", "--count", "2", ...compute]),
     ["eval", ...of("diffusion"), "--against", weightsOf("gpt"), "--passes", "4", ...compute],
@@ -84,6 +90,8 @@ export async function runStep([name, ...args]: Step, { json = false } = {}): Pro
     stderr: "inherit",
   }).spawn();
   const handOn = ({ signal }: Interrupted) => {
+    // There, Ctrl-C goes to every process of the console, and `kill` would end this one before it has saved.
+    if (Deno.build.os === "windows") return;
     try {
       child.kill(signal);
     } catch {

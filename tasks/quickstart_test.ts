@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import { testOnUnix } from "../core/tested_system.ts";
 import { stepsFor } from "./quickstart.ts";
-import { inFolder, writeWeights } from "./task_process.ts";
+import { assertFailed, inFolder, runTaskIn, writeWeights } from "./task_process.ts";
 
-const settings = { engine: "auto", seed: 1337 };
+const settings = { engine: "auto", precision: "f32", seed: 1337 };
 
 Deno.test("quickstart fetches, trains, samples, scores and reports, in this order, on the same weights", () => {
   const steps = stepsFor({ ...settings, file: "my book.txt", threads: 2 });
@@ -11,7 +12,7 @@ Deno.test("quickstart fetches, trains, samples, scores and reports, in this orde
     ...["fetch-data", "train-gpt", "train-diffusion", "sample", "sample", "eval", "report"],
   ]);
   assertEquals(steps[0], ["fetch-data", "--file", "my book.txt"]);
-  const compute = "--engine auto --seed 1337 --threads 2";
+  const compute = "--engine auto --precision f32 --seed 1337 --threads 2";
   assertEquals(steps[1].join(" "), `train-gpt --preset quickstart ${compute}`);
   for (const step of steps.slice(3, 6)) {
     assertMatch(step.join(" "), /--model (\w+) --weights weights\/\1-quickstart.safetensors/);
@@ -19,7 +20,21 @@ Deno.test("quickstart fetches, trains, samples, scores and reports, in this orde
   }
   assertEquals(stepsFor(settings)[0], ["fetch-data"]);
   assertEquals(stepsFor(settings).at(-1), ["report", "--no-model"]);
+
+  const ofOwn = stepsFor({ ...settings, precision: "bf16", data: "texts/mine.txt" });
+  assertEquals(ofOwn.map(([name]) => name), steps.slice(1).map(([name]) => name));
+  for (const step of ofOwn.slice(0, 5)) {
+    assert(step.join(" ").includes("--precision bf16"), step.join(" "));
+    assert(step.join(" ").endsWith("--data texts/mine.txt"), step.join(" "));
+  }
 });
+
+Deno.test("quickstart refuses --file beside --data before it starts anything", () =>
+  inFolder(async (folder) => {
+    const ended = await runTaskIn(folder, "quickstart", "--file", "a.txt", "--data", "a.txt");
+    assertFailed(ended, 2, "Cannot use --file with --data: expected one of them");
+    assert(!ended.stderr.includes("$ deno task"), ended.stderr);
+  }));
 
 Deno.test("a step that fails gives its exit code, and has said why itself", () =>
   inFolder(async (folder) => {
@@ -39,24 +54,28 @@ Deno.test("a step that fails gives its exit code, and has said why itself", () =
     assertMatch(fine.stderr, /^deno task report \[flags\]/m);
   }));
 
-Deno.test("SIGTERM goes on to the step that runs, and both end", () =>
-  inFolder(async (folder) => {
-    await writeWeights(folder);
-    const weights = join(folder, "weights/gpt-smoke.safetensors");
-    const data = ["--data", join(folder, "text.txt")];
-    const flags = [
-      "--model=gpt",
-      "--weights",
-      weights,
-      ...data,
-      "--length=1000000",
-      "--engine=onnx",
-    ];
-    // The streams end only when the step has ended too, as it has them from us.
-    const { code, stderr } = await stepIn(["sample", ...flags], "passes 1");
-    assertEquals(code, 143, stderr);
-    assertMatch(stderr, /^Interrupted during sample$/m);
-  }));
+testOnUnix(
+  "signals",
+  "SIGTERM goes on to the step that runs, and both end",
+  () =>
+    inFolder(async (folder) => {
+      await writeWeights(folder);
+      const weights = join(folder, "weights/gpt-smoke.safetensors");
+      const data = ["--data", join(folder, "text.txt")];
+      const flags = [
+        "--model=gpt",
+        "--weights",
+        weights,
+        ...data,
+        "--length=1000000",
+        "--engine=onnx",
+      ];
+      // The streams end only when the step has ended too, as it has them from us.
+      const { code, stderr } = await stepIn(["sample", ...flags], "passes 1");
+      assertEquals(code, 143, stderr);
+      assertMatch(stderr, /^Interrupted during sample$/m);
+    }),
+);
 
 /** Runs a step in a process of its own, as quickstart with --json would; sends SIGTERM once it has said `words`. */
 async function stepIn(step: [string, ...string[]], words?: string) {

@@ -1,6 +1,6 @@
 /** `deno task report`: results and training logs in, one HTML page out. Computes nothing long by itself. */
 import { dirname, join } from "@std/path";
-import { requireWritable, writeFileAtomically } from "../core/files.ts";
+import { makeFolder, requireWritable, writeFileAtomically } from "../core/files.ts";
 import { note, outputFlags, parseFlags, print, printJson, runTask } from "./cli.ts";
 import { gather, hashOfFiles, type ReportData } from "./report/gather.ts";
 import { buildPage } from "./report/page.ts";
@@ -58,7 +58,7 @@ export async function writeReport(
 }
 
 async function requirePlace(out: string): Promise<void> {
-  await Deno.mkdir(dirname(out), { recursive: true }).catch(() => {}); // the next line tells why
+  await makeFolder(dirname(out));
   await requireWritable(out);
 }
 

@@ -1,6 +1,6 @@
 /** The log of a training run, one JSON line an entry, for `report`: `reports/runs/NAME.jsonl`. */
 import { join } from "@std/path";
-import { lockFile, makeFolder, writeFileAtomically } from "../core/files.ts";
+import { explained, lockFile, makeFolder, writeFileAtomically } from "../core/files.ts";
 import type { RunHeader, RunLine } from "../core/results.ts";
 import { RUNS } from "./provenance.ts";
 
@@ -10,7 +10,7 @@ export interface RunLog extends Disposable {
 
 /** Where the log of the weights at `path` lies: `weights/x` has `x.jsonl`, those elsewhere keep their folder in the name. */
 export function runLogPath(path: string): string {
-  const name = path.replace(/^(\.\/)?weights\//, "").replace(/\.safetensors$/, "");
+  const name = path.replace(/^(\.[/\\])?weights[/\\]/, "").replace(/\.safetensors$/, "");
   return join(RUNS, name.replace(/[/\\:]+/g, "-").slice(-60) + ".jsonl");
 }
 
@@ -27,10 +27,18 @@ export async function openRunLog(
 ): Promise<RunLog> {
   await makeFolder(RUNS);
   const lock = await lockFile(path);
-  const kept = resumedAt > 0 ? await linesUntil(path, resumedAt) : [];
-  const lines = [JSON.stringify(header), ...kept];
-  await writeFileAtomically(path, new TextEncoder().encode(lines.join("\n") + "\n"));
-  const file = await Deno.open(path, { append: true });
+  let file: Deno.FsFile;
+  try {
+    const kept = resumedAt > 0 ? await linesUntil(path, resumedAt) : [];
+    const lines = [JSON.stringify(header), ...kept];
+    await writeFileAtomically(path, new TextEncoder().encode(lines.join("\n") + "\n"));
+    file = await Deno.open(path, { append: true }).catch((error) => {
+      throw explained("write", path, error);
+    });
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
   return {
     append: (line) => {
       let rest = new TextEncoder().encode(JSON.stringify(line) + "\n");

@@ -10,8 +10,8 @@ import { seededRandom } from "../core/random.ts";
 import type { GenerationStep, Sample, SampleResult } from "../core/results.ts";
 import { type Tokenizer, tokenizer } from "../core/tokenizer.ts";
 import { realWordShare, wordSet } from "../core/words.ts";
-import { commandLine, commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
-import { UsageError } from "./cli.ts";
+import { commandLine, commonFlags, note, parseFlags, printJson, printText } from "./cli.ts";
+import { runTask, UsageError } from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
 import { type Given, givenPrompt, givenTemplate, templateFlags } from "./generation.ts";
 import { generation } from "./generation.ts";
@@ -92,7 +92,7 @@ export async function main(args: string[]): Promise<void> {
     for (; samples[shown]; shown++) {
       const { text, realWords } = samples[shown];
       progress.clear();
-      if (!values.json) print(text);
+      if (!values.json) printText(text);
       const label = values.count > 1 ? `sample ${shown + 1}: ` : "";
       progress.note(label + summary(samples[shown], realWords, words?.heldOut ?? null));
     }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { join } from "@std/path";
+import { testOnUnix } from "../core/tested_system.ts";
 import type { SampleResult } from "../core/results.ts";
 import { readResults } from "./report/read_results.ts";
 import { assertFailed, exampleText, inFolder, inTrainedFolder, jsonOf } from "./task_process.ts";
@@ -324,13 +325,17 @@ Deno.test("without a text that is known, words are not counted, and the text is 
     assert(!/NaN|null %|of the words it wrote/.test(page.replace(/<script.*?<\/script>/gs, "")));
   }));
 
-Deno.test("Ctrl-C, SIGTERM and kill -9 end sampling at once, and leave no result or a whole one", () =>
-  inTrainedFolder(async (folder) => {
-    for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGKILL", 137]] as const) {
-      const flags = ["--length", "1000000", ...engine, ...text];
-      const ended = await signalled(signal, "passes 1", folder, "sample", ...flags);
-      assertEquals([ended.code, ended.stdout], [code, ""], ended.stderr);
-      assert(!/error|stack/i.test(ended.stderr), ended.stderr);
-    }
-    assertEquals(namesIn(join(folder, "reports")), ["results"]);
-  }));
+testOnUnix(
+  "signals",
+  "Ctrl-C, SIGTERM and kill -9 end sampling at once, and leave no result or a whole one",
+  () =>
+    inTrainedFolder(async (folder) => {
+      for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGKILL", 137]] as const) {
+        const flags = ["--length", "1000000", ...engine, ...text];
+        const ended = await signalled(signal, "passes 1", folder, "sample", ...flags);
+        assertEquals([ended.code, ended.stdout], [code, ""], ended.stderr);
+        assert(!/error|stack/i.test(ended.stderr), ended.stderr);
+      }
+      assertEquals(namesIn(join(folder, "reports")), ["results"]);
+    }),
+);

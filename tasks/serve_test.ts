@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
+import { testOnUnix } from "../core/tested_system.ts";
 import { fileHandler } from "./report/tryit/server.ts";
 import {
   assertFailed,
@@ -70,40 +71,46 @@ Deno.test("every kind of file has its MIME type, its bytes, and the headers that
     assertEquals(await (await handler(get("/try-it/model.onnx"))).text(), "another");
   }));
 
-Deno.test("no path and no link leads out of the folder, and what is hidden stays so", () =>
-  inFolder(async (folder) => {
-    const root = await writeSite(folder);
-    await Deno.symlink(join(folder, "secret.json"), join(root, "link.json"));
-    await Deno.symlink(folder, join(root, "up"));
-    await Deno.symlink(join(root, "index.html"), join(root, "same.html"));
-    const handler = fileHandler(root);
-    const refused = [
-      "/../secret.json",
-      "/%2e%2e/secret.json",
-      "/..%2fsecret.json",
-      "/try-it/..%2f..%2fsecret.json",
-      "/..%5csecret.json",
-      "/link.json",
-      "/up/secret.json",
-      "/.hidden.json",
-      "/notes.exe",
-      "/none.html",
-      "/index.html%00.json",
-      "/%",
-      "/index.html/",
-      `/${encodeURIComponent(join(folder, "secret.json"))}`,
-    ];
-    for (const path of refused) {
-      const response = await handler(get(path));
-      assertEquals(
-        [response.status, await response.text()],
-        [404, "There is no such file\n"],
-        path,
-      );
-    }
-    assertEquals((await handler(get("/same.html"))).status, 200);
-    assertEquals((await handler(get("/", { method: "POST", body: "x" }))).status, 405);
-  }));
+testOnUnix(
+  "symbolic links",
+  "no path and no link leads out of the folder, and what is hidden stays so",
+  () =>
+    inFolder(async (folder) => {
+      const root = await writeSite(folder);
+      await Deno.symlink(join(folder, "secret.json"), join(root, "link.json"));
+      await Deno.symlink(folder, join(root, "up"));
+      await Deno.symlink(join(root, ".hidden.json"), join(root, "shown.json"));
+      await Deno.symlink(join(root, "index.html"), join(root, "same.html"));
+      const handler = fileHandler(root);
+      const refused = [
+        "/../secret.json",
+        "/%2e%2e/secret.json",
+        "/..%2fsecret.json",
+        "/try-it/..%2f..%2fsecret.json",
+        "/..%5csecret.json",
+        "/link.json",
+        "/up/secret.json",
+        "/.hidden.json",
+        "/shown.json",
+        "/notes.exe",
+        "/none.html",
+        "/index.html%00.json",
+        "/%",
+        "/index.html/",
+        `/${encodeURIComponent(join(folder, "secret.json"))}`,
+      ];
+      for (const path of refused) {
+        const response = await handler(get(path));
+        assertEquals(
+          [response.status, await response.text()],
+          [404, "There is no such file\n"],
+          path,
+        );
+      }
+      assertEquals((await handler(get("/same.html"))).status, 200);
+      assertEquals((await handler(get("/", { method: "POST", body: "x" }))).status, 405);
+    }),
+);
 
 Deno.test("a folder is its page, and without a report the first page is the model's", () =>
   inFolder(async (folder) => {
@@ -147,57 +154,65 @@ async function serving(folder: string, ...args: string[]) {
   };
 }
 
-Deno.test("it serves on 127.0.0.1 alone, tells its address as JSON, and Ctrl-C ends it with 130", () =>
-  inFolder(async (folder) => {
-    await writeSite(folder);
-    const server = await serving(folder, "--port", "0", "--json");
-    const { url, path, bytes, ...rest } = JSON.parse(server.line);
-    assertEquals([path, rest], [join("reports", "try-it", "index.html"), {}]);
-    assert(bytes > 0, `${bytes} bytes`);
-    const { hostname, port, pathname } = new URL(url);
-    assertEquals([hostname, pathname], ["127.0.0.1", "/try-it/"]);
-    assertEquals(await (await fetch(url)).text(), "<p>try it");
+testOnUnix(
+  "signals",
+  "it serves on 127.0.0.1 alone, tells its address as JSON, and Ctrl-C ends it with 130",
+  () =>
+    inFolder(async (folder) => {
+      await writeSite(folder);
+      const server = await serving(folder, "--port", "0", "--json");
+      const { url, path, bytes, ...rest } = JSON.parse(server.line);
+      assertEquals([path, rest], [join("reports", "try-it", "index.html"), {}]);
+      assert(bytes > 0, `${bytes} bytes`);
+      const { hostname, port, pathname } = new URL(url);
+      assertEquals([hostname, pathname], ["127.0.0.1", "/try-it/"]);
+      assertEquals(await (await fetch(url)).text(), "<p>try it");
 
-    // As no URL is: fetch would tidy such a path up before it is sent.
-    const connection = await Deno.connect({ hostname, port: Number(port) });
-    const request = "GET /../secret.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    await connection.write(new TextEncoder().encode(request));
-    const answer = await new Response(connection.readable).text();
-    assertStringIncludes(answer, "HTTP/1.1 404");
-    assert(!answer.includes("secret"));
-    for (const { address, family } of Deno.networkInterfaces()) {
-      if (family !== "IPv4" || address.startsWith("127.")) continue;
-      const reached = await Deno.connect({ hostname: address, port: Number(port) })
-        .then((open) => (open.close(), true), () => false);
-      assert(!reached, `reached at ${address}`);
-    }
+      // As no URL is: fetch would tidy such a path up before it is sent.
+      const connection = await Deno.connect({ hostname, port: Number(port) });
+      const request = "GET /../secret.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+      await connection.write(new TextEncoder().encode(request));
+      const answer = await new Response(connection.readable).text();
+      assertStringIncludes(answer, "HTTP/1.1 404");
+      assert(!answer.includes("secret"));
+      for (const { address, family } of Deno.networkInterfaces()) {
+        if (family !== "IPv4" || address.startsWith("127.")) continue;
+        const reached = await Deno.connect({ hostname: address, port: Number(port) })
+          .then((open) => (open.close(), true), () => false);
+        assert(!reached, `reached at ${address}`);
+      }
 
-    const taken = await runTaskIn(folder, "serve", "--no-open", "--port", port);
-    assertFailed(
-      taken,
-      1,
-      `Cannot listen on port ${port} of 127.0.0.1: another program uses it; stop that one, or give another with --port`,
-    );
-    const ended = await server.end("SIGINT");
-    assertEquals([ended.code, ended.rest], [130, ""], ended.stderr);
-    assertEquals(ended.stderr.includes("error"), false, ended.stderr);
-  }));
+      const taken = await runTaskIn(folder, "serve", "--no-open", "--port", port);
+      assertFailed(
+        taken,
+        1,
+        `Cannot listen on port ${port} of 127.0.0.1: another program uses it; stop that one, or give another with --port`,
+      );
+      const ended = await server.end("SIGINT");
+      assertEquals([ended.code, ended.rest], [130, ""], ended.stderr);
+      assertEquals(ended.stderr.includes("error"), false, ended.stderr);
+    }),
+);
 
-Deno.test("it builds the model's page if there is none, and without weights and pages says what to do", () =>
-  inFolder(async (folder) => {
-    const nothing = await runTaskIn(folder, "serve", "--no-open");
-    assertFailed(
-      nothing,
-      1,
-      'Cannot serve "reports": there is no page in it; run "deno task report"',
-    );
-    assertEquals(namesIn(folder), []);
-    await writeWeights(folder);
-    const server = await serving(folder, "--port=0");
-    const url = server.line.split(" ")[0];
-    const model = await fetch(new URL("model.onnx", url));
-    const { size } = await Deno.stat(join(folder, "reports/try-it/model.onnx"));
-    assertEquals((await model.bytes()).length, size);
-    const { code } = await server.end("SIGTERM");
-    assertEquals(code, 143);
-  }));
+testOnUnix(
+  "signals",
+  "it builds the model's page if there is none, and without weights and pages says what to do",
+  () =>
+    inFolder(async (folder) => {
+      const nothing = await runTaskIn(folder, "serve", "--no-open");
+      assertFailed(
+        nothing,
+        1,
+        'Cannot serve "reports": there is no page in it; run "deno task report"',
+      );
+      assertEquals(namesIn(folder), []);
+      await writeWeights(folder);
+      const server = await serving(folder, "--port=0");
+      const url = server.line.split(" ")[0];
+      const model = await fetch(new URL("model.onnx", url));
+      const { size } = await Deno.stat(join(folder, "reports/try-it/model.onnx"));
+      assertEquals((await model.bytes()).length, size);
+      const { code } = await server.end("SIGTERM");
+      assertEquals(code, 143);
+    }),
+);

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { tensorflowStatus } from "../core/engines/tensorflow.ts";
 import { readInstallation } from "../core/engines/tensorflow_binding.ts";
+import { testOnLinux } from "../core/tested_system.ts";
 import {
   assertUninstalls,
   end,
@@ -61,7 +62,7 @@ const missing: [what: string, env: Record<string, string>, line: RegExp][] = [
   ["a wheel", { FAKE_PIP: "nothing" }, /: PyPI has no TensorFlow 2\.21 for this Python on .*; try/],
 ];
 for (const [what, env, line] of missing) {
-  Deno.test(`setup without ${what} ends in one line and leaves nothing`, async () => {
+  testOnLinux(`setup without ${what} ends in one line and leaves nothing`, async () => {
     await using here = await place();
     // Other Pythons of this machine would do as well.
     const path: Record<string, string> = what.startsWith("a Python")
@@ -85,7 +86,7 @@ async function withoutPython(bin: string): Promise<string> {
   return bin;
 }
 
-Deno.test("setup without any Python says so", async () => {
+testOnLinux("setup without any Python says so", async () => {
   await using here = await place();
   const path = await withoutPython(here.bin);
   await Deno.remove(join(here.bin, "python3"));
@@ -119,14 +120,14 @@ Deno.test("setup without npm says so", async () => {
   }
 });
 
-Deno.test("setup refuses a folder that can't be made", async () => {
+testOnLinux("setup refuses a folder that can't be made", async () => {
   await using here = await place();
   const { code, lastLine } = await end(here.setUp(["--prefix", join(here.bin, "g++", "x")]));
   assertEquals(code, 1);
   assertMatch(lastLine, /Cannot set up TensorFlow: the folder .* can't be made: .*; try another/);
 });
 
-Deno.test("--uninstall with --cuda is a wrong command line", async () => {
+testOnLinux("--uninstall with --cuda is a wrong command line", async () => {
   await using here = await place();
   const { code, errors } = await end(here.setUp(["--uninstall", "--cuda"]));
   assertEquals(code, 2);

@@ -12,7 +12,8 @@ import {
 import { datasetOf } from "../core/dataset.ts";
 import { requireAlike, shared } from "../core/distributed/data_parallel.ts";
 import { joinRanks, type Mpi } from "../core/distributed/mpi.ts";
-import { lockFile, makeFolder, requireWritable } from "../core/files.ts";
+import { explained, lockFile, makeFolder, readBytes, requireWritable } from "../core/files.ts";
+import { writeFileAtomically } from "../core/files.ts";
 import type { LanguageModel } from "../core/language_model.ts";
 import type { RunHeader } from "../core/results.ts";
 import { tokenizer } from "../core/tokenizer.ts";
@@ -25,22 +26,33 @@ import { setFlag, settingsOf } from "./settings.ts";
 import { sparkline } from "./sparkline.ts";
 import { openRunLog, runLogPath } from "./run_log.ts";
 
+const { default: SEED, ...seedFlag } = {
+  ...commonFlags.seed,
+  help: `${commonFlags.seed.help}; without it, ${commonFlags.seed.default}`,
+};
+
+// No default where a resumed run has its own: what was typed has to be told from what was not.
 const flags = {
   preset: {
     choices: Object.keys(presets) as PresetName[],
-    default: "small",
-    help: "size of the network and how it is trained",
+    help: "size of the network and how it is trained; without it, small",
   },
   steps: { type: "integer", min: 1, help: "steps in all, instead of the preset's" },
   batch: { type: "integer", min: 1, max: 65536, help: "windows of text a step" },
   lr: { type: "number", above: 0, max: 10, help: "learning rate" },
   out: { type: "path", help: "weights file; without it, weights/MODEL-PRESET.safetensors" },
-  resume: { type: "boolean", help: "go on from the last checkpoint of that file" },
+  resume: {
+    type: "boolean",
+    help: "go on from the last checkpoint of that file, with its settings: only --steps, " +
+      "--eval-every, --patience, and what computes (--engine, --precision, --threads, " +
+      "--distributed) may differ",
+  },
   evalEvery: { type: "integer", min: 1, help: "steps between two validations" },
   set: setFlag,
   patience: { type: "integer", min: 1, help: "stop after this many validations without a better" },
   distributed: { type: "boolean", help: "share each batch with the other ranks of mpirun" },
   ...commonFlags,
+  seed: seedFlag,
 } as const;
 
 /** Runs the task for `model`. */
@@ -64,7 +76,7 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
     flags,
     args,
   );
-  const path = values.out ?? `weights/${model.kind}-${values.preset}.safetensors`;
+  const path = values.out ?? `weights/${model.kind}-${values.preset ?? "small"}.safetensors`;
   if (!/(?<!\.training)\.safetensors$/.test(path)) {
     throw new UsageError(
       `Cannot use --out ${JSON.stringify(path)}: expected a name that ends in .safetensors, ` +
@@ -97,6 +109,7 @@ async function lead(
   const { run, corpus, stop } = await prepared(model, path, values, note, ranks);
   const { config, engine } = run, done = run.resume?.counters.step ?? 0;
   if (run.resume) note(`going on from step ${done} of ${trainingPath(path)}`);
+  else await keepPrevious(path);
   if (done >= config.steps) {
     note(`all ${config.steps} steps are done; a larger --steps with --resume goes on`);
   }
@@ -213,19 +226,20 @@ async function prepared(
     : undefined;
   const config = resume
     ? resumedConfig(resume, corpus, values)
-    : makeConfig(model.kind, values.preset, vocabulary.length, {
+    : makeConfig(model.kind, values.preset ?? "small", vocabulary.length, {
       ...settingsOf(values.set, model.kind),
       steps: values.steps,
       batch: values.batch,
       learningRate: values.lr,
       evalEvery: values.evalEvery,
-      seed: values.seed,
+      seed: values.seed ?? SEED,
     });
   checkModelConfig(config);
   requireLength(corpus, config.context);
 
   const threads = values.threads ?? ranks?.cores;
   const engine = await chosenEngine({ ...values, threads }, tell);
+  if (resume) tellOfOtherRounding(resume, engine, tell);
   tell(`config: ${JSON.stringify(config)}`);
   const run: TrainingRun = {
     model,
@@ -279,11 +293,14 @@ function without(flags: RegExp, args: string[]): string[] {
   return (args[0] === "--" ? args.slice(1) : args).filter((arg) => !flags.test(arg));
 }
 
-/** The config of the run that goes on. Only how long it lasts may change; all else would make it another run. */
+/**
+ * The config of the run that goes on. How long it lasts may change, and what computes it; all else would make it another run, so
+ * a flag that says otherwise is refused.
+ */
 function resumedConfig(
   { config, corpusSha256 }: TrainingState,
   corpus: Corpus,
-  values: { steps?: number; evalEvery?: number; batch?: number; lr?: number; set: string[] },
+  values: TrainValues,
 ): Config {
   if (corpus.sha256 !== corpusSha256) {
     throw new Error(
@@ -296,8 +313,10 @@ function resumedConfig(
   const settings = settingsOf(values.set, config.kind);
   for (
     const [flag, given, had] of [
+      ["--preset", values.preset, config.preset],
       ["--batch", values.batch, config.batch],
       ["--lr", values.lr, config.learningRate],
+      ["--seed", values.seed, config.seed],
       ...(Object.keys(settings) as (keyof Config)[])
         .map((key) => [`--set ${key}`, settings[key], config[key]] as const),
     ] as const
@@ -310,6 +329,42 @@ function resumedConfig(
   }
   const { steps = config.steps, evalEvery = config.evalEvery } = values;
   return { ...config, steps, evalEvery };
+}
+
+/** What computes may change, but then the numbers are no longer those of a run that never stopped. */
+function tellOfOtherRounding(
+  before: { engine?: string; precision?: string },
+  { name, precision }: { name: string; precision: string },
+  tell: (line: string) => void,
+): void {
+  const now = `${name}, ${precision}`, then = `${before.engine}, ${before.precision}`;
+  if (before.engine === undefined || now === then) return;
+  tell(`note: the run was computed by ${then} so far, and now by ${now}, which rounds otherwise`);
+}
+
+/**
+ * Keeps what a new run is about to replace, the weights and the state to go on from, beside it as `NAME.previous.safetensors`:
+ * forgetting --resume must not cost a night's training.
+ */
+async function keepPrevious(path: string): Promise<void> {
+  const previous = path.replace(/\.safetensors$/, ".previous.safetensors");
+  const kept: string[] = [];
+  for (const [from, to] of [[path, previous], [path, previous].map(trainingPath)]) {
+    if (await Deno.stat(from).then(() => true, () => false)) {
+      await writeFileAtomically(to, await readBytes(from));
+      kept.push(from);
+    } else {
+      // What is there belongs to an older run than the other file.
+      await Deno.remove(to).catch((error) => {
+        if (!(error instanceof Deno.errors.NotFound)) throw explained("remove", to, error);
+      });
+    }
+  }
+  if (kept.length === 0) return;
+  note(
+    `note: this run replaces ${kept.join(" and ")} (--resume would go on); ` +
+      `the run before is kept as ${previous}`,
+  );
 }
 
 function report(

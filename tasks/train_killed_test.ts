@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { loadTraining, loadWeights, trainingPath } from "../core/checkpoint.ts";
 import type { ModelKind } from "../core/config.ts";
 import { seededRandom } from "../core/random.ts";
 
-const root = new URL("../", import.meta.url).pathname;
+const root = fromFileUrl(new URL("../", import.meta.url));
 const KILLS = 10;
 
 /** Starts a real training in `folder`, which validates and saves after every step. */

@@ -3,6 +3,7 @@ import { join } from "@std/path";
 import { recipeCommand } from "./train.ts";
 import { loadTraining, loadWeights, trainingPath } from "../core/checkpoint.ts";
 import { sha256Hex } from "../core/files.ts";
+import { testOnUnix } from "../core/tested_system.ts";
 import { parseRun } from "./report/read_results.ts";
 import { openRunLog, runLogPath } from "./run_log.ts";
 import { exampleRun } from "./report/example_results.ts";
@@ -72,6 +73,9 @@ Deno.test("training refuses what is no text to learn from in one line, and leave
     assertEquals(namesIn(folder), before);
   }));
 
+/** What the system says of a path through a file; Windows says only that there is no such path. */
+const NOT_A_FOLDER = Deno.build.os === "windows" ? undefined : "a part of the path is not a folder";
+
 Deno.test("training finds out that it can't write before it starts to compute", () =>
   inTextFolder(async (folder) => {
     await Deno.mkdir(join(folder, "folder.safetensors"));
@@ -79,7 +83,7 @@ Deno.test("training finds out that it can't write before it starts to compute", 
     const cases: [out: string, says: string][] = [
       ["folder.safetensors", "it is a folder"],
       ["state.safetensors", 'Cannot write "state.training.safetensors": it is a folder'],
-      ["text.txt/x.safetensors", "a part of the path is not a folder"],
+      ["text.txt/x.safetensors", NOT_A_FOLDER ?? 'there is no folder "text.txt"'],
       ["none/x.safetensors", 'there is no folder "none"'],
     ];
     if (Deno.build.os === "linux") cases.push(["/proc/x.safetensors", 'Cannot write "/proc/x']);
@@ -95,7 +99,7 @@ Deno.test("training finds out that it can't write before it starts to compute", 
 
     const inTheWays = [
       ["weights", 'Cannot make the folder "weights": there is a file of that name'],
-      ["reports", 'Cannot make the folder "reports/runs": a part of the path is not a folder'],
+      ["reports", `Cannot make the folder "reports/runs": ${NOT_A_FOLDER ?? ""}`],
     ];
     for (const [inTheWay, says] of inTheWays) {
       await Deno.writeTextFile(join(folder, inTheWay), "");
@@ -153,41 +157,45 @@ Deno.test("the same seed gives the same losses and the same files, another seed 
     }
   }));
 
-Deno.test("Ctrl-C and SIGTERM save, and the command that they print goes on to the same losses", () =>
-  inTextFolder(async (folder) => {
-    const text = "a text's name.txt"; // to be quoted for the shell
-    await Deno.rename(join(folder, "text.txt"), join(folder, text));
-    const losses = async (out: string) => {
-      const log = parseRun(out, await Deno.readTextFile(join(folder, runLogPath(out))));
-      return log.train.map(({ step, lossNats }) => [step, lossNats]);
-    };
-    const cases = [["gpt", "SIGINT", 130], ["diffusion", "SIGTERM", 143]] as const;
-    await Promise.all(cases.map(async ([kind, signal, code]) => {
-      const task = `train-${kind}`, out = `my ${kind}.safetensors`, path = join(folder, out);
-      const flags = [...smoke, "--data", text, "--seed", "3"];
-      // Far more steps than are done before the signal, and few enough that the log has every step.
-      const started = ["--resume=false", ...flags, "--out", out, "--steps", "700"];
-      const stopped = await signalled(signal, "step 15: validation", folder, task, ...started);
-      assertEquals([stopped.code, stopped.stdout], [code, ""], stopped.stderr);
-      const last = stopped.stderr.trimEnd().split("\n").at(-1)!;
-      const [, step, command] = /^Interrupted: saved step (\d+) of .*; go on with: (.*)$/.exec(
-        last,
-      )!;
-      assertEquals((await loadTraining(trainingPath(path))).counters.step, Number(step));
-      await loadWeights(path, { expectKind: kind });
+testOnUnix(
+  "signals and a POSIX shell",
+  "Ctrl-C and SIGTERM save, and the command that they print goes on to the same losses",
+  () =>
+    inTextFolder(async (folder) => {
+      const text = "a text's name.txt"; // to be quoted for the shell
+      await Deno.rename(join(folder, "text.txt"), join(folder, text));
+      const losses = async (out: string) => {
+        const log = parseRun(out, await Deno.readTextFile(join(folder, runLogPath(out))));
+        return log.train.map(({ step, lossNats }) => [step, lossNats]);
+      };
+      const cases = [["gpt", "SIGINT", 130], ["diffusion", "SIGTERM", 143]] as const;
+      await Promise.all(cases.map(async ([kind, signal, code]) => {
+        const task = `train-${kind}`, out = `my ${kind}.safetensors`, path = join(folder, out);
+        const flags = [...smoke, "--data", text, "--seed", "3"];
+        // Far more steps than are done before the signal, and few enough that the log has every step.
+        const started = ["--resume=false", ...flags, "--out", out, "--steps", "700"];
+        const stopped = await signalled(signal, "step 15: validation", folder, task, ...started);
+        assertEquals([stopped.code, stopped.stdout], [code, ""], stopped.stderr);
+        const last = stopped.stderr.trimEnd().split("\n").at(-1)!;
+        const [, step, command] = /^Interrupted: saved step (\d+) of .*; go on with: (.*)$/.exec(
+          last,
+        )!;
+        assertEquals((await loadTraining(trainingPath(path))).counters.step, Number(step));
+        await loadWeights(path, { expectKind: kind });
 
-      const [, , name, ...args] = await shellWords(command);
-      assertEquals(name, task);
-      const steps = `${Number(step) + 10}`;
-      args[args.indexOf("--steps") + 1] = steps; // the whole run would take too long here
-      assertEquals((await jsonOf(folder, task, ...args)).steps, Number(steps));
-      const straight = `straight ${kind}.safetensors`;
-      await jsonOf(folder, task, ...flags, "--out", straight, "--steps", steps);
-      assertEquals(await losses(out), await losses(straight));
-    }));
-    const left = namesIn(folder).filter((name) => /\.(tmp|lock)$/.test(name));
-    assertEquals(left, []);
-  }));
+        const [, , name, ...args] = await shellWords(command);
+        assertEquals(name, task);
+        const steps = `${Number(step) + 10}`;
+        args[args.indexOf("--steps") + 1] = steps; // the whole run would take too long here
+        assertEquals((await jsonOf(folder, task, ...args)).steps, Number(steps));
+        const straight = `straight ${kind}.safetensors`;
+        await jsonOf(folder, task, ...flags, "--out", straight, "--steps", steps);
+        assertEquals(await losses(out), await losses(straight));
+      }));
+      const left = namesIn(folder).filter((name) => /\.(tmp|lock)$/.test(name));
+      assertEquals(left, []);
+    }),
+);
 
 /** The words of a command line, as a POSIX shell reads them. */
 async function shellWords(command: string): Promise<string[]> {
@@ -196,35 +204,39 @@ async function shellWords(command: string): Promise<string[]> {
   return new TextDecoder().decode(stdout).trimEnd().split("\n");
 }
 
-Deno.test("a second training of the same file is refused, by whatever name, and the first goes on", () =>
-  inTextFolder(async (folder) => {
-    const flags = [...smoke, "--data", "text.txt"];
-    await jsonOf(folder, "train-gpt", ...flags, "--steps", "1", "--out", "run.safetensors");
-    await Deno.symlink("run.safetensors", join(folder, "link.safetensors"));
-    const first = signalled(
-      ...[
-        "SIGINT",
-        "step 600: validation",
-        folder,
-        "train-gpt",
-        ...flags,
-        "--steps",
-        "900",
-      ] as const,
-      ...["--out", "run.safetensors"],
-    );
-    const locked = () => namesIn(folder).includes(".run.safetensors.lock");
-    while (!locked()) await new Promise((resolve) => setTimeout(resolve, 20));
-    for (const out of ["run.safetensors", join(folder, "run.safetensors"), "link.safetensors"]) {
-      const second = await runTaskIn(folder, "train-gpt", ...flags, "--out", out);
-      assertFailed(second, 1, "is writing it; wait until it ends, stop it, or write to another");
-    }
-    const { code, stderr } = await first;
-    assertEquals(code, 130, stderr);
-    await loadWeights(join(folder, "run.safetensors"));
-  }));
+testOnUnix(
+  "signals and symbolic links",
+  "a second training of the same file is refused, by whatever name, and the first goes on",
+  () =>
+    inTextFolder(async (folder) => {
+      const flags = [...smoke, "--data", "text.txt"];
+      await jsonOf(folder, "train-gpt", ...flags, "--steps", "1", "--out", "run.safetensors");
+      await Deno.symlink("run.safetensors", join(folder, "link.safetensors"));
+      const first = signalled(
+        ...[
+          "SIGINT",
+          "step 600: validation",
+          folder,
+          "train-gpt",
+          ...flags,
+          "--steps",
+          "900",
+        ] as const,
+        ...["--out", "run.safetensors"],
+      );
+      const locked = () => namesIn(folder).includes(".run.safetensors.lock");
+      while (!locked()) await new Promise((resolve) => setTimeout(resolve, 20));
+      for (const out of ["run.safetensors", join(folder, "run.safetensors"), "link.safetensors"]) {
+        const second = await runTaskIn(folder, "train-gpt", ...flags, "--out", out);
+        assertFailed(second, 1, "is writing it; wait until it ends, stop it, or write to another");
+      }
+      const { code, stderr } = await first;
+      assertEquals(code, 130, stderr);
+      await loadWeights(join(folder, "run.safetensors"));
+    }),
+);
 
-Deno.test("--resume refuses another text, another model and another batch, and keeps the files", () =>
+Deno.test("--resume refuses another text, model, preset, batch, rate, seed or setting, and keeps the files", () =>
   inTextFolder(async (folder) => {
     const flags = [...smoke, "--out", "run.safetensors"], text = ["--data", "text.txt"];
     await jsonOf(folder, "train-gpt", ...flags, ...text, "--steps", "2");
@@ -234,12 +246,16 @@ Deno.test("--resume refuses another text, another model and another batch, and k
       ["train-gpt", ["--data", "other.txt"], 1, "give that text with --data"],
       ["train-gpt", [...text, "--batch", "9"], 2, "Cannot resume with --batch 9: the run has 8"],
       ["train-gpt", [...text, "--lr", "1"], 2, "Cannot resume with --lr 1: the run has 0.0003"],
+      ["train-gpt", [...text, "--seed", "1"], 2, "Cannot resume with --seed 1: the run has 1337"],
+      ["train-gpt", [...text, "--set", "clip=1"], 2, "Cannot resume with --set clip 1: the run ha"],
+      ["train-gpt", ["--preset", "full"], 2, "Cannot resume with --preset full: the run has smok"],
       ["train-diffusion", text, 1, 'go on with "deno task train-gpt"'],
       ["train-gpt", [...text, "--out", "new.safetensors"], 1, "leave out --resume to start"],
     ];
     const resume = cases.map(([task, args]) => {
-      const kept = args.includes("--out") ? smoke : flags;
-      return () => runTaskIn(folder, task, ...kept, ...args, "--resume");
+      const out = args.includes("--out") ? [] : ["--out", "run.safetensors"];
+      const rest = args.includes("--preset") ? text : ["--preset", "smoke"];
+      return () => runTaskIn(folder, task, ...rest, ...out, ...args, "--resume");
     });
     // One after the other: two at once would be refused for that.
     for (const [i, run] of resume.entries()) assertFailed(await run(), cases[i][2], cases[i][3]);
@@ -249,6 +265,73 @@ Deno.test("--resume refuses another text, another model and another batch, and k
     assertEquals(done.code, 0, done.stderr);
     assertMatch(done.stderr, /all 2 steps are done; a larger --steps with --resume goes on/);
     assert(!/NaN|undefined/.test(done.stdout + done.stderr), done.stdout + done.stderr);
+  }));
+
+Deno.test("--resume takes the run's settings, and of what is typed how long it lasts and what computes", () =>
+  inTextFolder(async (folder) => {
+    const out = ["--data", "text.txt", "--out", "run.safetensors"];
+    const begun = ["--preset=smoke", "--batch=4", "--lr=0.01", "--seed=9", "--steps=2"];
+    await jsonOf(folder, "train-gpt", ...out, ...begun, "--engine=onnx");
+    const before = await loadTraining(join(folder, "run.training.safetensors"));
+    const bare = ["--resume", "--steps=3", "--eval-every=3", "--patience=5", "--threads=1"];
+    const { code, stderr } = await runTaskIn(
+      ...[folder, "train-gpt", ...out, ...bare, "--engine=eager:wasm"] as const,
+    );
+    assertEquals(code, 0, stderr);
+    assertMatch(
+      stderr,
+      /^note: the run was computed by onnx, f32 so far, and now by eager:wasm, f32/m,
+    );
+    const { config, counters } = await loadTraining(join(folder, "run.training.safetensors"));
+    assertEquals(config, { ...before.config, steps: 3, evalEvery: 3 });
+    assertEquals([config.preset, config.batch, config.seed, counters.step], ["smoke", 4, 9, 3]);
+
+    // The same said again is no contradiction, and the same engine no news.
+    const again = [...begun.slice(0, 4), "--resume", "--steps=4", "--engine=eager:wasm"];
+    const same = await runTaskIn(folder, "train-gpt", ...out, ...again);
+    assertEquals(same.code, 0, same.stderr);
+    assert(!same.stderr.includes("note:"), same.stderr);
+  }));
+
+Deno.test("a new run under an old name says so, and the old one can be used and gone on with", () =>
+  inTextFolder(async (folder) => {
+    const flags = [...smoke, "--data", "text.txt", "--eval-every", "2"];
+    const run = (...args: string[]) => runTaskIn(folder, "train-gpt", ...flags, ...args);
+    const [weights, state] = ["", ".training"].map((part) => (name: string) =>
+      read(folder, `weights/${name}${part}.safetensors`)
+    );
+    const first = await run("--steps", "4");
+    assertEquals(first.code, 0, first.stderr);
+    assert(!first.stderr.includes("note:"), first.stderr);
+    const old = [await weights("gpt-smoke"), await state("gpt-smoke")];
+
+    const second = await run("--steps", "2", "--seed", "2");
+    assertEquals(second.code, 0, second.stderr);
+    assertMatch(
+      second.stderr,
+      /^note: this run replaces .*gpt-smoke.safetensors and .*gpt-smoke.training.safetensors \(--resume would go on\); the run before is kept as weights\/gpt-smoke.previous.safetensors$/m,
+    );
+    assertEquals([await weights("gpt-smoke.previous"), await state("gpt-smoke.previous")], old);
+    assertNotEquals(await weights("gpt-smoke"), old[0]);
+
+    const previous = [
+      "--out",
+      "weights/gpt-smoke.previous.safetensors",
+      "--resume",
+      "--steps",
+      "6",
+    ];
+    const resumed = await run(...previous);
+    assertEquals(resumed.code, 0, resumed.stderr);
+    assertMatch(resumed.stderr, /going on from step 4 of /);
+
+    // One of the two files alone: what is left of the older run must not pass for its other half.
+    await Deno.remove(join(folder, "weights/gpt-smoke.training.safetensors"));
+    assertEquals((await run("--steps", "2")).code, 0);
+    assertEquals(
+      namesIn(join(folder, "weights")),
+      ["gpt-smoke.previous.safetensors", "gpt-smoke.safetensors", "gpt-smoke.training.safetensors"],
+    );
   }));
 
 Deno.test("a disk that is full at a checkpoint ends the training in one line, and loses nothing (needs the right to mount)", () =>

@@ -17,7 +17,7 @@ import { samplerFlags, type Sampling, samplingOf, truncationFlags } from "./samp
 import { shownText } from "./visualize/characters.ts";
 import { firstFrame, type Frame, lengthOfBlocks, nextFrame } from "./visualize/frames.ts";
 import { settled, type Step, textOf } from "./visualize/frames.ts";
-import { canDraw, KEYS, openScreen } from "./visualize/screen.ts";
+import { canDraw, hasKeys, KEYS, openScreen } from "./visualize/screen.ts";
 import { animatedSvg } from "./visualize/svg.ts";
 import { figuresOf, type Panel, viewOf } from "./visualize/view.ts";
 import { type ChosenWeights, chosenWeights, weightsFlags } from "./weights.ts";
@@ -166,7 +166,11 @@ async function diffusionPart(values: Flags): Promise<Part> {
 
 /** The GPT, with the same prompt and as much to write. */
 async function gptPart(values: Flags, { shown, length }: Given): Promise<Part> {
-  const saved = await chosenWeights("gpt", { ...values, weights: values.gptWeights, beside: true });
+  const saved = await chosenWeights("gpt", {
+    ...values,
+    weights: values.gptWeights,
+    onlyComplete: true,
+  });
   const { temperature, topK, topP } = values;
   const sampling = samplingOf("gpt", saved.config, { temperature, topK, topP });
   const tokens = tokenizer(saved.vocabulary, { mask: false });
@@ -224,11 +228,11 @@ async function step(sides: Side[]): Promise<boolean> {
 async function play(sides: Side[], { json, speed }: Flags): Promise<void> {
   const signal = interruption();
   if (json || !canDraw()) return await playAsText(sides, { json, signal });
-  const hasKeys = Deno.stdin.isTerminal();
+  const keys = hasKeys();
   const legend = (sides.length > 1 ? "clock: a step of each in turn  " : "") +
     "▒ hidden  ░ later blocks  ▓ hidden again";
   const hint = (paused: boolean) =>
-    hasKeys ? `${paused ? KEYS.paused : KEYS.playing}   ${legend}` : legend;
+    keys ? `${paused ? KEYS.paused : KEYS.playing}   ${legend}` : legend;
   // What is on the screen: the next step is taken before it is due.
   const panelsNow = () => sides.map(({ title, frame }): Panel => ({ title, frame }));
   let panels = panelsNow();

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "@std/path";
+import { testOnUnix } from "../core/tested_system.ts";
 import { UsageError } from "./cli.ts";
 import { assertFailed, exampleText, inFolder, jsonOf, namesIn } from "./task_process.ts";
 import { denoArguments, runTaskIn, signalled, writeWeights } from "./task_process.ts";
@@ -118,15 +119,19 @@ Deno.test("mistakes are told in one line, and with the exit code of their kind",
     );
   }));
 
-Deno.test("Ctrl-C ends it with 130, and leaves no film where none was", () =>
-  inTrainedFolder(async (folder) => {
-    const args = [...flags, "--blocks", "100", "--threshold", "1", "--svg", "film.svg"];
-    const { code, stderr } = await signalled("SIGINT", "engine:", folder, "visualize", ...args);
-    assertEquals(code, 130, stderr);
-    assertEquals(namesIn(folder).filter((name) => name.includes("film")), []);
-  }));
+testOnUnix(
+  "signals",
+  "Ctrl-C ends it with 130, and leaves no film where none was",
+  () =>
+    inTrainedFolder(async (folder) => {
+      const args = [...flags, "--blocks", "100", "--threshold", "1", "--svg", "film.svg"];
+      const { code, stderr } = await signalled("SIGINT", "engine:", folder, "visualize", ...args);
+      assertEquals(code, 130, stderr);
+      assertEquals(namesIn(folder).filter((name) => name.includes("film")), []);
+    }),
+);
 
-Deno.test("a reader that has gone is no error", () =>
+testOnUnix("bash", "a reader that has gone is no error", () =>
   inTrainedFolder(async (folder) => {
     const args = denoArguments("visualize", [...flags, "--blocks", "12"]);
     const command = `"$0" "$@" 2> err | head -n 1; echo "\${PIPESTATUS[0]}"`;

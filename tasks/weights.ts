@@ -27,7 +27,8 @@ export async function defaultWeights(kind: ModelKind): Promise<string | undefine
   let latest: { path: string; time: number } | undefined;
   try {
     for await (const { name } of Deno.readDir("weights")) {
-      if (!name.startsWith(`${kind}-`) || !/(?<!\.training)\.safetensors$/.test(name)) continue;
+      const isExport = /(?<!\.training|\.previous)\.safetensors$/.test(name);
+      if (!name.startsWith(`${kind}-`) || !isExport) continue;
       const path = `weights/${name}`, time = await modified(path);
       if (time && time > (latest?.time ?? 0)) latest = { path, time };
     }
@@ -92,7 +93,7 @@ export async function namedWeights(
     expectKind: kind,
     heads: values.heads,
     context: values.blockSize,
-    onlyComplete: values.beside,
+    onlyComplete: values.onlyComplete,
     advice: `train a model first with "deno task train-${kind ?? "diffusion"}"`,
     characters: async () =>
       charactersOf((await loadCorpus(values.data ?? await defaultCorpus())).text),
@@ -107,7 +108,7 @@ export type ChosenWeights = LoadedModel & { path: string };
 interface WeightsValues {
   weights?: string;
   /** These are not the weights that `heads` and `blockSize` are about, unless they lack them. */
-  beside?: boolean;
+  onlyComplete?: boolean;
   heads?: number;
   blockSize?: number;
   data?: string;

@@ -1,12 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { zipSync } from "fflate";
 import { readSafetensors, writeSafetensors } from "../core/formats/safetensors.ts";
 import { assertFailed, exampleText, inFolder, jsonOf } from "./task_process.ts";
 import { namesIn, runTaskIn, writeWeights } from "./task_process.ts";
 import { defaultWeights } from "./weights.ts";
 
-const testdata = new URL("../core/testdata/", import.meta.url).pathname;
+const testdata = fromFileUrl(new URL("../core/testdata/", import.meta.url));
 const engine = ["--engine", "onnx", "--threads", "1"];
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
@@ -130,6 +130,24 @@ Deno.test("without --weights the project's own are taken, else those trained las
     assertEquals(await chosen(), "weights/gpt-new.safetensors");
     copy("gpt.safetensors", 400);
     assertEquals(await chosen(), "weights/gpt.safetensors");
+  }));
+
+Deno.test("defaultWeights takes the export trained last, never a state or what a later run has replaced", () =>
+  inFolder(async (folder) => {
+    const names = ["a", "b", "c.training", "d.previous", "e.previous.training"];
+    for (const [i, name] of names.entries()) {
+      const path = join(folder, "weights", `gpt-${name}.safetensors`);
+      await Deno.mkdir(join(folder, "weights"), { recursive: true });
+      await Deno.writeTextFile(path, "");
+      await Deno.utime(path, 1000 + i, 1000 + i);
+    }
+    const before = Deno.cwd();
+    Deno.chdir(folder);
+    try {
+      assertEquals(await defaultWeights("gpt"), "weights/gpt-b.safetensors");
+    } finally {
+      Deno.chdir(before);
+    }
   }));
 
 Deno.test("defaultWeights finds none where there is no folder, or a file in its place", () =>

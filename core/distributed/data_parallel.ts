@@ -12,6 +12,7 @@ import { scorerOf, type Stepper, validationNats } from "../stepper.ts";
 import type { Communicator } from "./mpi.ts";
 import { gradientSums, layoutOf, stepFromSums } from "./programs.ts";
 
+/** Steps that all ranks make together. */
 export interface SharedStepper extends Stepper {
   /** Aborts on all ranks at the same step, soon after the signal of any of them did; the one to give to `train`. */
   stop: AbortSignal;

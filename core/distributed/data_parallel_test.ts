@@ -8,11 +8,9 @@ import { drawWindows } from "../dataset.ts";
 import { changedEngine } from "../engines/changed_engine.ts";
 import type { Engine } from "../engines/engine.ts";
 import { startEngine } from "../engines/mod.ts";
-import { testedStatuses } from "../engines/tested_engines.ts";
 import { models } from "../models.ts";
 import { gradients, initialState, trainInputs } from "../programs.ts";
 import { seededRandom } from "../random.ts";
-import { alone } from "../stepper.ts";
 import { tokenizer } from "../tokenizer.ts";
 import { train, type TrainingObserver, type TrainingRun } from "../trainer.ts";
 import { requireAlike, rowsOf, shared } from "./data_parallel.ts";
@@ -164,39 +162,6 @@ Deno.test("a mean of the ranks' means would be another gradient, far beyond the 
   whole.dispose();
   parts.dispose();
 });
-
-for (const { name, available } of await testedStatuses("steps of two ranks")) {
-  Deno.test({
-    name: `${name}: two ranks make the step that one process makes`,
-    ignore: !available,
-    fn: async () => {
-      const { engine } = await startEngine(name);
-      const { model, config, dataset } = runOf("diffusion", "", { optimizer: "muon", batch: 5 });
-      const random = seededRandom(3), state = initialState(config, random);
-      const windows = drawWindows(dataset.train, config.batch, config.context, random);
-      const inputs = trainInputs(model, config, windows, 1, random);
-      const steppers = [
-        alone(model, config),
-        ...ranksInProcess(2).map((ranks) => shared(model, config, ranks)),
-      ];
-      const sessions = await Promise.all(
-        steppers.map(({ programs }) => engine.load(state, programs)),
-      );
-      const outcomes = await Promise.all(
-        steppers.map((stepper, i) => stepper.step(sessions[i], inputs)),
-      );
-      const [expected, ...states] = await Promise.all(
-        sessions.map((session) => session.readState()),
-      );
-      for (const state of states) assertSameWeights(expected, state, config);
-      for (const { lossNats, gradientNorm } of outcomes) {
-        assertAlmostEquals(lossNats, outcomes[0].lossNats, 1e-5); // see above
-        assertAlmostEquals(gradientNorm, outcomes[0].gradientNorm, 1e-5 * outcomes[0].gradientNorm);
-      }
-      sessions.forEach((session) => session.dispose());
-    },
-  });
-}
 
 Deno.test("when one rank is to stop, all stop at the same step, and another number of ranks goes on to the same weights", () =>
   inFolder(async (folder) => {

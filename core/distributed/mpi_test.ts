@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 import { implementations, joinRanks } from "./mpi.ts";
 import { mpiEnvironment, testedLaunchers } from "./tested_ranks.ts";
 
-const rank = new URL("mpi_rank.ts", import.meta.url).pathname;
+const rank = fromFileUrl(new URL("mpi_rank.ts", import.meta.url));
 const deno = [Deno.execPath(), "run", "--no-prompt", "--allow-env", "--allow-ffi", rank];
 
 for (const { name, mpirun } of await testedLaunchers("sums over ranks")) {

@@ -12,6 +12,7 @@ export interface CudaDevices {
 }
 
 const NO_DEVICE = 100;
+const DRIVER = Deno.build.os === "windows" ? "nvcuda.dll" : "libcuda.so.1";
 
 /**
  * Asks the driver.
@@ -46,7 +47,7 @@ export function cudaDevices(): CudaDevices {
 
 function openDriver() {
   try {
-    return Deno.dlopen(Deno.build.os === "windows" ? "nvcuda.dll" : "libcuda.so.1", {
+    return Deno.dlopen(DRIVER, {
       cuInit: { parameters: ["u32"], result: "i32" },
       cuDriverGetVersion: { parameters: ["buffer"], result: "i32" },
       cuDeviceGetCount: { parameters: ["buffer"], result: "i32" },
@@ -54,7 +55,7 @@ function openDriver() {
       cuDeviceGetName: { parameters: ["buffer", "i32", "i32"], result: "i32" },
     });
   } catch (error) {
-    throw notOpened("the NVIDIA driver", "libcuda.so.1", error);
+    throw notOpened("the NVIDIA driver", DRIVER, error);
   }
 }
 

@@ -65,7 +65,7 @@ class EagerSession implements Session {
       const tensors = Object.fromEntries(
         Object.entries(program.inputs).map((
           [key, { shape, dtype }],
-        ) => [key, tf.tensor(inputs[key], shape, dtype)]),
+        ) => [key, tf.tensor(inputs[key].slice(), shape, dtype)]), // tfjs keeps it, in the new state too
       );
       const { outputs, newState = {} } = program.body(this.#state, tensors);
       // A result that is an input or a state entry itself would be disposed of twice.

@@ -5,14 +5,17 @@
  * a function runs: called on a tfjs backend (`eager.ts`), or recorded once and run as one graph (`onnx.ts`). No engine
  * knows what a model is, and no model knows which engine runs it.
  */
-import type { Tensor } from "@tensorflow/tfjs";
+import type { Tensor } from "../tensors.ts";
 import { sizeOf } from "./graph.ts";
 
+/** What the entries of an input are. */
 export type DType = "float32" | "int32";
 
-/** A tensor in ordinary memory, as it crosses the border of an engine. Row-major. */
+/** A tensor in ordinary memory, as it crosses the border of an engine. */
 export interface HostTensor<Data extends Float32Array | Int32Array = Float32Array | Int32Array> {
+  /** Its size along each axis. */
   shape: number[];
+  /** All entries, row-major. */
   data: Data;
 }
 
@@ -24,18 +27,22 @@ export type Tensors = Record<string, Tensor>;
 
 /** Shape and type of one input of a program. Graphs are static, so there is one program per batch size and length. */
 export interface TensorSpec {
+  /** Its size along each axis. */
   shape: number[];
+  /** What its entries are. */
   dtype: DType;
 }
 
 /**
  * A pure tfjs function that can be recorded: it reads no values, and what randomness it needs comes in as a tensor.
- *
- * `body` gets the state and the inputs, and returns the outputs (float32) and, where it changes some of the state, the new
- * tensors under the names of the old ones.
  */
 export interface Program {
+  /** What each run is given, by name. */
   inputs: Record<string, TensorSpec>;
+  /**
+   * Gets the state and the inputs, and returns the outputs (float32) and, where it changes some of the state, the new tensors
+   * under the names of the old ones.
+   */
   body(state: Tensors, inputs: Tensors): { outputs: Tensors; newState?: Tensors };
 }
 
@@ -68,13 +75,20 @@ export interface Session {
   dispose(): void;
 }
 
+/** How matrix products are computed; all else is float32. */
 export type Precision = "f32" | "bf16";
 
+/** Something that runs programs. */
 export interface Engine {
   /** The name that `--engine` takes, such as `onnx` or `eager:cpu`. */
   name: string;
   /** How matrix products are computed; all else is float32. */
   precision: Precision;
+  /**
+   * Puts state and programs where they run. The caller keeps `state`.
+   *
+   * @throws {TypeError} If a program uses an operation that the engine does not have.
+   */
   load(state: HostTensors, programs: Record<string, Program>): Promise<Session>;
 }
 

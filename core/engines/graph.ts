@@ -4,12 +4,16 @@
  */
 import type { DType } from "./engine.ts";
 
+/** What the entries of a tensor in a graph are. */
 export type GraphDType = DType | "bool";
+/** A setting of a kernel's call. */
 export type Attribute = number | boolean | string | number[];
 
 /** One tensor of the program, known by shape and type. */
 export interface Value {
+  /** Its size along each axis. */
   shape: number[];
+  /** What its entries are. */
   dtype: GraphDType;
   /** Exactly one of these says where it comes from. */
   from:
@@ -23,16 +27,23 @@ export interface Value {
 
 /** One call of a kernel, by its tfjs name. */
 export interface Node {
+  /** Such as `BatchMatMul`. */
   kernel: string;
+  /** What it reads, in tfjs's order. */
   inputs: Value[];
+  /** Its settings, in the recorder's normal form. */
   attributes: Record<string, Attribute>;
+  /** What it computes. */
   outputs: Value[];
 }
 
+/** All that a run of a program reads and computes; its nodes are reached from the results. */
 export interface Graph {
+  /** What each run is given. */
   inputs: Record<string, Value>;
   /** The state entries that the program reads or replaces. */
   state: Record<string, Value>;
+  /** What each run returns. */
   outputs: Record<string, Value>;
   /** New values of state entries, by their names. */
   newState: Record<string, Value>;

@@ -14,7 +14,8 @@ export const setupCommand = (what: SetUp): string => `run \`deno task setup-${wh
 export function installationFolder(what: SetUp): string {
   const own = Deno.env.get(`TINY_DIFFUSION_${what.toUpperCase().replace("-", "_")}`);
   if (own) return own;
-  const cache = Deno.env.get("XDG_CACHE_HOME") || join(Deno.env.get("HOME") || ".", ".cache");
+  const home = Deno.env.get("HOME") || Deno.env.get("USERPROFILE") || "."; // the second on Windows
+  const cache = Deno.env.get("XDG_CACHE_HOME") || join(home, ".cache");
   return join(cache, "tiny-diffusion", what);
 }
 
@@ -33,7 +34,8 @@ export async function readRecord<T>(what: SetUp, keys: (keyof T)[]): Promise<T> 
     text = await Deno.readTextFile(installationFile(what));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
-      throw new Error(`it is not set up; ${setupCommand(what)}`);
+      const how = Deno.build.os === "linux" ? `; ${setupCommand(what)}` : ", which needs Linux";
+      throw new Error(`it is not set up${how}`);
     }
     const reason = (error as Error).message.split("\n")[0];
     throw new Error(`its record ${installationFile(what)} can't be read: ${reason}`);

@@ -1,12 +1,10 @@
 /**
- * Small programs for tests, one or more for each kernel that can be recorded, and a function that holds an engine against tfjs's
- * own plain JavaScript: forward, and gradient where there is one.
+ * Small programs for tests, one or more for each kernel that can be recorded: forward, and gradient where there is one. The
+ * suite of `suite/` runs them on every engine.
  */
-import { assert } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
 import { seededRandom } from "../random.ts";
-import { backends, eagerEngine } from "./eager.ts";
-import type { Engine, Program, Tensors, TensorSpec } from "./engine.ts";
+import type { Program, Tensors, TensorSpec } from "./engine.ts";
 import { sizeOf } from "./graph.ts";
 
 /** Numbers to feed: normal; from 0.5 to 2; or whole ones from -2 to 2, so that some are equal and some are zero. */
@@ -277,7 +275,7 @@ forwardOnly("LogicalAnd", "with a table of bool", [whole(2, 3)], (x) => {
   return tf.logicalAnd(tf.greater(x, 0), tf.tensor1d([true, false, true], "bool"));
 });
 
-// ---------------------------------------------------------------- the comparison
+// ---------------------------------------------------------------- as programs
 
 const inputName = (i: number) => `x${i}`;
 
@@ -317,92 +315,4 @@ export function inputsOf({ name, inputs }: KernelCase): Record<string, Float32Ar
     const data = Array.from({ length: sizeOf(shape) }, entry[values]);
     return [inputName(i), dtype === "int32" ? Int32Array.from(data) : Float32Array.from(data)];
   }));
-}
-
-let reference: Promise<Record<string, Float32Array>> | undefined;
-
-/** What tfjs's backend `cpu` computes, operation by operation. */
-function expected(): Promise<Record<string, Float32Array>> {
-  return reference ??= eagerEngine("cpu", backends.cpu).then(outputsOf);
-}
-
-/** Runs all cases; those of one kernel are one program, since loading a program takes far longer than running it. */
-async function outputsOf(engine: Engine): Promise<Record<string, Float32Array>> {
-  const kernels = Object.groupBy(kernelCases, ({ kernel }) => kernel) as Record<
-    string,
-    KernelCase[]
-  >;
-  const programs = Object.fromEntries(
-    Object.entries(kernels).map(([kernel, cases]) => [kernel, together(cases)]),
-  );
-  const session = await engine.load({}, programs);
-  const outputs: Record<string, Float32Array> = {};
-  for (const [kernel, cases] of Object.entries(kernels)) {
-    const inputs = cases.map((one) => prefixed(one.name, inputsOf(one)));
-    Object.assign(outputs, await session.run(kernel, Object.assign({}, ...inputs)));
-  }
-  session.dispose();
-  return outputs;
-}
-
-/** Inputs and outputs carry the case's name before their own. */
-function together(cases: KernelCase[]): Program {
-  const programs = cases.map((one) => ({ name: one.name, ...programOf(one) }));
-  return {
-    inputs: Object.assign({}, ...programs.map(({ name, inputs }) => prefixed(name, inputs))),
-    body: (state, given) => ({
-      outputs: Object.assign(
-        {},
-        ...programs.map(({ name, inputs, body }) => {
-          const own = Object.keys(inputs).map((key) => [key, given[`${name}: ${key}`]]);
-          return prefixed(name, body(state, Object.fromEntries(own)).outputs);
-        }),
-      ),
-    }),
-  };
-}
-
-function prefixed<T>(name: string, record: Record<string, T>): Record<string, T> {
-  return Object.fromEntries(
-    Object.entries(record).map(([key, value]) => [`${name}: ${key}`, value]),
-  );
-}
-
-/**
- * Runs every case on an engine and compares it with tfjs's `cpu`.
- *
- * @param options.tolerance Largest difference, relative to values above 1.
- * @param options.faults Cases that a library gets wrong; one that is right after all is reported too.
- * @throws {AssertionError} Listing the cases that differ, with the first entry that does.
- */
-export async function checkKernels(
-  engine: Engine,
-  { tolerance, faults = [] }: { tolerance: number; faults?: string[] },
-): Promise<void> {
-  const ours = await outputsOf(engine), theirs = await expected();
-  const failures: string[] = [], wrong = new Set<string>();
-  for (const [output, values] of Object.entries(theirs)) {
-    const difference = firstDifference(ours[output], values, tolerance);
-    if (difference === undefined) continue;
-    const name = output.slice(0, output.lastIndexOf(": "));
-    wrong.add(name);
-    if (!faults.includes(name)) failures.push(`${output} ${difference}`);
-  }
-  failures.push(...faults.filter((name) => !wrong.has(name)).map((name) => `${name}: is right`));
-  assert(failures.length === 0, `${engine.name} differs from tfjs\n${failures.join("\n")}`);
-}
-
-/** The first entry that differs in words; NaN and infinities must be the same. */
-function firstDifference(
-  ours: Float32Array,
-  theirs: Float32Array,
-  tolerance: number,
-): string | undefined {
-  if (!(ours instanceof Float32Array)) return `is ${ours}, expected a Float32Array`;
-  if (ours.length !== theirs.length) return `has ${ours.length} entries, expected ${theirs.length}`;
-  const at = theirs.findIndex((value, i) =>
-    !Object.is(ours[i], value) &&
-    !(Math.abs(ours[i] - value) <= tolerance * Math.max(1, Math.abs(value)))
-  );
-  return at === -1 ? undefined : `has ${ours[at]} at ${at}, expected ${theirs[at]}`;
 }

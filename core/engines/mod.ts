@@ -3,12 +3,15 @@ import { cudaDevices } from "./cuda.ts";
 import { backends, eagerEngine } from "./eager.ts";
 import type { Engine, Precision } from "./engine.ts";
 
+/** How an engine is to compute. */
 export interface EngineOptions {
+  /** Of matrix products; `bf16` on `tensorflow` only. @default {"f32"} */
   precision?: Precision;
   /** Threads of one operation, for engines that can be told. Default: one per core. */
   threads?: number;
 }
 
+/** The engines; `engineStatuses` says which of them run on a machine. */
 export const engineNames = [
   "tensorflow",
   "onnx:cuda",
@@ -19,6 +22,7 @@ export const engineNames = [
   "eager:webgpu",
   "eager:tensorflow",
 ] as const;
+/** The name of an engine. */
 export type EngineName = typeof engineNames[number];
 
 const factories: Record<EngineName, (options: EngineOptions) => Engine | Promise<Engine>> = {
@@ -36,8 +40,11 @@ const factories: Record<EngineName, (options: EngineOptions) => Engine | Promise
     eagerEngine("tensorflow", (await import("./tensorflow_backend.ts")).registerTensorflow),
 };
 
+/** Whether an engine runs on this machine. */
 export interface EngineStatus {
+  /** Which engine. */
   name: EngineName;
+  /** Whether it started and computed a small product right. */
   available: boolean;
   /** What it is good for, or why it can't run here. */
   reason: string;
@@ -49,6 +56,23 @@ export interface EngineStatus {
  * @param name One of `engineNames`, or `auto`.
  * @returns The engine, and for `auto` why it was chosen.
  * @throws {Error} If the engine can't run here, in one line that names it.
+ * @throws {RangeError} If it has float32 only and `bf16` is asked for; `auto` takes float32 then.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { type Program, startEngine } from "@tiny-diffusion/core";
+ * import * as tf from "@tensorflow/tfjs";
+ *
+ * const double: Program = {
+ *   inputs: { x: { shape: [3], dtype: "float32" } },
+ *   body: ({ w }, { x }) => ({ outputs: { y: tf.mul(w, x) } }),
+ * };
+ * const { engine } = await startEngine("onnx"); // or "auto", which takes the fastest that runs here
+ * const session = await engine.load({ w: { shape: [1], data: Float32Array.of(2) } }, { double });
+ * const { y } = await session.run("double", { x: Float32Array.of(1, 2, 3) });
+ * session.dispose();
+ * assertEquals([...y], [2, 4, 6]);
+ * ```
  */
 export async function startEngine(
   name: EngineName | "auto",
@@ -140,7 +164,7 @@ async function start(name: EngineName, options: EngineOptions): Promise<Engine> 
   }
 }
 
-/** Tries engines on one small product. */
+/** Tries engines on one small product; of those that don't run here, each says why. */
 export async function engineStatuses(
   names: readonly EngineName[] = engineNames,
 ): Promise<EngineStatus[]> {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { type EngineName, engineNames, engineStatuses, startEngine } from "./mod.ts";
-import { testedEngines } from "./tested_engines.ts";
+import { testedEngines } from "./suite/tested_engines.ts";
 
 const statuses = await engineStatuses(testedEngines);
 

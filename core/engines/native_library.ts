@@ -13,7 +13,8 @@ export function opens(library: string): boolean {
 /** Why `library` could not be opened, as a reason only. */
 export function notOpened(what: string, library: string, error: unknown): Error {
   const message = (error as Error).message.split("\n")[0];
-  const reason = /No such file|not found/i.test(message)
+  // As Linux, macOS and (in English) Windows say it.
+  const reason = /No such file|not found|could not be found/i.test(message)
     ? `${what} is not installed here (${library} is not found)`
     : `${what} does not load: ${message}`;
   return new Error(reason, { cause: error });

@@ -6,10 +6,9 @@ import { models } from "../models.ts";
 import { initialWeights } from "../model.ts";
 import { gradients, initialState, trainInputs, trainStep } from "../programs.ts";
 import { seededRandom } from "../random.ts";
-import { type HostTensors, runSteps } from "./engine.ts";
+import type { HostTensors } from "./engine.ts";
 import type { Graph } from "./graph.ts";
 import { inputsOf, kernelCases, programOf } from "./kernel_cases.ts";
-import { startEngine } from "./mod.ts";
 import { inputName, onnxModel, onnxStepsModel, outputName } from "./onnx_model.ts";
 import { loadOnnxruntime, type Onnxruntime } from "./onnxruntime.ts";
 import { record } from "./recorder.ts";
@@ -22,37 +21,6 @@ try {
   console.warn(`skipped: models by onnxruntime (${(error as Error).message})`);
 }
 const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, ignore: !ort, fn });
-
-for (const kind of ["gpt", "diffusion"] as const) {
-  for (const optimizer of ["adamw", "muon"] as const) {
-    test(`training steps of a ${kind} with ${optimizer} in one run are those steps one by one, bit for bit`, async () => {
-      const model = models[kind], random = seededRandom(3);
-      const config = makeConfig(kind, "smoke", 66, { optimizer, dropout: 0.1, clip: 1 });
-      const state = initialState(config, random);
-      const tokens = Int32Array.from({ length: 2000 }, () => 1 + random.integer(65));
-      const inputs = Array.from({ length: 7 }, (_, i) => {
-        const windows = drawWindows(tokens, config.batch, config.context, random);
-        return trainInputs(model, config, windows, i + 1, random);
-      });
-      const { engine } = await startEngine("onnx");
-      const load = () => engine.load(state, { step: trainStep(model, config) });
-
-      const single = await load(), grouped = await load();
-      const alone: Record<string, Float32Array>[] = [];
-      for (const each of inputs) alone.push(await single.run("step", each));
-      const together = [
-        ...await runSteps(grouped, "step", inputs.slice(0, 3)),
-        ...await runSteps(grouped, "step", inputs.slice(3, 4)),
-        ...await runSteps(grouped, "step", inputs.slice(4)),
-      ];
-      assertEquals(together, alone);
-      assertEquals(await grouped.readState(), await single.readState());
-      assert(alone[6].loss[0] !== alone[0].loss[0]);
-      single.dispose();
-      grouped.dispose();
-    });
-  }
-}
 
 /** The operators of a model, those inside loops included. */
 function operators(model: Uint8Array): Set<string> {
@@ -125,7 +93,7 @@ async function compare(
       (most, value, i) => Math.max(most, Math.abs(value - webgpu[name][i])),
       0,
     );
-    // Sums of some hundred float32 products in another order: about 1e-6 of the largest entry, as in parity_test.ts.
+    // Sums of some hundred float32 products in another order: about 1e-6 of the largest entry, as in suite/parity.ts.
     assert(difference <= 1e-5 * largest, `${what}, ${name}: differs by ${difference / largest}`);
   }
 }

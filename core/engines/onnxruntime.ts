@@ -40,14 +40,18 @@ export interface OnnxCudaInstallation {
 export const readOnnxCuda = (): Promise<OnnxCudaInstallation> =>
   readRecord<OnnxCudaInstallation>("onnx-cuda", ["version", "folder", "packages", "prefix"]);
 
-const require = createRequire(import.meta.url);
+/** Whether this is a file of a checkout: only then can it look for npm's package, and setup puts itself in its place. */
+const isFile = import.meta.url.startsWith("file:");
+/** Node's way to load what lies in files. Made where it is used, since a module that came by HTTPS (from JSR) gets none. */
+const nodeRequire = () => createRequire(import.meta.url);
 const SETUP = setupCommand("onnx-cuda");
 
-/** Files of npm's package for this system. */
-export function npmOnnxruntime(): { version: string; addon: string } {
-  const main = require.resolve("onnxruntime-node"); // its dist/index.js
+/** Files of npm's package for a system, this one unless told otherwise. */
+export function npmOnnxruntime(
+  { platform, arch }: { platform: string; arch: string } = process,
+): { version: string; addon: string } {
+  const require = nodeRequire(), main = require.resolve("onnxruntime-node"); // its dist/index.js
   const folder = join(dirname(main), "..");
-  const { platform, arch } = process;
   const addon = join(folder, "bin", "napi-v6", platform, arch, "onnxruntime_binding.node");
   return { version: require(join(folder, "package.json")).version, addon };
 }
@@ -79,15 +83,31 @@ async function runningFrom(): Promise<"npm" | "setup" | undefined> {
   const maps = await Deno.readTextFile("/proc/self/maps").catch(() => "");
   const path = /\/\S+\/libonnxruntime\.so\S*/.exec(maps)?.[0];
   if (path === undefined) return undefined;
+  if (!isFile) return "npm";
   return dirname(path) === dirname(npmOnnxruntime().addon) ? "npm" : "setup";
 }
 
-function importOnnxruntime(): Promise<Onnxruntime> {
+/** Why npm's package can't run on a system at all, or undefined where it has a build for it. */
+export async function noBuildFor(
+  system: { platform: string; arch: string },
+): Promise<string | undefined> {
+  const { version, addon } = npmOnnxruntime(system);
+  const isThere = await Deno.stat(addon).then(() => true, () => false);
+  return isThere
+    ? undefined
+    : `onnxruntime ${version} has no build for ${system.platform} on ${system.arch}; use another engine`;
+}
+
+async function importOnnxruntime(): Promise<Onnxruntime> {
   // From version 1.29 on it tells Microsoft of every session, unless it is told not to before it is loaded.
   if (Deno.env.get("ORT_DISABLE_TELEMETRY") === undefined) {
     Deno.env.set("ORT_DISABLE_TELEMETRY", "1");
   }
-  return import("onnxruntime-node");
+  try {
+    return await import("onnxruntime-node");
+  } catch (error) {
+    throw new Error(await noBuildFor(process) ?? (error as Error).message, { cause: error });
+  }
 }
 
 /** The libraries that the CUDA half needs, each after those that it needs itself. All but the last are not found without help. */
@@ -114,6 +134,7 @@ export function openCudaLibraries(packages: string): typeof CUDA_LIBRARIES[numbe
 
 /** Everything that can be wrong with CUDA, from the cheapest to find out on, and then the addon in the place of npm's. */
 async function prepareCuda(): Promise<void> {
+  if (!isFile) throw new Error("it needs the project's files on this machine; use a clone of it");
   const installation = await readOnnxCuda();
   const npm = npmOnnxruntime();
   if (installation.version !== npm.version) {
@@ -142,7 +163,7 @@ async function prepareCuda(): Promise<void> {
  */
 export function loadSetUp({ folder }: OnnxCudaInstallation): void {
   const addon = join(folder, "onnxruntime_binding.node"), { addon: id } = npmOnnxruntime();
-  const modules = require.cache as Record<string, unknown>;
+  const require = nodeRequire(), modules = require.cache as Record<string, unknown>;
   try {
     modules[id] = { id, filename: id, loaded: true, exports: require(addon) };
   } catch (error) {

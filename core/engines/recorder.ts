@@ -307,6 +307,20 @@ for (const kernelName of Object.keys(rules)) {
  * @param state Names and shapes of the state; the data are not looked at.
  * @throws {TypeError} If the body uses an operation that can't be recorded, reads a value, or returns an output that is not
  * float32 or a new value that is not like the old one.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { nodesInOrder, type Program, record, simplify } from "@tiny-diffusion/core";
+ * import * as tf from "@tensorflow/tfjs";
+ *
+ * const program: Program = {
+ *   inputs: { x: { shape: [2, 3], dtype: "float32" } },
+ *   body: ({ w }, { x }) => ({ outputs: { y: tf.relu(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D)) } }),
+ * };
+ * const graph = simplify(record("layer", program, { w: { shape: [3, 4], data: new Float32Array(12) } }));
+ * assertEquals(graph.outputs.y.shape, [2, 4]);
+ * assertEquals(nodesInOrder(graph).map(({ kernel }) => kernel).slice(-1), ["Relu"]);
+ * ```
  */
 export function record(name: string, program: Program, state: HostTensors): Graph {
   const placeholder = (kind: "input" | "state") => (spec: TensorSpec, key: string): Value => ({

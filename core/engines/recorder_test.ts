@@ -2,9 +2,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
 import type { Program, Tensors } from "./engine.ts";
 import { nodesInOrder, results } from "./graph.ts";
-import { checkKernels, inputsOf, kernelCases, programOf } from "./kernel_cases.ts";
-import { startEngine } from "./mod.ts";
-import { testedStatuses } from "./tested_engines.ts";
+import { inputsOf, kernelCases, programOf } from "./kernel_cases.ts";
 import { record, rules } from "./recorder.ts";
 
 await tf.setBackend("cpu");
@@ -48,29 +46,6 @@ Deno.test("the recorder gives every kernel the shape and type that tfjs gives it
     assertEquals([recorded!.shape, recorded!.dtype], [computed.shape, computed.dtype], one.name);
   }
 });
-
-/**
- * Float32 sums of at most 30 products, and exponentials good to a few units in the last place: 1e-5 leaves room for ten
- * roundings. WebGPU's drivers may approximate (2^-11 absolute for some functions), so it gets a hundred times more.
- */
-const tolerances = (engine: string) => engine.endsWith("webgpu") ? 1e-3 : 1e-5;
-
-/** What tfjs's WebAssembly gets wrong: a bool other than 0 and 1, and one-hot float32 values other than those. */
-const faults: Record<string, string[]> = {
-  "eager:wasm": ["Cast to bool [3,5]", "OneHot in float32 int32 [7]"],
-};
-
-for (const { name, available } of await testedStatuses("kernels")) {
-  if (name === "eager:cpu") continue; // it is what the others are compared with
-  Deno.test({
-    name: `${name} computes every kernel and its gradient as tfjs does`,
-    ignore: !available,
-    async fn() {
-      const { engine } = await startEngine(name);
-      await checkKernels(engine, { tolerance: tolerances(name), faults: faults[name] });
-    },
-  });
-}
 
 /** A program of one float32 input `x` of three entries. */
 function program(run: (x: tf.Tensor) => tf.Tensor): Program {

@@ -5,8 +5,10 @@
  * It uses the addon of `@tensorflow/tfjs-node-gpu` directly. The package's own JavaScript would add nothing to
  * `loadSavedModel` and `runSavedModel` but tensors of tfjs around what goes in and out, one garbage-collected handle each.
  */
+import { tmpdir } from "node:os";
 import { join } from "@std/path";
 import * as tf from "@tensorflow/tfjs";
+import { explained, writeFileAtomically } from "../files.ts";
 import { chosenDevices } from "./cuda.ts";
 import type { Engine, HostTensors, Precision, Program, Session } from "./engine.ts";
 import { checkInputs } from "./engine.ts";
@@ -108,13 +110,15 @@ class TensorflowSession implements Session {
     const graphs = mapValues(programs, (program, name) => simplify(record(name, program, state)));
     const model = tensorflowModel(state, graphs, precision);
     // TensorFlow loads models from folders only, and once loaded needs the folder no more.
-    const folder = await Deno.makeTempDir({ prefix: "tiny-diffusion-" });
+    const folder = await Deno.makeTempDir({ prefix: "tiny-diffusion-" }).catch((error) => {
+      throw explained("make a folder in", tmpdir(), error);
+    });
     let id: number;
     try {
-      await Deno.writeFile(join(folder, "saved_model.pb"), model.bytes);
+      await writeFileAtomically(join(folder, "saved_model.pb"), model.bytes);
       id = binding.loadSavedModel(folder, "serve");
     } finally {
-      await Deno.remove(folder, { recursive: true });
+      await Deno.remove(folder, { recursive: true }).catch(() => {}); // the system clears it away one day
     }
     const shapes = mapValues(state, ({ shape }) => [...shape]);
     const session = new TensorflowSession(binding, id, programs, model, shapes);

@@ -84,7 +84,7 @@ export async function loadBinding(
   let binding: Binding;
   bindToItself(installation.addon);
   try {
-    binding = createRequire(import.meta.url)(installation.addon) as Binding;
+    binding = createRequire(installation.addon)(installation.addon) as Binding;
   } catch (error) {
     throw new Error(whyNotLoaded(firstLine(error), installation), { cause: error });
   }

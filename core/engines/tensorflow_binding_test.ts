@@ -183,7 +183,7 @@ Deno.test({
     const script = `
       import * as tf from "@tensorflow/tfjs";
       import { startEngine } from ${JSON.stringify(import.meta.resolve("./mod.ts"))};
-      import { checkKernels } from ${JSON.stringify(import.meta.resolve("./kernel_cases.ts"))};
+      import { checkKernels } from ${JSON.stringify(import.meta.resolve("./suite/kernels.ts"))};
       const webgpu = await startEngine("eager:webgpu").catch((error) => error.message);
       if (typeof webgpu === "string") console.log("skipped: " + webgpu);
       else {
@@ -192,7 +192,7 @@ Deno.test({
         const session = await webgpu.engine.load({ x }, { exp });
         await session.run("exp", {});
         const { engine } = await startEngine("tensorflow");
-        await checkKernels(engine, { tolerance: 1e-5 });
+        await checkKernels(engine);
         console.log("right");
       }
     `;

@@ -8,18 +8,15 @@ import { initialWeights } from "../model.ts";
 import { initialMoments, scheduleAt } from "../optimizer.ts";
 import { gradients, targetNats, trainStep } from "../programs.ts";
 import { seededRandom } from "../random.ts";
-import { eagerEngine } from "./eager.ts";
 import type { HostTensors, Precision, Program, Session } from "./engine.ts";
-import { checkKernels } from "./kernel_cases.ts";
 import { record } from "./recorder.ts";
 import { simplify } from "./simplify.ts";
 import { tensorflowEngine, tensorflowStatus } from "./tensorflow.ts";
-import { registerTensorflow } from "./tensorflow_backend.ts";
 import { loadBinding } from "./tensorflow_binding.ts";
 import { tensorflowKernels, tensorflowModel } from "./tensorflow_model.ts";
 import { rules } from "./recorder.ts";
 
-// Parity with PyTorch and every kernel in float32 are in parity_test.ts and recorder_test.ts, for all engines alike.
+// What TensorFlow shares with every engine, in float32 and bf16, is in the suite (suite/); here is what it has of its own.
 
 const status = await tensorflowStatus();
 if (!status.available) console.warn(`skipped: tests of the engine tensorflow (${status.reason})`);
@@ -86,10 +83,6 @@ async function validationLoss(seed: number, precision: Precision): Promise<numbe
   return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
 }
 
-const vector = (...entries: number[]) => ({
-  shape: [entries.length],
-  data: Float32Array.from(entries),
-});
 const x = { shape: [2], dtype: "float32" as const };
 
 Deno.test("every kernel that can be recorded has an operator of TensorFlow", () => {
@@ -115,19 +108,6 @@ Deno.test("in bf16 a value is cast once, however many products take it", () => {
   assertEquals(casts("f32"), 0);
   assertEquals(casts("bf16"), 2 + 2); // two factors there, two products back
 });
-
-testWithTensorflow("tensorflow computes every kernel in bf16 to 4 in 100", async () => {
-  // A factor is off by 2^-9 of itself at most, so a product by 2^-8: sums of 5 products of normal numbers, whose sizes add up to
-  // 10 in the worst of these cases, are off by 0.04 though they cancel. All that is not a product stays float32.
-  await checkKernels(await tensorflowEngine({ precision: "bf16" }), { tolerance: 4e-2 });
-});
-
-testWithTensorflow(
-  "eager:tensorflow computes every kernel and its gradient as tfjs does",
-  async () => {
-    await checkKernels(await eagerEngine("tensorflow", registerTensorflow), { tolerance: 1e-5 });
-  },
-);
 
 testWithTensorflow("products are rounded in bf16, and in f32 they are not", async () => {
   const program: Program = {
@@ -201,98 +181,6 @@ testWithTensorflow("a step replaces the state that other programs read", async (
   const step = await session.run("step", { ...batch(0), ...scheduleAt(1, config) });
   assert(Math.abs(step.loss[0] - before) < 1e-5, `${step.loss[0]} and ${before}`);
   assert(await loss() < before - 1e-3);
-  session.dispose();
-});
-
-testWithTensorflow("entries of the state can change places, or stay as they are", async () => {
-  const swap: Program = {
-    inputs: {},
-    body: ({ a, b }) => ({ outputs: { sum: tf.add(a, b) }, newState: { a: b, b: a } }),
-  };
-  const silent: Program = { inputs: {}, body: ({ a }) => ({ outputs: {}, newState: { c: a } }) };
-  const session = await load({ a: vector(1), b: vector(2), c: vector(3), d: vector(4) }, {
-    swap,
-    silent,
-  });
-  for (let i = 0; i < 20; i++) assertEquals([...(await session.run("swap", {})).sum], [3]);
-  await session.run("swap", {});
-  assertEquals(await session.run("silent", {}), {});
-  const after = Object.values(await session.readState()).map(({ data }) => [...data]);
-  assertEquals(after, [[2], [1], [2], [4]]);
-  session.dispose();
-});
-
-testWithTensorflow("the state keeps no memory of ours, wherever it lies", async () => {
-  const keep: Program = {
-    inputs: { x: { shape: [64], dtype: "float32" }, y: { shape: [64], dtype: "float32" } },
-    body: (_, { x, y }) => ({
-      outputs: {},
-      newState: { a: x, b: tf.reshape(y, [8, 8]), c: tf.slice(y, 0, 32) },
-    }),
-  };
-  const state = {
-    a: vector(...new Float32Array(64)),
-    b: { shape: [8, 8], data: new Float32Array(64) },
-    c: vector(...new Float32Array(32)),
-  };
-  const session = await load(state, { keep });
-  // TensorFlow shares what lies at a multiple of 64 bytes, and copies the rest; one of these offsets is such a multiple.
-  for (let offset = 0; offset < 16; offset++) {
-    const [x, y] = [7, 8].map((value) =>
-      new Float32Array(80).fill(value).subarray(offset).subarray(0, 64)
-    );
-    await session.run("keep", { x, y });
-    x.fill(0);
-    y.fill(0);
-    const { a, b, c } = await session.readState();
-    assertEquals([a, b, c].map(({ data }) => new Set(data)), [
-      new Set([7]),
-      new Set([8]),
-      new Set([8]),
-    ]);
-  }
-  session.dispose();
-});
-
-testWithTensorflow("state that is written or read is copied", async () => {
-  const double: Program = {
-    inputs: {},
-    body: ({ a }) => ({ outputs: { a }, newState: { a: tf.mul(a, 2) } }),
-  };
-  const initial = { a: vector(1, 2), b: vector(3, 4) };
-  const session = await load(initial, { double });
-  initial.a.data.fill(0);
-  assertEquals([...(await session.run("double", {})).a], [1, 2]);
-  const read = await session.readState(["a"]);
-  assertEquals(Object.keys(read), ["a"]);
-  read.a.data.fill(0);
-  const written = vector(5, 6);
-  await session.writeState({ b: written });
-  written.data.fill(0);
-  const { a, b } = await session.readState();
-  assertEquals([[...a.data], [...b.data]], [[2, 4], [5, 6]]);
-  session.dispose();
-});
-
-testWithTensorflow("an output may be an input, a constant or an entry of the state", async () => {
-  const program: Program = {
-    inputs: { x },
-    body: ({ a }, { x }) => ({ outputs: { x, again: x, a, one: tf.ones([2]) } }),
-  };
-  const session = await load({ a: vector(3, 4) }, { program });
-  const outputs = await session.run("program", { x: Float32Array.of(1, 2) });
-  assertEquals(Object.values(outputs).map((data) => [...data]), [[1, 2], [1, 2], [3, 4], [1, 1]]);
-  session.dispose();
-});
-
-testWithTensorflow("a wrong input is refused before anything runs", async () => {
-  const program: Program = { inputs: { x }, body: (_, { x }) => ({ outputs: { x } }) };
-  const session = await load({}, { program });
-  // `run` may throw or reject.
-  const refused = async (inputs: Record<string, Float32Array>) =>
-    await assertRejects(async () => await session.run("program", inputs), TypeError);
-  await refused({});
-  await refused({ x: new Float32Array(3) });
   session.dispose();
 });
 

@@ -107,6 +107,7 @@ function readStateDict(bytes: Uint8Array): HostTensors {
   const floats = new Map<string, Float32Array>(); // storages by key, decoded once
   const tensors: HostTensors = {};
   const storedBytes = [...entries.values()].reduce((sum, entry) => sum + entry.length, 0);
+  const largest = Math.max(4 * bytes.length, 2 * storedBytes); // twice: float16 becomes float32
   let total = 0;
   for (const [name, value] of stateDict) {
     if (name === "__proto__") throw refused(`a tensor has the reserved name "__proto__"`);
@@ -125,8 +126,8 @@ function readStateDict(bytes: Uint8Array): HostTensors {
     }
     tensors[name] = gather(name, data, view);
     // Tensors may share a storage (float32 ones up to four), but a file must not multiply itself by naming one often.
-    total += tensors[name].data.length;
-    if (total > storedBytes) throw refused("its tensors share too much data");
+    total += tensors[name].data.byteLength;
+    if (total > largest) throw refused("its tensors share too much data");
   }
   return tensors;
 }

@@ -1,5 +1,12 @@
-/** `text` between quotes, escaped to one line and cut to a length that fits a message: names in files may be anything. */
+/**
+ * `text` between quotes, escaped to one line and cut to a length that fits a message: names in files may be anything. What a
+ * terminal obeys or hides (control characters, changes of direction) is escaped, too.
+ */
 export function quoted(text: string): string {
   const characters = [...text.slice(0, 200)];
-  return JSON.stringify(characters.length > 80 ? characters.slice(0, 79).join("") + "…" : text);
+  const shown = characters.length > 80 ? characters.slice(0, 79).join("") + "…" : text;
+  return JSON.stringify(shown).replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
+  );
 }

@@ -25,6 +25,7 @@ export interface Safetensors {
 const bytesPerElement: Record<StoredDType, number> = { F32: 4, F16: 2, BF16: 2, I32: 4 };
 
 const maxHeaderBytes = 100_000_000; // the limit of the reference implementation
+const maxRank = 8; // far more than weights have; a shape in a message stays short
 
 /**
  * Parses a whole safetensors file.
@@ -180,7 +181,7 @@ function readEntry(tensor: string, value: object, bad: (found: string) => Error)
   if (typeof dtype !== "string" || Object.keys(entry).length !== 3) {
     throw bad(`${named} has other entries than dtype, shape and data_offsets`);
   }
-  if (!isSizes(shape) || !Number.isSafeInteger(product(shape))) {
+  if (!isSizes(shape) || shape.length > maxRank || !Number.isSafeInteger(product(shape))) {
     throw bad(`${named} has no valid shape`);
   }
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) {
@@ -244,7 +245,8 @@ const bytesOf = (data: ArrayBufferView) =>
 const product = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
 
 const isSizes = (value: unknown): value is number[] =>
-  Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+  Array.isArray(value) &&
+  value.every((size) => Number.isSafeInteger(size) && size >= 0 && !Object.is(size, -0));
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

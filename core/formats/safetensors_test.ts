@@ -150,7 +150,13 @@ const refusals: [what: string, bytes: Uint8Array, message: string][] = [
   ["an entry with more", file({ a: { ...f32([], 0, 4), b: 1 } }, 4), "other entries than"],
   ["a negative size", file({ a: f32([-1], 0, 4) }, 4), '"a" has no valid shape'],
   ["half an element", file({ a: f32([0.5], 0, 4) }, 4), '"a" has no valid shape'],
+  [
+    "a size of -0",
+    file('{"a":{"dtype":"F32","shape":[-0],"data_offsets":[0,0]}}'),
+    "no valid shape",
+  ],
   ["a size beyond 2^53", file({ a: f32([2 ** 27, 2 ** 27], 0, 4) }, 4), "no valid shape"],
+  ["nine dimensions", file({ a: f32(Array(9).fill(1), 0, 4) }, 4), '"a" has no valid shape'],
   ["a shape that is a text", file({ a: f32("12", 0, 4) }, 4), '"a" has no valid shape'],
   ["three offsets", file({ a: { ...f32([1], 0, 4), data_offsets: [0, 4, 4] } }, 4), "data_offsets"],
   ["an end before its start", file({ a: f32([1], 4, 0) }, 4), '"a" has no valid data_offsets'],
@@ -205,6 +211,14 @@ Deno.test("a hostile name is cut and escaped in the message", () => {
   assert((error as Error).message.length < 1000);
   // deno-lint-ignore no-control-regex
   assert(!/[\x00-\x1f]/.test((error as Error).message));
+});
+
+Deno.test("what a terminal obeys or hides is escaped in the message", () => {
+  for (const character of ["\x7f", "\x9b", "\u202e", "\u2066", "\ufeff", "\u2028", "\u{e0041}"]) {
+    const error = assertThrows(() => readSafetensors(file({ [`a${character}b`]: 1 }))) as Error;
+    const code = character.codePointAt(0)!.toString(16);
+    assert(error.message.includes(`"a\\u{${code}}b"`), error.message);
+  }
 });
 
 Deno.test("a file with random damage is read or refused in one line", () => {

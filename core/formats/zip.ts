@@ -2,20 +2,20 @@
  * Reads the zip archives that PyTorch writes and checks all of it: lengths, sizes, checksums. Knows stored and deflated
  * entries below 4 GiB, no encryption and no parts. Source: PKWARE's APPNOTE.TXT, sections 4.3 and 4.4.
  */
-import { crc32 } from "node:zlib";
-import { inflateSync } from "fflate";
+import { crc32, inflateRawSync } from "node:zlib";
 import { quoted } from "./quoted.ts";
 
 const maxEntries = 10_000;
 
-// Weights compress by a tenth, or, where they are all zero, a thousandfold. Beyond this it is a zip bomb.
-const maxRatio = 100;
+// PyTorch compresses nothing, and weights shrink by a tenth, or by half if they were bfloat16 once. Beyond this it is a zip bomb.
+const maxRatio = 10;
+const alwaysAllowed = 2 ** 20; // the same of a small file does no harm
 
 /**
  * All entries of an archive. Stored ones are views of `bytes`.
  *
- * @throws {SyntaxError} If the archive is cut short, damaged, unpacks to more than a hundred times its size, or uses a
- * feature named above.
+ * @throws {SyntaxError} If the archive is cut short, damaged, unpacks to more than ten times its size and 1 MiB, or uses
+ * a feature named above.
  */
 export function readZip(bytes: Uint8Array): Map<string, Uint8Array> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -30,6 +30,7 @@ export function readZip(bytes: Uint8Array): Map<string, Uint8Array> {
   if (count === 0xffff || directory === 0xffffffff) throw damaged("it is larger than 4 GiB");
   if (count > maxEntries) throw damaged(`${count} entries, expected at most ${maxEntries}`);
 
+  const unpackedLimit = Math.max(alwaysAllowed, maxRatio * bytes.length);
   const entries = new Map<string, Uint8Array>();
   let at = directory, packedTotal = 0, unpackedTotal = 0;
   for (let i = 0; i < count; i++) {
@@ -50,7 +51,7 @@ export function readZip(bytes: Uint8Array): Map<string, Uint8Array> {
     if (method !== 0 && method !== 8) throw damaged(`${entry} has compression method ${method}`);
     packedTotal += packed;
     unpackedTotal += unpacked;
-    if (packedTotal > bytes.length || unpackedTotal > maxRatio * bytes.length) {
+    if (packedTotal > bytes.length || unpackedTotal > unpackedLimit) {
       throw damaged(
         `its entries unpack to more than ${maxRatio} times its size or share bytes`,
       );
@@ -72,7 +73,11 @@ export function readZip(bytes: Uint8Array): Map<string, Uint8Array> {
 function unpack(packed: Uint8Array, method: number, size: number): Uint8Array | null {
   if (method === 0) return packed;
   try {
-    return inflateSync(packed, { out: new Uint8Array(size) });
+    // The limit stops an entry that holds more than it declares; it can't be 0.
+    const { buffer, byteOffset, length } = inflateRawSync(packed, {
+      maxOutputLength: Math.max(1, size),
+    });
+    return new Uint8Array(buffer, byteOffset, length); // Node's Buffer means other things by its methods
   } catch {
     return null;
   }

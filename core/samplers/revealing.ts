@@ -9,6 +9,7 @@ export interface Pass {
   logits: Float32Array[];
   /** The positions still hidden, rising; at least one. */
   masked: number[];
+  /** The mask token, which is never drawn. */
   mask: number;
   /** Passes made before in this block. */
   index: number;

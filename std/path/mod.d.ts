@@ -8,3 +8,5 @@ export function relative(from: string, to: string): string;
 export function isAbsolute(path: string): boolean;
 export function fromFileUrl(url: string | URL): string;
 export function toFileUrl(path: string): URL;
+/** What stands between folders in the variable PATH: ":" or ";". */
+export const DELIMITER: ":" | ";";

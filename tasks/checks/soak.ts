@@ -50,7 +50,8 @@ for (let minute = 1; Date.now() < end && code === undefined; minute++) {
   if (minute % 10 > 0) continue;
   console.log(`minute ${minute}: ${seen.at(-1)!.toFixed(0)} MiB`);
   if (!await Deno.stat(out).then(() => true, () => false)) continue;
-  const uses = [["sample", "--length", "100"], ["eval", "--blocks", "2", "--passes", "2"]];
+  const estimator = model === "gpt" ? "exact" : "nelbo";
+  const uses = [["sample", "--length", "100"], ["eval", "--blocks", "4", "--estimator", estimator]];
   const [use, ...flags] = uses[minute / 10 % 2];
   const status = await start(use, ["--model", model, "--weights", out, ...flags]).status;
   if (!status.success) failures++;

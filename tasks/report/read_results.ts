@@ -13,6 +13,7 @@ import type {
   Sample,
   SampleResult,
 } from "../../core/results.ts";
+import { readBytes } from "../../core/files.ts";
 import { qualityFigures } from "../../core/results.ts";
 import * as is from "./shape.ts";
 
@@ -212,7 +213,7 @@ export async function readResults(folder: string): Promise<Results> {
   const results: Results = { samples: [], evaluations: [], quality: [], runs: [], problems: [] };
   for (const file of await filesIn(join(folder, "results"), ".json")) {
     await noting(results, file, async () => {
-      const result = parseResult(await Deno.readTextFile(file));
+      const result = parseResult(await textOf(file));
       if (result.kind === "sample") results.samples.push(result);
       else if (result.kind === "evaluation") results.evaluations.push(result);
       else results.quality.push(result);
@@ -220,7 +221,7 @@ export async function readResults(folder: string): Promise<Results> {
   }
   for (const file of await filesIn(join(folder, "runs"), ".jsonl")) {
     await noting(results, file, async () => {
-      results.runs.push(parseRun(file, await Deno.readTextFile(file)));
+      results.runs.push(parseRun(file, await textOf(file)));
     });
   }
   results.samples.sort(newestFirst((result) => result.provenance.date));
@@ -307,6 +308,13 @@ function newestFirst<T>(date: (item: T) => string): (a: T, b: T) => number {
   return (a, b) => Date.parse(date(b)) - Date.parse(date(a));
 }
 
+/** Far above what a task leaves: minutes of reading. */
+const maxBytes = 2 ** 28;
+
+async function textOf(file: string): Promise<string> {
+  return new TextDecoder().decode(await readBytes(file, { action: "use", maxBytes }));
+}
+
 async function filesIn(folder: string, extension: string): Promise<string[]> {
   const names: string[] = [];
   try {
@@ -323,7 +331,12 @@ async function noting(results: Results, file: string, read: () => Promise<void>)
   try {
     await read();
   } catch (error) {
-    const reason = error instanceof SyntaxError ? "it is not JSON" : (error as Error).message;
-    results.problems.push(`Cannot use "${file}": ${reason}; delete it or make it again`);
+    const { message } = error as Error;
+    const reason = error instanceof SyntaxError ? "it is not JSON" : message;
+    results.problems.push(
+      message.startsWith("Cannot use ")
+        ? message // of the file itself
+        : `Cannot use "${file}": ${reason}; delete it or make it again`,
+    );
   }
 }

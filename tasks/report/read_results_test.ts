@@ -1,7 +1,8 @@
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { join } from "@std/path";
 import type { SampleResult } from "../../core/results.ts";
+import { inFolder } from "../../core/temporary_folder.ts";
 import { exampleEvaluation, exampleQuality, exampleRun } from "./example_results.ts";
 import { exampleSample, writeExample } from "./example_results.ts";
 import { parseResult, parseRun, readResults } from "./read_results.ts";
@@ -49,6 +50,28 @@ Deno.test("parseResult notices every required field that is replaced by somethin
     }
   }
 });
+
+Deno.test("a problem is one short line, whatever the names and values in the file", () =>
+  inFolder(async (folder) => {
+    const deep = "[".repeat(20_000) + "]".repeat(20_000);
+    const result = (settings: string) =>
+      JSON.stringify(small()).replace(/"settings":\{[^}]*\}/, `"settings":${settings}`);
+    const hostile = {
+      "deep": `{"kind":${deep}}`, // too deep to be shown as JSON again
+      "name": result(JSON.stringify({ ["a\n\x1b[2J" + "b".repeat(1e5)]: [] })),
+      "value": `{"kind":${JSON.stringify("\u202e\x9b".repeat(1e5))}}`,
+    };
+    await Deno.mkdir(join(folder, "results"));
+    for (const [name, json] of Object.entries(hostile)) {
+      await Deno.writeTextFile(join(folder, "results", `${name}.json`), json);
+    }
+    const { problems } = await readResults(folder);
+    assertEquals(problems.length, 3);
+    for (const problem of problems) {
+      assert(problem.length < 1000 && !/[\p{Cc}\p{Cf}]/u.test(problem), JSON.stringify(problem));
+    }
+    assertStringIncludes(problems[0], "kind is a list, expected sample or evaluation");
+  }));
 
 Deno.test("parseResult refuses a sample whose steps don't lead to its text", () => {
   const damage = (change: (result: SampleResult) => void) => {

@@ -1,10 +1,21 @@
 /** Shapes that JSON from outside is held against: each returns the value with its type, or throws and says where. */
 
+import { quoted } from "../../core/formats/quoted.ts";
+
 export type Shape<T> = (value: unknown, path?: string) => T;
 type Shaped<S> = S extends Shape<infer T> ? T : never;
 
+/** What was found is told by its kind where it may be large or deep, and names and texts from the file on one line. */
 function mismatch(path: string, expected: string, value: unknown): TypeError {
-  const found = value === undefined ? "nothing" : JSON.stringify(value).slice(0, 40);
+  const found = value === undefined
+    ? "nothing"
+    : Array.isArray(value)
+    ? "a list"
+    : typeof value === "object" && value !== null
+    ? "an object"
+    : typeof value === "string"
+    ? quoted(value)
+    : String(value);
   return new TypeError(`${path || "the value"} is ${found}, expected ${expected}`);
 }
 
@@ -86,7 +97,7 @@ export function dictionary<T>(shape: Shape<T>): Shape<Record<string, T>> {
     Object.fromEntries(
       Object.entries(plainObject(value, path)).map(([key, item]) => [
         key,
-        shape(item, `${path}.${key}`),
+        shape(item, `${path}.${/^[\w-]{1,40}$/.test(key) ? key : quoted(key)}`),
       ]),
     );
 }

@@ -6,7 +6,7 @@
  * What is heavy is imported when it is needed: a report without a model loads neither tfjs nor a bundler.
  */
 import { basename, dirname, join, relative } from "@std/path";
-import { writeFileAtomically } from "../../core/files.ts";
+import { lockFile, makeFolder, writeFileAtomically } from "../../core/files.ts";
 import type { LoadedModel } from "../../core/checkpoint.ts";
 import { type ChosenWeights, defaultWeights } from "../weights.ts";
 import { command, h } from "./dom.ts";
@@ -108,21 +108,25 @@ async function write(
   model: ChosenWeights,
   { note = () => {}, ...options }: TryItOptions,
 ): Promise<TryIt | undefined> {
-  const { bundled, copyOnnxruntime, onnxruntimeNames, onnxruntimeWeb } = await import(
+  const { bundled, onnxruntimeFile, onnxruntimeNames, onnxruntimeWeb } = await import(
     "./tryit/bundle.ts"
   );
   const [script, worker] = await Promise.all([
     bundled("browser.ts", options),
     bundled("worker.ts", options),
   ]);
+  await makeFolder(folder);
+  // `report` and `serve` at once must not leave the model of one with the page of the other.
+  using _lock = await lockFile(join(folder, CONTENTS), { patienceMs: 10_000 });
   const before = await readContents(folder);
-  await Deno.mkdir(folder, { recursive: true }).catch(() => {}); // the next line tells why
   await writeText(join(folder, CONTENTS), "{}\n"); // until the end, the folder is not whole
 
   const isThere = (await sizesOf(folder, onnxruntimeNames)).every((size) => size > 0);
   if (!isThere || before?.onnxruntime !== onnxruntimeWeb) {
     note(`Getting ${onnxruntimeWeb} from npm or Deno's cache (33 MB to fetch the first time)`);
-    await copyOnnxruntime(folder, options);
+    for (const name of onnxruntimeNames) {
+      await writeFileAtomically(join(folder, name), await onnxruntimeFile(name, options));
+    }
   }
   const [size] = await sizesOf(folder, ["model.onnx"]);
   const isSame = before?.weightsSha256 === model.sha256 && before.modelBytes === size &&

@@ -110,7 +110,7 @@ Deno.test("the folder is written once for the same weights, and its model again 
   inFolder(async (folder) => {
     await writeWeights(folder);
     const weights = join(folder, "weights/diffusion-smoke.safetensors");
-    const site = join(folder, "reports/try-it"), notes: string[] = [];
+    const site = join(folder, "reports, mine/try-it"), notes: string[] = [];
     const write = () => writeTryIt(site, { weights, note: (line) => notes.push(line) });
     const modified = async () =>
       (await Promise.all(

@@ -42,6 +42,13 @@ export function canDraw(): boolean {
 }
 
 /**
+ * Whether the film can be steered. Not on Windows: Deno can't read single keys there and leave Ctrl-C a signal.
+ */
+export function hasKeys(): boolean {
+  return Deno.stdin.isTerminal() && Deno.build.os !== "windows";
+}
+
+/**
  * Takes the terminal over.
  *
  * @param view The frame of the moment, for a screen of a size; told whether the film stands still.
@@ -50,7 +57,7 @@ export function openScreen(
   view: (size: Size, paused: boolean) => Line[],
   { framesPerSecond, colour, signal }: ScreenOptions,
 ): Screen {
-  const hasKeys = Deno.stdin.isTerminal();
+  const keys = hasKeys();
   let isOpen = false, drawnAt = -Infinity;
   let paused = false, steps = 0, quit = false;
   let wake = () => {};
@@ -59,14 +66,14 @@ export function openScreen(
     if (isOpen) return;
     isOpen = true;
     // Ctrl-C stays a signal: it works even while the engine has the thread.
-    if (hasKeys) Deno.stdin.setRaw(true, { cbreak: true });
+    if (keys) Deno.stdin.setRaw(true, { cbreak: true });
     write(ENTER);
   };
   const leave = () => {
     if (!isOpen) return;
     isOpen = false;
     try {
-      if (hasKeys) Deno.stdin.setRaw(false);
+      if (keys) Deno.stdin.setRaw(false);
       write(LEAVE);
     } catch {
       // the terminal is gone, and with it all that could be given back
@@ -90,26 +97,29 @@ export function openScreen(
     show();
     wake();
   };
-  const listeners: [Deno.Signal, () => void][] = Deno.build.os === "windows" ? [] : [
-    ["SIGWINCH", () => show("\x1b[2J")],
-    // Ctrl-Z. `deno task` does not notice that what it runs has stopped, and would leave a dead terminal.
-    ["SIGTSTP", () => {
-      paused = true;
-      show();
-    }],
-    // Stopped from elsewhere and going on: the shell had the terminal meanwhile.
-    ["SIGCONT", () => {
-      leave();
-      enter();
-      show();
-    }],
-  ];
+  const onResize = () => show("\x1b[2J");
+  const listeners: [Deno.Signal, () => void][] = [["SIGWINCH", onResize]];
+  if (Deno.build.os !== "windows") {
+    listeners.push(
+      // Ctrl-Z. `deno task` does not notice that what it runs has stopped, and would leave a dead terminal.
+      ["SIGTSTP", () => {
+        paused = true;
+        show();
+      }],
+      // Stopped from elsewhere and going on: the shell had the terminal meanwhile.
+      ["SIGCONT", () => {
+        leave();
+        enter();
+        show();
+      }],
+    );
+  }
   for (const [name, listener] of listeners) Deno.addSignalListener(name, listener);
   addEventListener("unload", leave); // a second Ctrl-C, and errors that nobody catches, end the process at once
   const onAbort = () => wake();
   signal.addEventListener("abort", onAbort);
   enter();
-  if (hasKeys) readKeys(onKeys);
+  if (keys) readKeys(onKeys);
 
   return {
     draw() {

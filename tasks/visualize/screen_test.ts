@@ -3,7 +3,7 @@
  * NO_COLOR is not set, so that they see what people see.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { DELIMITER, fromFileUrl, join } from "@std/path";
 import { denoArguments, exampleText, inFolder, writeWeights } from "../task_process.ts";
 
 const tmuxPath = await findTmux();
@@ -12,7 +12,7 @@ if (!tmuxPath) {
 }
 
 async function findTmux(): Promise<string | undefined> {
-  for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
+  for (const folder of (Deno.env.get("PATH") ?? "").split(DELIMITER)) {
     const path = join(folder, "tmux");
     if ((await Deno.stat(path).catch(() => undefined))?.isFile) return path;
   }
@@ -227,7 +227,7 @@ for (
          ${end};
        }, []);`,
       );
-      const config = new URL("../../deno.json", import.meta.url).pathname;
+      const config = fromFileUrl(new URL("../../deno.json", import.meta.url));
       await terminal.run([
         ...[
           Deno.execPath(),

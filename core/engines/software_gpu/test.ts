@@ -1,5 +1,5 @@
 /**
- * Runs the tests of engines on `onnx:webgpu` on a Linux machine without a GPU: on Mesa's software driver, which passes for a
+ * Runs the suite of engines on `onnx:webgpu` on a Linux machine without a GPU: on Mesa's software driver, which passes for a
  * GPU here (`libvulkan.c`). What it can't tell is how fast a GPU is, and whether another driver is right.
  *
  *   apt install gcc libvulkan1 mesa-vulkan-drivers
@@ -32,11 +32,8 @@ try {
   const output = ["-o", join(folder, "libvulkan.so.1"), here("libvulkan.c"), "-ldl"];
   const built = await new Deno.Command("gcc", { args: [...flags, ...output] }).output();
   if (!built.success) throw new Error(new TextDecoder().decode(built.stderr));
-  const tests = ["engine_test.ts", "parity_test.ts", "recorder_test.ts"].map((name) =>
-    here(`../${name}`)
-  );
   ({ code } = await new Deno.Command(Deno.execPath(), {
-    args: ["test", "--no-prompt", "--allow-all", ...tests],
+    args: ["test", "--no-prompt", "--allow-all", here("../suite")],
     env: {
       ENGINES: "onnx:webgpu",
       REAL_VULKAN: loader,

@@ -1,9 +1,10 @@
-/** Chromium for tests: found by the variable CHROMIUM or on the PATH. */
+/** Chromium, or a browser made from it, for tests: named by the variable CHROMIUM, on the PATH, or where Chrome installs itself. */
+import { DELIMITER, join } from "@std/path";
 import { type Browser, chromium } from "playwright-core";
 
 export const chromiumPath = findChromium();
 if (!chromiumPath) {
-  console.error("No Chromium on the PATH or in CHROMIUM: the tests in a browser are skipped");
+  console.error("There is no Chromium or Chrome here: the tests in a browser are skipped");
 }
 
 /** Starts it, with more flags if need be; it asks for nothing from the network by itself. */
@@ -18,11 +19,19 @@ export function launchChromium(...flags: string[]): Promise<Browser> {
 }
 
 function findChromium(): string | undefined {
+  const suffix = Deno.build.os === "windows" ? ".exe" : "";
   const names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
-  const folders = (Deno.env.get("PATH") ?? "").split(":");
+  const folders = (Deno.env.get("PATH") ?? "").split(DELIMITER);
+  const installed = {
+    darwin: ["Chromium", "Google Chrome"]
+      .map((name) => `/Applications/${name}.app/Contents/MacOS/${name}`),
+    windows: ["ProgramFiles", "ProgramFiles(x86)", "LOCALAPPDATA"]
+      .map((name) => join(Deno.env.get(name) ?? "", "Google/Chrome/Application/chrome.exe")),
+  }[Deno.build.os as string] ?? [];
   const candidates = [
     Deno.env.get("CHROMIUM") ?? "",
-    ...folders.flatMap((folder) => names.map((name) => `${folder}/${name}`)),
+    ...folders.flatMap((folder) => names.map((name) => join(folder, name + suffix))),
+    ...installed,
   ];
   return candidates.find((path) => {
     try {

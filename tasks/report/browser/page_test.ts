@@ -7,23 +7,14 @@
  * are kept there.
  */
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { join, toFileUrl } from "@std/path";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { chromiumPath, launchChromium } from "./chromium.ts";
+import { launchChromium } from "./chromium.ts";
 import { measureContrast } from "./contrast.ts";
+import { complaintsOf, outputOf, projectScript, testInChromium } from "./in_browser.ts";
 
-const ROOT = new URL("../../../", import.meta.url);
 const HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"'`&amp;<!--\n" +
   "\u202eright to left\u202c שלום 😀\u2028\0\x1b\r\n\t</style><svg onload=alert(3)>";
-
-/** Runs a script of the project with the project's own config. */
-async function run(script: string, cwd: string, ...args: string[]): Promise<void> {
-  const config = new URL("deno.json", ROOT).pathname;
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--config", config, new URL(script, ROOT).pathname, ...args],
-    cwd,
-  }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-}
 
 interface Written {
   folder: string;
@@ -45,9 +36,9 @@ Deno.test.afterAll(async () => {
 async function writePage(text: string | undefined): Promise<Written> {
   const folder = await Deno.makeTempDir();
   const texts = text === undefined ? [] : [JSON.stringify(text)];
-  await run("tasks/report/example_results.ts", folder, folder, ...texts);
-  await run("tasks/report.ts", folder, "--no-model");
-  return { folder, url: `file://${folder}/reports/index.html` };
+  await outputOf(projectScript("tasks/report/example_results.ts", folder, folder, ...texts));
+  await outputOf(projectScript("tasks/report.ts", folder, "--no-model"));
+  return { folder, url: toFileUrl(join(folder, "reports/index.html")).href };
 }
 
 function pageOf(text?: string): Promise<Written> {
@@ -66,38 +57,22 @@ function testPage(
   body: (page: Page, written: Written) => Promise<void>,
   { text, ...options }: BrowserContextOptions & { text?: string } = {},
 ): void {
-  Deno.test({
-    name,
-    ignore: !chromiumPath,
-    // the driver keeps its process and sockets until the end of all tests
-    sanitizeOps: false,
-    sanitizeResources: false,
-    async fn() {
-      const written = await pageOf(text);
-      browser ??= launchChromium();
-      const context = await (await browser).newContext({
-        viewport: { width: 1000, height: 900 },
-        ...options,
-      });
-      try {
-        const page = await context.newPage();
-        const complaints: string[] = [];
-        page.on("console", (message) => complaints.push(message.text()));
-        page.on("pageerror", (error) => complaints.push(error.message));
-        page.on("dialog", (dialog) => {
-          complaints.push(dialog.message());
-          dialog.dismiss();
-        });
-        page.on("request", (request) => {
-          if (request.url().split("#")[0] !== written.url) complaints.push(request.url());
-        });
-        await page.goto(written.url);
-        await body(page, written);
-        assertEquals(complaints, []);
-      } finally {
-        await context.close();
-      }
-    },
+  testInChromium(name, async () => {
+    const written = await pageOf(text);
+    browser ??= launchChromium();
+    const context = await (await browser).newContext({
+      viewport: { width: 1000, height: 900 },
+      ...options,
+    });
+    try {
+      const page = await context.newPage();
+      const complaints = complaintsOf(page, (asked) => asked.split("#")[0] === written.url);
+      await page.goto(written.url);
+      await body(page, written);
+      assertEquals(complaints, []);
+    } finally {
+      await context.close();
+    }
   });
 }
 
@@ -468,12 +443,7 @@ testPage("Without scripts the page is whole, and has no dead controls", async (p
   assertEquals(await page.locator("#loss-chart .plot:visible").getAttribute("data-axis"), "2");
 }, { javaScriptEnabled: false });
 
-Deno.test({
-  name: "With 20 samples the page is below 1 MB, and ready in less than a second",
-  ignore: !chromiumPath,
-  sanitizeOps: false,
-  sanitizeResources: false,
-  async fn() {
+testInChromium("With 20 samples the page is below 1 MB, and ready in less than a second", async () => {
     const { folder, url } = await writePage(undefined);
     try {
       for (const model of MODELS) {
@@ -486,7 +456,7 @@ Deno.test({
           );
         }
       }
-      await run("tasks/report.ts", folder, "--no-model");
+      await outputOf(projectScript("tasks/report.ts", folder, "--no-model"));
       const { size } = await Deno.stat(new URL(url));
       assert(size < 1_000_000, `${size} bytes`);
       browser ??= launchChromium();
@@ -512,7 +482,6 @@ Deno.test({
     } finally {
       await Deno.remove(folder, { recursive: true });
     }
-  },
 });
 
 const openAll = (page: Page) =>

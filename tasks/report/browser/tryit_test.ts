@@ -3,12 +3,11 @@
  * `page_test.ts` for how to run it.
  */
 import { assert, assertEquals } from "@std/assert";
+import { join, toFileUrl } from "@std/path";
 import type { Browser, Page } from "playwright-core";
-import { chromiumPath, launchChromium } from "./chromium.ts";
+import { launchChromium } from "./chromium.ts";
 import { measureContrast } from "./contrast.ts";
-
-const ROOT = new URL("../../../", import.meta.url);
-const CONFIG = ["--config", new URL("deno.json", ROOT).pathname];
+import { complaintsOf, outputOf, projectScript, testInChromium } from "./in_browser.ts";
 
 /** What `tryit/reference.ts` prints; its types would bring the whole project into this config. */
 interface References {
@@ -29,33 +28,21 @@ interface Reference {
   gaps: Record<number, number>[];
 }
 
-/** Runs a script of the project with the project's own config. */
-function command(script: string, cwd: string, ...args: string[]): Deno.Command {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", ...CONFIG, new URL(script, ROOT).pathname, ...args],
-    ...{ cwd, stdin: "null", stdout: "piped", stderr: "piped" },
-  });
-}
-
 async function referencesIn(folder: string): Promise<References> {
-  const { success, stdout, stderr } = await command("tasks/report/tryit/reference.ts", folder, ".")
-    .output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout));
+  const script = projectScript("tasks/report/tryit/reference.ts", folder, ".");
+  return JSON.parse(await outputOf(script));
 }
 
 /** A page with the model ready, and everything that it complained about. */
 async function openPage(browser: Browser, url: string, device = "wasm") {
   const context = await browser.newContext({ viewport: { width: 1000, height: 900 } });
   const page = await context.newPage();
-  const complaints: string[] = [];
-  page.on("console", (message) => complaints.push(message.text()));
-  page.on("pageerror", (error) => complaints.push(error.message));
-  page.on("request", (request) => {
-    if (!/^blob:/.test(request.url()) && new URL(request.url()).origin !== new URL(url).origin) {
-      complaints.push(`a request to ${request.url()}`);
-    }
-  });
+  page.setDefaultTimeout(120_000); // a software GPU on a busy machine
+  const { origin } = new URL(url);
+  const complaints = complaintsOf(
+    page,
+    (asked) => asked.startsWith("blob:") || new URL(asked).origin === origin,
+  );
   await page.goto(`${url}?device=${device}`);
   await page.waitForFunction(() =>
     !(document.querySelector("#write") as HTMLButtonElement).disabled ||
@@ -169,7 +156,8 @@ async function serving(
   folder: string,
   test: (url: string) => Promise<void>,
 ): Promise<void> {
-  const server = command("tasks/serve.ts", folder, "--port", "0", "--no-open", "--json").spawn();
+  const flags = ["--port", "0", "--no-open", "--json"];
+  const server = projectScript("tasks/serve.ts", folder, ...flags).spawn();
   try {
     const reader = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
     const { url } = JSON.parse((await reader.read()).value!);
@@ -181,13 +169,7 @@ async function serving(
   }
 }
 
-Deno.test({
-  name: "The try-it page",
-  ignore: !chromiumPath,
-  // the driver keeps its process and sockets a little longer than the test
-  sanitizeOps: false,
-  sanitizeResources: false,
-  async fn(t) {
+testInChromium("The try-it page", async (t) => {
     const folder = await Deno.makeTempDir();
     const { references, vocabulary, window, logits } = await referencesIn(folder);
     const browser = await launchChromium();
@@ -373,10 +355,8 @@ Deno.test({
 
         await t.step("opened from disk, says in one line that it needs the server", async () => {
           const page = await browser.newPage();
-          const complaints: string[] = [];
-          page.on("console", (message) => complaints.push(message.text()));
-          page.on("pageerror", (error) => complaints.push(error.message));
-          await page.goto(`file://${folder}/reports/try-it/index.html`);
+          const complaints = complaintsOf(page, (asked) => asked.startsWith("file:"));
+          await page.goto(toFileUrl(join(folder, "reports/try-it/index.html")).href);
           assertEquals(
             await textOf(page, "error"),
             "Cannot run the model in a page from disk: browsers want a server for it; run deno task serve",
@@ -388,5 +368,4 @@ Deno.test({
       await browser.close();
       await Deno.remove(folder, { recursive: true });
     }
-  },
 });

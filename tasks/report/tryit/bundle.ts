@@ -41,27 +41,28 @@ export async function bundled(
   options: ChildOptions = {},
 ): Promise<string> {
   const args = ["--platform=browser", "--minify", `--import-map=${beside("imports.json")}`];
-  return await deno(["bundle", ...ownLock(), ...args, beside(entry)], "", options);
+  const script = await deno(["bundle", ...ownLock(), ...args, beside(entry)], "", options);
+  return new TextDecoder().decode(script);
 }
 
 /**
- * Writes onnxruntime-web's files into a folder, each whole or not at all.
+ * One of onnxruntime-web's files.
  *
- * @throws {BundleError} If npm is not reached, or the folder can't be written.
+ * @param name One of `onnxruntimeNames`.
+ * @throws {BundleError} If npm is not reached.
  */
-export async function copyOnnxruntime(folder: string, options: ChildOptions = {}): Promise<void> {
-  // A string, so that no tool that walks the workspace sees the imports.
-  const script = Object.entries(onnxruntimeFiles).map(([name, path], i) => `
-    import file${i} from "npm:${onnxruntimeWeb}/${path}" with { type: "bytes" };
-    Deno.writeFileSync(Deno.args[0] + "/.${name}.tmp", file${i});
-    Deno.renameSync(Deno.args[0] + "/.${name}.tmp", Deno.args[0] + "/${name}");
-  `).join("");
-  const allowed = [`--allow-read=${folder}`, `--allow-write=${folder}`, "--no-prompt"];
-  await deno(
-    ["run", ...ownLock(), ...allowed, "--unstable-raw-imports", "-", folder],
-    script,
-    options,
-  );
+export async function onnxruntimeFile(
+  name: string,
+  options: ChildOptions = {},
+): Promise<Uint8Array<ArrayBuffer>> {
+  const path = onnxruntimeFiles[name as keyof typeof onnxruntimeFiles];
+  // A string, so that no tool that walks the workspace sees the import.
+  const script = `
+    import file from "npm:${onnxruntimeWeb}/${path}" with { type: "bytes" };
+    for (let rest = file; rest.length > 0;) rest = rest.subarray(Deno.stdout.writeSync(rest));
+  `;
+  const args = ["run", ...ownLock(), "--no-prompt", "--unstable-raw-imports", "-"];
+  return await deno(args, script, options);
 }
 
 const ownLock = () => [
@@ -70,8 +71,11 @@ const ownLock = () => [
 ];
 
 /** What a `deno` of our own writes to stdout. */
-async function deno(args: string[], stdin: string, options: ChildOptions): Promise<string> {
-  const { signal, env } = options;
+async function deno(
+  args: string[],
+  stdin: string,
+  { signal, env }: ChildOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
   signal?.throwIfAborted();
   const child = new Deno.Command(Deno.execPath(), {
     args,
@@ -84,7 +88,7 @@ async function deno(args: string[], stdin: string, options: ChildOptions): Promi
   const { success, stdout, stderr } = await child.output();
   signal?.throwIfAborted();
   if (!success) throw new BundleError(reasonIn(new TextDecoder().decode(stderr)));
-  return new TextDecoder().decode(stdout);
+  return stdout;
 }
 
 /** The line of Deno's output that says what went wrong. */

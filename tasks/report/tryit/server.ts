@@ -2,7 +2,7 @@
  * The files of a folder over HTTP, read-only. With headers that isolate its pages from other sites: only then do browsers give
  * WebAssembly several threads.
  */
-import { extname, join, relative } from "@std/path";
+import { extname, isAbsolute, join, relative } from "@std/path";
 
 const types: Record<string, string> = {
   ".html": "text/html; charset=utf-8",
@@ -62,7 +62,10 @@ async function pathOf(root: string, pathname: string): Promise<string | undefine
     const names = pathname.split("/").filter((name) => name !== "").map(decodeURIComponent);
     if (names.some((name) => name.startsWith(".") || /[/\\\0:]/.test(name))) return undefined;
     const [folder, path] = await Promise.all([root, join(root, ...names)].map(Deno.realPath));
-    return relative(folder, path).startsWith("..") ? undefined : path;
+    // By another name, as a link has it or Windows gives it, a hidden file is hidden all the same. On another drive it is outside.
+    const below = relative(folder, path);
+    const isHidden = below.split(/[/\\]/).some((name) => name.startsWith("."));
+    return isHidden || isAbsolute(below) ? undefined : path;
   } catch {
     return undefined; // no such file, or one that we may not read, or bad escapes
   }

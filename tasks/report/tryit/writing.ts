@@ -21,7 +21,7 @@ export type Request =
 /** The options that the settings mean to a model of this context. */
 export function optionsOf(settings: Settings = {}, { context }: { context: number }) {
   const { sampler = "threshold", ...given } = settings;
-  const overlap = Math.min(16, context >> 1);
+  const overlap = Math.min(32, context >> 1);
   const usual = { temperature: 0.8, topK: 2, threshold: 0.95, overlap };
   return { ...usual, ...given, sampler: samplers[sampler] } satisfies GenerationOptions;
 }

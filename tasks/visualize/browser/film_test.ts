@@ -5,10 +5,11 @@
  */
 /// <reference lib="dom" />
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { join, toFileUrl } from "@std/path";
 import type { BrowserContextOptions, Page } from "playwright-core";
-import { chromiumPath, launchChromium } from "../../report/browser/chromium.ts";
+import { launchChromium } from "../../report/browser/chromium.ts";
+import { complaintsOf, ofProject, outputOf, testInChromium } from "../../report/browser/in_browser.ts";
 
-const ROOT = new URL("../../../", import.meta.url);
 const HOSTILE = `</text><script>alert(1)</script>&amp;"'<![CDATA[`;
 
 /** What the film shows at each step: visible characters in order, and the number of masks; of each panel. */
@@ -17,8 +18,8 @@ type Expected = { text: string; masks: number }[][];
 /** Makes a film in a process of the project's own config, which has the libraries that this one lacks. */
 async function makeFilm(path: string): Promise<Expected> {
   const code = `
-    import { animatedSvg } from "${new URL("tasks/visualize/svg.ts", ROOT)}";
-    import { firstFrame, nextFrame } from "${new URL("tasks/visualize/frames.ts", ROOT)}";
+    import { animatedSvg } from "${import.meta.resolve("../svg.ts")}";
+    import { firstFrame, nextFrame } from "${import.meta.resolve("../frames.ts")}";
     const given = [..."Film: "], text = [...${JSON.stringify(HOSTILE)}, ..." and\\n東京 é."];
     const at = (i) => given.length + i, half = text.length >> 1;
     const step = (changes, i) => ({ changes, forwards: i + 1, seconds: i });
@@ -57,11 +58,8 @@ async function makeFilm(path: string): Promise<Expected> {
       let frame = first;
       return [first, ...steps.map((step) => frame = nextFrame(frame, step))].map(shown);
     })));`;
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--config", new URL("deno.json", ROOT).pathname, "--frozen", code],
-  }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout));
+  const args = ["eval", "--config", ofProject("deno.json"), "--frozen", code];
+  return JSON.parse(await outputOf(new Deno.Command(Deno.execPath(), { args })));
 }
 
 /** A test with a page that shows the film: the file itself, or an `<img>` of it. */
@@ -73,34 +71,21 @@ function testFilm(
     flags?: string[];
   } = {},
 ): void {
-  Deno.test({
-    name,
-    ignore: !chromiumPath,
-    // the driver keeps its process and sockets a little longer than the test
-    sanitizeOps: false,
-    sanitizeResources: false,
-    async fn() {
-      const folder = await Deno.makeTempDir();
-      const browser = await launchChromium(...flags);
-      try {
-        const expected = await makeFilm(`${folder}/film.svg`);
-        await Deno.writeTextFile(`${folder}/page.html`, `<img src="film.svg" alt="">`);
-        const context = await browser.newContext(options);
-        const page = await context.newPage();
-        const complaints: string[] = [];
-        page.on("console", (message) => complaints.push(message.text()));
-        page.on("pageerror", (error) => complaints.push(error.message));
-        page.on("request", (request) => {
-          if (!request.url().startsWith(`file://${folder}/`)) complaints.push(request.url());
-        });
-        await page.goto(`file://${folder}/${image ? "page.html" : "film.svg"}`);
-        await test(page, expected);
-        assertEquals(complaints, []);
-      } finally {
-        await browser.close();
-        await Deno.remove(folder, { recursive: true });
-      }
-    },
+  testInChromium(name, async () => {
+    const folder = await Deno.makeTempDir(), url = `${toFileUrl(folder)}/`;
+    const browser = await launchChromium(...flags);
+    try {
+      const expected = await makeFilm(join(folder, "film.svg"));
+      await Deno.writeTextFile(join(folder, "page.html"), `<img src="film.svg" alt="">`);
+      const page = await (await browser.newContext(options)).newPage();
+      const complaints = complaintsOf(page, (asked) => asked.startsWith(url));
+      await page.goto(new URL(image ? "page.html" : "film.svg", url).href);
+      await test(page, expected);
+      assertEquals(complaints, []);
+    } finally {
+      await browser.close();
+      await Deno.remove(folder, { recursive: true });
+    }
   });
 }
 

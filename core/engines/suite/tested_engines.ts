@@ -1,10 +1,10 @@
 /** Which engines the tests of this process cover. */
-import { type EngineName, engineNames, type EngineStatus, engineStatuses } from "./mod.ts";
+import { type EngineName, engineNames, type EngineStatus, engineStatuses } from "../mod.ts";
 
 /**
  * Those that the variable ENGINES names, separated by commas; else all but `eager:webgpu`, which `deno task test` covers in a
  * process of its own: where WebGPU runs on Mesa's software driver, that and TensorFlow in one process ended in wrong numbers
- * and a segmentation fault (each brings an LLVM). `tensorflow_binding.ts` keeps them apart where it can; here nothing hangs on it.
+ * and a segmentation fault (each brings an LLVM). `../tensorflow_binding.ts` keeps them apart where it can; here nothing hangs on it.
  */
 export const testedEngines: EngineName[] = engineNames.filter((name) => {
   const named = Deno.env.get("ENGINES")?.split(",");
@@ -12,10 +12,10 @@ export const testedEngines: EngineName[] = engineNames.filter((name) => {
 });
 
 /** Whether each of them runs on this machine; says aloud which does not. */
-export async function testedStatuses(what: string): Promise<EngineStatus[]> {
+export async function testedStatuses(): Promise<EngineStatus[]> {
   const statuses = await engineStatuses(testedEngines);
   for (const { name, available, reason } of statuses) {
-    if (!available) console.warn(`skipped: ${what} on ${name} (${reason})`);
+    if (!available) console.warn(`skipped: the suite on ${name} (${reason})`);
   }
   return statuses;
 }

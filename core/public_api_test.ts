@@ -1,0 +1,131 @@
+/** What others can build with nothing but the public list: a sampler, an engine, a training program. */
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
+import {
+  draw,
+  type Engine,
+  evaluate,
+  gpt,
+  initialWeights,
+  loadNetwork,
+} from "@tiny-diffusion/core";
+import { candidates, diffusion, loadWeights, makeConfig, nodesInOrder } from "@tiny-diffusion/core";
+import { record, type Sampler, samplers, scorerOf, seededRandom } from "@tiny-diffusion/core";
+import { startEngine, targetNats, tokenizer, train, validationBlocks } from "@tiny-diffusion/core";
+
+const text = "the cat sat on the mat, and the rat sat on the cat; ".repeat(40);
+
+Deno.test("a sampler of ten lines from outside fills text from right to left", async () => {
+  const rightToLeft: Sampler = {
+    passes: (masked) => masked,
+    async *fill({ masked, mask, look }, options, random) {
+      for (const position of masked.toReversed()) {
+        const choice = candidates((await look())[position], options, mask);
+        yield [{ position, token: draw(choice, random), confidence: choice.mass }];
+      }
+    },
+  };
+  const config = makeConfig("diffusion", "smoke", 20), random = seededRandom(1);
+  const { engine } = await startEngine("eager:cpu");
+  using network = await loadNetwork(engine, config, initialWeights(config, random));
+  const options = { temperature: 1, threshold: 1, overlap: 4, sampler: rightToLeft };
+  const order: number[] = [];
+  for await (const fixed of diffusion.generate(network, Int32Array.of(1, 2), 6, options, random)) {
+    for (const { position, token } of fixed) {
+      order.push(position);
+      assert(token > 0 && token < config.vocab, `token ${token}`);
+    }
+  }
+  assertEquals(order, [7, 6, 5, 4, 3, 2]);
+  assertEquals(network.forwards, rightToLeft.passes(6, options));
+});
+
+Deno.test("an engine from outside sees every program and its graph, and changes no figure", async () => {
+  const seen: string[] = [];
+  const observed = (engine: Engine): Engine => ({
+    ...engine,
+    name: `observed ${engine.name}`,
+    async load(state, programs) {
+      for (const [name, program] of Object.entries(programs)) {
+        const products = nodesInOrder(record(name, program, state))
+          .filter(({ kernel }) => kernel === "BatchMatMul");
+        seen.push(`${name}: ${products.length} products`);
+      }
+      const session = await engine.load(state, programs);
+      const run: typeof session.run = (name, inputs) => {
+        seen.push(`run ${name}`);
+        return session.run(name, inputs);
+      };
+      return {
+        run,
+        readState: (names) => session.readState(names),
+        writeState: (entries) => session.writeState(entries),
+        dispose: () => session.dispose(),
+      };
+    },
+  });
+  const { encode, vocabulary } = tokenizer(gpt.vocabulary(text), { mask: false });
+  const config = makeConfig("gpt", "smoke", vocabulary.length), rows = 2;
+  const weights = initialWeights(config, seededRandom(1));
+  const blocks = validationBlocks(encode(text).subarray(0, 2 * config.context), config.context);
+  const { engine } = await startEngine("eager:cpu");
+  const bpc = async (engine: Engine) => {
+    const session = await engine.load(weights, { nats: targetNats(gpt, config, rows) });
+    const evaluation = await evaluate(scorerOf(session, config, rows), blocks, {
+      estimator: "exact",
+    });
+    session.dispose();
+    return evaluation.bpc;
+  };
+  assertEquals(await bpc(observed(engine)), await bpc(engine));
+  // embedding, 8 in each of 2 layers (queries, keys, values, scores, their values, projection, two of the MLP), head
+  assertEquals(seen, ["nats: 18 products", "run nats"]);
+});
+
+Deno.test("ten lines train a model that knows more than how often each character occurs, and it writes", async () => {
+  const vocabulary = diffusion.vocabulary(text);
+  const { encode, decode } = tokenizer(vocabulary, { mask: true });
+  const changes = { steps: 60, optimizer: "muon", learningRate: 0.01 } as const;
+  const config = makeConfig("diffusion", "smoke", vocabulary.length, changes);
+  const tokens = encode(text), dataset = { train: tokens, validation: tokens.subarray(0, 320) };
+  const { engine } = await startEngine("onnx");
+  const folder = await Deno.makeTempDir(), path = `${folder}/cats.safetensors`;
+  const run = { model: diffusion, config, dataset, vocabulary, corpusSha256: "", prompt: "the " };
+  const { bpc } = await train({ ...run, engine, path });
+  const { weights } = await loadWeights(path);
+  await Deno.remove(folder, { recursive: true });
+
+  const counts = Object.values(Object.groupBy(tokens, String)).map((same) => same!.length);
+  const entropy = counts.map((count) => count / tokens.length)
+    .reduce((sum, share) => sum - share * Math.log2(share), 0); // 3.24 bits; 60 steps came to 2.1
+  assertLess(bpc, entropy - 0.5);
+
+  using network = await loadNetwork(engine, config, weights);
+  const options = { temperature: 0.5, overlap: 8, threshold: 0.9, sampler: samplers.threshold };
+  const written = [...encode("the cat ")];
+  const steps = diffusion.generate(network, encode("the cat "), 40, options, seededRandom(1));
+  for await (const fixed of steps) {
+    for (const { position, token } of fixed) written[position] = token;
+  }
+  assertEquals(written.length, 48);
+  assertMatch(decode(written), /^the cat [a-z,; ]{40}$/);
+});
+
+Deno.test("the examples of every file in core are run by deno task test-docs, which deno task test runs", async () => {
+  const here = new URL(".", import.meta.url);
+  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", here)));
+  const withExample: string[] = [];
+  const look = async (folder: string) => {
+    for await (const { name, isDirectory } of Deno.readDir(new URL(folder, here))) {
+      const path = folder + name;
+      if (isDirectory) await look(`${path}/`);
+      else if (/(?<!_test)\.(ts|md)$/.test(name)) {
+        const text = await Deno.readTextFile(new URL(path, here));
+        if (/^( \* )?```ts$/m.test(text)) withExample.push(`core/${path}`);
+      }
+    }
+  };
+  await look("./");
+  const run = tasks["test-docs"].command.split(" ").filter((word: string) => /^core/.test(word));
+  assertEquals(withExample.map((path) => path.replace("./", "")).sort(), run.sort());
+  assertMatch(tasks.test.command, /deno task test-docs/);
+});

@@ -1,0 +1,138 @@
+/**
+ * Loaded before a task by `deno run --preload`: counts the calls by which it changes files, and at one of them does what its
+ * address asks for, `inject.ts?at=7&how=EIO`. The task itself knows nothing of it.
+ *
+ * The calls are Deno's own functions and not the system's behind them (as with strace): so it works on every system, a number
+ * means the same call in every run, and a write can be done by half. `strace.ts` shows that no system call is missed by that.
+ *
+ * - `log=FILE`: nothing is changed; each call is a JSON line there.
+ * - `at=NUMBER`: the call, from 1.
+ * - `how=before|after|half`: the process is killed there; half of a write's bytes are written before it.
+ * - `how=ENOSPC`: half of a write's bytes are written; then this call fails, and each later one that needs space.
+ * - `how=EACCES|EIO`: this call fails.
+ */
+
+/** A call, as the log has it. */
+export interface Call {
+  at: number;
+  call: string;
+  path: string;
+}
+
+/** What a call can be made to do. */
+export type How = "before" | "after" | "half" | "ENOSPC" | "EACCES" | "EIO";
+
+// deno-lint-ignore no-explicit-any -- functions of every kind
+type Any = (...args: any[]) => any;
+
+const asked = new URL(import.meta.url).searchParams;
+const log = asked.get("log"), at = Number(asked.get("at")), how = asked.get("how") as How | null;
+let calls = 0, isFull = false;
+const paths = new WeakMap<object, string>();
+
+// What is used here, before it is changed.
+const { writeTextFileSync, statSync, kill } = Deno;
+
+/** The errors as Deno makes them of what the system says (seen with strace's injections). */
+function systemError(code: string, detail: string): Error {
+  const [text, number] = {
+    ENOSPC: ["No space left on device", 28],
+    EACCES: ["Permission denied", 13],
+    EIO: ["Input/output error", 5],
+  }[code]!;
+  const message = `${text} (os error ${number})${detail}`;
+  const error = code === "EACCES" ? new Deno.errors.PermissionDenied(message) : new Error(message);
+  return Object.assign(error, { code });
+}
+
+function die(): never {
+  kill(Deno.pid, "SIGKILL");
+  for (;;);
+}
+
+const needsSpace = (call: string, path: string) =>
+  /^(write|mkdir|sync|make)/.test(call) || call === "open" && !exists(path);
+
+function exists(path: string): boolean {
+  try {
+    return !!statSync(path);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A function that counts its calls.
+ *
+ * @param pathOf The path that a call is about; undefined if it changes nothing.
+ */
+function counted<F extends Any>(
+  name: string,
+  original: F,
+  pathOf: (self: object, args: Parameters<F>) => string | undefined,
+): F {
+  const isSync = name.endsWith("Sync"), call = name.replace(/Sync$/, "");
+  const isWrite = call === "write"; // of a part, by number of bytes
+  return function (this: object, ...args: Parameters<F>) {
+    const path = pathOf(this, args);
+    if (path === undefined) return original.apply(this, args);
+    const here = ++calls;
+    if (log) {
+      const line: Call = { at: here, call, path };
+      writeTextFileSync(log, JSON.stringify(line) + "\n", { append: true });
+    }
+    const fail = (code: string) => {
+      const error = systemError(code, path === paths.get(this) ? "" : `: ${call} '${path}'`);
+      if (isSync) throw error;
+      return Promise.reject(error);
+    };
+    const half = () => {
+      const [bytes] = args as unknown as [Uint8Array];
+      return original.call(this, bytes.subarray(0, bytes.length >> 1));
+    };
+    if (isFull && needsSpace(call, path)) return fail("ENOSPC");
+    if (here !== at) return original.apply(this, args);
+    if (how === "before") die();
+    if (how === "EACCES" || how === "EIO") return fail(how);
+    if (how === "ENOSPC") {
+      isFull = true;
+      return isWrite && (args[0] as Uint8Array).length > 1 ? half() : fail(how);
+    }
+    const done = how === "half" ? half() : original.apply(this, args);
+    return isSync ? die() : done.then(die, die);
+  } as F;
+}
+
+const changes: Record<string, Any> = Deno as never;
+const first = (_: object, [path]: unknown[]) => String(path);
+for (const verb of ["mkdir", "remove", "rename", "writeFile", "writeTextFile", "truncate"]) {
+  for (const name of [verb, `${verb}Sync`]) changes[name] = counted(name, changes[name], first);
+}
+for (const verb of ["symlink", "link", "copyFile"]) {
+  const second = (_: object, [, path]: unknown[]) => String(path);
+  for (const name of [verb, `${verb}Sync`]) changes[name] = counted(name, changes[name], second);
+}
+for (const verb of ["makeTempDir", "makeTempFile"]) {
+  const anywhere = () => "(temporary)";
+  for (const name of [verb, `${verb}Sync`]) changes[name] = counted(name, changes[name], anywhere);
+}
+for (const name of ["open", "openSync"]) {
+  const changing = (_: object, [path, options]: [string | URL, Deno.OpenOptions?]) => {
+    const { write, append, create, createNew, truncate } = options ?? {};
+    return write || append || create || createNew || truncate ? String(path) : undefined;
+  };
+  const opened = counted(name, changes[name], changing as never);
+  const keep = (file: object, path: unknown) => {
+    paths.set(file, String(path));
+    return file;
+  };
+  changes[name] = (...args) => {
+    const file = opened(...args);
+    return name === "open" ? file.then((file: object) => keep(file, args[0])) : keep(file, args[0]);
+  };
+}
+const file: Record<string, Any> = Deno.FsFile.prototype as never;
+for (const verb of ["write", "truncate", "sync", "syncData"]) {
+  const own = (self: object) => paths.get(self);
+  for (const name of [verb, `${verb}Sync`]) file[name] = counted(name, file[name], own);
+}

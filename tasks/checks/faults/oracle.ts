@@ -1,0 +1,98 @@
+/** What must hold after a fault, and after the same command was run once more. */
+import { basename, dirname } from "@std/path";
+import type { Fault } from "./sweep.ts";
+import { isTemporary, type Snapshot, TORN } from "./snapshot.ts";
+
+/** How a run ended. */
+export interface Ended {
+  code: number;
+  stderr: string;
+  /** What is in the folder; or a line for each file that is not whole. */
+  left: Snapshot | string;
+}
+
+/** What a fault must leave of what was there. */
+export interface Expected {
+  old: Snapshot;
+  undisturbed: Snapshot;
+  /** Names of files that have other contents on the way from old to new: those need only be whole. */
+  between?: RegExp;
+}
+
+const KILLED = 137;
+
+/** What is wrong after a fault: a line each. */
+export function wrongAfter(fault: Fault, { code, stderr, left }: Ended, expected: Expected) {
+  const isKill = ["before", "after", "half"].includes(fault.how);
+  const wrong: string[] = [];
+  if (isKill) {
+    if (code !== KILLED) wrong.push(`it ended with ${code} though it was killed`);
+  } else if (code === 1) wrong.push(...wrongMessage(stderr, fault));
+  else if (code !== 0) wrong.push(`exit code ${code}, expected 1`);
+  if (/^\s+at /m.test(stderr)) wrong.push("a stack trace");
+
+  if (typeof left === "string") return [...wrong, ...left.split("\n")];
+  const { old, undisturbed, between } = expected;
+  // What can't be removed stays; and what could not be locked was not ours.
+  const mayStay = isKill || fault.call === "remove";
+  for (const [name, contents] of left) {
+    if (isTemporary(name)) {
+      if (!mayStay) wrong.push(`${name} is left over`);
+      continue;
+    }
+    for (const content of contents) {
+      if (old.get(name)?.has(content) || undisturbed.get(name)?.has(content)) continue;
+      if (!between?.test(name)) wrong.push(`${name} is neither what it was nor what it should be`);
+      else if (content.endsWith(TORN) && !isKill && fault.how !== "ENOSPC") {
+        wrong.push(`${name} ends in a torn line`);
+      }
+    }
+  }
+  for (const name of old.keys()) {
+    if (!left.has(name) && !isTemporary(name)) wrong.push(`${name} is gone`);
+  }
+  if (code === 0) wrong.push(...different(left, undisturbed, { mayStay }));
+  return wrong;
+}
+
+/** One line, which names the file or its folder and says what to do. */
+function wrongMessage(stderr: string, { path, how }: Fault): string[] {
+  const lines = stderr.trimEnd().split("\n"),
+    errors = lines.filter((line) => /^error: /.test(line));
+  if (errors.length !== 1 || lines.at(-1) !== errors[0]) {
+    return [`expected one line of error at the end: ${stderr.slice(-300)}`];
+  }
+  const [line] = errors, wrong: string[] = [];
+  if (!/^error: Cannot [^:]+: [^;]+; ./.test(line)) {
+    wrong.push(`not "Cannot ...: ...; ...": ${line}`);
+  }
+  const file = basename(path).replace(/^\.(.*)\.(tmp|lock)$/, "$1");
+  // On a full disk another call may fail after this one did, and be the one that is told of.
+  const isNext = how === "ENOSPC" && /^error: Cannot \w[^:]* "[^"]+":/.test(line);
+  if (!isNext && !line.includes(file) && !line.includes(`${basename(dirname(path))}"`)) {
+    wrong.push(`does not name ${file}: ${line}`);
+  }
+  return wrong;
+}
+
+/** What is wrong after the command was run again, undisturbed. */
+export function wrongAfterAll({ code, stderr, left }: Ended, { undisturbed }: Expected): string[] {
+  if (code !== 0) return [`the next run fails: ${stderr.trimEnd().split("\n").at(-1)}`];
+  if (typeof left === "string") return left.split("\n").map((line) => `after the next run ${line}`);
+  // A new training keeps what it finds as `NAME.previous.safetensors`; and the system's temporary folder is not ours to clear.
+  const kept = [...left].filter(([name]) => !/\.previous\.|^tmp\//.test(name));
+  return different(new Map(kept), undisturbed).map((line) => `after the next run ${line}`);
+}
+
+/** How one folder differs from another. */
+export function different(found: Snapshot, expected: Snapshot, { mayStay = false } = {}): string[] {
+  const lines: string[] = [];
+  for (const name of new Set([...found.keys(), ...expected.keys()])) {
+    const a = found.get(name), b = expected.get(name);
+    if (!a) lines.push(`${name} is missing`);
+    else if (!b) {
+      if (!(mayStay && isTemporary(name))) lines.push(`${name} is there`);
+    } else if (a.symmetricDifference(b).size > 0) lines.push(`${name} differs`);
+  }
+  return lines;
+}

@@ -1,0 +1,19 @@
+/** All targets of `check-fuzz`, by name. */
+import { commandArguments } from "./command_line.ts";
+import { corpus } from "./corpus.ts";
+import { metadata } from "./metadata.ts";
+import { pickle, pt, zip } from "./pytorch.ts";
+import { results } from "./results.ts";
+import { safetensors } from "./safetensors.ts";
+import type { Target } from "./target.ts";
+
+export const targets: Record<string, Target> = {
+  safetensors,
+  pickle,
+  zip,
+  pt,
+  metadata,
+  results,
+  corpus,
+  arguments: commandArguments,
+};
