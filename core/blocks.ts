@@ -1,6 +1,6 @@
 /** How a text with hidden characters is cut into windows that a diffusion model fills one after the other. */
 
-import type { GenerationOptions } from "./language_model.ts";
+import type { GenerationOptions } from "./samplers/sampler.ts";
 
 export interface Block {
   /** Where the window starts in the text. */

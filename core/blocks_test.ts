@@ -1,8 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import * as fc from "fast-check";
 import { blocksOf, passesOf } from "./blocks.ts";
-import type { GenerationOptions } from "./language_model.ts";
+import type { GenerationOptions } from "./samplers/sampler.ts";
 import { samplers } from "./samplers/mod.ts";
+import { plainOptions } from "./testing/options.ts";
 
 const MASK = 0;
 /** A text of given characters (`x`) and masks (`_`). */
@@ -96,10 +97,8 @@ Deno.test("a window sees at least the overlap before what it fills, as far as th
 });
 
 Deno.test("the passes of a text are those of its blocks together", () => {
-  const options = (changes: Partial<GenerationOptions>): GenerationOptions => ({
-    ...{ temperature: 1, threshold: 1, overlap: 2, sampler: samplers.threshold, denoisingSteps: 4 },
-    ...changes,
-  });
+  const options = (changes: Partial<GenerationOptions>) =>
+    plainOptions({ denoisingSteps: 4, ...changes });
   const all = blocks("xxx______________", 8, 2); // 5, 6 and 3 masks
   assertEquals(passesOf(all, options({})), 14);
   assertEquals(passesOf(all, options({ sampler: samplers.confidence })), 4 + 4 + 3);

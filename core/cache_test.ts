@@ -8,8 +8,8 @@ import type { Network } from "./language_model.ts";
 import { initialWeights } from "./model.ts";
 import { windowLogits } from "./programs.ts";
 import { seededRandom } from "./random.ts";
-import { threshold } from "./samplers/threshold.ts";
 import { charactersOf, tokenizer } from "./tokenizer.ts";
+import { plainOptions } from "./testing/options.ts";
 
 const text = "ROMEO:\nFirst Citizen:\nBefore we proceed any further, hear me speak.\n";
 const vocabulary = charactersOf(text);
@@ -106,7 +106,7 @@ function counted(): { session: Session; runs: string[] } {
 Deno.test("a window of 32 is read anew every 17 characters once it is full", async () => {
   const { session, runs } = counted();
   const network = cached(session);
-  const options = { temperature: 0, threshold: 1, overlap: 1, sampler: threshold };
+  const options = plainOptions({ temperature: 0 });
   const steps = gpt.generate(network, encode("ROMEO:"), 100, options, seededRandom(1));
   assertEquals((await Array.fromAsync(steps)).length, 100);
   assertEquals(network.passes, 100);

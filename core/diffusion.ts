@@ -1,47 +1,49 @@
-/** A masked diffusion model: predicts hidden characters from those shown. `gpt.ts` with five changes, marked below. */
+/**
+ * A masked diffusion model of text: `gpt.ts` with five changes, marked below.
+ *
+ * The noise is the mask: at time t, from 0 to 1, each character is hidden with probability t. The network learns
+ * p(hidden character | what is shown). Writing goes back from t = 1 to t = 0: each forward pass reveals some characters, and which
+ * ones is the sampler's choice (`samplers/`).
+ *
+ * The bound on the likelihood (MDLM, arXiv:2406.07524; the `nelbo` of `evaluate.ts`) is, with t uniform,
+ *   -log p(text) <= E[ 1/t  sum over the hidden i of -log p(character i | what is shown) ].
+ * As in the original, the loss here leaves the 1/t out (`noise.ts`). The network is not told t: what it sees says enough.
+ */
 import { blocksOf } from "./blocks.ts";
 import type { TrainingConfig } from "./config.ts";
-import { type Batch, emptyBatch } from "./language_model.ts";
-import type { Fixed, GenerationOptions, Network } from "./language_model.ts";
-import { crossEntropy, weightedMean } from "./loss.ts";
-import { hiddenWeight, maskShares } from "./noise.ts";
+import { type Batch, batchOf, type Network } from "./language_model.ts";
+import { lossWeight, maskShares } from "./noise.ts";
 import type { Random } from "./random.ts";
-import type { Scalar, Tensor2D, Tensor3D } from "./tensors.ts";
+import type { Fixed, GenerationOptions } from "./samplers/sampler.ts";
 import { charactersOf, MASK } from "./tokenizer.ts";
+
 /** Which of the two models this is. */
 export const kind = "diffusion";
 
-/** The token of a hidden character, where there is one. */
-export const maskToken = 0; // change 1 of 5: a mask token
+// change 1 of 5: one more token, the mask, stands for a hidden character
+/** The token that stands for a hidden character. */
+export const maskToken = 0;
 /** The tokens of a text in order. */
-export const vocabulary = (text: string): string[] => [MASK, ...charactersOf(text)]; // change 1 of 5
+export const vocabulary = (text: string): string[] => [MASK, ...charactersOf(text)];
 
-/** A position sees both sides. */
-export const causal = false; // change 2 of 5: attention in both directions
+/** Whether a position sees only itself and what is left of it. */
+// change 2 of 5: attention sees both sides
+export const causal = false;
 
-/** Examples from windows of `context + 1` tokens (the last is not used): hidden characters are to be found again. */
+/** Examples from windows of `context + 1` tokens (the last is not used): hidden characters are to be named. */
 export function batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch {
-  const context = windows[0].length - 1;
-  const { tokens, targets, lossWeights } = emptyBatch(windows.length, context);
-  const shares = maskShares(windows.length, config, random); // change 4 of 5: from next to hidden character
-  windows.forEach((window, row) => {
-    for (let i = 0, at = row * context; i < context; i++, at++) {
-      const hidden = random.uniform() < shares[row]; // change 4 of 5
-      tokens[at] = hidden ? maskToken : window[i]; // change 4 of 5
-      targets[at] = window[i]; // change 4 of 5
-      lossWeights[at] = hidden ? hiddenWeight(shares[row], context, config) : 0; // change 5 of 5: only hidden ones count
-    }
+  // change 3 of 5: the task is to uncover what is hidden, a random share t of each window
+  const shares = maskShares(windows.length, config, random);
+  return batchOf(windows, (window, row) => {
+    const t = shares[row];
+    const targets = window.slice(0, -1);
+    const hidden = targets.map(() => Number(random.uniform() < t));
+    const tokens = targets.map((token, i) => hidden[i] ? maskToken : token);
+    // change 4 of 5: only what is hidden counts
+    const weight = lossWeight(t, targets.length, config);
+    const lossWeights = Float32Array.from(hidden, (is) => is * weight);
+    return { tokens, targets, lossWeights };
   });
-  return { tokens, targets, lossWeights };
-}
-
-/** Cross-entropy in nats, averaged over hidden characters. `logits` is [batch, time, vocab], the others [batch, time]. */
-export function loss(
-  logits: Tensor3D,
-  targets: Tensor2D,
-  lossWeights: Tensor2D,
-): Scalar {
-  return weightedMean(lossWeights, crossEntropy(logits, targets)); // change 5 of 5
 }
 
 /** Goes on from the prompt and fills its masks, block by block; in a block the sampler fixes several characters a pass. */
@@ -52,14 +54,15 @@ export async function* generate(
   options: GenerationOptions,
   random: Random,
 ): AsyncGenerator<Fixed[]> {
-  const text = Int32Array.from([...prompt, ...new Array<number>(length).fill(maskToken)]); // change 3 of 5: blocks, in parallel
-  const { context } = network, { overlap, sampler } = options; // change 3 of 5
-  for (const { start, masked } of blocksOf(text, { mask: maskToken, context, overlap })) { // change 3 of 5
-    const window = text.subarray(start, start + context); // change 3 of 5
-    const hidden = { masked, mask: maskToken, look: () => network.logits(window, 0) }; // change 3 of 5
-    for await (const fixed of sampler.fill(hidden, options, random)) { // change 3 of 5
-      for (const { position, token } of fixed) window[position] = token; // change 3 of 5
-      yield fixed.map((choice) => ({ ...choice, position: start + choice.position })); // change 3 of 5
+  // change 5 of 5: a block starts as masks, and each forward pass fixes characters all over it
+  const text = Int32Array.from([...prompt, ...new Array<number>(length).fill(maskToken)]);
+  const { context } = network, { overlap, sampler } = options;
+  for (const { start, masked } of blocksOf(text, { mask: maskToken, context, overlap })) {
+    const window = text.subarray(start, start + context); // a view: what is written into it is in the text
+    const block = { masked, mask: maskToken, look: () => network.logits(window, 0) };
+    for await (const fixed of sampler.fill(block, options, random)) {
+      for (const { position, token } of fixed) window[position] = token;
+      yield fixed.map((choice) => ({ ...choice, position: start + choice.position }));
     }
   }
 }

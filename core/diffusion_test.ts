@@ -3,9 +3,11 @@ import * as tf from "@tensorflow/tfjs";
 import * as fc from "fast-check";
 import { type Config, makeConfig } from "./config.ts";
 import * as diffusion from "./diffusion.ts";
-import type { GenerationOptions, Network } from "./language_model.ts";
+import type { Network } from "./language_model.ts";
+import type { GenerationOptions } from "./samplers/sampler.ts";
 import { seededRandom } from "./random.ts";
-import { threshold } from "./samplers/threshold.ts";
+import { plainOptions } from "./testing/options.ts";
+import { crossEntropy, weightedMean } from "./loss.ts";
 
 await tf.setBackend("cpu");
 const MASK = 0;
@@ -58,12 +60,13 @@ Deno.test("the loss of diffusion is the mean of -log softmax over the hidden pos
     const row = logits.slice(i * vocab, (i + 1) * vocab); // the mask's logit is one of them
     return Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0)) - row[target];
   });
-  const lossFor = async (weights: number[]) =>
-    (await diffusion.loss(
+  const lossFor = async (weights: number[]) => {
+    const all = crossEntropy(
       tf.tensor3d(logits, [batch, time, vocab]),
       tf.tensor2d(targets, [batch, time], "int32"),
-      tf.tensor2d(weights, [batch, time]),
-    ).data())[0];
+    );
+    return (await weightedMean(all, tf.tensor2d(weights, [batch, time])).data())[0];
+  };
   // 3 terms of about 3 in float32: each is off by some 2^-23 of itself
   assertAlmostEquals(await lossFor(hidden), (nats[0] + nats[3] + nats[4]) / 3, 2e-6);
   assertEquals(await lossFor([0, 0, 0, 0, 0, 0]), 0);
@@ -96,7 +99,7 @@ async function generated(
     & Partial<GenerationOptions>
     & { seed?: number; context?: number } = {},
 ) {
-  const options = { temperature: 1, threshold: 0.9, overlap: 2, sampler: threshold, ...changes };
+  const options = plainOptions({ threshold: 0.9, overlap: 2, ...changes });
   const network = noisy(context, 6, 1);
   const steps = await Array.fromAsync(
     diffusion.generate(network, Int32Array.from(prompt), length, options, seededRandom(seed)),

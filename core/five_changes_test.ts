@@ -9,42 +9,47 @@ const gptLines = await sourceOf("gpt.ts"), diffusionLines = await sourceOf("diff
 
 /** Lines that may differ freely: documentation, imports, and what the model is called. */
 function isAside({ text }: Line): boolean {
-  return /^\s*(\/\*\*|\*|\/\/)/.test(text) || /^import /.test(text) ||
+  return text.trim() === "" || /^\s*(\/\*\*|\*|\/\/)/.test(text) || /^import /.test(text) ||
     /^export const kind/.test(text);
 }
 
-const markOf = ({ text }: Line) => /\/\/ change ([1-5]) of 5\b/.exec(text)?.[1];
+const markOf = (text: string) => /^\s*\/\/ change ([1-5]) of 5: \w/.exec(text)?.[1];
 
-Deno.test("every line in which diffusion.ts differs from gpt.ts belongs to one of five marked changes", () => {
-  const found = new Set<string>();
-  for (const { removed, added } of hunksOf(gptLines, diffusionLines)) {
-    const [changed, gone] = [added, removed].map((lines) => lines.filter((line) => !isAside(line)));
-    const marks = changed.map(markOf).filter((mark) => mark !== undefined);
-    marks.forEach((mark) => found.add(mark));
-    for (const line of changed) {
-      // A bracket that closes a marked line belongs to it.
-      const closing = marks.length > 0 && /^\s*[)}\]]+;?$/.test(line.text);
-      assert(markOf(line) || closing, `diffusion.ts:${line.number} has no mark: ${line.text}`);
+Deno.test("every line of code in which diffusion.ts differs from gpt.ts stands below one of five marks, in order", () => {
+  const changed = hunksOf(gptLines, diffusionLines).flatMap(({ added }) => added)
+    .filter((line) => !isAside(line));
+  const isChanged = new Set(changed.map(({ number }) => number));
+  for (const { number, text } of changed) {
+    // Up from the line, in the same declaration or in one that is changed, too.
+    let above = number;
+    while (!markOf(diffusionLines[above - 1])) {
+      const leaves = /^export /.test(diffusionLines[above - 1]) && !isChanged.has(above);
+      assert(!leaves && above > 1, `diffusion.ts:${number} has no mark above: ${text}`);
+      above--;
     }
-    assert(
-      gone.length === 0 || marks.length > 0,
-      `gpt.ts:${gone[0]?.number} is left out in diffusion.ts without a mark: ${gone[0]?.text}`,
-    );
   }
-  assertEquals([...found].sort(), ["1", "2", "3", "4", "5"]);
+  assertEquals(diffusionLines.flatMap((text) => markOf(text) ?? []), ["1", "2", "3", "4", "5"]);
 });
 
-Deno.test("no line of diffusion.ts is marked as a change that is none", () => {
+Deno.test("right below every mark something differs", () => {
   const changed = hunksOf(gptLines, diffusionLines).flatMap(({ added }) => added);
-  const marked = diffusionLines.flatMap((text, i) => markOf({ number: 0, text }) ? [i + 1] : []);
-  assertEquals(marked.filter((number) => !changed.some((line) => line.number === number)), []);
-  assertEquals(gptLines.filter((text) => markOf({ number: 0, text })), []);
+  diffusionLines.forEach((text, i) => {
+    if (!markOf(text)) return;
+    const below = diffusionLines.findIndex((text, at) => at > i && !isAside({ number: 0, text }));
+    assert(changed.some(({ number }) => number === below + 1), text);
+  });
 });
 
-Deno.test("gpt.ts and diffusion.ts export the same names in the same order", () => {
+Deno.test("gpt.ts has no marks", () => {
+  assertEquals(gptLines.filter(markOf), []);
+});
+
+Deno.test("gpt.ts and diffusion.ts export the same names in the same order, and the mask is the only one more", () => {
   const exportsOf = (lines: string[]) =>
     lines.flatMap((line) => /^export (?:async )?(?:const|function\*?) (\w+)/.exec(line)?.[1] ?? []);
-  assertEquals(exportsOf(gptLines), exportsOf(diffusionLines));
-  assertEquals(Object.keys(gpt), Object.keys(diffusion));
+  const shared = (names: string[]) => names.filter((name) => name !== "maskToken");
+  assertEquals(exportsOf(gptLines), shared(exportsOf(diffusionLines)));
+  assertEquals(Object.keys(gpt), shared(Object.keys(diffusion)));
+  assertEquals(diffusion.maskToken, 0);
   assertEquals(exportsOf(gptLines).sort(), Object.keys(gpt).sort());
 });

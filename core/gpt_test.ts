@@ -2,9 +2,11 @@ import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/
 import * as tf from "@tensorflow/tfjs";
 import { makeConfig } from "./config.ts";
 import * as gpt from "./gpt.ts";
-import type { GenerationOptions, Network } from "./language_model.ts";
+import type { Network } from "./language_model.ts";
+import type { GenerationOptions } from "./samplers/sampler.ts";
 import { type Random, seededRandom } from "./random.ts";
-import { threshold } from "./samplers/threshold.ts";
+import { plainOptions } from "./testing/options.ts";
+import { crossEntropy, weightedMean } from "./loss.ts";
 
 await tf.setBackend("cpu");
 const config = makeConfig("gpt", "smoke", 10);
@@ -26,11 +28,13 @@ Deno.test("the loss of a GPT is the mean of -log softmax over every position", a
     const row = logits.slice(i * vocab, (i + 1) * vocab);
     return Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0)) - row[target];
   });
-  const loss = gpt.loss(
+  const windows = [0, 1].map(() => new Int32Array(time + 1));
+  const { lossWeights } = gpt.batch(windows, makeConfig("gpt", "smoke", vocab), random);
+  const all = crossEntropy(
     tf.tensor3d(logits, [batch, time, vocab]),
     tf.tensor2d(targets, [batch, time], "int32"),
-    tf.zeros([batch, time]),
   );
+  const loss = weightedMean(all, tf.tensor2d(lossWeights, [batch, time]));
   // 6 terms of about 3 in float32: each is off by some 2^-23 of itself
   assertAlmostEquals((await loss.data())[0], nats.reduce((a, b) => a + b) / 6, 2e-6);
 });
@@ -52,14 +56,6 @@ function cyclic(vocab: number): Network & { seen: number[][] } {
   };
 }
 
-const options = (changes: Partial<GenerationOptions> = {}): GenerationOptions => ({
-  temperature: 1,
-  threshold: 1,
-  overlap: 1,
-  sampler: threshold,
-  ...changes,
-});
-
 async function generated(
   prompt: number[],
   length: number,
@@ -67,7 +63,7 @@ async function generated(
 ) {
   const network = cyclic(5), random = seededRandom(seed);
   const steps = await Array.fromAsync(
-    gpt.generate(network, Int32Array.from(prompt), length, options(changes), random),
+    gpt.generate(network, Int32Array.from(prompt), length, plainOptions(changes), random),
   );
   return { steps, tokens: steps.flat().map(({ token }) => token), seen: network.seen };
 }

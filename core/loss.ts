@@ -1,4 +1,4 @@
-/** Cross-entropy and the two ways to average it. */
+/** The training loss of both models: cross-entropy, averaged over the positions that count. */
 import * as tf from "@tensorflow/tfjs";
 
 /**
@@ -14,12 +14,7 @@ export function crossEntropy(logits: tf.Tensor3D, targets: tf.Tensor2D): tf.Tens
   return tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits), tf.cast(oneHot, "float32")), -1));
 }
 
-/** The mean over all positions. */
-export function mean(x: tf.Tensor2D): tf.Scalar {
-  return tf.mean(x);
-}
-
-/** The mean of all positions together, each weighted by `weights` (0 = left out). Both are [batch, time]. */
-export function weightedMean(weights: tf.Tensor2D, x: tf.Tensor2D): tf.Scalar {
-  return tf.div(tf.sum(tf.mul(weights, x)), tf.maximum(tf.sum(weights), 1));
+/** The mean over all positions of a batch, each counted `weights` times. Both are [batch, time]. */
+export function weightedMean(x: tf.Tensor2D, weights: tf.Tensor2D): tf.Scalar {
+  return tf.div(tf.sum(tf.mul(weights, x)), tf.maximum(tf.sum(weights), 1)); // 0 where none counts
 }

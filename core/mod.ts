@@ -5,7 +5,7 @@
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { diffusion, initialWeights, loadNetwork, makeConfig } from "@tiny-diffusion/core";
- * import { samplers, seededRandom, startEngine, tokenizer } from "@tiny-diffusion/core";
+ * import { samplers, seededRandom, startEngine, tokenizer, usualOptions } from "@tiny-diffusion/core";
  *
  * const vocabulary = diffusion.vocabulary("to be, or not to be");
  * const { encode, decode } = tokenizer(vocabulary, { mask: true });
@@ -15,7 +15,7 @@
  * using network = await loadNetwork(engine, config, weights);
  *
  * const prompt = encode("to be, ");
- * const options = { sampler: samplers.threshold, threshold: 0.9, temperature: 0.8, topK: 2, overlap: 16 };
+ * const options = { ...usualOptions(config.context), sampler: samplers.entropy };
  * const text = new Int32Array(40);
  * text.set(prompt);
  * for await (const fixed of diffusion.generate(network, prompt, 33, options, seededRandom(2))) {
@@ -40,7 +40,7 @@ export * as gpt from "./gpt.ts";
 /** The masked diffusion model: the GPT with five changes, predicts hidden characters from those shown. */
 export * as diffusion from "./diffusion.ts";
 export { models } from "./models.ts";
-export type { Batch, LanguageModel } from "./language_model.ts";
+export type { Batch, LanguageModel, Network } from "./language_model.ts";
 export {
   checkModelConfig,
   type Config,
@@ -65,8 +65,8 @@ export { type Communicator, joinRanks, type Mpi } from "./distributed/mpi.ts";
 
 // sampling
 export { type LoadedNetwork, loadNetwork, loadNetworks } from "./network.ts";
-export type { Fixed, GenerationOptions, Hidden, Network, Sampler } from "./language_model.ts";
-export { type SamplerName, samplers } from "./samplers/mod.ts";
+export type { Fixed, GenerationOptions, MaskedWindow, Sampler } from "./samplers/sampler.ts";
+export { type SamplerName, samplers, usualOptions } from "./samplers/mod.ts";
 export { drawEach, type Pass, revealing } from "./samplers/revealing.ts";
 export { type Candidates, candidates, type Certainty, certainty, draw } from "./sampling.ts";
 export type { Truncation } from "./sampling.ts";

@@ -1,21 +1,15 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
 import { makeConfig } from "./config.ts";
 import { onnxEngine } from "./engines/onnx.ts";
-import type { GenerationOptions, Network } from "./language_model.ts";
+import type { Network } from "./language_model.ts";
 import { initialWeights } from "./model.ts";
 import { models } from "./models.ts";
 import { loadNetwork, loadNetworks } from "./network.ts";
 import { seededRandom } from "./random.ts";
-import { threshold } from "./samplers/threshold.ts";
+import { plainOptions } from "./testing/options.ts";
 
 const engine = await onnxEngine({ threads: 1 });
-const options: GenerationOptions = {
-  temperature: 1,
-  topK: 4,
-  threshold: 0.5,
-  overlap: 8,
-  sampler: threshold,
-};
+const options = plainOptions({ topK: 4, threshold: 0.5, overlap: 8 });
 
 for (const kind of ["gpt", "diffusion"] as const) {
   const config = makeConfig(kind, "smoke", 12);

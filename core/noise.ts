@@ -1,9 +1,12 @@
-/** The noise schedule: how large a share of each window is hidden while training. */
+/**
+ * The noise of training: at time t a share t of a window is hidden (the linear schedule; MDLM's bound is the same for all), and t
+ * is drawn anew for each window.
+ */
 import type { TrainingConfig } from "./config.ts";
 import type { Random } from "./random.ts";
 
 /**
- * One mask share per row, each uniform on [0, 1).
+ * One time t per row, that is, one share of hidden characters, each uniform on [0, 1).
  *
  * With `evenMaskShares` the rows share one draw, (u + i) / rows, so that every batch has light and heavy masking in equal
  * parts: less noise in the loss at no cost (Kingma et al., "Variational Diffusion Models", arXiv:2107.00630, appendix I.1).
@@ -19,14 +22,14 @@ export function maskShares(
 }
 
 /**
- * What a hidden character of a window counts in the loss. The bound on the likelihood weighs a window by 1 / mask share (Sahoo
- * et al., arXiv:2406.07524), so that lightly masked ones count as much as the others; counting all alike, as the original does,
- * gives calmer gradients.
+ * What a hidden character counts in the loss of a window of which a share `t` is hidden. The bound on the likelihood weighs it by
+ * 1/t where t is drawn uniformly (Sahoo et al., arXiv:2406.07524), so that windows with little hidden count as much as the
+ * others; counting all characters alike, as the original does, gives calmer gradients.
  */
-export function hiddenWeight(
-  share: number,
+export function lossWeight(
+  t: number,
   context: number,
   { boundWeighting }: Pick<TrainingConfig, "boundWeighting">,
 ): number {
-  return boundWeighting ? 1 / Math.max(share, 1 / context) : 1; // no single character may outweigh the batch
+  return boundWeighting ? 1 / Math.max(t, 1 / context) : 1; // no single character may outweigh the batch
 }

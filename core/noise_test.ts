@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
-import { hiddenWeight, maskShares } from "./noise.ts";
+import { lossWeight, maskShares } from "./noise.ts";
 import { seededRandom } from "./random.ts";
 
 for (const evenMaskShares of [false, true]) {
@@ -39,12 +39,12 @@ Deno.test("independent shares are not evenly spread", () => {
 Deno.test("weighted as the bound weighs, all windows count alike, however much of them is hidden", () => {
   const context = 64, bound = { boundWeighting: true };
   for (const share of [1 / 64, 0.1, 0.5, 1]) {
-    assertAlmostEquals(hiddenWeight(share, context, bound) * share * context, context, 1e-9);
+    assertAlmostEquals(lossWeight(share, context, bound) * share * context, context, 1e-9);
   }
   // A window may have nearly nothing hidden: one character then counts as the whole window, not as thousands.
-  assertEquals(hiddenWeight(1e-9, context, bound), context);
-  assertEquals(hiddenWeight(0, context, bound), context);
+  assertEquals(lossWeight(1e-9, context, bound), context);
+  assertEquals(lossWeight(0, context, bound), context);
   for (const share of [0, 0.01, 1]) {
-    assertEquals(hiddenWeight(share, context, { boundWeighting: false }), 1);
+    assertEquals(lossWeight(share, context, { boundWeighting: false }), 1);
   }
 });

@@ -8,7 +8,7 @@ import type { Config, ModelConfig } from "./config.ts";
 import { drawDropout, dropoutInputs, dropoutOf } from "./dropout.ts";
 import type { HostTensors, Program, Tensors, TensorSpec } from "./engines/engine.ts";
 import type { LanguageModel } from "./language_model.ts";
-import { crossEntropy } from "./loss.ts";
+import { crossEntropy, weightedMean } from "./loss.ts";
 import { forward, initialWeights, parameterShapes } from "./model.ts";
 import { clip, initialMoments, scheduleAt, scheduleInputs, updated } from "./optimizer.ts";
 import type { Random } from "./random.ts";
@@ -41,7 +41,7 @@ export function lossAndGradients(
     const named = Object.fromEntries(names.map((name, i) => [name, values[i]]));
     const drop = dropoutOf(noise, config);
     const logits = forward(tokens as tf.Tensor2D, named, config, model.causal, drop);
-    return model.loss(logits, targets as tf.Tensor2D, lossWeights as tf.Tensor2D);
+    return weightedMean(crossEntropy(logits, targets as tf.Tensor2D), lossWeights as tf.Tensor2D);
   };
   const { value, grads } = tf.valueAndGrads(lossOf)(names.map((name) => weights[name]));
   return {

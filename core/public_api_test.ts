@@ -9,8 +9,15 @@ import {
   loadNetwork,
 } from "@tiny-diffusion/core";
 import { candidates, diffusion, loadWeights, makeConfig, nodesInOrder } from "@tiny-diffusion/core";
-import { record, type Sampler, samplers, scorerOf, seededRandom } from "@tiny-diffusion/core";
-import { startEngine, targetNats, tokenizer, train, validationBlocks } from "@tiny-diffusion/core";
+import { record, type Sampler, scorerOf, seededRandom } from "@tiny-diffusion/core";
+import {
+  startEngine,
+  targetNats,
+  tokenizer,
+  train,
+  usualOptions,
+  validationBlocks,
+} from "@tiny-diffusion/core";
 
 const text = "the cat sat on the mat, and the rat sat on the cat; ".repeat(40);
 
@@ -27,7 +34,7 @@ Deno.test("a sampler of ten lines from outside fills text from right to left", a
   const config = makeConfig("diffusion", "smoke", 20), random = seededRandom(1);
   const { engine } = await startEngine("eager:cpu");
   using network = await loadNetwork(engine, config, initialWeights(config, random));
-  const options = { temperature: 1, threshold: 1, overlap: 4, sampler: rightToLeft };
+  const options = { ...usualOptions(8), sampler: rightToLeft };
   const order: number[] = [];
   for await (const fixed of diffusion.generate(network, Int32Array.of(1, 2), 6, options, random)) {
     for (const { position, token } of fixed) {
@@ -100,7 +107,7 @@ Deno.test("ten lines train a model that knows more than how often each character
   assertLess(bpc, entropy - 0.5);
 
   using network = await loadNetwork(engine, config, weights);
-  const options = { temperature: 0.5, overlap: 8, threshold: 0.9, sampler: samplers.threshold };
+  const options = usualOptions(config.context);
   const written = [...encode("the cat ")];
   const steps = diffusion.generate(network, encode("the cat "), 40, options, seededRandom(1));
   for await (const fixed of steps) {

@@ -4,7 +4,6 @@ import { loadTraining, loadWeights, trainingPath } from "./checkpoint.ts";
 import { type Config, makeConfig, type ModelKind } from "./config.ts";
 import { changedEngine } from "./engines/changed_engine.ts";
 import type { Engine } from "./engines/engine.ts";
-import { type EngineName, startEngine } from "./engines/mod.ts";
 import { onnxEngine } from "./engines/onnx.ts";
 import type { Filesystem, OpenFile } from "./files.ts";
 import { models } from "./models.ts";
@@ -106,37 +105,34 @@ for (const kind of ["gpt", "diffusion"] as const) {
     }));
 }
 
-for (const name of ["onnx", "eager:wasm"] satisfies EngineName[]) {
-  for (const kind of ["gpt", "diffusion"] as const) {
-    // The second with all that a recipe can have, so with every kind of state.
-    const recipes: Partial<Config>[] = [
-      {},
-      { optimizer: "muon", dropout: 0.2, emaDecay: 0.9, zeroProjections: true, clip: 1 },
-    ];
-    for (const recipe of name === "onnx" ? recipes : recipes.slice(0, 1)) {
-      Deno.test(`${name}: 20 steps of a ${kind} by ${recipe.optimizer ?? "adamw"} are 7, a signal and 13 more, bit for bit, and come again from the same seed`, async () => {
-        const { engine } = await startEngine(name, { threads: 1 });
-        await inFolder(async (one) => {
-          await inFolder(async (two) => {
-            const whole = runIn(one, kind, recipe, { engine });
-            const parts = runIn(two, kind, recipe, { engine });
-            const expected = await observed(whole);
+// Other engines go on from a copy of their state, bit for bit, in the suite of engines.
+for (const kind of ["gpt", "diffusion"] as const) {
+  // The second with all that a recipe can have, so with every kind of state.
+  const recipes: Partial<Config>[] = [
+    {},
+    { optimizer: "muon", dropout: 0.2, emaDecay: 0.9, zeroProjections: true, clip: 1 },
+  ];
+  for (const recipe of recipes) {
+    Deno.test(`20 steps of a ${kind} by ${recipe.optimizer ?? "adamw"} are 7, a signal and 13 more, bit for bit, and come again from the same seed`, async () => {
+      await inFolder(async (one) => {
+        await inFolder(async (two) => {
+          const whole = runIn(one, kind, recipe), parts = runIn(two, kind, recipe);
+          const expected = await observed(whole);
 
-            const first = await observed(parts, { abortAt: 7 });
-            assertEquals(first.result.stopped, "signal");
-            assertEquals((await stateOf(parts)).counters.step, 7);
-            const second = await observed(await resumed(parts));
+          const first = await observed(parts, { abortAt: 7 });
+          assertEquals(first.result.stopped, "signal");
+          assertEquals((await stateOf(parts)).counters.step, 7);
+          const second = await observed(await resumed(parts));
 
-            assertEquals([...first.losses, ...second.losses], expected.losses);
-            assertEquals([...first.validations, ...second.validations], expected.validations);
-            assertEquals(second.result.lossNats, expected.result.lossNats);
-            assertEquals(await Deno.readFile(parts.path), await Deno.readFile(whole.path));
-            const [a, b] = [await stateOf(parts), await stateOf(whole)];
-            assertEquals([a.weights, a.moments, a.random], [b.weights, b.moments, b.random]);
-          });
+          assertEquals([...first.losses, ...second.losses], expected.losses);
+          assertEquals([...first.validations, ...second.validations], expected.validations);
+          assertEquals(second.result.lossNats, expected.result.lossNats);
+          assertEquals(await Deno.readFile(parts.path), await Deno.readFile(whole.path));
+          const [a, b] = [await stateOf(parts), await stateOf(whole)];
+          assertEquals([a.weights, a.moments, a.random], [b.weights, b.moments, b.random]);
         });
       });
-    }
+    });
   }
 }
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { join } from "@std/path";
+import { dirname, join } from "@std/path";
 import { defaultCorpus, loadCorpus } from "../core/corpus.ts";
 import { UsageError } from "./cli.ts";
 import { type Choice, fetchData, main, type Surroundings } from "./fetch_data.ts";
@@ -203,6 +203,25 @@ Deno.test("a text whose JSON was lost or never written is completed", () =>
     await Deno.remove(join(folder, "my-text.json"));
     await fetchIt({ url });
     assertEquals((await loadCorpus(path)).info?.source, url);
+  }));
+
+Deno.test("of two different texts that are stored under one name at once, one is refused and the other whole", () =>
+  withServer(() => new Response(), async ({ fetchIt, folder }) => {
+    const texts = ["to be or not to be", "that is the question"];
+    const files = await Promise.all(texts.map(async (text, i) => {
+      const file = join(folder, `../${i}/same.txt`);
+      await Deno.mkdir(dirname(file));
+      await Deno.writeTextFile(file, text);
+      return file;
+    }));
+    const outcomes = await Promise.allSettled(files.map((file) => fetchIt({ file })));
+    assertEquals(outcomes.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
+    const refused = outcomes.find((outcome) => outcome.status === "rejected")!;
+    assertMatch(`${refused.reason}`, /a different text has that name; add --force to replace it/);
+    // `loadCorpus` would refuse a text that its JSON does not describe.
+    const { text, info } = await loadCorpus(join(folder, "same.txt"));
+    const winner = outcomes.findIndex(({ status }) => status === "fulfilled");
+    assertEquals([text, info?.source], [texts[winner], files[winner]]);
   }));
 
 Deno.test("a file is taken under a plain name of its own, and never leaves the folder", () =>

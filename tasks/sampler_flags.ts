@@ -1,17 +1,24 @@
 /** The flags that say how a diffusion model generates, and the options that they mean. */
 import type { ModelConfig, ModelKind } from "../core/config.ts";
-import type { GenerationOptions } from "../core/language_model.ts";
-import { type SamplerName, samplers } from "../core/samplers/mod.ts";
+import type { GenerationOptions } from "../core/samplers/sampler.ts";
+import { type SamplerName, samplers, usualOptions } from "../core/samplers/mod.ts";
 import { checkTruncation } from "../core/sampling.ts";
-import { UsageError } from "./cli.ts";
+import { UsageError, type Values } from "./cli.ts";
+
+const usual = usualOptions(256);
 
 /** Temperature and truncation, of both models. */
 export const truncationFlags = {
-  temperature: { type: "number", min: 0, default: 0.8, help: "0 = always the likeliest character" },
+  temperature: {
+    type: "number",
+    min: 0,
+    default: usual.temperature,
+    help: "0 = always the likeliest character",
+  },
   topK: {
     type: "integer",
     min: 1,
-    help: "draw among the k likeliest; without it, 2 for diffusion and all for a GPT",
+    help: `draw among the k likeliest; without it, ${usual.topK} for diffusion and all for a GPT`,
   },
   topP: { type: "number", above: 0, max: 1, help: "draw among the likeliest that hold this share" },
 } as const;
@@ -26,35 +33,37 @@ export const samplerFlags = {
     type: "number",
     above: 0,
     max: 1,
-    help: "sampler threshold: fix what is at least this sure; without it, 0.95",
+    help: `sampler threshold: fix what is at least this sure; without it, ${usual.threshold}`,
   },
   denoisingSteps: {
     type: "integer",
     min: 1,
     max: 1_000_000,
-    help: "samplers confidence, ancestral, remask: steps in a block; without it, 64",
+    help:
+      `samplers confidence, ancestral, remask: steps in a block; without it, ${usual.denoisingSteps}`,
   },
   grid: {
     choices: ["cosine", "uniform"],
-    help: "samplers ancestral, remask: how the hidden share falls; without it, cosine",
+    help: `samplers ancestral, remask: how the hidden share falls; without it, ${usual.grid}`,
   },
   entropyBound: {
     type: "number",
     min: 0,
-    help: "sampler entropy: nats of uncertainty to fix at once; without it, 0.5",
+    help: `sampler entropy: nats of uncertainty to fix at once; without it, ${usual.entropyBound}`,
   },
   remaskCap: {
     type: "number",
     min: 0,
     max: 1,
-    help: "sampler remask: most to hide again in a step, as a share; without it, 0.02",
+    help:
+      `sampler remask: most to hide again in a step, as a share; without it, ${usual.remaskCap}`,
   },
   overlap: {
     type: "integer",
     min: 0,
     help:
-      "diffusion: characters that a block sees of the text before it; without it, 32, or half of " +
-      "a shorter window",
+      `diffusion: characters that a block sees of the text before it; without it, ${usual.overlap}, ` +
+      "or half of a shorter window",
   },
   window: {
     type: "integer",
@@ -75,19 +84,9 @@ export const usedBy: Record<SamplerFlag, SamplerName[]> = {
 };
 
 /** Values of both tables, as `parseFlags` gives them. */
-export interface SamplingValues {
-  temperature: number;
-  topK?: number;
-  topP?: number;
-  sampler?: SamplerName;
-  threshold?: number;
-  denoisingSteps?: number;
-  grid?: "cosine" | "uniform";
-  entropyBound?: number;
-  remaskCap?: number;
-  overlap?: number;
-  window?: number;
-}
+export type SamplingValues =
+  & { temperature: number; topK?: number; topP?: number }
+  & Partial<Values<typeof samplerFlags>>;
 
 /** How to generate, and what to say about it. */
 export interface Sampling {
@@ -123,23 +122,21 @@ export function samplingOf(
       `Cannot use --window ${window}: expected at most the context, ${config.context}`,
     );
   }
-  // The original carries 16. The 8 characters after a border then cost 0.03 to 0.06 bits more each, with 32 none that could be
-  // measured (docs/lab-log.md, "overlap").
-  const overlap = values.overlap ?? Math.min(32, window >> 1);
+  const { sampler: name = "threshold", window: _, ...given } = values;
+  const usual = usualOptions(window);
+  const options: GenerationOptions = {
+    ...usual,
+    topK: kind === "diffusion" ? usual.topK : undefined, // a GPT draws among all characters
+    ...withoutUndefined(given),
+    sampler: samplers[name],
+  };
+  const { topK, overlap } = options;
   if (overlap >= window) {
     const which = values.window === undefined ? "the context" : "the window";
     throw new UsageError(
       `Cannot use --overlap ${overlap}: expected less than ${which}, ${window}`,
     );
   }
-  const { threshold = 0.95, denoisingSteps = 64, grid = "cosine" } = values;
-  const { entropyBound = 0.5, remaskCap = 0.02 } = values;
-  const topK = values.topK ?? (kind === "diffusion" ? 2 : undefined);
-  const name = values.sampler ?? "threshold";
-  const options: GenerationOptions = {
-    ...{ temperature, topK, topP, overlap, sampler: samplers[name] },
-    ...{ threshold, denoisingSteps, grid, entropyBound, remaskCap },
-  };
   checkTruncation(options);
   const shared = { temperature, "top-k": topK ?? "all", "top-p": topP ?? 1 };
   if (kind === "gpt") {
@@ -151,6 +148,12 @@ export function samplingOf(
     .map((flag) => [flagName(flag), options[flag]!]);
   const settings = { ...shared, ...Object.fromEntries(own), overlap, window };
   return { options, sampler: name, window, settings };
+}
+
+/** The values that were given. */
+function withoutUndefined<T extends object>(values: T) {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given) as { [Name in keyof T]: Exclude<T[Name], undefined> };
 }
 
 function refuseUseless(kind: ModelKind, values: SamplingValues): void {

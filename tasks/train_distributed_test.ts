@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import { testOnLinux } from "../core/tested_system.ts";
 import { loadTraining, loadWeights } from "../core/checkpoint.ts";
 import type { ModelKind } from "../core/config.ts";
 import {
@@ -193,9 +194,16 @@ test("more ranks than windows in a batch are refused, by one of them", ignore, a
   ]);
 });
 
-Deno.test("--distributed without mpirun says in one line what to do, and writes nothing", () =>
-  inFolder(async (folder) => {
-    const ended = await runTaskIn(folder, "train-gpt", "--distributed");
-    assertFailed(ended, 1, 'mpirun did not start this process; put "mpirun -n 2" before the comm');
-    assertEquals(namesIn(folder), []);
-  }));
+testOnLinux(
+  "--distributed without mpirun says in one line what to do, and writes nothing",
+  () =>
+    inFolder(async (folder) => {
+      const ended = await runTaskIn(folder, "train-gpt", "--distributed");
+      assertFailed(
+        ended,
+        1,
+        'mpirun did not start this process; put "mpirun -n 2" before the comm',
+      );
+      assertEquals(namesIn(folder), []);
+    }),
+);

@@ -401,6 +401,26 @@ Deno.test("two runs can't write one log, and runs of one name in two folders hav
     using _other = await openRunLog(runLogPath("other/x.safetensors"), header, 0);
   }));
 
+Deno.test("a log that can't be opened is told of in one line, and free for the next run", () =>
+  inWorkingFolder(async () => {
+    const header = JSON.parse(exampleRun("gpt").split("\n")[0]);
+    const path = runLogPath("weights/x.safetensors"), { open } = Deno;
+    Deno.open = (path, options) =>
+      options?.append
+        ? Promise.reject(new Deno.errors.PermissionDenied("Permission denied (os error 13)"))
+        : open(path, options);
+    try {
+      await assertRejects(
+        () => openRunLog(path, header, 0),
+        Error,
+        `Cannot write ${JSON.stringify(path)}: no permission; change the permissions`,
+      );
+    } finally {
+      Deno.open = open;
+    }
+    using _log = await openRunLog(path, header, 0);
+  }));
+
 /** With the working directory in a new folder, since a log's place is relative to it. */
 const inWorkingFolder = (test: () => Promise<void>) =>
   inFolder(async (folder) => {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
+import { testOnLinux } from "../tested_system.ts";
 import { implementations, joinRanks } from "./mpi.ts";
 import { mpiEnvironment, testedLaunchers } from "./tested_ranks.ts";
 
@@ -37,7 +38,7 @@ for (const { name, mpirun } of await testedLaunchers("sums over ranks")) {
   }
 }
 
-Deno.test("a process that mpirun did not start is told what to type and to install", async () => {
+testOnLinux("a process that mpirun did not start is told what to type and to install", async () => {
   const error = await assertRejects(() => joinRanks(), Error);
   assertEquals(
     error.message,
@@ -46,7 +47,7 @@ Deno.test("a process that mpirun did not start is told what to type and to insta
   );
 });
 
-Deno.test("a rank on a machine without an MPI library is told which to install", async () => {
+testOnLinux("a rank on a machine without an MPI library is told which to install", async () => {
   const absent = implementations.map((row) => ({
     ...row,
     libraries: row.libraries.map((name) => `absent-${name}`),

@@ -44,12 +44,15 @@ export async function testedLaunchers(what: string): Promise<Launcher[]> {
     { name: "MPICH", mpirun: await find("mpich", "HYDRA", "-n") },
   ];
   for (const { name, mpirun } of launchers) {
-    if (!mpirun) console.warn(`skipped: ${what} by ${name} (there is no mpirun of it)`);
+    if (!mpirun) {
+      console.warn(`skipped: ${what} by ${name} (there is no mpirun of it, or this is no Linux)`);
+    }
   }
   return launchers;
 }
 
 async function find(suffix: string, says: string, flags: string): Promise<string[] | undefined> {
+  if (Deno.build.os !== "linux") return; // where our MPI works
   for (const program of [`mpirun.${suffix}`, "mpirun"]) {
     try {
       const { stdout } = await new Deno.Command(program, { args: ["--version"] }).output();

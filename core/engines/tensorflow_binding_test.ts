@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dirname, fromFileUrl, join } from "@std/path";
 import { tensorflowStatus } from "./tensorflow.ts";
 import { type Installation, readInstallation } from "./tensorflow_binding.ts";
+import { testOnLinux } from "../tested_system.ts";
 
 // A process loads the addon once at most, so each status here is that of a process of its own.
 
@@ -94,7 +95,7 @@ const broken: [what: string, record: Partial<Installation> | string | undefined,
     ],
   ];
 for (const [what, record, reason] of broken) {
-  Deno.test(`a TensorFlow that ${what} is passed by in one line`, async () => {
+  testOnLinux(`a TensorFlow that ${what} is passed by in one line`, async () => {
     const answer = await answerTo(record);
     assertEquals(answer.available, false);
     assertMatch(answer.reason, reason);

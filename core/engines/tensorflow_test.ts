@@ -151,18 +151,23 @@ for (const precision of ["f32", "bf16"] as const) {
   });
 }
 
-testWithTensorflow("300 steps in bf16 end within the range of five seeds in f32", async () => {
-  const seeds = [1, 2, 3, 4, 5];
-  const exact = new Map<number, number>();
-  for (const seed of seeds) exact.set(seed, await validationLoss(seed, "f32"));
-  const inOrder = seeds.toSorted((a, b) => exact.get(a)! - exact.get(b)!);
-  const [least, , median, , most] = inOrder.map((seed) => exact.get(seed)!);
-  // Two characters may follow each one, so nobody gets below ln 2 = 0.69; nothing learned would be ln 19 = 2.9.
-  assert(most < 0.8, `nothing learned: ${[...exact.values()]}`);
-  // From the start that came out in the middle: what bf16 changes must be less than what the seed changes.
-  const rounded = await validationLoss(inOrder[2], "bf16");
-  assert(least <= rounded && rounded <= most, `${rounded}, in f32 ${[...exact.values()]}`);
-  assertNotEquals(rounded, median);
+Deno.test({
+  name: "300 steps in bf16 end within the range of five seeds in f32",
+  // Some 10 s; that 50 steps end where those in float32 do is in the suite.
+  ignore: !status.available || Deno.env.get("LONG") !== "yes",
+  fn: async () => {
+    const seeds = [1, 2, 3, 4, 5];
+    const exact = new Map<number, number>();
+    for (const seed of seeds) exact.set(seed, await validationLoss(seed, "f32"));
+    const inOrder = seeds.toSorted((a, b) => exact.get(a)! - exact.get(b)!);
+    const [least, , median, , most] = inOrder.map((seed) => exact.get(seed)!);
+    // Two characters may follow each one, so nobody gets below ln 2 = 0.69; nothing learned would be ln 19 = 2.9.
+    assert(most < 0.8, `nothing learned: ${[...exact.values()]}`);
+    // From the start that came out in the middle: what bf16 changes must be less than what the seed changes.
+    const rounded = await validationLoss(inOrder[2], "bf16");
+    assert(least <= rounded && rounded <= most, `${rounded}, in f32 ${[...exact.values()]}`);
+    assertNotEquals(rounded, median);
+  },
 });
 
 testWithTensorflow("a step replaces the state that other programs read", async () => {

@@ -10,19 +10,19 @@
  * Its law is not the model's where a step reveals several characters, as they are drawn independently. As the steps grow in
  * number, that becomes rare: the limit is one at a time in an order drawn uniformly, whose law the NELBO bounds.
  */
-import type { GenerationOptions, Sampler } from "../language_model.ts";
+import type { GenerationOptions, Sampler } from "./sampler.ts";
 import { gridOf } from "./grid.ts";
 import { drawEach } from "./revealing.ts";
 
 export const ancestral: Sampler = {
-  passes: (masked, { denoisingSteps = 64 }: GenerationOptions) => Math.min(masked, denoisingSteps),
+  passes: (masked, { denoisingSteps }: GenerationOptions) => Math.min(masked, denoisingSteps),
   async *fill({ masked: all, mask, look }, options, random) {
     let masked = all;
     for (const { from, to } of gridOf(options)) {
       const revealed = masked.filter(() => random.uniform() < (from - to) / from);
       if (revealed.length === 0) continue;
       masked = masked.filter((position) => !revealed.includes(position));
-      yield drawEach(revealed, await look(), { mask }, options, random);
+      yield drawEach(revealed, await look(), mask, options, random);
     }
   },
 };

@@ -1,15 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Fixed, GenerationOptions, Hidden } from "../language_model.ts";
+import type { Fixed, GenerationOptions, MaskedWindow } from "./sampler.ts";
 import { seededRandom } from "../random.ts";
 import { ancestral } from "./ancestral.ts";
 import { gridOf } from "./grid.ts";
+import { plainOptions } from "../testing/options.ts";
 
 const row = Float32Array.of(9, 0, 0);
 
 async function run(count: number, changes: Partial<GenerationOptions>) {
-  const options = { temperature: 1, threshold: 1, overlap: 1, sampler: ancestral, ...changes };
+  const options = plainOptions({ sampler: ancestral, ...changes });
   let passes = 0;
-  const hidden: Hidden = {
+  const hidden: MaskedWindow = {
     masked: Array.from({ length: count }, (_, i) => i),
     mask: 0,
     look: () => (passes++, Promise.resolve(Array(count).fill(row))),

@@ -9,11 +9,11 @@
  * Its law is not the model's, since the characters of one pass are drawn independently of each other. With as many steps as
  * characters it is one at a time, and draws from the exact law of its order, surest first.
  */
-import type { GenerationOptions, Sampler } from "../language_model.ts";
+import type { GenerationOptions, Sampler } from "./sampler.ts";
 import { certainty } from "../sampling.ts";
 import { drawEach, revealing } from "./revealing.ts";
 
-const passes = (masked: number, { denoisingSteps = 64 }: GenerationOptions) =>
+const passes = (masked: number, { denoisingSteps }: GenerationOptions) =>
   Math.min(masked, denoisingSteps);
 
 export const confidence: Sampler = {
@@ -24,6 +24,6 @@ export const confidence: Sampler = {
       .map((position) => ({ position, ...certainty(logits[position], mask) }))
       .sort((a, b) => b.confidence - a.confidence || a.position - b.position)
       .slice(0, count);
-    return drawEach(surest.map(({ position }) => position), logits, { mask }, options, random);
+    return drawEach(surest.map(({ position }) => position), logits, mask, options, random);
   }),
 };

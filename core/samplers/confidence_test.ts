@@ -1,14 +1,15 @@
 import { assertEquals } from "@std/assert";
 import * as fc from "fast-check";
-import type { Fixed, GenerationOptions } from "../language_model.ts";
+import type { Fixed, GenerationOptions } from "./sampler.ts";
 import { seededRandom } from "../random.ts";
 import { confidence } from "./confidence.ts";
+import { plainOptions } from "../testing/options.ts";
 
 /** Position i is surer of character 1 the larger i is; the mask, entry 0, does not count. */
 const logits = Array.from({ length: 300 }, (_, i) => Float32Array.of(99, i / 10, 0, 0));
 
 function fill(masked: number[], changes: Partial<GenerationOptions>): Promise<Fixed[][]> {
-  const options = { temperature: 1, threshold: 1, overlap: 1, sampler: confidence, ...changes };
+  const options = plainOptions({ sampler: confidence, ...changes });
   const hidden = { masked, mask: 0, look: () => Promise.resolve(logits) };
   return Array.fromAsync(confidence.fill(hidden, options, seededRandom(1)));
 }
@@ -41,13 +42,7 @@ Deno.test("where all are equally sure, confidence goes from left to right", asyn
     mask: 0,
     look: () => Promise.resolve(Array(10).fill(logits[0])),
   };
-  const options = {
-    temperature: 1,
-    threshold: 1,
-    overlap: 1,
-    sampler: confidence,
-    denoisingSteps: 3,
-  };
+  const options = plainOptions({ sampler: confidence, denoisingSteps: 3 });
   const steps = await Array.fromAsync(confidence.fill(even, options, seededRandom(1)));
   assertEquals(positionsOf(steps), [[2], [5], [9]]);
 });

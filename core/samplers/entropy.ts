@@ -9,20 +9,19 @@
  * Its law is not the model's, but a pass is at most `entropyBound` nats (Kullback-Leibler, before temperature and truncation)
  * away from it. With bound 0 it is one at a time, and draws from the exact law of its order, the least uncertain first.
  */
-import type { Sampler } from "../language_model.ts";
+import type { Sampler } from "./sampler.ts";
 import { certainty } from "../sampling.ts";
 import { drawEach, revealing } from "./revealing.ts";
 
 export const entropy: Sampler = {
   passes: (masked) => masked,
   fill: revealing(({ logits, masked, mask }, options, random) => {
-    const { entropyBound = 0.5 } = options;
     const ranked = masked
       .map((position) => ({ position, ...certainty(logits[position], mask) }))
       .sort((a, b) => a.entropy - b.entropy || a.position - b.position);
-    let count = 1, sum = ranked[0].entropy; // of all but the last, which is the largest
-    while (count < ranked.length && sum <= entropyBound) sum += ranked[count++].entropy;
+    let count = 1, sum = ranked[0].entropy; // of those chosen: of one more, all but the largest
+    while (count < ranked.length && sum <= options.entropyBound) sum += ranked[count++].entropy;
     const chosen = ranked.slice(0, count).map(({ position }) => position);
-    return drawEach(chosen, logits, { mask }, options, random);
+    return drawEach(chosen, logits, mask, options, random);
   }),
 };

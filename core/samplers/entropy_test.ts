@@ -1,18 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
 import * as fc from "fast-check";
-import type { GenerationOptions } from "../language_model.ts";
 import { seededRandom } from "../random.ts";
 import { certainty } from "../sampling.ts";
 import { entropy } from "./entropy.ts";
+import { plainOptions } from "../testing/options.ts";
 
 const MASK = 0;
 /** Two characters, of which the first has probability p. */
 const rowOf = (p: number) => Float32Array.of(99, Math.log(p), Math.log(1 - p));
 
 async function firstPass(shares: number[], entropyBound: number): Promise<number[]> {
-  const options: GenerationOptions = {
-    ...{ temperature: 1, threshold: 1, overlap: 1, sampler: entropy, entropyBound },
-  };
+  const options = plainOptions({ sampler: entropy, entropyBound });
   const look = () => Promise.resolve(shares.map(rowOf));
   const masked = shares.map((_, i) => i);
   const steps = entropy.fill({ masked, mask: MASK, look }, options, seededRandom(1));

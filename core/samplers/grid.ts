@@ -1,5 +1,5 @@
 /** The share of hidden characters from step to step, for the samplers that follow a schedule of their own. */
-import type { GenerationOptions } from "../language_model.ts";
+import type { GenerationOptions } from "./sampler.ts";
 
 /** One step: from a share `from` of hidden characters to a smaller share `to`. */
 export interface GridStep {
@@ -12,7 +12,7 @@ export interface GridStep {
  * noise it is. `cosine`: cos(pi/2 i/N) after step i of N, as in MaskGIT (arXiv:2202.04200): few characters at first, while
  * little is known, and many at the end.
  */
-export function gridOf({ denoisingSteps: steps = 64, grid = "cosine" }: GenerationOptions) {
+export function gridOf({ denoisingSteps: steps, grid }: GenerationOptions) {
   const share = (i: number) => {
     if (i === steps) return 0; // cos(pi/2) is 6e-17 in float64
     return grid === "cosine" ? Math.cos(Math.PI / 2 * i / steps) : 1 - i / steps;

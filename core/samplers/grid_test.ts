@@ -1,9 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { gridOf } from "./grid.ts";
-import type { GenerationOptions } from "../language_model.ts";
-import { threshold } from "./threshold.ts";
+import { plainOptions } from "../testing/options.ts";
 
-const options: GenerationOptions = { temperature: 1, threshold: 1, overlap: 1, sampler: threshold };
+const options = plainOptions();
 
 for (const grid of ["cosine", "uniform"] as const) {
   Deno.test(`the ${grid} grid falls from all hidden to none, each step from where the last one ended`, () => {

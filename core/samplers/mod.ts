@@ -1,5 +1,5 @@
 /** The ways to choose what to reveal, by the names that `--sampler` takes. */
-import type { Sampler } from "../language_model.ts";
+import type { GenerationOptions, Sampler } from "./sampler.ts";
 import { ancestral } from "./ancestral.ts";
 import { confidence } from "./confidence.ts";
 import { entropy } from "./entropy.ts";
@@ -11,12 +11,12 @@ import { threshold } from "./threshold.ts";
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { samplers, seededRandom } from "@tiny-diffusion/core";
+ * import { samplers, seededRandom, usualOptions } from "@tiny-diffusion/core";
  *
  * const sure = Float32Array.of(0, 9, 0), undecided = Float32Array.of(0, 1, 1);
- * const hidden = { masked: [0, 1], mask: 0, look: () => Promise.resolve([undecided, sure]) };
- * const options = { temperature: 1, overlap: 0, threshold: 0.9, topK: 1, sampler: samplers.threshold };
- * const steps = await Array.fromAsync(samplers.threshold.fill(hidden, options, seededRandom(1)));
+ * const window = { masked: [0, 1], mask: 0, look: () => Promise.resolve([undecided, sure]) };
+ * const options = { ...usualOptions(2), temperature: 1, topK: 1, threshold: 0.9 };
+ * const steps = await Array.fromAsync(samplers.threshold.fill(window, options, seededRandom(1)));
  * assertEquals(steps.map((fixed) => fixed.map(({ position }) => position)), [[1], [0]]); // the sure one first
  * ```
  */
@@ -26,3 +26,23 @@ export const samplers = { threshold, confidence, entropy, ancestral, remask } sa
 >;
 /** The name of a sampler. */
 export type SamplerName = keyof typeof samplers;
+
+/**
+ * How to generate unless told otherwise. Temperature, top-k and threshold are the original's.
+ *
+ * Its overlap was 16; the 8 characters after a border then cost 0.03 to 0.06 bits more each, with 32 none that could be measured
+ * (docs/lab-log.md, "overlap").
+ *
+ * @param context Tokens that the network reads at once.
+ */
+export const usualOptions = (context: number): GenerationOptions => ({
+  temperature: 0.8,
+  topK: 2,
+  sampler: threshold,
+  threshold: 0.95,
+  denoisingSteps: 64,
+  grid: "cosine",
+  entropyBound: 0.5,
+  remaskCap: 0.02,
+  overlap: Math.min(32, context >> 1),
+});

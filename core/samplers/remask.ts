@@ -11,14 +11,14 @@
  * anew, given the others, the text moves towards what such redrawing alone would lead to (a Gibbs sampler's law), which the order
  * of the first draws no longer decides. With cap 0 it is `ancestral`.
  */
-import type { GenerationOptions, Sampler } from "../language_model.ts";
+import type { GenerationOptions, Sampler } from "./sampler.ts";
 import { gridOf } from "./grid.ts";
 import { drawEach } from "./revealing.ts";
 
 export const remask: Sampler = {
-  passes: (masked, { denoisingSteps = 64 }: GenerationOptions) => masked === 0 ? 0 : denoisingSteps,
+  passes: (masked, { denoisingSteps }: GenerationOptions) => masked === 0 ? 0 : denoisingSteps,
   async *fill({ masked: all, mask, look }, options, random) {
-    const { remaskCap = 0.02 } = options;
+    const { remaskCap } = options;
     const masked = new Set(all);
     for (const { from, to } of gridOf(options)) {
       const sigma = from === 1 ? 0 : Math.min(remaskCap, to / (1 - from)); // at first nothing is shown
@@ -30,7 +30,7 @@ export const remask: Sampler = {
       const again = changed.filter((position) => !masked.has(position));
       const fixed = revealed.length === 0
         ? []
-        : drawEach(revealed, await look(), { mask }, options, random);
+        : drawEach(revealed, await look(), mask, options, random);
       for (const position of revealed) masked.delete(position);
       for (const position of again) masked.add(position);
       const hidden = again.map((position) => ({ position, token: mask, confidence: sigma }));

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
-import type { Fixed, GenerationOptions, Sampler } from "../language_model.ts";
+import type { Fixed, GenerationOptions, Sampler } from "./sampler.ts";
 import { seededRandom } from "../random.ts";
 import { ancestral } from "./ancestral.ts";
 import { gridOf } from "./grid.ts";
 import { remask } from "./remask.ts";
+import { plainOptions } from "../testing/options.ts";
 
 const MASK = 0;
 
@@ -13,7 +14,7 @@ async function run(
   changes: Partial<GenerationOptions>,
   { sampler = remask as Sampler, favourite = (_: number): number => 1, seed = 1 } = {},
 ) {
-  const options = { temperature: 1, threshold: 1, overlap: 1, sampler, ...changes };
+  const options = plainOptions({ sampler, ...changes });
   const text = new Int32Array(count + 1).fill(MASK), steps: Fixed[][] = [];
   text[count] = 2; // given
   const shown = () => text.filter((token) => token !== MASK).length / text.length;

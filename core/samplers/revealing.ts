@@ -1,5 +1,5 @@
 /** What the samplers share that reveal something in every pass and take nothing back. */
-import type { Fixed, GenerationOptions, Hidden, Sampler } from "../language_model.ts";
+import type { Fixed, GenerationOptions, Sampler } from "./sampler.ts";
 import type { Random } from "../random.ts";
 import { candidates, draw } from "../sampling.ts";
 
@@ -37,7 +37,7 @@ export function revealing(
 export function drawEach(
   positions: number[],
   logits: Float32Array[],
-  { mask }: Pick<Hidden, "mask">,
+  mask: number,
   options: GenerationOptions,
   random: Random,
 ): Fixed[] {

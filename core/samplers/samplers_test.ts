@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import * as fc from "fast-check";
 import * as diffusion from "../diffusion.ts";
-import type { Fixed, GenerationOptions, Network } from "../language_model.ts";
+import type { Network } from "../language_model.ts";
+import type { Fixed, GenerationOptions } from "./sampler.ts";
 import { seededRandom } from "../random.ts";
 import { certainty } from "../sampling.ts";
 import {
@@ -14,12 +15,13 @@ import {
   toyWorld,
 } from "../toy_world.ts";
 import { type SamplerName, samplers } from "./mod.ts";
+import { plainOptions } from "../testing/options.ts";
 
 const names = Object.keys(samplers) as SamplerName[];
 const MASK = 0;
 
 function optionsFor(name: SamplerName, changes: Partial<GenerationOptions> = {}) {
-  return { temperature: 1, overlap: 2, threshold: 0.9, sampler: samplers[name], ...changes };
+  return plainOptions({ overlap: 2, threshold: 0.9, sampler: samplers[name], ...changes });
 }
 
 /** A network with random logits whose favourite is always the mask; it counts its passes. */

@@ -9,7 +9,7 @@
  * 1 it fills one character at a time, and then draws from the exact law of the order that it takes, surest first; without
  * truncation all are equally sure, and that order is from left to right.
  */
-import type { Sampler } from "../language_model.ts";
+import type { Sampler } from "./sampler.ts";
 import { candidates, draw } from "../sampling.ts";
 import { revealing } from "./revealing.ts";
 

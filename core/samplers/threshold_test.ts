@@ -1,7 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import type { Fixed, GenerationOptions } from "../language_model.ts";
+import type { Fixed, GenerationOptions } from "./sampler.ts";
 import { seededRandom } from "../random.ts";
 import { threshold } from "./threshold.ts";
+import { plainOptions } from "../testing/options.ts";
 
 const MASK = 0;
 
@@ -26,7 +27,7 @@ async function chosen(
   seed = 1,
   logits = window,
 ): Promise<Fixed[]> {
-  const all = { temperature: 1, topK: 1, threshold: 0.95, overlap: 1, sampler: threshold };
+  const all = plainOptions({ topK: 1, threshold: 0.95 });
   const hidden = { masked: positions, mask: MASK, look: () => Promise.resolve(logits) };
   const steps = threshold.fill(hidden, { ...all, ...options }, seededRandom(seed));
   return (await steps.next()).value;

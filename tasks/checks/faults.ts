@@ -8,7 +8,7 @@
  * All of it takes half an hour or more.
  */
 import { steadyName } from "./faults/snapshot.ts";
-import { faultsOf, findingsOf, recorded } from "./faults/sweep.ts";
+import { faultsOf, findingsOf, recorded, stage } from "./faults/sweep.ts";
 import { scenarios } from "./faults/scenarios.ts";
 import { missedCalls } from "./faults/strace.ts";
 
@@ -29,14 +29,15 @@ try {
       console.log(`${scenario.name}: skipped, ${reason}`);
       continue;
     }
-    const recording = await recorded(scenario, root), faults = faultsOf(recording.calls);
-    const missed = await missedCalls(scenario, root, recording.calls);
+    const staged = await stage(scenario, root);
+    const recording = await recorded(staged), faults = faultsOf(recording.calls);
+    const missed = await missedCalls(staged, recording.calls);
     if (missed === undefined) console.log("without strace, nothing shows that no call is missed");
     for (const call of missed ?? []) console.log(`not among the calls: ${call}`);
     let findings = missed?.length ?? 0;
     const endured = new Set<string>();
     for (const fault of faults) {
-      const outcome = await findingsOf(scenario, root, fault, recording);
+      const outcome = await findingsOf(staged, fault, recording);
       const { at, call, path, how } = fault;
       if (outcome.endured) endured.add(`${call} ${steadyName(path)}`);
       if (outcome.wrong.length === 0) continue;

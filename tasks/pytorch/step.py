@@ -4,7 +4,6 @@ The original's modules, loss and AdamW, in eager mode, written from what core/mo
 does: a line with a number of steps in, a line of JSON with their milliseconds out.
 """
 import json
-import resource
 import sys
 import time
 
@@ -83,8 +82,16 @@ def rotate(x, cos, sin):
 
 
 def resident_bytes():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
+    """Of this process now; on macOS the most so far, on Windows unknown."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except FileNotFoundError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def main():

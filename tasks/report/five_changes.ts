@@ -21,28 +21,28 @@ export async function readChanges(): Promise<CodeChange[]> {
 }
 
 /**
- * Sorts the lines in which two files differ by their marks, "change N of 5". A line that is gone belongs to the change of the new
- * line that assigns to the same name, or else to the first of its hunk; a line without a mark, such as a closing bracket, to the
- * one before it. Documentation and imports are left out.
+ * Sorts the lines in which two files differ by their marks, comment lines "change N of 5" above what is new. A line that is gone
+ * belongs to the change of the new line that assigns to the same name, or else to the first of its hunk. Documentation and imports
+ * are left out.
  *
  * @throws {SyntaxError} If a line of code differs where nothing is marked.
  */
 export function changesOf(gpt: string, diffusion: string): CodeChange[] {
   const changes = [1, 2, 3, 4, 5].map((number): CodeChange => ({ number, removed: [], added: [] }));
   const [a, b] = [gpt, diffusion].map((source) => source.trimEnd().split("\n"));
+  let current: number | undefined;
   for (const hunk of hunksOf(a, b)) {
-    const added = hunk.added.filter(isCode), removed = hunk.removed.filter(isCode);
-    const first = added.map(markOf).find((mark) => mark !== undefined);
+    const first = hunk.added.map(markOf).find((mark) => mark !== undefined) ?? current;
     const names = new Map<string, number>();
-    let current = first;
-    for (const line of added) {
+    for (const line of hunk.added) {
       current = markOf(line) ?? current;
+      if (!isCode(line)) continue;
       if (current === undefined) throw unmarked("diffusion.ts", line);
       changes[current - 1].added.push(line);
       const name = assignedBy(line);
       if (name !== undefined) names.set(name, current);
     }
-    for (const line of removed) {
+    for (const line of hunk.removed.filter(isCode)) {
       const mark = names.get(assignedBy(line) ?? "") ?? first;
       if (mark === undefined) throw unmarked("gpt.ts", line);
       changes[mark - 1].removed.push(line);
@@ -52,10 +52,12 @@ export function changesOf(gpt: string, diffusion: string): CodeChange[] {
 }
 
 const isCode = ({ text }: Line) =>
-  !/^\s*(\/\*\*|\*|\/\/)/.test(text) && !/^import /.test(text) && !/^export const kind/.test(text);
+  !/^\s*(\/\*\*|\*|\/\/)/.test(text) && !/^import /.test(text) &&
+  !/^export const kind/.test(text) &&
+  text.trim() !== "";
 
 function markOf({ text }: Line): number | undefined {
-  const mark = /\/\/ change ([1-5]) of 5\b/.exec(text)?.[1];
+  const mark = /^\s*\/\/ change ([1-5]) of 5\b/.exec(text)?.[1];
   return mark === undefined ? undefined : Number(mark);
 }
 
@@ -66,7 +68,7 @@ const assignedBy = ({ text }: Line) =>
 function unmarked(file: string, { number, text }: Line): SyntaxError {
   return new SyntaxError(
     `Cannot sort the changes: line ${number} of core/${file} differs without a mark, ` +
-      `"${text.trim()}"; mark it "change N of 5" in diffusion.ts`,
+      `"${text.trim()}"; write "// change N of 5" above it in diffusion.ts`,
   );
 }
 
@@ -99,19 +101,6 @@ const EXPLANATIONS: { title: string; text: string; picture: () => HTMLElement }[
       ),
   },
   {
-    title: "Many characters in one pass",
-    text:
-      "The GPT appends one character a pass. The diffusion model starts from a block of masks, and each pass fixes those that its sampler chooses, wherever they stand: the surest ones, usually.",
-    picture: () =>
-      picture(
-        "In three passes the GPT writes t, h, e; in two the diffusion model fixes all of “the sea”",
-        [
-          ["GPT", passes("gpt", ["t", "th", "the"])],
-          ["Diffusion", passes("diffusion", ["t█e█s█a", "the sea"])],
-        ],
-      ),
-  },
-  {
     title: "The task is to uncover",
     text:
       "A GPT learns to name the next character. The diffusion model is shown a text of which a random share is hidden, from almost nothing to almost all, and learns to name the hidden ones.",
@@ -134,6 +123,19 @@ const EXPLANATIONS: { title: string; text: string; picture: () => HTMLElement }[
         [
           ["GPT", weighed("gpt", [..."he sea."], () => true)],
           ["Diffusion", weighed("diffusion", [..."the sea"], (i) => [1, 3, 4].includes(i))],
+        ],
+      ),
+  },
+  {
+    title: "Many characters in one pass",
+    text:
+      "The GPT appends one character a pass. The diffusion model starts from a block of masks, and each pass fixes those that its sampler chooses, wherever they stand: the surest ones, usually.",
+    picture: () =>
+      picture(
+        "In three passes the GPT writes t, h, e; in two the diffusion model fixes all of “the sea”",
+        [
+          ["GPT", passes("gpt", ["t", "th", "the"])],
+          ["Diffusion", passes("diffusion", ["t█e█s█a", "the sea"])],
         ],
       ),
   },
@@ -177,8 +179,9 @@ export function fiveChanges(changes: CodeChange[]): HTMLElement {
     h(
       "p",
       { class: "fine" },
-      "To be honest: the network is not told how much is hidden, and the original's loss has no weight 1/t. So the recipe does not ",
-      "optimise the bound (nelbo) that this page reports.",
+      "One difference from the papers: as in the original, the loss has no weight 1/t, so windows of which much is hidden count more ",
+      "than they do in the bound (nelbo) that this page reports. The network is not told how much is hidden, and need not be: what ",
+      "it sees already says so.",
     ),
   );
 }

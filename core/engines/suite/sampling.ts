@@ -2,7 +2,6 @@
 import { assertEquals, assertGreater } from "@std/assert";
 import { makeConfig, type ModelKind } from "../../config.ts";
 import { chooseLengths, type TokenPiece } from "../../gap_length.ts";
-import type { GenerationOptions } from "../../language_model.ts";
 import { initialWeights } from "../../model.ts";
 import { models } from "../../models.ts";
 import { loadNetworks } from "../../network.ts";
@@ -12,6 +11,7 @@ import { parseTemplate } from "../../template.ts";
 import { charactersOf, MASK, tokenizer } from "../../tokenizer.ts";
 import type { Engine } from "../engine.ts";
 import { type EngineCase, referenceEngine } from "./engine_case.ts";
+import { plainOptions } from "../../testing/options.ts";
 
 /** Each is a beginning to go on from, or a text with gaps. */
 const beginnings = ["To be", "To {1..3}, or ___ to be"];
@@ -23,10 +23,11 @@ const context = 16, length = 20;
 const vocabularies = { gpt: characters, diffusion: [MASK, ...characters] };
 
 /** Few passes for each block, so that slow engines are not long at it. */
-const optionsOf = (name: SamplerName): GenerationOptions => ({
-  ...{ temperature: 1, topK: 5, overlap: 6, sampler: samplers[name], threshold: 0.5 },
-  ...{ denoisingSteps: 5, entropyBound: 2, remaskCap: 0.2 },
-});
+const optionsOf = (name: SamplerName) =>
+  plainOptions({
+    ...{ topK: 5, overlap: 6, sampler: samplers[name], threshold: 0.5 },
+    ...{ denoisingSteps: 5, entropyBound: 2, remaskCap: 0.2 },
+  });
 
 /** Writes one text for each beginning, together in one program. */
 async function textsOf(engine: Engine, kind: ModelKind, sampler: SamplerName): Promise<string[]> {

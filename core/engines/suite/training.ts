@@ -17,7 +17,7 @@ import { distance, type EngineCase, referenceEngine, tolerance } from "./engine_
 const isLong = Deno.env.get("LONG") === "yes";
 
 /** Steps that an engine trains: operation by operation one takes 0.05 to 1 s, recorded a few ms. */
-const stepsOf = ({ name }: Engine) => isLong || !name.startsWith("eager:") ? 50 : 3;
+const stepsOf = ({ name }: Engine) => isLong || !name.startsWith("eager:") ? 50 : 2;
 
 const words = ["the", "king", "and", "queen", "of", "hearts", "speak", "softly", "to", "thee"];
 

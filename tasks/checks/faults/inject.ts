@@ -72,7 +72,7 @@ function counted<F extends Any>(
   pathOf: (self: object, args: Parameters<F>) => string | undefined,
 ): F {
   const isSync = name.endsWith("Sync"), call = name.replace(/Sync$/, "");
-  const isWrite = call === "write"; // of a part, by number of bytes
+  const isWrite = call.startsWith("write"), isPart = call === "write"; // of a file, or of the bytes that come next
   return function (this: object, ...args: Parameters<F>) {
     const path = pathOf(this, args);
     if (path === undefined) return original.apply(this, args);
@@ -87,8 +87,9 @@ function counted<F extends Any>(
       return Promise.reject(error);
     };
     const half = () => {
-      const [bytes] = args as unknown as [Uint8Array];
-      return original.call(this, bytes.subarray(0, bytes.length >> 1));
+      const content: Uint8Array | string = isPart ? args[0] : args[1];
+      const some = content.slice(0, content.length >> 1);
+      return original.apply(this, isPart ? [some] : [args[0], some, ...args.slice(2)]);
     };
     if (isFull && needsSpace(call, path)) return fail("ENOSPC");
     if (here !== at) return original.apply(this, args);
@@ -96,7 +97,9 @@ function counted<F extends Any>(
     if (how === "EACCES" || how === "EIO") return fail(how);
     if (how === "ENOSPC") {
       isFull = true;
-      return isWrite && (args[0] as Uint8Array).length > 1 ? half() : fail(how);
+      if (isPart && args[0].length > 1) return half(); // the next call is told that the disk is full
+      const some = isWrite ? half() : undefined;
+      return isSync ? fail(how) : Promise.resolve(some).then(() => fail(how));
     }
     const done = how === "half" ? half() : original.apply(this, args);
     return isSync ? die() : done.then(die, die);

@@ -2,7 +2,7 @@
 import { join } from "@std/path";
 import type { Call } from "./inject.ts";
 import { steadyName } from "./snapshot.ts";
-import { type Scenario, stage } from "./sweep.ts";
+import type { Stage } from "./sweep.ts";
 
 /** System calls, and the calls of ours that make them. */
 const causes: Record<string, string[]> = {
@@ -30,12 +30,11 @@ const others =
  * strace can't run.
  */
 export async function missedCalls(
-  scenario: Scenario,
-  root: string,
+  { scenario, root, folder, reset, run }: Stage,
   calls: Call[],
 ): Promise<string[] | undefined> {
   if (scenario.hasOthers) return [];
-  const { folder, reset, run } = await stage(scenario, root), log = join(root, "strace.log");
+  const log = join(root, "strace.log");
   const names = [...Object.keys(causes), ...others.split(",")].join(",");
   await reset();
   try {

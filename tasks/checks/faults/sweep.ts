@@ -35,7 +35,9 @@ const ERRORS = ["ENOSPC", "EACCES", "EIO"] as const;
  */
 export function faultsOf(calls: Call[]): Fault[] {
   const kills = calls.flatMap((call) =>
-    (call.call === "write" ? ["before", "half", "after"] as const : ["before", "after"] as const)
+    (call.call.startsWith("write")
+      ? ["before", "half", "after"] as const
+      : ["before", "after"] as const)
       .map((how) => ({ ...call, how }))
   );
   const places = Object.values(
@@ -72,7 +74,8 @@ export async function stage(scenario: Scenario, root: string) {
     const [verb, ...rest] = args;
     const url = new URL("inject.ts", import.meta.url);
     for (const [key, value] of Object.entries(inject ?? {})) url.searchParams.set(key, `${value}`);
-    const injected = inject ? [`--preload=${url}`, "--allow-run"] : [];
+    const mayKill = rest.some((arg) => /^--allow-(all|run)$/.test(arg)); // to kill is to run something
+    const injected = inject ? [`--preload=${url}`, ...(mayKill ? [] : ["--allow-run"])] : [];
     const [program, ...first] = [...tracer, Deno.execPath()];
     const { code, stdout, stderr } = await new Deno.Command(program, {
       args: [...first, verb, ...injected, ...rest],
@@ -84,20 +87,21 @@ export async function stage(scenario: Scenario, root: string) {
     const left = await snapshot(folder).catch((error) => error.message as string);
     return { code, stdout: text(stdout), stderr: text(stderr), left };
   };
-  return { folder, reset, run };
+  return { scenario, root, folder, reset, run };
 }
+export type Stage = Awaited<ReturnType<typeof stage>>;
 
 /** The calls of an undisturbed run, and what it leaves. */
-export async function recorded(scenario: Scenario, root: string) {
-  const { reset, run } = await stage(scenario, root), log = join(root, "calls.jsonl");
-  await remove(log);
+export async function recorded({ scenario, root, folder, reset, run }: Stage) {
+  const log = join(root, "calls.jsonl");
+  await Deno.writeTextFile(log, "");
   await reset();
-  const old = await snapshot(join(root, "run"));
+  const old = await snapshot(folder);
   const first = await run(scenario.args, { log });
   if (first.code !== 0 || typeof first.left === "string") {
     throw new Error(`Cannot record ${scenario.name}: ${first.stderr}${first.left}`);
   }
-  const lines = (await Deno.readTextFile(log)).trimEnd().split("\n");
+  const lines = (await Deno.readTextFile(log)).split("\n").slice(0, -1);
   const calls: Call[] = lines.map((line) => JSON.parse(line));
   // Twice from the same folder: what differs then is no fault.
   await reset();
@@ -111,14 +115,12 @@ export async function recorded(scenario: Scenario, root: string) {
   return { calls, expected, stdout: lasting(stdout) };
 }
 
-/** Does a fault to a scenario, and runs it again. `endured`: it was an error, and the command did its work all the same. */
+/** Does a fault to a run of a scenario, and runs it again. `endured`: it was an error, and the command did its work all the same. */
 export async function findingsOf(
-  scenario: Scenario,
-  root: string,
+  { scenario, folder, reset, run }: Stage,
   fault: Fault,
   { expected, stdout }: Awaited<ReturnType<typeof recorded>>,
 ): Promise<{ wrong: string[]; endured: boolean }> {
-  const { folder, reset, run } = await stage(scenario, root);
   const { at, how } = fault, { goOn } = scenario;
   const broken = async () => {
     await reset();

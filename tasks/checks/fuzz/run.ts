@@ -17,13 +17,13 @@ const maxMemoryRatio = 60, maxMemoryBase = 64 * 2 ** 20;
 const maxKept = 500, maxKeptBytes = 2 ** 17;
 
 /** What came of a case: what it was to the reader, or what is wrong. */
-interface Outcome {
+export interface Outcome {
   kind: string;
   finding?: string;
 }
 
 /** Tries a case; one that seems slow or large again, as the machine may have been busy and memory is counted roughly. */
-async function judge(target: Target, bytes: Uint8Array): Promise<Outcome> {
+export async function judge(target: Target, bytes: Uint8Array): Promise<Outcome> {
   const outcome = await judgeOnce(target, bytes);
   if (!outcome.finding?.startsWith("it took")) return outcome;
   const again = [await judgeOnce(target, bytes), await judgeOnce(target, bytes)];
@@ -75,6 +75,11 @@ let folder: string | undefined;
 const workFolder = async () =>
   folder ??= await Deno.makeTempDir({ prefix: "fuzz-", dir: "/dev/shm" })
     .catch(() => Deno.makeTempDir({ prefix: "fuzz-" }));
+
+export async function removeWorkFolder(): Promise<void> {
+  if (folder !== undefined) await Deno.remove(folder, { recursive: true });
+  folder = undefined;
+}
 
 /** Leaves out what a finding does not need, a piece at a time. */
 async function shortened(target: Target, bytes: Uint8Array, finding: string): Promise<Uint8Array> {
@@ -158,19 +163,21 @@ function chosen(starts: Uint8Array[], kept: Uint8Array[], random: Random): Uint8
   return a.length < b.length || random.uniform() < 0.1 ? a : b;
 }
 
-const [name, second, seed, current, findings] = Deno.args;
-try {
-  if (seed === undefined) {
-    const { kind, finding } = await judge(targets[name], await Deno.readFile(second));
-    console.log(finding ?? `nothing is wrong: ${kind}`);
-    Deno.exitCode = finding === undefined ? 0 : 1;
-  } else {
+async function main([name, second, seed, current, findings]: string[]): Promise<number> {
+  try {
+    if (seed === undefined) {
+      const { kind, finding } = await judge(targets[name], await Deno.readFile(second));
+      console.log(finding ?? `nothing is wrong: ${kind}`);
+      return finding === undefined ? 0 : 1;
+    }
     const summary = await fuzz(name, {
       ...{ minutes: Number(second), seed: Number(seed), current, findings },
     });
     console.log(JSON.stringify(summary));
-    Deno.exitCode = summary.findings === 0 ? 0 : 1;
+    return summary.findings === 0 ? 0 : 1;
+  } finally {
+    await removeWorkFolder();
   }
-} finally {
-  if (folder !== undefined) await Deno.remove(folder, { recursive: true });
 }
+
+if (import.meta.main) Deno.exitCode = await main(Deno.args);

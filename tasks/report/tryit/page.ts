@@ -2,7 +2,7 @@
  * The try-it page: a form, a stage, and the script and the worker that run the model. Its policy lets it load nothing but what
  * lies beside it.
  */
-import { samplers } from "../../../core/samplers/mod.ts";
+import { samplers, usualOptions } from "../../../core/samplers/mod.ts";
 import { samplerFlags, usedBy } from "../../sampler_flags.ts";
 import { htmlDocument } from "../document.ts";
 import { type Child, dataElement, h } from "../dom.ts";
@@ -100,8 +100,9 @@ function asking(facts: PageFacts): HTMLElement {
   );
 }
 
-function settings({ vocabulary }: PageFacts): HTMLElement {
+function settings({ vocabulary, context }: PageFacts): HTMLElement {
   const characters = vocabulary.length - 1; // without the mask
+  const usual = usualOptions(context);
   return h(
     "div",
     { class: "fields" },
@@ -109,17 +110,29 @@ function settings({ vocabulary }: PageFacts): HTMLElement {
       "Sampler",
       h("select", { id: "sampler" }, Object.keys(samplers).map((name) => h("option", {}, name))),
     ),
-    ofSampler("threshold", "Fix what is this sure", { value: 0.95, min: 0.01, step: "any" }),
-    ofSampler("denoisingSteps", "Steps in a block", { value: 64, max: 10_000 }),
-    ofSampler("entropyBound", "Nats to fix at once", { value: 0.5, step: "any" }),
-    ofSampler("remaskCap", "Most to hide again", { value: 0.02, step: "any" }),
+    ofSampler("threshold", "Fix what is this sure (share of the likeliest together)", {
+      value: usual.threshold,
+      min: 0.01,
+      step: "any",
+    }),
+    ofSampler("denoisingSteps", "Steps in a block", { value: usual.denoisingSteps, max: 10_000 }),
+    ofSampler("entropyBound", "Nats to fix at once", { value: usual.entropyBound, step: "any" }),
+    ofSampler("remaskCap", "Most to hide again", { value: usual.remaskCap, step: "any" }),
     field(
       "Temperature",
-      numeric("temperature", { value: 0.8, min: 0, max: 10, step: "any" }, "temperature"),
+      numeric(
+        "temperature",
+        { value: usual.temperature, min: 0, max: 10, step: "any" },
+        "temperature",
+      ),
     ),
     field(
       "Draw among the likeliest",
-      numeric("top-k", { value: Math.min(2, characters), min: 1, max: characters }, "topK"),
+      numeric(
+        "top-k",
+        { value: Math.min(usual.topK!, characters), min: 1, max: characters },
+        "topK",
+      ),
     ),
     field("Seed", numeric("seed", { value: 1337, min: 0, max: 2 ** 32 - 1 })),
     field(

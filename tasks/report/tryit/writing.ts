@@ -1,10 +1,11 @@
 /** From what is asked in the page to text, step by step, by the same functions of `core/` that `deno task sample` uses. */
 import * as diffusion from "../../../core/diffusion.ts";
 import { chooseLengths, type TokenPiece } from "../../../core/gap_length.ts";
-import type { GenerationOptions, Network } from "../../../core/language_model.ts";
+import type { Network } from "../../../core/language_model.ts";
+import type { GenerationOptions } from "../../../core/samplers/sampler.ts";
 import { seededRandom } from "../../../core/random.ts";
 import type { Change } from "../../../core/results.ts";
-import { type SamplerName, samplers } from "../../../core/samplers/mod.ts";
+import { type SamplerName, samplers, usualOptions } from "../../../core/samplers/mod.ts";
 import { parseTemplate } from "../../../core/template.ts";
 import type { Tokenizer } from "../../../core/tokenizer.ts";
 
@@ -19,11 +20,12 @@ export type Request =
   & ({ prompt: string; length: number } | { template: string });
 
 /** The options that the settings mean to a model of this context. */
-export function optionsOf(settings: Settings = {}, { context }: { context: number }) {
+export function optionsOf(
+  settings: Settings = {},
+  { context }: { context: number },
+): GenerationOptions {
   const { sampler = "threshold", ...given } = settings;
-  const overlap = Math.min(32, context >> 1);
-  const usual = { temperature: 0.8, topK: 2, threshold: 0.95, overlap };
-  return { ...usual, ...given, sampler: samplers[sampler] } satisfies GenerationOptions;
+  return { ...usualOptions(context), ...given, sampler: samplers[sampler] };
 }
 
 /** A text that has begun: where it starts from, and what each pass does. */
