@@ -3,8 +3,9 @@
  * than the last weights while the learning rate is high. It is kept beside the weights in the engine's state, as `ema/NAME`.
  */
 import * as tf from "@tensorflow/tfjs";
-import type { TrainingConfig } from "./config.ts";
+import type { ModelConfig, TrainingConfig } from "./config.ts";
 import type { HostTensors, Tensors } from "./engines/engine.ts";
+import { parameterShapes } from "./model.ts";
 
 type Setting = Pick<TrainingConfig, "emaDecay">;
 
@@ -42,9 +43,10 @@ export function movedAverage(
   );
 }
 
-/** The names under which the state holds the weights that validation and export use, by parameter. */
-export function exportedNames(parameters: string[], { emaDecay }: Setting): Record<string, string> {
+/** The names under which the state holds the weights that validation and export use, by parameter: those of the average, if any. */
+export function exportedNames(config: ModelConfig & Setting): Record<string, string> {
   return Object.fromEntries(
-    parameters.map((name) => [name, emaDecay === 0 ? name : averageName(name)]),
+    Object.keys(parameterShapes(config))
+      .map((name) => [name, config.emaDecay === 0 ? name : averageName(name)]),
   );
 }

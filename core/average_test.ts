@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
+import { makeConfig } from "./config.ts";
 import { averageStep, exportedNames, initialAverage, movedAverage } from "./average.ts";
 
 await tf.setBackend("cpu");
@@ -44,6 +45,7 @@ Deno.test("without averaging nothing is kept, and the weights themselves are exp
   const off = { emaDecay: 0 };
   assertEquals(initialAverage(weights, off), {});
   assertEquals(movedAverage({}, { w: tf.scalar(1) }, tf.scalar(1), off), {});
-  assertEquals(exportedNames(["w"], off), { w: "w" });
-  assertEquals(exportedNames(["w"], { emaDecay: 0.5 }), { w: "ema/w" });
+  const config = makeConfig("gpt", "smoke", 12), head = "lm_head.weight";
+  assertEquals(exportedNames({ ...config, ...off })[head], head);
+  assertEquals(exportedNames({ ...config, emaDecay: 0.5 })[head], `ema/${head}`);
 });

@@ -10,7 +10,8 @@ import type { ModelConfig } from "./config.ts";
 import type { Program, Session, Tensors, TensorSpec } from "./engines/engine.ts";
 import { mapValues } from "./engines/map_values.ts";
 import type { Question } from "./network.ts";
-import { attend, blockWeights, embed, joinHeads, linear, mlp } from "./model.ts";
+import { blockWeights, embed, forward, joinHeads, linear, mlp } from "./model.ts";
+import { noDropout } from "./dropout.ts";
 import { projections, rmsNorm, ropeTable, type Rotation } from "./model.ts";
 
 const keyOf = (layer: number) => `key/${layer}`;
@@ -24,17 +25,19 @@ export function prefill(config: ModelConfig): Program {
   return {
     inputs: { tokens: { shape: [1, config.context], dtype: "int32" } },
     body(weights, { tokens }) {
-      const outputs: Tensors = {}, rotation = ropeTable(config.context, config);
-      let x = rmsNorm(embed(tokens as tf.Tensor2D, weights["token_emb.weight"]));
-      for (let layer = 0; layer < config.layers; layer++) {
-        const block = blockWeights(weights, layer);
-        const heads = projections(rmsNorm(x), block, config, rotation);
-        x = tf.add(x, joinHeads(attend(heads, true), block.projection));
-        x = tf.add(x, mlp(rmsNorm(x), block));
-        outputs[keyOf(layer)] = heads.key;
-        outputs[valueOf(layer)] = heads.value;
-      }
-      return { outputs: { ...outputs, logits: linear(rmsNorm(x), weights["lm_head.weight"]) } };
+      const outputs: Tensors = {};
+      outputs.logits = forward(
+        tokens as tf.Tensor2D,
+        weights,
+        config,
+        true,
+        noDropout,
+        (layer, { key, value }) => {
+          outputs[keyOf(layer)] = key;
+          outputs[valueOf(layer)] = value;
+        },
+      );
+      return { outputs };
     },
   };
 }

@@ -13,13 +13,13 @@ export type ModelKind = "gpt" | "diffusion";
 export interface ModelConfig {
   /** Number of tokens, the mask of a diffusion model included. */
   vocab: number;
-  /** Most characters that it sees at once. */
+  /** Most characters that it reads at once. */
   context: number;
-  /** Blocks of attention and MLP. */
+  /** Layers, each an attention and an MLP. */
   layers: number;
-  /** Attention heads of a layer, each `width / heads` wide. */
+  /** Attention heads of a layer, each of `width / heads` numbers. */
   heads: number;
-  /** Size of the vector that stands for a character; a multiple of `2 * heads`. */
+  /** Numbers in the vector that stands for a character; a multiple of `2 * heads`. */
   width: number;
 }
 
@@ -118,7 +118,7 @@ const tuned = {
   evenMaskShares: true,
 } satisfies Partial<Config>;
 
-/** The presets: for tests, for comparing engines, as the original, better than it, and for the first three minutes. */
+/** The presets: for tests, for comparing engines, as the original, better than it, and for the first few minutes. */
 export type PresetName = "smoke" | "small" | "full" | "full-tuned" | "quickstart";
 
 /** Settings that belong together, by name. */

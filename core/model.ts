@@ -5,6 +5,8 @@
  * without learned scale, also on the embedding and on queries and keys (after RoPE); ReLU squared; no biases.
  * `causal` is the only difference between a GPT and a diffusion model inside the network.
  *
+ * `cache.ts` has the same pass for one more character of a GPT.
+ *
  * In comments: B = batch, T = time, C = width, H = heads, D = C / H, V = vocab.
  */
 import * as tf from "@tensorflow/tfjs";
@@ -61,6 +63,7 @@ export function initialWeights(
  * @param tokens int32 [batch, time], `time` at most the model's context.
  * @param causal Whether a position sees only itself and what is left of it.
  * @param drop Of the embedding and of what each branch adds, while training.
+ * @param onHeads Is shown the queries, keys and values of each layer: a GPT's cache keeps them.
  * @returns [batch, time, vocab]
  */
 export function forward(
@@ -69,12 +72,15 @@ export function forward(
   config: ModelConfig,
   causal: boolean,
   drop: Dropout = noDropout,
+  onHeads?: (layer: number, heads: Heads) => void,
 ): Tensor3D {
   const rotation = ropeTable(tokens.shape[1], config);
   let x = drop(rmsNorm(embed(tokens, weights["token_emb.weight"]))); // [B, T, C]
   for (let layer = 0; layer < config.layers; layer++) {
     const block = blockWeights(weights, layer);
-    x = tf.add(x, drop(attention(rmsNorm(x), block, config, rotation, causal)));
+    const heads = projections(rmsNorm(x), block, config, rotation);
+    onHeads?.(layer, heads);
+    x = tf.add(x, drop(joinHeads(attend(heads, causal), block.projection)));
     x = tf.add(x, drop(mlp(rmsNorm(x), block)));
   }
   return linear(rmsNorm(x), weights["lm_head.weight"]); // [B, T, V]
@@ -140,18 +146,6 @@ export const rmsNorm = tf.customGrad((x, save) => {
       tf.mul(r, tf.sub(dy, tf.mul(y, tf.mean(tf.mul(dy, y), -1, true)))),
   };
 }) as <T extends Tensor>(x: T) => T;
-
-/** Multi-head attention. `x` and the result are [batch, time, width]. */
-function attention(
-  x: Tensor3D,
-  block: BlockWeights,
-  config: ModelConfig,
-  rotation: Rotation,
-  causal: boolean,
-): Tensor3D {
-  const heads = projections(x, block, config, rotation);
-  return joinHeads(attend(heads, causal), block.projection);
-}
 
 /** Queries, keys and values of every head, [batch, heads, time, width / heads] each. */
 export interface Heads {

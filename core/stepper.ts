@@ -4,7 +4,6 @@ import type { Config } from "./config.ts";
 import { type Program, runSteps, type Session } from "./engines/engine.ts";
 import { breather } from "./event_loop.ts";
 import type { LanguageModel } from "./language_model.ts";
-import { parameterShapes } from "./model.ts";
 import { targetNats, trainStep } from "./programs.ts";
 import type { Scorer } from "./scoring.ts";
 
@@ -56,8 +55,7 @@ export function alone(model: LanguageModel, config: Config): Stepper {
 
 /** `targetNats` of the weights that validation uses. */
 export function validationNats(model: LanguageModel, config: Config, rows: number): Program {
-  const names = exportedNames(Object.keys(parameterShapes(config)), config);
-  return targetNats(model, config, rows, { names });
+  return targetNats(model, config, rows, { names: exportedNames(config) });
 }
 
 /** Lets Ctrl-C through. */

@@ -364,7 +364,7 @@ async function saveBest(run: TrainingRun, session: Session, step: number, bpc: n
 
 /** The weights that are worth keeping: the average where there is one. */
 async function exportedWeights(session: Session, config: Config): Promise<HostTensors> {
-  const names = exportedNames(Object.keys(parameterShapes(config)), config);
+  const names = exportedNames(config);
   const state = await session.readState(Object.values(names));
   return Object.fromEntries(Object.entries(names).map(([name, held]) => [name, state[held]]));
 }
@@ -387,7 +387,7 @@ export function stepGroups(seconds: number) {
 function diverged(step: number, loss: number, gradientNorm: number): RangeError {
   return new RangeError(
     `Cannot go on training: the loss of step ${step} is ${loss} (gradient norm ${gradientNorm}); ` +
-      "the last checkpoint is as it was, try a lower --lr",
+      "the last checkpoint is as it was, try a lower --lr (with Muon also --set muonLearningRate=X)",
   );
 }
 

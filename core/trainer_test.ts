@@ -274,7 +274,7 @@ for (
       );
       assertMatch(
         error.message,
-        /^Cannot go on training: the loss of step 18 is .*; .* a lower --lr$/,
+        /^Cannot go on training: the loss of step 18 is .*; .* a lower --lr \(with Muon also --set muonLearningRate=X\)$/,
       );
       assertEquals(await bytesOf(run), before);
     }));

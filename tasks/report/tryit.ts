@@ -39,6 +39,8 @@ export interface TryItOptions {
   signal?: AbortSignal;
   /** Added to the environment of the processes that bundle and fetch. */
   env?: Record<string, string>;
+  /** How long to wait for another process that writes the folder. @default {10_000} */
+  patienceMs?: number;
 }
 
 /** What is written into the folder last: without it, the folder is not whole. */
@@ -72,7 +74,7 @@ async function readContents(folder: string): Promise<Contents | undefined> {
  *
  * @returns undefined where it can't be made: without weights of a diffusion model that can be read, or where npm is not reached;
  * `note` says why.
- * @throws {Error} If the folder can't be written.
+ * @throws {Error} If the folder can't be written, or another process writes it.
  */
 export async function writeTryIt(
   folder: string,
@@ -106,7 +108,7 @@ export async function writeTryIt(
 async function write(
   folder: string,
   model: ChosenWeights,
-  { note = () => {}, ...options }: TryItOptions,
+  { note = () => {}, patienceMs = 10_000, ...options }: TryItOptions,
 ): Promise<TryIt | undefined> {
   const { bundled, onnxruntimeFile, onnxruntimeNames, onnxruntimeWeb } = await import(
     "./tryit/bundle.ts"
@@ -117,7 +119,7 @@ async function write(
   ]);
   await makeFolder(folder);
   // `report` and `serve` at once must not leave the model of one with the page of the other.
-  using _lock = await lockFile(join(folder, CONTENTS), { patienceMs: 10_000 });
+  using _lock = await lockFile(join(folder, CONTENTS), { patienceMs });
   const before = await readContents(folder);
   await writeText(join(folder, CONTENTS), "{}\n"); // until the end, the folder is not whole
 

@@ -1,9 +1,16 @@
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { join } from "@std/path";
 import { loadWeights } from "../../core/checkpoint.ts";
 import { makeConfig } from "../../core/config.ts";
 import * as diffusion from "../../core/diffusion.ts";
 import { onnxEngine } from "../../core/engines/onnx.ts";
+import { lockFile } from "../../core/files.ts";
 import { initialWeights } from "../../core/model.ts";
 import { windowLogits } from "../../core/programs.ts";
 import { seededRandom } from "../../core/random.ts";
@@ -141,6 +148,21 @@ Deno.test("the folder is written once for the same weights, and its model again 
       ...onnxruntimeNames.map(() => true),
       false,
     ]);
+  }));
+
+Deno.test("while another process writes the folder nothing is written into it, and one line says so", () =>
+  inFolder(async (folder) => {
+    await writeWeights(folder);
+    const weights = join(folder, "weights/diffusion-smoke.safetensors"),
+      site = join(folder, "site");
+    await Deno.mkdir(site);
+    using _lock = await lockFile(join(site, "contents.json"));
+    await assertRejects(
+      () => writeTryIt(site, { weights, patienceMs: 0 }),
+      Error,
+      "is writing it; wait until it ends",
+    );
+    assertEquals(namesIn(site), [".contents.json.lock"]);
   }));
 
 Deno.test("without weights, or without npm, there is no page and one line says why", () =>

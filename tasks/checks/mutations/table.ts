@@ -67,8 +67,8 @@ export const mutations: Mutation[] = [
   {
     name: "visible characters count in the loss",
     file: "core/diffusion.ts",
-    from: "&& lossWeight(",
-    to: "|| lossWeight(",
+    from: "(is) => is * weight",
+    to: "() => weight",
     tests: ["core/diffusion_test.ts"],
   },
   {
