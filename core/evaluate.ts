@@ -48,8 +48,8 @@ export const estimatorNotes: Record<Estimator, string> = {
   "exact": "The model's likelihood of the text, by the chain rule.",
   "nelbo":
     "An upper bound on the diffusion model's negative log-likelihood: the model itself may " +
-    "be better than that, not worse. Its network is told no time and its training loss has no " +
-    "weight 1/t, so what was trained is not this bound.",
+    "be better than that, not worse. Its training loss has no weight 1/t, so what was trained is " +
+    "not quite this bound.",
   "left-to-right": "The exact likelihood of the left-to-right decoder built from the diffusion " +
     "network, not of the diffusion model; by theory it lies neither above nor below the nelbo.",
   "masked-mean":

@@ -69,8 +69,14 @@ export interface SampleResult {
   provenance: Provenance;
 }
 
-/** The estimators, see `evaluate.ts` for what each is and is not. */
+/** The name of an estimator; `estimatorNotes` of `evaluate.ts` says what each is and is not. */
 export type Estimator = "exact" | "nelbo" | "left-to-right" | "masked-mean";
+
+/** The estimators that fit each model, in the order in which tables show them. */
+export const estimators: Record<ModelKind, Estimator[]> = {
+  gpt: ["exact"],
+  diffusion: ["nelbo", "left-to-right", "masked-mean"],
+};
 
 /** Models without a network, see `baselines.ts`. */
 export type BaselineName = "uniform" | "unigram" | `kneser-ney-${number}`;

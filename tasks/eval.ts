@@ -15,7 +15,7 @@ import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";
 import { seededRandom } from "../core/random.ts";
 import type { BaselineRow, Compared, Estimator } from "../core/results.ts";
-import type { EvaluationRow, ModelComparison } from "../core/results.ts";
+import { estimators, type EvaluationRow, type ModelComparison } from "../core/results.ts";
 import type { Scorer } from "../core/scoring.ts";
 import { scorerOf } from "../core/stepper.ts";
 import { charactersOf, tokenizer } from "../core/tokenizer.ts";
@@ -28,11 +28,6 @@ import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./eva
 import { latestQuality, qualityTables } from "./quality_table.ts";
 import type { ChosenWeights } from "./weights.ts";
 import { chosenWeights, namedWeights, trainedKinds, weightsFlags } from "./weights.ts";
-
-const estimators: Record<ModelKind, Estimator[]> = {
-  gpt: ["exact"],
-  diffusion: ["nelbo", "left-to-right", "masked-mean"],
-};
 
 const task = {
   name: "eval",
@@ -52,7 +47,7 @@ const flags = {
   ...weightsFlags,
   against: { type: "path", help: "other weights to compare with, on the same blocks and masks" },
   estimator: {
-    choices: ["exact", "nelbo", "left-to-right", "masked-mean"],
+    choices: [...estimators.gpt, ...estimators.diffusion],
     help: "without it, all of the model's",
   },
   blocks: {

@@ -15,6 +15,7 @@ import type {
   QualityRow,
   SampleResult,
 } from "../../core/results.ts";
+import { estimators } from "../../core/results.ts";
 import { readBytes, sha256Hex } from "../../core/files.ts";
 import { commandLine } from "../cli.ts";
 import type { Results, Run } from "./read_results.ts";
@@ -78,10 +79,6 @@ export type Hash = (path: string) => Promise<{ sha256: string } | { reason: stri
 
 const MODELS = ["diffusion", "gpt"] as const;
 const NAMES = { gpt: "GPT", diffusion: "diffusion model" };
-const ESTIMATORS: Record<ModelKind, Estimator[]> = {
-  gpt: ["exact"],
-  diffusion: ["nelbo", "left-to-right", "masked-mean"],
-};
 
 /** Hashes of files on disk, each computed once. Relative paths start at `root`. */
 export function hashOfFiles(root: string): Hash {
@@ -174,8 +171,8 @@ export async function gather(results: Results, hash: Hash): Promise<ReportData> 
   data.evaluations.sort((a, b) =>
     b.row.context - a.row.context ||
     MODELS.indexOf(b.row.model) - MODELS.indexOf(a.row.model) ||
-    ESTIMATORS[a.row.model].indexOf(a.row.estimator) -
-      ESTIMATORS[b.row.model].indexOf(b.row.estimator)
+    estimators[a.row.model].indexOf(a.row.estimator) -
+      estimators[b.row.model].indexOf(b.row.estimator)
   );
   for (const result of results.quality) {
     const stale = await staleNotes(result.provenance);
@@ -316,7 +313,7 @@ function missing(data: ReportData): ReportData["missing"] {
         command: commandLine("sample", [...chosen, ...prompt]),
       });
     }
-    for (const estimator of ESTIMATORS[model]) {
+    for (const estimator of estimators[model]) {
       const exists = evaluations.some(({ row }) =>
         row.model === model && row.estimator === estimator && (!weights || row.weights === weights)
       );

@@ -14,7 +14,7 @@ import type {
   SampleResult,
 } from "../../core/results.ts";
 import { readBytes } from "../../core/files.ts";
-import { qualityFigures } from "../../core/results.ts";
+import { estimators, qualityFigures } from "../../core/results.ts";
 import * as is from "./shape.ts";
 
 export type TrainLine = Extract<RunLine, { kind: "train" }>;
@@ -96,7 +96,7 @@ const sampleResult: is.Shape<SampleResult> = is.object({
   provenance,
 });
 
-const ESTIMATOR = is.oneOf("exact", "nelbo", "left-to-right", "masked-mean");
+const ESTIMATOR = is.oneOf(...estimators.gpt, ...estimators.diffusion);
 
 function baselineName(value: unknown, path = ""): BaselineName {
   if (/^kneser-ney-\d+$/.test(is.text(value, path))) return value as BaselineName;

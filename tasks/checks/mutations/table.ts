@@ -104,8 +104,8 @@ export const mutations: Mutation[] = [
   {
     name: "the residual of attention is dropped",
     file: "core/model.ts",
-    from: "x = tf.add(x, drop(attention(rmsNorm(x), block, config, rotation, causal)));",
-    to: "x = drop(attention(rmsNorm(x), block, config, rotation, causal));",
+    from: "x = tf.add(x, drop(joinHeads(attend(heads, causal), block.projection)));",
+    to: "x = drop(joinHeads(attend(heads, causal), block.projection));",
     tests: [parity],
   },
   {
@@ -303,8 +303,8 @@ export const mutations: Mutation[] = [
   {
     name: "the last weights are exported, not the average",
     file: "core/average.ts",
-    from: "[name, emaDecay === 0 ? name : averageName(name)]",
-    to: "[name, name]",
+    from: "config.emaDecay === 0 ? name : averageName(name)",
+    to: "name",
     tests: ["core/average_test.ts"],
   },
   {
