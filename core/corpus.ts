@@ -221,7 +221,8 @@ async function readInfo(path: string): Promise<CorpusInfo | undefined> {
     const { isFile, size } = await Deno.stat(path);
     if (!isFile || size > 2 ** 20) return undefined;
     const info = JSON.parse(await Deno.readTextFile(path));
-    const isOurs = /^[0-9a-f]{64}$/.test(info?.sha256) && typeof info.fetched === "string";
+    const isOurs = typeof info?.sha256 === "string" && /^[0-9a-f]{64}$/.test(info.sha256) &&
+      typeof info.fetched === "string";
     return isOurs ? info : undefined;
   } catch (error) {
     const isStranger = error instanceof SyntaxError || error instanceof Deno.errors.NotFound ||

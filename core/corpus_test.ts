@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import fc from "fast-check";
-import { countCharacters, decodeText, defaultCorpus, loadCorpus, requireLength } from "./corpus.ts";
+import { countCharacters, decodeText, defaultCorpus, loadCorpus } from "./corpus.ts";
+import { openingOf, requireLength } from "./corpus.ts";
 import { sha256Hex } from "./files.ts";
 import { inFolder } from "./temporary_folder.ts";
 
@@ -58,7 +59,10 @@ Deno.test("a JSON file beside a text that is not ours is left alone", () =>
     await Deno.writeTextFile(path, "some notes");
     // The last would put a line end into an error message.
     const lines = JSON.stringify({ sha256: "a\nb", fetched: "2026-01-01" });
-    for (const json of ["{", "null", "[1]", '{"sha256": 1}', lines]) {
+    // Lists in lists that become text overflow the stack; one list of a text would pass for that text.
+    const deep = `{"sha256":${"[".repeat(20_000)}${"]".repeat(20_000)},"fetched":""}`;
+    const list = JSON.stringify({ sha256: ["a".repeat(64)], fetched: "" });
+    for (const json of ["{", "null", "[1]", '{"sha256": 1}', lines, deep, list]) {
       await Deno.writeTextFile(join(folder, "notes.json"), json);
       assertEquals((await loadCorpus(path)).info, undefined, json);
     }
@@ -132,5 +136,11 @@ Deno.test("without a fetched text, the error names the command to run", () =>
 Deno.test("countCharacters counts code points", () => {
   fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 50 }), (text) => {
     assertEquals(countCharacters(text), [...text].length);
+  }));
+});
+
+Deno.test("the opening of a text is its first 16 characters, whole ones, or all that it has", () => {
+  fc.assert(fc.property(fc.string({ unit: "grapheme-composite", maxLength: 50 }), (text) => {
+    assertEquals([...openingOf(text)], [...text].slice(0, 16));
   }));
 });

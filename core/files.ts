@@ -114,6 +114,24 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
+/**
+ * Takes away what killed writers have left in a folder: temporary files under names that may never be written again. Those that
+ * are being written stay, and so does what can't be removed.
+ */
+export async function removeLeftovers(folder: string): Promise<void> {
+  for await (const { name, isFile } of Deno.readDir(folder)) {
+    if (!isFile || !/^\..+\.tmp$/.test(name)) continue;
+    const path = join(folder, name);
+    try {
+      using file = await Deno.open(path, { read: true, write: true });
+      // Not `tryLock` below: where there are no locks, nobody knows whether it is being written.
+      if (await file.tryLock(true) && await isStillAt(path, file, Deno)) await Deno.remove(path);
+    } catch {
+      // it has its name by now, or is not ours
+    }
+  }
+}
+
 /** Opens the temporary file in which a new `target` is written; links in `path` are followed. */
 async function openTemporary(path: string, files: Filesystem, patienceMs: number) {
   const target = await targetOf(path, files);

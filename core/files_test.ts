@@ -6,6 +6,7 @@ import {
   makeFolder,
   type OpenFile,
   readBytes,
+  removeLeftovers,
   requireWritable,
   sha256Hex,
   writeFileAtomically,
@@ -467,4 +468,26 @@ Deno.test("with patience, a lock is waited for until it is released, and no long
     first.release();
     (await second).release();
     using _third = await lockFile(path);
+  }));
+
+Deno.test("what killed writers have left is taken away, but not what is being written, nor anything else", () =>
+  inFolder(async (folder, path) => {
+    for (const name of [".left.tmp", ".written.tmp", ".file.lock", "my.tmp", ".tmp"]) {
+      await Deno.writeTextFile(join(folder, name), "some");
+    }
+    await Deno.mkdir(join(folder, ".folder.tmp"));
+    {
+      using written = await Deno.open(join(folder, ".written.tmp"), { write: true });
+      await written.lock(true);
+      await removeLeftovers(folder);
+      const stay = [".file.lock", ".folder.tmp", ".tmp", ".written.tmp", "file", "my.tmp"];
+      assertEquals(names(folder), stay);
+    }
+    // Beside writers at work it is in nobody's way.
+    const patienceMs = 60_000; // a disk may take its time to sync
+    const writing = [1, 2, 3, 4, 5].map((i) =>
+      writeFileAtomically(path, text(`${i}`), { patienceMs })
+    );
+    await Promise.all([...writing, ...Array.from({ length: 10 }, () => removeLeftovers(folder))]);
+    assertEquals(names(folder), [".file.lock", ".folder.tmp", ".tmp", "file", "my.tmp"]);
   }));

@@ -58,6 +58,24 @@ Deno.test("cut off at any byte, the journal keeps every whole line and goes on a
     }
   }));
 
+Deno.test("a journal whose first line is damaged begins anew, and nothing of what it held comes back", () =>
+  inNewFolder(async (folder) => {
+    let path: string;
+    {
+      using journal = await open(folder);
+      path = journal.path;
+      for (const key of [0, 1, 2]) await journal.add(`${key}`, 10 + key);
+    }
+    const whole = await Deno.readTextFile(path);
+    await Deno.writeTextFile(path, whole.replace("abc", "abd"));
+    {
+      using journal = await open(folder);
+      assertEquals(journal.get("0"), undefined);
+    }
+    using again = await open(folder);
+    assertEquals([0, 1, 2].map((key) => again.get(`${key}`)), [undefined, undefined, undefined]);
+  }));
+
 Deno.test("damaged lines and values of another kind are computed again, the rest stays", () =>
   inNewFolder(async (folder) => {
     let path: string;

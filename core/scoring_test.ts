@@ -1,7 +1,8 @@
-import { assert, assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { seededRandom } from "./random.ts";
-import { noisedRows, stratifiedCounts, unmaskingRows, windowRows } from "./scoring.ts";
+import { nextCharacterRows, noisedRows, score, stratifiedCounts } from "./scoring.ts";
+import { unmaskingRows, windowRows } from "./scoring.ts";
 
 /** Pearson's statistic against equal frequencies. */
 function chiSquare(observed: number[]): number {
@@ -100,5 +101,23 @@ Deno.test("windows of masked-mean use every block equally often before any comes
   for (let batch = 0; batch < 5; batch++) {
     const used = drawn.filter((row) => row.batch === batch).map((row) => row.block);
     assertEquals(used.toSorted(), [0, 1, 2]);
+  }
+});
+
+Deno.test("an answer of the network that has another number of figures is refused, not read past its end", async () => {
+  const blocks = [Int32Array.of(1, 2, 3)];
+  const answering = (numbers: number) => {
+    const nats = () => Promise.resolve(new Float32Array(numbers));
+    return Array.fromAsync(
+      score({ rows: 2, context: 3, nats }, nextCharacterRows(blocks), 1, {}),
+    );
+  };
+  assertEquals((await answering(6)).length, 1);
+  for (const numbers of [0, 3, 5, 7]) {
+    const { message } = await assertRejects(() => answering(numbers), TypeError);
+    assertEquals(
+      message,
+      `Cannot read the network's answer: it has ${numbers} numbers, expected 2 x 3`,
+    );
   }
 });

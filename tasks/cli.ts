@@ -373,8 +373,11 @@ function missingValue(given: string, flag: Flag, next: string | undefined): stri
   return `${mistake}; a value that starts with a dash is written ${given}=${shown}`;
 }
 
+/** Nothing that is longer is near a name of ours, and comparing takes time. */
+const longestName = 100;
+
 function unknownFlag(given: string, names: string[]): string {
-  const name = given.replace(/^-+/, "");
+  const name = given.replace(/^-+/, "").slice(0, longestName);
   const mistake = `Unknown flag ${quoted(given)}`;
   if (given === `-${name}` && names.includes(name)) {
     return `${mistake}; flags have two dashes: "--${name}"`;
@@ -425,8 +428,8 @@ function readValue(name: string, flag: Flag, text: string, mistakes: string[]): 
   };
   if ("choices" in flag) {
     if (flag.choices.includes(text)) return text;
-    const nearest = closestString(text, flag.choices);
-    return refuse(levenshteinDistance(text, nearest) <= 2 ? `; did you mean "${nearest}"?` : "");
+    const start = text.slice(0, longestName), nearest = closestString(start, flag.choices);
+    return refuse(levenshteinDistance(start, nearest) <= 2 ? `; did you mean "${nearest}"?` : "");
   }
   switch (flag.type) {
     case "boolean":

@@ -132,11 +132,11 @@ Deno.test("of two trainings that start at once under one name one is refused, or
     assertEquals(leftOver(folder), []);
   }));
 
-Deno.test("what a killed task has left of its looking whether it may write, the next one takes away", () =>
+Deno.test("what a task that was killed while it kept a result has left, the next one takes away", () =>
   inTrainedFolder(async (folder) => {
     const results = join(folder, "reports/results");
     await Deno.mkdir(results, { recursive: true });
-    await Deno.writeTextFile(join(results, ".result.json.tmp"), "");
+    await Deno.writeTextFile(join(results, ".2026-01-01T00-00-00-000Z-sample-0.json.tmp"), "{");
     await jsonOf(folder, "sample", "--model", "gpt", "--length", "8", ...engine);
     assertEquals(leftOver(folder), []);
   }));

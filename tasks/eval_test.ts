@@ -1,8 +1,13 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { KILLED, testOnUnix } from "../core/tested_system.ts";
+import { baselines, scoreBaseline } from "../core/baselines.ts";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
+import { loadCorpus } from "../core/corpus.ts";
+import { datasetOf } from "../core/dataset.ts";
+import { evenlySpaced, validationBlocks } from "../core/evaluate.ts";
 import type { EvaluationRow, ModelComparison } from "../core/results.ts";
+import { charactersOf, tokenizer } from "../core/tokenizer.ts";
 import { readResults } from "./report/read_results.ts";
 import { assertFailed, exampleText, inFolder, inTrainedFolder, jsonOf } from "./task_process.ts";
 import { namesIn, runTaskIn, signalled, writeWeights } from "./task_process.ts";
@@ -35,6 +40,10 @@ Deno.test("eval without --model scores both models with every estimator, the sam
       /^(?=.*Not a likelihood).*Never to be set beside a GPT's loss/,
     );
     assertEquals(quality, []);
+    assertEquals(
+      (rows as EvaluationRow[]).slice(0, 3).map(({ nats }) => nats),
+      await baselineNats(join(folder, "text.txt"), 4),
+    );
     // What knows nothing costs the same in every block, and Kneser-Ney, which knows this text, is better by far.
     assertEquals(
       (comparisons as ModelComparison[]).map(({ a, b }) => [a.estimator, b.model, b.estimator]),
@@ -82,6 +91,14 @@ Deno.test("eval without --model scores both models with every estimator, the sam
     assertMatch(stdout, /^gpt +exact +6\.0224 /m);
     assertMatch(stdout, /^gpt exact +kneser-ney-6 exact +\+.* yes, b is lower +4$/m);
   }));
+
+/** Nats per character of the three baselines on `count` evenly spaced blocks of 32. */
+async function baselineNats(path: string, count: number): Promise<number[]> {
+  const corpus = await loadCorpus(path), characters = charactersOf(corpus.text);
+  const { train, validation } = datasetOf(corpus, tokenizer(characters, { mask: false }));
+  const blocks = evenlySpaced(validationBlocks(validation, 32), count);
+  return baselines(train, characters.length).map((one) => scoreBaseline(one, blocks).nats);
+}
 
 const byName = (a: EvaluationRow, b: EvaluationRow) => a.estimator < b.estimator ? -1 : 1;
 

@@ -3,7 +3,12 @@ import { cpus, release, type as system } from "node:os";
 import { join } from "@std/path";
 import type { Config } from "../core/config.ts";
 import type { Engine } from "../core/engines/engine.ts";
-import { makeFolder, requireWritable, writeFileAtomically } from "../core/files.ts";
+import {
+  makeFolder,
+  removeLeftovers,
+  requireWritable,
+  writeFileAtomically,
+} from "../core/files.ts";
 import type { EvaluationResult, Provenance, QualityResult, SampleResult } from "../core/results.ts";
 
 export const RESULTS = "reports/results";
@@ -72,7 +77,7 @@ async function gitCommit(): Promise<string | undefined> {
  */
 export async function requireResultsFolder(): Promise<void> {
   await makeFolder(RESULTS);
-  // Always the same name, so that what a killed task leaves there is the next one's to take away.
+  await removeLeftovers(RESULTS); // each result has a name of its own, so no later one replaces them
   await requireWritable(join(RESULTS, "result.json"));
 }
 

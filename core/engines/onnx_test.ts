@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import onnxProto from "onnx-proto";
 import { drawWindows } from "../dataset.ts";
 import { makeConfig } from "../config.ts";
@@ -10,6 +10,7 @@ import type { HostTensors } from "./engine.ts";
 import type { Graph } from "./graph.ts";
 import { inputsOf, kernelCases, programOf } from "./kernel_cases.ts";
 import { inputName, onnxModel, onnxStepsModel, outputName } from "./onnx_model.ts";
+import { onnxEngine } from "./onnx.ts";
 import { loadOnnxruntime, type Onnxruntime } from "./onnxruntime.ts";
 import { record } from "./recorder.ts";
 import { simplify } from "./simplify.ts";
@@ -57,6 +58,25 @@ Deno.test("a training step for WebGPU has no operator that onnxruntime would tak
     assertEquals(operators(onnxModel(graph, {}, "webgpu")).intersection(taken), new Set());
     assertEquals(operators(onnxModel(graph, {}, "cuda")).intersection(taken), taken);
   }
+});
+
+test("state that no program changes is part of the graphs, and writing it is refused by name", async () => {
+  const state = { w: { shape: [1], data: Float32Array.of(2) } };
+  const session = await (await onnxEngine({ threads: 1 })).load(state, {
+    look: { inputs: {}, body: ({ w }) => ({ outputs: { w } }) },
+  });
+  const { message } = await assertRejects(() => session.writeState(state), TypeError);
+  assert(message.startsWith('Cannot write "w": no program of this session changes it'), message);
+  assertEquals([...(await session.run("look", {})).w], [2]);
+  session.dispose();
+});
+
+Deno.test("a kernel without an operator of ONNX is named", () => {
+  const graph = trainingGraph("gpt");
+  const { from } = graph.outputs.loss;
+  assert(from.kind === "node");
+  from.node.kernel = "Frobnicate";
+  assertThrows(() => onnxModel(graph), TypeError, `Cannot lower "Frobnicate" to ONNX`);
 });
 
 test("what is lowered otherwise for WebGPU computes the same as what is not", async () => {

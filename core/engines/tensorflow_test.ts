@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
+import { tmpdir } from "node:os";
 import * as tf from "@tensorflow/tfjs";
 import { makeConfig } from "../config.ts";
 import * as diffusion from "../diffusion.ts";
@@ -33,6 +34,28 @@ const state = (seed = 1) => {
   const weights = initialWeights(config, seededRandom(seed));
   return { ...weights, ...initialMoments(weights, config.optimizer) };
 };
+
+testWithTensorflow(
+  "where no temporary folder can be made, or written, one line says so and names it",
+  async () => {
+    const refused = () => Promise.reject(new Deno.errors.PermissionDenied("(os error 13)"));
+    const loading = () => load(state(), { step: trainStep(diffusion, config) });
+    const { makeTempDir, rename } = Deno;
+    try {
+      Deno.makeTempDir = refused;
+      await assertRejects(
+        loading,
+        Error,
+        `Cannot make a folder in ${JSON.stringify(tmpdir())}: no`,
+      );
+      Deno.makeTempDir = makeTempDir;
+      Deno.rename = refused;
+      await assertRejects(loading, Error, 'saved_model.pb": no permission; change the permissions');
+    } finally {
+      Object.assign(Deno, { makeTempDir, rename });
+    }
+  },
+);
 
 /** A batch of a language in which each character is one of two that its left neighbour allows. */
 function batch(seed: number, model: LanguageModel = diffusion) {

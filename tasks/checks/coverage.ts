@@ -12,10 +12,10 @@ const LEAST = 95;
 
 /** Left out: the tests and what only tests use, and programs that are checks of their own. */
 const leftOut: [pattern: RegExp, reason: string][] = [
-  [/_test\.ts$|^engines\/suite\/|^testdata\//, "tests"],
+  [/_test\.ts$|^(engines\/suite|testing)\/|(^|\/)tested_\w+\.ts$/, "tests"],
   [
-    /(^|\/)(toy_world|temporary_folder|kernel_cases|changed_engine|tested_ranks|mpi_rank)\.ts$/,
-    "for tests",
+    /(^|\/)(toy_world|temporary_folder|kernel_cases|changed_engine|mpi_rank)\.ts$/,
+    "what only tests use",
   ],
   [/^engines\/(memory_check|software_gpu\/test)\.ts$/, "programs: check-memory, test-webgpu"],
 ];

@@ -5,12 +5,13 @@
  *
  *   deno task check-faults [WORDS IN THE NAMES OF SCENARIOS]
  *
- * All of it takes half an hour or more.
+ * All of it takes half an hour on a quiet core.
  */
-import { steadyName } from "./faults/snapshot.ts";
-import { faultsOf, findingsOf, recorded, stage } from "./faults/sweep.ts";
+import { startProgress } from "../progress.ts";
 import { scenarios } from "./faults/scenarios.ts";
+import { steadyName } from "./faults/snapshot.ts";
 import { missedCalls } from "./faults/strace.ts";
+import { faultsOf, findingsOf, recorded, type Scenario, stage } from "./faults/sweep.ts";
 
 const chosen = scenarios.filter(({ name }) =>
   Deno.args.length === 0 || Deno.args.some((word) => name.includes(word))
@@ -20,41 +21,53 @@ if (chosen.length === 0) {
   console.error(`error: usage: deno task check-faults [WORDS], found in one of: ${names}`);
   Deno.exit(2);
 }
-const root = await Deno.makeTempDir();
-let all = 0, wrong = 0;
-try {
-  for (const scenario of chosen) {
-    const reason = scenario.whyNot?.();
-    if (reason !== undefined) {
-      console.log(`${scenario.name}: skipped, ${reason}`);
-      continue;
-    }
-    const staged = await stage(scenario, root);
-    const recording = await recorded(staged), faults = faultsOf(recording.calls);
-    const missed = await missedCalls(staged, recording.calls);
-    if (missed === undefined) console.log("without strace, nothing shows that no call is missed");
-    for (const call of missed ?? []) console.log(`not among the calls: ${call}`);
-    let findings = missed?.length ?? 0;
-    const endured = new Set<string>();
-    for (const fault of faults) {
-      const outcome = await findingsOf(staged, fault, recording);
-      const { at, call, path, how } = fault;
-      if (outcome.endured) endured.add(`${call} ${steadyName(path)}`);
-      if (outcome.wrong.length === 0) continue;
-      findings++;
-      const title = `${scenario.name}: ${how} at ${at} ${call} ${path}`;
-      console.log([title, ...outcome.wrong].join("\n    "));
-    }
-    const kinds = Object.entries(Object.groupBy(faults, ({ how }) => how))
-      .map(([how, { length }]) => `${length} ${how}`).join(", ");
-    console.log(
-      `${scenario.name}: ${recording.calls.length} calls, ${faults.length} faults (${kinds}), ` +
-        `${findings} wrong` + (endured.size > 0 ? `; does without ${[...endured].join(", ")}` : ""),
-    );
-    all += faults.length, wrong += findings;
+
+/** Does all faults to a scenario, tells what went wrong, and gives the numbers. */
+async function sweep(scenario: Scenario, root: string) {
+  const { name } = scenario, staged = await stage(scenario, root);
+  const recording = await recorded(staged), faults = faultsOf(recording.calls);
+  const missed = await missedCalls(staged, recording.calls);
+  if (missed === undefined) {
+    console.log(`${name}: without strace, nothing shows that no call is missed`);
   }
-} finally {
-  await Deno.remove(root, { recursive: true });
+  for (const call of missed ?? []) console.log(`${name}: not among the calls: ${call}`);
+  let wrong = missed?.length ?? 0;
+  const endured = new Set<string>();
+  using progress = startProgress({ total: faults.length, unit: "fault" });
+  for (const [i, fault] of faults.entries()) {
+    const outcome = await findingsOf(staged, fault, recording);
+    const { at, call, path, how } = fault;
+    if (outcome.endured) endured.add(`${call} ${steadyName(path)}`);
+    progress.update({ done: i + 1 });
+    if (outcome.wrong.length === 0) continue;
+    wrong++;
+    progress.clear();
+    console.log([`${name}: ${how} at ${at} ${call} ${path}`, ...outcome.wrong].join("\n    "));
+  }
+  progress.clear();
+  const kinds = Object.entries(Object.groupBy(faults, ({ how }) => how))
+    .map(([how, { length }]) => `${length} ${how}`).join(", ");
+  const without = endured.size === 0 ? "" : `; does without ${[...endured].join(", ")}`;
+  console.log(
+    `${name}: ${recording.calls.length} calls, ${faults.length} faults (${kinds}), ${wrong} wrong${without}`,
+  );
+  return { faults: faults.length, wrong };
 }
-console.log(`${all} faults, ${wrong} wrong`);
+
+let faults = 0, wrong = 0;
+for (const scenario of chosen) {
+  const reason = scenario.whyNot?.();
+  if (reason !== undefined) {
+    console.log(`${scenario.name}: skipped, ${reason}`);
+    continue;
+  }
+  const root = await Deno.makeTempDir();
+  try {
+    const figures = await sweep(scenario, root);
+    faults += figures.faults, wrong += figures.wrong;
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+}
+console.log(`${faults} faults, ${wrong} wrong`);
 Deno.exit(wrong === 0 ? 0 : 1);

@@ -60,7 +60,10 @@ async function fuzz(name: string): Promise<boolean> {
     if (code !== 0) failed = true;
     if (code === 0 || code === 1 && summary !== "") break;
     const path = `${findings}/${name}-${seed}-${hung ? "hang" : "crash"}`;
-    await Deno.copyFile(current, path);
+    if (!await Deno.copyFile(current, path).then(() => true, () => false)) {
+      console.log(`${name}: the process ended with ${code} before it tried anything`);
+      break;
+    }
     console.log(`${name}: ${hung ? "it hangs" : `the process ended with ${signal ?? code}`}`);
     console.log(`  deno task check-fuzz ${name} ${path}`);
   }

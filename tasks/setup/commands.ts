@@ -4,13 +4,18 @@ import { note } from "../cli.ts";
 /** Something is missing or failed around us: found and expected, and what to do. `settingUp` says of what. */
 export class SetupError extends Error {}
 
-/** Does a setup's work; says what could not be set up. */
+/** Does a setup's work; says what could not be set up, also where it is the system that refuses. */
 export async function settingUp<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof SetupError)) throw error;
-    throw new Error(`Cannot set up ${what}: ${error.message}`, { cause: error });
+    const { message, code } = error as Error & { code?: string };
+    const isSystems = typeof code === "string" && !message.startsWith("Cannot ");
+    if (!(error instanceof SetupError || isSystems)) throw error;
+    const reason = isSystems
+      ? `${message.split("\n")[0]}; check the folder and the disk, or choose another --prefix`
+      : message;
+    throw new Error(`Cannot set up ${what}: ${reason}`, { cause: error });
   }
 }
 

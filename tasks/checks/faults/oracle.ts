@@ -1,7 +1,7 @@
 /** What must hold after a fault, and after the same command was run once more. */
 import { basename, dirname } from "@std/path";
 import type { Fault } from "./sweep.ts";
-import { isTemporary, type Snapshot, TORN } from "./snapshot.ts";
+import { isTemporary, type Snapshot, steadyName, TORN } from "./snapshot.ts";
 
 /** How a run ended. */
 export interface Ended {
@@ -66,10 +66,12 @@ function wrongMessage(stderr: string, { path, how }: Fault): string[] {
   if (!/^error: Cannot [^:]+: [^;]+; ./.test(line)) {
     wrong.push(`not "Cannot ...: ...; ...": ${line}`);
   }
-  const file = basename(path).replace(/^\.(.*)\.(tmp|lock)$/, "$1");
+  const file = steadyName(basename(path).replace(/^\.(.*)\.(tmp|lock)$/, "$1"));
   // On a full disk another call may fail after this one did, and be the one that is told of.
   const isNext = how === "ENOSPC" && /^error: Cannot \w[^:]* "[^"]+":/.test(line);
-  if (!isNext && !line.includes(file) && !line.includes(`${basename(dirname(path))}"`)) {
+  if (
+    !isNext && !steadyName(line).includes(file) && !line.includes(`${basename(dirname(path))}"`)
+  ) {
     wrong.push(`does not name ${file}: ${line}`);
   }
   return wrong;

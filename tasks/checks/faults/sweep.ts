@@ -30,16 +30,15 @@ export interface Fault extends Call {
 const ERRORS = ["ENOSPC", "EACCES", "EIO"] as const;
 
 /**
- * Faults for all calls: the process killed before and after each and within each write; and errors of each kind at each place (a
- * call and a file), in turns where a place is come to more than once.
+ * Faults for all calls: the process killed before the first, after each (which is before the next), and within each write; and
+ * errors of each kind at each place (a call and a file), in turns where a place is come to more than once.
  */
 export function faultsOf(calls: Call[]): Fault[] {
-  const kills = calls.flatMap((call) =>
-    (call.call.startsWith("write")
-      ? ["before", "half", "after"] as const
-      : ["before", "after"] as const)
-      .map((how) => ({ ...call, how }))
-  );
+  const kills = calls.flatMap((call, i) => {
+    const moments: How[] = i === 0 ? ["before", "after"] : ["after"];
+    if (call.call.startsWith("write")) moments.push("half");
+    return moments.map((how) => ({ ...call, how }));
+  });
   const places = Object.values(
     Object.groupBy(
       calls,

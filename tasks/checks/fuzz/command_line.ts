@@ -1,10 +1,10 @@
 /** The target `arguments`: what is typed after a task's name, `--template` and `--set` with it. */
-import { makeConfig, parseSettings } from "../../../core/config.ts";
+import { makeConfig } from "../../../core/config.ts";
 import { parseTemplate, type Piece } from "../../../core/template.ts";
 import { commandLine, commonFlags, type Flag, HelpRequest, parseFlags } from "../../cli.ts";
 import { UsageError } from "../../cli.ts";
 import { samplerFlags, truncationFlags } from "../../sampler_flags.ts";
-import { setFlag } from "../../settings.ts";
+import { setFlag, settingsOf } from "../../settings.ts";
 import { weightsFlags } from "../../weights.ts";
 import { mutateJson, oddString, pick } from "./mutate.ts";
 import { BrokenPromise, faultOf, faultOfLine, kindOf, promise } from "./target.ts";
@@ -197,7 +197,14 @@ function typedAgain(values: Record<string, unknown> & { positionals: string[] })
 
 async function checkSettings(assignments: string[]): Promise<string> {
   const defaults = makeConfig("gpt", "full", 66);
-  const outcome = refusedOr(() => parseSettings(assignments, "gpt"));
+  const outcome = refusedOr(() => {
+    try {
+      return settingsOf(assignments, "gpt");
+    } catch (error) {
+      promise(error instanceof UsageError, `settings are read or refused: ${error}`);
+      throw new TypeError((error as Error).message);
+    }
+  });
   if (typeof outcome === "string") return outcome;
   for (const [name, value] of Object.entries(outcome)) {
     promise(
@@ -207,7 +214,7 @@ async function checkSettings(assignments: string[]): Promise<string> {
     );
   }
   const again = Object.entries(outcome).map(([name, value]) => `${name}=${value}`);
-  const back = await roundTrip("it", () => parseSettings(again, "gpt"));
+  const back = await roundTrip("it", () => settingsOf(again, "gpt"));
   promise(JSON.stringify(back) === JSON.stringify(outcome), "settings come back as they were");
   return `set ${Object.keys(outcome).sort()}`;
 }

@@ -326,7 +326,7 @@ export const mutations: Mutation[] = [
     file: "core/trainer.ts",
     from: "seededRandom(config.seed)",
     to: "seededRandom(1)",
-    tests: ["core/trainer_test.ts#another seed"],
+    tests: ["core/trainer_test.ts#another seed gives"],
   },
   {
     name: "ranks send means, and share a mean of means",
