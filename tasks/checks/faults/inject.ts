@@ -116,7 +116,7 @@ for (const verb of ["symlink", "link", "copyFile"]) {
   for (const name of [verb, `${verb}Sync`]) changes[name] = counted(name, changes[name], second);
 }
 for (const verb of ["makeTempDir", "makeTempFile"]) {
-  const anywhere = () => "(temporary)";
+  const anywhere = () => "tmp/(temporary)";
   for (const name of [verb, `${verb}Sync`]) changes[name] = counted(name, changes[name], anywhere);
 }
 for (const name of ["open", "openSync"]) {

@@ -82,8 +82,9 @@ export function wrongAfterAll({ code, stderr, left }: Ended, { undisturbed }: Ex
   if (code !== 0) return [`the next run fails: ${stderr.trimEnd().split("\n").at(-1)}`];
   if (typeof left === "string") return left.split("\n").map((line) => `after the next run ${line}`);
   // A new training keeps what it finds as `NAME.previous.safetensors`; and the system's temporary folder is not ours to clear.
-  const kept = [...left].filter(([name]) => !/\.previous\.|^tmp\//.test(name));
-  return different(new Map(kept), undisturbed).map((line) => `after the next run ${line}`);
+  const kept = (all: Snapshot) =>
+    new Map([...all].filter(([name]) => !/\.previous\.|^tmp\//.test(name)));
+  return different(kept(left), kept(undisturbed)).map((line) => `after the next run ${line}`);
 }
 
 /** How one folder differs from another. */

@@ -9,7 +9,7 @@ import type { Scenario } from "./sweep.ts";
 
 const engine = ["--engine", "onnx", "--threads", "1"];
 const data = ["--data", "text.txt"];
-const smoke = ["--preset", "smoke", "--steps", "4", "--eval-every", "2", ...engine, ...data];
+const smoke = ["--preset", "smoke", "--eval-every", "2", ...engine, ...data];
 
 /** A task, run as `deno task` does. */
 const task = (name: string, ...args: string[]) => denoArguments(name, [...args, "--json"]);
@@ -37,7 +37,7 @@ const writeOld = async (folder: string) => {
 
 /** A run's weights and its state belong together: going on from any moment must not mix two runs. */
 const resuming = (args: string[], out: string): Scenario["goOn"] => ({
-  args: [...args, "--resume"],
+  args: args.includes("--resume") ? args : [...args, "--resume"],
   async wrong(folder: string, { code, stderr }: Ended) {
     if (
       code === 1 &&
@@ -63,7 +63,7 @@ function training(
   args: string[],
   before: string[][],
 ): Scenario {
-  const all = task(`train-${model}`, ...smoke, ...args);
+  const all = task(`train-${model}`, ...smoke, "--steps", "4", ...args);
   return {
     name,
     args: all,

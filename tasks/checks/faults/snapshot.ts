@@ -14,14 +14,16 @@ const passing = new Set(
 
 /** JSON without what passes. */
 export function lasting(json: string): string {
-  return JSON.stringify(JSON.parse(json, (key, value) => passing.has(key) ? undefined : value));
+  const value = JSON.parse(json, (key, value) => passing.has(key) ? undefined : value);
+  return steadyName(JSON.stringify(value));
 }
 
-/** A path without the parts that each run draws or reads from the clock. */
+/** A path, or a text with paths in it, without the parts that each run draws or reads from the clock. */
 export function steadyName(path: string): string {
   return path.replace(/\d{4}-\d\d-\d\dT[\d-]+Z-(\w+)-[0-9a-f]{8}/g, "TIME-$1")
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, "UUID")
     .replace(/\.partial-[0-9a-f]{8}/g, ".partial-RANDOM")
+    .replace(/(library|bare)-[0-9a-f]{8,12}\b/g, "$1-RANDOM") // folders of a setup
     .replace(/(^|\/)(tmp\/[\w-]*?)[0-9a-f]{8,16}\b/g, "$1$2RANDOM");
 }
 
@@ -48,7 +50,7 @@ export async function snapshot(folder: string): Promise<Snapshot> {
       }
       try {
         const content = isSymlink
-          ? await Deno.readLink(join(folder, path))
+          ? steadyName(await Deno.readLink(join(folder, path)))
           : isTemporary(path)
           ? ""
           : await contentOf(join(folder, path));
