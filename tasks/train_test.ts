@@ -334,6 +334,15 @@ Deno.test("a new run under an old name says so, and the old one can be used and 
     );
   }));
 
+Deno.test("what is left of an older run and can't be removed ends the training before it begins, and is named", () =>
+  inTextFolder(async (folder) => {
+    const inTheWay = "weights/gpt-smoke.previous.safetensors";
+    await Deno.mkdir(join(folder, inTheWay, "full"), { recursive: true });
+    const ended = await runTaskIn(folder, "train-gpt", ...smoke, "--data", "text.txt");
+    assertFailed(ended, 1, `Cannot remove ${JSON.stringify(inTheWay)}: `);
+    assertEquals(namesIn(join(folder, "weights")).filter((name) => !/previous/.test(name)), []);
+  }));
+
 Deno.test("a disk that is full at a checkpoint ends the training in one line, and loses nothing (needs the right to mount)", () =>
   inTextFolder(async (folder) => {
     const disk = join(folder, "disk");

@@ -232,6 +232,10 @@ differentiable("SplitV", "of given sizes", [normal(6, 3)], (x) => {
   const [first, , third] = tf.split(x, [1, 2, -1], 0);
   return tf.sub(third, first);
 });
+differentiable("SplitV", "in twenty", [normal(2, 20)], (x) => {
+  const pieces = tf.split(x, 20, 1);
+  return tf.sub(tf.mul(pieces[17], pieces[3]), pieces[19]);
+});
 forwardOnly("SplitV", "", [int32(4)], (x) => tf.sub(...tf.split(x, 2) as [tf.Tensor, tf.Tensor]));
 differentiable("Slice", "", [normal(7)], (x) => tf.slice(x, 2, 3));
 differentiable("Slice", "to the end", [normal(2, 3, 4)], (x) => tf.slice(x, [0, 1, 1], [2, -1, 2]));

@@ -230,6 +230,18 @@ const forWebgpu: Record<string, Lowering> = {
     const hot = emit.op("Equal", [column, each]);
     emit.op("Where", [hot, emit.scalar(y.dtype, on), emit.scalar(y.dtype, off)], {}, y);
   },
+  // Its kernel binds x and every piece, and a device need not have more than 8 storage buffers in a shader.
+  SplitV: (node, emit) => {
+    const { inputs: [x], outputs, attributes } = node, axis = attributes.axis as number;
+    if (1 + outputs.length <= 8) return lowerings.SplitV(node, emit);
+    let start = 0;
+    for (const piece of outputs) {
+      const end = start + piece.shape[axis];
+      const bounds = [start, end, axis].map((value) => emit.int64([value]));
+      if (emit.isUsed(piece)) emit.op("Slice", [emit.name(x), ...bounds], {}, piece);
+      start = end;
+    }
+  },
 };
 
 /**

@@ -68,7 +68,7 @@ function wrongMessage(stderr: string, { path, how }: Fault): string[] {
   }
   const file = steadyName(basename(path).replace(/^\.(.*)\.(tmp|lock)$/, "$1"));
   // On a full disk another call may fail after this one did, and be the one that is told of.
-  const isNext = how === "ENOSPC" && /^error: Cannot \w[^:]* "[^"]+":/.test(line);
+  const isNext = how === "ENOSPC" && /["'][^"']+["']/.test(line);
   if (
     !isNext && !steadyName(line).includes(file) && !line.includes(`${basename(dirname(path))}"`)
   ) {
