@@ -1,6 +1,7 @@
 /**
- * An exponential moving average of the weights (Polyak averaging; Izmailov et al., arXiv:1803.05407, for why it helps): calmer
- * than the last weights while the learning rate is high. It is kept beside the weights in the engine's state, as `ema/NAME`.
+ * An exponential moving average of the weights (Polyak averaging; Izmailov et al.,
+ * arXiv:1803.05407, for why it helps): calmer than the last weights while the learning rate is
+ * high. It is kept beside the weights in the engine's state, as `ema/NAME`.
  */
 import * as tf from "@tensorflow/tfjs";
 import type { ModelConfig, TrainingConfig } from "./config.ts";
@@ -22,7 +23,10 @@ export function initialAverage(weights: HostTensors, { emaDecay }: Setting): Hos
   );
 }
 
-/** How far step `step` (the first is 1) moves the average. A young one follows faster, as its first weights were no good. */
+/**
+ * How far step `step` (the first is 1) moves the average. A young one follows faster, as its first
+ * weights were no good.
+ */
 export function averageStep(step: number, { emaDecay }: Setting): number {
   return 1 - Math.min(emaDecay, step / (step + 9));
 }
@@ -43,7 +47,10 @@ export function movedAverage(
   );
 }
 
-/** The names under which the state holds the weights that validation and export use, by parameter: those of the average, if any. */
+/**
+ * The names under which the state holds the weights that validation and export use, by parameter:
+ * those of the average, if any.
+ */
 export function exportedNames(config: ModelConfig & Setting): Record<string, string> {
   return Object.fromEntries(
     Object.keys(parameterShapes(config))

@@ -23,15 +23,17 @@ Deno.test("unigram counts each character once more than it occurs", () => {
 });
 
 Deno.test("Kneser-Ney of order 2 on six letters is what one gets by hand", () => {
-  // "ababac": pairs ab 2, ba 2, ac 1, so the discount is 1 / (1 + 2 * 2) = 0.2. Contexts of a, b, c: 1 each, so the discount
-  // there is 3 / (3 + 0) = 1, which leaves the uniform distribution, 1/3 each.
+  // "ababac": pairs ab 2, ba 2, ac 1, so the discount is 1 / (1 + 2 * 2) = 0.2. Contexts of a, b,
+  // c: 1 each, so the discount there is 3 / (3 + 0) = 1, which leaves the uniform distribution, 1/3
+  // each.
   const { probability } = kneserNey(fromLetters("ababac"), 3, 2);
   const afterA = [0, 1, 2].map((token) => probability(fromLetters("ca"), token));
   const spare = 0.2 * 2 / 3 / 3;
   for (const [i, expected] of [spare, 1.8 / 3 + spare, 0.8 / 3 + spare].entries()) {
     assertAlmostEquals(afterA[i], expected, 1e-12);
   }
-  // c has no successor: back to the contexts. No history at all: letters 3, 2, 1 times, discount 1 / (1 + 2) = 1/3.
+  // c has no successor: back to the contexts. No history at all: letters 3, 2, 1 times, discount 1
+  // / (1 + 2) = 1/3.
   assertAlmostEquals(probability(fromLetters("c"), 1), 1 / 3, 1e-12);
   assertAlmostEquals(probability(fromLetters(""), 0), (3 - 1 / 3) / 6 + 1 / 6 / 3, 1e-12);
 });
@@ -55,7 +57,10 @@ Deno.test("the probabilities of all characters sum to 1 after any history, with 
   }));
 });
 
-/** The same formula by plain string counting, in the form of Chen & Goodman's equation 23, slow and without a tree. */
+/**
+ * The same formula by plain string counting, in the form of Chen & Goodman's equation 23, slow and
+ * without a tree.
+ */
 function kneserNeyBySearch(text: string, alphabet: string, order: number) {
   const counts = (length: number, longest: boolean) => {
     const found = new Map<string, Set<string> | number>();

@@ -1,20 +1,28 @@
-/** How a text with hidden characters is cut into windows that a diffusion model fills one after the other. */
+/**
+ * How a text with hidden characters is cut into windows that a diffusion model fills one after the
+ * other.
+ */
 
 import type { GenerationOptions } from "./samplers/sampler.ts";
 
 export interface Block {
   /** Where the window starts in the text. */
   start: number;
-  /** The positions to fill, counted from `start`, rising. Other masks of the window wait for a later block. */
+  /**
+   * The positions to fill, counted from `start`, rising. Other masks of the window wait for a later
+   * block.
+   */
   masked: number[];
 }
 
 /**
- * The windows in which the masks of `text` are filled, from left to right; each mask belongs to one of them.
+ * The windows in which the masks of `text` are filled, from left to right; each mask belongs to one
+ * of them.
  *
- * A window starts so that the first mask in it sees up to half a window of what was given before it, or `overlap` characters if
- * the model itself wrote them: the rest of the window is then free for more. A window ends with the text if it would reach
- * beyond it. Where given text follows after a window, its last `overlap` masks are left to the next one, which sees both sides.
+ * A window starts so that the first mask in it sees up to half a window of what was given before
+ * it, or `overlap` characters if the model itself wrote them: the rest of the window is then free
+ * for more. A window ends with the text if it would reach beyond it. Where given text follows after
+ * a window, its last `overlap` masks are left to the next one, which sees both sides.
  *
  * @param context Characters in a window.
  */

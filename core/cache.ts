@@ -1,9 +1,9 @@
 /**
- * Next-character prediction of a GPT with a cache: the keys and values of characters already read are kept, so that one more
- * character costs one position instead of a whole window.
+ * Next-character prediction of a GPT with a cache: the keys and values of characters already read
+ * are kept, so that one more character costs one position instead of a whole window.
  *
- * The cache has one slot per position of the context. It lives in ordinary memory and goes to the engine as inputs: writing
- * one slot from here is cheaper than having a graph copy all of it.
+ * The cache has one slot per position of the context. It lives in ordinary memory and goes to the
+ * engine as inputs: writing one slot from here is cheaper than having a graph copy all of it.
  */
 import * as tf from "@tensorflow/tfjs";
 import type { ModelConfig } from "./config.ts";
@@ -18,8 +18,9 @@ const keyOf = (layer: number) => `key/${layer}`;
 const valueOf = (layer: number) => `value/${layer}`;
 
 /**
- * Reads a whole window: outputs `logits` [1, context, vocab], and each layer's `key/L` and `value/L`
- * [1, heads, context, width / heads]. What stands right of the last character does not matter, since attention is causal.
+ * Reads a whole window: outputs `logits` [1, context, vocab], and each layer's `key/L` and
+ * `value/L` [1, heads, context, width / heads]. What stands right of the last character does not
+ * matter, since attention is causal.
  */
 export function prefill(config: ModelConfig): Program {
   return {
@@ -43,9 +44,10 @@ export function prefill(config: ModelConfig): Program {
 }
 
 /**
- * Reads one more character of each of `rows` texts: input `token` [rows, 1], its position one-hot in `slot` [rows, context],
- * `hidden` [rows, 1, 1, context] with minus infinity for each slot not yet filled and 0 for the others, and the cache. Outputs
- * `logits` [rows, 1, vocab] and the character's own keys and values [rows, heads, 1, width / heads].
+ * Reads one more character of each of `rows` texts: input `token` [rows, 1], its position one-hot
+ * in `slot` [rows, context], `hidden` [rows, 1, 1, context] with minus infinity for each slot not
+ * yet filled and 0 for the others, and the cache. Outputs `logits` [rows, 1, vocab] and the
+ * character's own keys and values [rows, heads, 1, width / heads].
  */
 export function next(config: ModelConfig, rows = 1): Program {
   const { heads, context, width, layers } = config, size = width / heads;
@@ -90,10 +92,11 @@ function rotationAt(slot: tf.Tensor2D, config: ModelConfig): Rotation {
 }
 
 /**
- * What a GPT has read of `rows` texts, over a session that has the programs `prefill` and `next` (of as many rows).
+ * What a GPT has read of `rows` texts, over a session that has the programs `prefill` and `next`
+ * (of as many rows).
  *
- * When a window is full, its last half is read anew and goes on from there. A character after that is predicted from half
- * a context to a whole one, instead of always from a whole one.
+ * When a window is full, its last half is read anew and goes on from there. A character after that
+ * is predicted from half a context to a whole one, instead of always from a whole one.
  */
 export class Cache {
   /** The tokens in the slots of each row. */
@@ -114,7 +117,8 @@ export class Cache {
   /**
    * Logits of the last position of each text that is asked for, [vocab].
    *
-   * @throws {RangeError} If a text is empty, or another position is asked for: the cache has no logits of the others.
+   * @throws {RangeError} If a text is empty, or another position is asked for: the cache has no
+   * logits of the others.
    */
   async logits(asked: (Question | undefined)[]): Promise<Float32Array[][]> {
     const answers: Float32Array[][] = new Array(asked.length);
@@ -178,7 +182,10 @@ export class Cache {
     return logits.slice((kept - 1) * vocab, kept * vocab);
   }
 
-  /** Copies the first `count` of `time` positions of each [1, heads, time, size] into the slots of a row from `slot` on. */
+  /**
+   * Copies the first `count` of `time` positions of each [1, heads, time, size] into the slots of a
+   * row from `slot` on.
+   */
   #store(
     row: number,
     entries: Record<string, Float32Array>,

@@ -17,7 +17,10 @@ const { encode } = tokenizer(vocabulary, { mask: false });
 const config = makeConfig("gpt", "smoke", vocabulary.length);
 const { context, vocab } = config;
 
-/** Ten times as large as at the start of training, so that logits and attention are far from uniform. */
+/**
+ * Ten times as large as at the start of training, so that logits and attention are far from
+ * uniform.
+ */
 const weights: HostTensors = Object.fromEntries(
   Object.entries(initialWeights(config, seededRandom(3)))
     .map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => 10 * value) }]),
@@ -35,7 +38,10 @@ async function fresh(tokens: number[]): Promise<Float32Array> {
   return logits.slice((tokens.length - 1) * vocab, tokens.length * vocab);
 }
 
-/** Where the window starts after `length` tokens: it grows until it is full, then its last half is kept. */
+/**
+ * Where the window starts after `length` tokens: it grows until it is full, then its last half is
+ * kept.
+ */
 function windowStart(prompt: number, length: number): number {
   let start = prompt > context ? prompt - context / 2 : 0;
   for (let n = prompt; n <= length; n++) {
@@ -52,8 +58,8 @@ function largestDifference(ours: Float32Array, theirs: Float32Array): number {
 const argmax = (values: Float32Array) => values.indexOf(Math.max(...values));
 
 /**
- * What the design promises. The sums are the same ones in another order, so they differ by some 1e-6 here; a wrong position
- * or a slot too many changes logits of this network by 0.1 and more.
+ * What the design promises. The sums are the same ones in another order, so they differ by some
+ * 1e-6 here; a wrong position or a slot too many changes logits of this network by 0.1 and more.
  */
 const TOLERANCE = 1e-4;
 
@@ -110,7 +116,8 @@ Deno.test("a window of 32 is read anew every 17 characters once it is full", asy
   const steps = gpt.generate(network, encode("ROMEO:"), 100, options, seededRandom(1));
   assertEquals((await Array.fromAsync(steps)).length, 100);
   assertEquals(network.passes, 100);
-  // Characters 6 to 32 fill the window; the 33rd is read with the 15 before it, which leaves room for 16 more.
+  // Characters 6 to 32 fill the window; the 33rd is read with the 15 before it, which leaves room
+  // for 16 more.
   const reads = runs.flatMap((name, i) => name === "prefill" ? [6 + i] : []);
   assertEquals(reads, [6, 33, 50, 67, 84, 101]);
 });
@@ -165,7 +172,8 @@ Deno.test("several texts in one cache, each at a place of its own, get the logit
   );
   const texts = ["First Citizen:\nBefore we", "ROMEO:\nspeak", "hear"];
   let compared = 0;
-  // The texts come one after the other into the cache, go on at the same time, and end at different times.
+  // The texts come one after the other into the cache, go on at the same time, and end at different
+  // times.
   for (let round = 0; round < 30; round++) {
     const lengths = texts.map((_, row) => round - 3 * row + 1);
     const asked = texts.map((text, row) => {

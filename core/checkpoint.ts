@@ -1,7 +1,8 @@
 /**
- * What a run stores: an export (the best weights and what is needed to use them) and a training state (everything needed to go
- * on exactly where it stopped), each a safetensors file with JSON texts in its metadata. PyTorch's `.pt` files, which hold
- * nothing but weights, are read as well. Whatever comes from a file is checked against the shapes of the model.
+ * What a run stores: an export (the best weights and what is needed to use them) and a training
+ * state (everything needed to go on exactly where it stopped), each a safetensors file with JSON
+ * texts in its metadata. PyTorch's `.pt` files, which hold nothing but weights, are read as well.
+ * Whatever comes from a file is checked against the shapes of the model.
  */
 import { checkModelConfig, checkTrainingConfig, type Config } from "./config.ts";
 import { makeConfig, type ModelKind } from "./config.ts";
@@ -55,7 +56,9 @@ export interface TrainingState {
   vocabulary: string[];
   /** By the names of `parameterShapes`. */
   weights: HostTensors;
-  /** What the optimiser keeps: `<moment>/<parameter>`, of the parameter's shape, or any other name. */
+  /**
+   * What the optimiser keeps: `<moment>/<parameter>`, of the parameter's shape, or any other name.
+   */
   moments: HostTensors;
   /** States of the random generators, by use. */
   random: Record<string, number[]>;
@@ -81,12 +84,20 @@ export interface LoadOptions {
   heads?: number;
   /** Of a file without a config. @default {256} */
   context?: number;
-  /** Leave out `heads` and `context` for a file that says them itself, instead of refusing a contradiction. */
+  /**
+   * Leave out `heads` and `context` for a file that says them itself, instead of refusing a
+   * contradiction.
+   */
   onlyComplete?: boolean;
-  /** Asked only for a file without a vocabulary: the characters of its text in token order, without the mask. */
+  /**
+   * Asked only for a file without a vocabulary: the characters of its text in token order, without
+   * the mask.
+   */
   characters?: () => string[] | Promise<string[]>;
   /** What to do if the file is missing. */
   advice?: string;
+  /** What to do with weights of the other model. @default {"try --model" with its name} */
+  otherKindAdvice?: string;
 }
 
 /**
@@ -94,7 +105,8 @@ export interface LoadOptions {
  *
  * @param options.dtype float16 halves the file and rounds the weights. Default "float32".
  * @returns The SHA-256 of the file.
- * @throws {TypeError | RangeError} If the weights do not fit the config or are not finite; nothing is written then.
+ * @throws {TypeError | RangeError} If the weights do not fit the config or are not finite; nothing
+ * is written then.
  */
 export async function saveWeights(
   path: string,
@@ -110,12 +122,15 @@ export async function saveWeights(
 }
 
 /**
- * Reads an export, or a `.pt` or foreign `.safetensors` file with the original's parameter names. Such a file says neither its
- * vocabulary nor its kind: both follow from `characters`, as a GPT has a row for each and a diffusion model one more.
+ * Reads an export, or a `.pt` or foreign `.safetensors` file with the original's parameter names.
+ * Such a file says neither its vocabulary nor its kind: both follow from `characters`, as a GPT has
+ * a row for each and a diffusion model one more.
  *
  * @throws {SyntaxError} If the file is damaged or holds something else.
- * @throws {TypeError} If a parameter is missing, unknown, or not of its shape, or the model is of the other kind.
- * @throws {RangeError} If a weight is NaN or infinite, or `heads` or `context` is impossible or contradicts the file.
+ * @throws {TypeError} If a parameter is missing, unknown, or not of its shape, or the model is of
+ * the other kind.
+ * @throws {RangeError} If a weight is NaN or infinite, or `heads` or `context` is impossible or
+ * contradicts the file.
  */
 export async function loadWeights(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
   const cannot = `Cannot load ${JSON.stringify(path)}`;
@@ -131,7 +146,7 @@ export async function loadWeights(path: string, options: LoadOptions = {}): Prom
   if (metadata.format === exportFormat) {
     facts = fromMetadata(cannot, metadata) as Facts;
     requireFacts(cannot, facts);
-    requireKind(cannot, facts.config, expectKind);
+    requireKind(cannot, facts.config, expectKind, options.otherKindAdvice);
     if (!options.onlyComplete) {
       requireSame(cannot, "heads", facts.config.heads, options.heads);
       requireSame(cannot, "context", facts.config.context, options.context);
@@ -154,6 +169,11 @@ export async function loadWeights(path: string, options: LoadOptions = {}): Prom
   return { ...facts, weights, sha256: await sha256Hex(bytes) };
 }
 
+/** What is assumed of a network of some width where its file doesn't say. */
+export function assumedOf(width: number): { heads: number; context: number } {
+  return { heads: Math.max(1, Math.floor(width / 64)), context: 256 };
+}
+
 /** The name of the training state that belongs to an export: `NAME.training.safetensors`. */
 export function trainingPath(exportPath: string): string {
   return exportPath.replace(/(\.safetensors)?$/, ".training.safetensors");
@@ -162,7 +182,8 @@ export function trainingPath(exportPath: string): string {
 /**
  * Writes everything that a run needs to go on, in float32.
  *
- * @throws {TypeError | RangeError} If the weights do not fit the config, or any number is not finite.
+ * @throws {TypeError | RangeError} If the weights do not fit the config, or any number is not
+ * finite.
  */
 export async function saveTraining(
   path: string,
@@ -349,10 +370,15 @@ function requireVocabulary(cannot: string, vocabulary: unknown, config: Config):
   refusing(cannot, () => tokenizer(vocabulary, { mask }));
 }
 
-function requireKind(cannot: string, config: Config, expected: ModelKind | undefined): void {
+function requireKind(
+  cannot: string,
+  config: Config,
+  expected: ModelKind | undefined,
+  advice?: string,
+): void {
   if (expected === undefined || config.kind === expected) return;
   const rows = config.vocab + (expected === "gpt" ? -1 : 1);
-  throw otherKind(cannot, config.vocab, rows, config.width, expected, "are");
+  throw otherKind(cannot, config.vocab, rows, config.width, expected, "are", advice);
 }
 
 /** The error for weights of the other model, found by the rows of its head or by its metadata. */
@@ -363,13 +389,14 @@ function otherKind(
   width: number,
   expected: ModelKind,
   verb: "are" | "look like",
+  advice = `try --model ${expected === "gpt" ? "diffusion" : "gpt"}`,
 ): TypeError {
   const found = expected === "gpt" ? "diffusion" : "gpt";
   const title = { gpt: "GPT", diffusion: "diffusion" };
   return new TypeError(
     `${cannot}: "lm_head.weight" is [${rows}, ${width}], expected [${expectedRows}, ${width}] ` +
       `for a ${expected === "gpt" ? "GPT" : "diffusion model"}; ` +
-      `these ${verb} ${title[found]} weights, try --model ${found}`,
+      `these ${verb} ${title[found]} weights, ${advice}`,
   );
 }
 
@@ -381,7 +408,10 @@ function requireSame(cannot: string, what: string, stored: number, given?: numbe
   }
 }
 
-/** Parts of PyTorch put a prefix before every name: torch.compile `_orig_mod.`, distributed training `module.`. */
+/**
+ * Parts of PyTorch put a prefix before every name: torch.compile `_orig_mod.`, distributed training
+ * `module.`.
+ */
 function withoutPrefix<T>(tensors: Record<string, T>): Record<string, T> {
   const entries = Object.entries(tensors);
   for (const prefix of ["_orig_mod.", "module."]) {
@@ -399,7 +429,7 @@ function inferFacts(
   cannot: string,
   tensors: Tensors,
   characters: string[] | undefined,
-  { expectKind, heads, context = 256 }: LoadOptions,
+  { expectKind, heads, context, otherKindAdvice }: LoadOptions,
 ): Facts {
   if (!characters) {
     throw new TypeError(
@@ -428,7 +458,8 @@ function inferFacts(
   }
   if (expectKind && kind !== expectKind) {
     const expectedRows = characters.length + (expectKind === "diffusion" ? 1 : 0);
-    throw otherKind(cannot, rows, expectedRows, width, expectKind, "look like");
+    const verb = "look like";
+    throw otherKind(cannot, rows, expectedRows, width, expectKind, verb, otherKindAdvice);
   }
   const layers = 1 + Object.keys(tensors).reduce(
     (last, name) => Math.max(last, Number(/^blocks\.(\d+)\./.exec(name)?.[1] ?? -1)),
@@ -436,9 +467,9 @@ function inferFacts(
   );
   const config: Config = {
     ...makeConfig(kind, "full", rows), // how it was trained it does not say: likely as the original
-    context,
+    context: context ?? assumedOf(width).context,
     layers,
-    heads: heads ?? Math.max(1, Math.floor(width / 64)),
+    heads: heads ?? assumedOf(width).heads,
     width,
   };
   refusing(cannot, () => checkModelConfig(config));

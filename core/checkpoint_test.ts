@@ -519,7 +519,8 @@ for (const file of ["export", "training", "pt"] as const) {
       const header = file === "pt"
         ? valid.length
         : 8 + new DataView(valid.buffer).getUint32(0, true);
-      // mostly in the header, where the structure is; digits and quotes for letters make other valid headers
+      // mostly in the header, where the structure is; digits and quotes for letters make other
+      // valid headers
       const byte = fc.oneof(
         fc.nat(255),
         fc.constantFrom(...`0123456789",:[]{}`).map((c) => c.charCodeAt(0)),

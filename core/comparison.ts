@@ -1,4 +1,7 @@
-/** Whether one model scores better than another, told by the blocks of text that both were scored on. */
+/**
+ * Whether one model scores better than another, told by the blocks of text that both were scored
+ * on.
+ */
 import type { Random } from "./random.ts";
 import type { Compared, Estimator, ModelComparison } from "./results.ts";
 import { pairedBootstrap } from "./statistics.ts";
@@ -14,9 +17,9 @@ export interface BlockFigures extends Compared {
 }
 
 /**
- * Whether a difference of the two means something: blocks of the same length, and the same estimator or two that both speak of
- * the likelihood of the text. `left-to-right` and `nelbo` belong to two decoders of one network, which is no contest, and
- * `masked-mean` is no likelihood.
+ * Whether a difference of the two means something: blocks of the same length, and the same
+ * estimator or two that both speak of the likelihood of the text. `left-to-right` and `nelbo`
+ * belong to two decoders of one network, which is no contest, and `masked-mean` is no likelihood.
  */
 export function isComparable(a: BlockFigures, b: BlockFigures): boolean {
   return a.context === b.context && commonBlocks(a, b).length >= 2 && (
@@ -30,9 +33,10 @@ function isExactBeside(one: Estimator, other: Estimator): boolean {
 }
 
 /**
- * The difference of two models in bits per character, on the blocks that both were scored on, with its error by the paired
- * bootstrap over blocks: what makes a block hard for both drops out. Figures of a `nelbo` carry the noise of their masks into
- * that error; two of the same seed have the same masks, and most of it drops out too.
+ * The difference of two models in bits per character, on the blocks that both were scored on, with
+ * its error by the paired bootstrap over blocks: what makes a block hard for both drops out.
+ * Figures of a `nelbo` carry the noise of their masks into that error; two of the same seed have
+ * the same masks, and most of it drops out too.
  *
  * @throws {RangeError} If the two are not comparable, see `isComparable`.
  */

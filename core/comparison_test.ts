@@ -90,6 +90,7 @@ Deno.test("the interval of 95 % holds the truth in about 95 of 100 samples of bl
     const { interval } = pairedBootstrap(a, b, { random, resamples: 400 });
     return Number(interval[0] < 0.1 && 0.1 < interval[1]);
   }));
-  // a share of 400 has a deviation of 1.1 %; percentile intervals of 60 blocks are a little too short, by about 1 %
+  // a share of 400 has a deviation of 1.1 %; percentile intervals of 60 blocks are a little too
+  // short, by about 1 %
   assert(held > 0.9 && held < 0.985, `${held}`);
 });

@@ -1,7 +1,9 @@
 /**
- * Every setting of a run in one flat object, which is printed when training starts and stored with the weights.
+ * Every setting of a run in one flat object, which is printed when training starts and stored with
+ * the weights.
  *
- * A preset holds only what differs from the original's settings, each with the reason where the value surprises.
+ * A preset holds only what differs from the original's settings, each with the reason where the
+ * value surprises.
  */
 
 import { quoted } from "./formats/quoted.ts";
@@ -47,19 +49,31 @@ export interface TrainingConfig {
   beta2: number;
   /** AdamW: added to the root of those. */
   epsilon: number;
-  /** Share of itself, times the learning rate, that a weight loses in a step (Loshchilov & Hutter, arXiv:1711.05101). */
+  /**
+   * Share of itself, times the learning rate, that a weight loses in a step (Loshchilov & Hutter,
+   * arXiv:1711.05101).
+   */
   weightDecay: number;
   /** Largest norm of all gradients together; longer ones are shortened to it. 0 = no limit. */
   clip: number;
   /** Share of the residual stream's additions that a training step leaves out. */
   dropout: number;
-  /** How much of the weights' moving average a step keeps; validation and export then use the average. 0 = no average. */
+  /**
+   * How much of the weights' moving average a step keeps; validation and export then use the
+   * average. 0 = no average.
+   */
   emaDecay: number;
-  /** Start the matrices at the end of each branch at zero, so that every layer begins as the identity. */
+  /**
+   * Start the matrices at the end of each branch at zero, so that every layer begins as the
+   * identity.
+   */
   zeroProjections: boolean;
   /** Diffusion: spread the mask shares of a batch evenly instead of drawing them independently. */
   evenMaskShares: boolean;
-  /** Diffusion: weight a window's hidden characters by 1 / mask share, as the bound does, instead of all alike. */
+  /**
+   * Diffusion: weight a window's hidden characters by 1 / mask share, as the bound does, instead of
+   * all alike.
+   */
   boundWeighting: boolean;
   /** Steps between two validations. */
   evalEvery: number;
@@ -73,7 +87,10 @@ export interface Config extends ModelConfig, TrainingConfig {
   preset: PresetName;
 }
 
-/** The original's settings: 10.7 M parameters, AdamW at a constant rate. Its two models differ in the number of steps. */
+/**
+ * The original's settings: 10.7 M parameters, AdamW at a constant rate. Its two models differ in
+ * the number of steps.
+ */
 const original = {
   context: 256,
   layers: 6,
@@ -106,7 +123,9 @@ export type Preset = Omit<Config, "vocab" | "seed" | "kind" | "preset" | "steps"
   dropout: Record<ModelKind, number>;
 };
 
-/** What trains better in the same time than the original's settings; measured in docs/lab-log.md. */
+/**
+ * What trains better in the same time than the original's settings; measured in docs/lab-log.md.
+ */
 const tuned = {
   optimizer: "muon",
   learningRate: 1e-3,
@@ -118,7 +137,10 @@ const tuned = {
   evenMaskShares: true,
 } satisfies Partial<Config>;
 
-/** The presets: for tests, for comparing engines, as the original, better than it, and for the first few minutes. */
+/**
+ * The presets: for tests, for comparing engines, as the original, better than it, and for the first
+ * few minutes.
+ */
 export type PresetName = "smoke" | "small" | "full" | "full-tuned" | "quickstart";
 
 /** Settings that belong together, by name. */
@@ -235,6 +257,7 @@ export function parseSettings(assignments: string[], kind: ModelKind): Partial<C
     const [name, ...rest] = assignment.split("="), text = rest.join("=").trim();
     const refuse = (expected: string) =>
       new TypeError(`Cannot set ${quoted(assignment)}: expected ${expected}`);
+    if (!assignment.includes("=")) throw refuse("NAME=VALUE, such as dropout=0.1");
     if (!Object.hasOwn(settings, name)) {
       throw refuse(`NAME=VALUE with one of ${Object.keys(settings).join(", ")}`);
     }
@@ -287,7 +310,8 @@ export function checkTrainingConfig(config: TrainingConfig): void {
 }
 
 /**
- * Refuses a configuration that no network can have, wherever it comes from (a preset, a flag, a file).
+ * Refuses a configuration that no network can have, wherever it comes from (a preset, a flag, a
+ * file).
  *
  * @throws {RangeError} Naming the field, its value and what is allowed.
  */

@@ -1,10 +1,12 @@
 /**
- * A text to train on, checked once, where it is read. Characters are Unicode code points throughout.
+ * A text to train on, checked once, where it is read. Characters are Unicode code points
+ * throughout.
  *
- * The text is used as it is in the file, line ends included: "\r\n" stays two characters. Only a byte order mark at the start
- * goes, as it marks the encoding and is no character of the text.
+ * The text is used as it is in the file, line ends included: "\r\n" stays two characters. Only a
+ * byte order mark at the start goes, as it marks the encoding and is no character of the text.
  *
- * Beside `data/NAME.txt`, `fetch-data` leaves a `data/NAME.json` that says where the text comes from.
+ * Beside `data/NAME.txt`, `fetch-data` leaves a `data/NAME.json` that says where the text comes
+ * from.
  */
 import { basename, dirname, extname, join } from "@std/path";
 import { readBytes, sha256Hex } from "./files.ts";
@@ -54,7 +56,8 @@ export interface Corpus {
 /**
  * Reads a text and checks that it is one.
  *
- * @throws {Error} If there is no such file, it can't be read, or it differs from what the JSON beside it says.
+ * @throws {Error} If there is no such file, it can't be read, or it differs from what the JSON
+ * beside it says.
  * @throws {TypeError} If it is not UTF-8 text.
  * @throws {RangeError} If it is empty, or one character again and again.
  */
@@ -137,7 +140,8 @@ export function decodeText(bytes: Uint8Array, what: string): string {
 }
 
 /**
- * Checks that both parts of a corpus are long enough for one training window: a context and the character after it.
+ * Checks that both parts of a corpus are long enough for one training window: a context and the
+ * character after it.
  *
  * @throws {RangeError} If one is not.
  */
@@ -175,7 +179,10 @@ export async function defaultCorpus(folder = "data"): Promise<string> {
   );
 }
 
-/** The first 16 characters of a text, from which generation starts unless told otherwise, as in the original. */
+/**
+ * The first 16 characters of a text, from which generation starts unless told otherwise, as in the
+ * original.
+ */
 export function openingOf(text: string): string {
   return [...text.slice(0, 32)].slice(0, 16).join(""); // 16 characters are at most 32 UTF-16 units
 }

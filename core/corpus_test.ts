@@ -59,7 +59,8 @@ Deno.test("a JSON file beside a text that is not ours is left alone", () =>
     await Deno.writeTextFile(path, "some notes");
     // The last would put a line end into an error message.
     const lines = JSON.stringify({ sha256: "a\nb", fetched: "2026-01-01" });
-    // Lists in lists that become text overflow the stack; one list of a text would pass for that text.
+    // Lists in lists that become text overflow the stack; one list of a text would pass for that
+    // text.
     const deep = `{"sha256":${"[".repeat(20_000)}${"]".repeat(20_000)},"fetched":""}`;
     const list = JSON.stringify({ sha256: ["a".repeat(64)], fetched: "" });
     for (const json of ["{", "null", "[1]", '{"sha256": 1}', lines, deep, list]) {

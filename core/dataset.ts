@@ -1,4 +1,7 @@
-/** A corpus as a model sees it: tokens for training and validation, and random windows of the former. */
+/**
+ * A corpus as a model sees it: tokens for training and validation, and random windows of the
+ * former.
+ */
 import type { Corpus } from "./corpus.ts";
 import type { Random } from "./random.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -24,8 +27,8 @@ export function datasetOf(corpus: Corpus, { encode }: Tokenizer): Dataset {
 }
 
 /**
- * `count` random windows of `context + 1` tokens: what a window holds, and the character after it. They share the memory of
- * `tokens`, of which there must be that many.
+ * `count` random windows of `context + 1` tokens: what a window holds, and the character after it.
+ * They share the memory of `tokens`, of which there must be that many.
  */
 export function drawWindows(
   tokens: Int32Array,

@@ -1,13 +1,15 @@
 /**
  * A masked diffusion model of text: `gpt.ts` with five changes, marked below.
  *
- * The noise is the mask: at time t, from 0 to 1, each character is hidden with probability t. The network learns
- * p(hidden character | what is shown). Writing goes back from t = 1 to t = 0: each forward pass reveals some characters, and which
- * ones is the sampler's choice (`samplers/`).
+ * The noise is the mask: at time t, from 0 to 1, each character is hidden with probability t. The
+ * network learns p(hidden character | what is shown). Writing goes back from t = 1 to t = 0: each
+ * forward pass reveals some characters, and which ones is the sampler's choice (`samplers/`).
  *
- * The bound on the likelihood (MDLM, arXiv:2406.07524; the `nelbo` of `evaluate.ts`) is, with t uniform,
+ * The bound on the likelihood (MDLM, arXiv:2406.07524; the `nelbo` of `evaluate.ts`) is, with t
+ * uniform,
  *   -log p(text) <= E[ 1/t  sum over the hidden i of -log p(character i | what is shown) ].
- * As in the original, the loss here leaves the 1/t out (`noise.ts`). The network is not told t: what it sees says enough.
+ * As in the original, the loss here leaves the 1/t out (`noise.ts`). The network is not told t:
+ * what it sees says enough.
  */
 import { blocksOf } from "./blocks.ts";
 import type { TrainingConfig } from "./config.ts";
@@ -30,7 +32,10 @@ export const vocabulary = (text: string): string[] => [MASK, ...charactersOf(tex
 // change 2 of 5: attention sees both sides
 export const causal = false;
 
-/** Examples from windows of `context + 1` tokens (the last is not used): hidden characters are to be named. */
+/**
+ * Examples from windows of `context + 1` tokens (the last is not used): hidden characters are to be
+ * named.
+ */
 export function batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch {
   // change 3 of 5: the task is to uncover what is hidden, a random share t of each window
   const shares = maskShares(windows.length, config, random);
@@ -46,7 +51,10 @@ export function batch(windows: Int32Array[], config: TrainingConfig, random: Ran
   });
 }
 
-/** Goes on from the prompt and fills its masks, block by block; in a block the sampler fixes several characters a pass. */
+/**
+ * Goes on from the prompt and fills its masks, block by block; in a block the sampler fixes several
+ * characters a pass.
+ */
 export async function* generate(
   network: Network,
   prompt: Int32Array,

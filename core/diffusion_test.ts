@@ -33,8 +33,9 @@ Deno.test("a diffusion batch asks for the original characters, and hides exactly
 });
 
 /**
- * With a mask share uniform on [0, 1), the number of hidden characters among n is uniform on 0..n (beta-binomial with both
- * parameters 1). Chi-square over the 33 counts has 32 degrees of freedom: 62.5 is exceeded once in a thousand seeds.
+ * With a mask share uniform on [0, 1), the number of hidden characters among n is uniform on 0..n
+ * (beta-binomial with both parameters 1). Chi-square over the 33 counts has 32 degrees of freedom:
+ * 62.5 is exceeded once in a thousand seeds.
  */
 function hiddenCountsChiSquare(rows: number, settings: Config): number {
   const { lossWeights } = diffusion.batch(windowsOf(rows), settings, seededRandom(5));
@@ -72,7 +73,10 @@ Deno.test("the loss of diffusion is the mean of -log softmax over the hidden pos
   assertEquals(await lossFor([0, 0, 0, 0, 0, 0]), 0);
 });
 
-/** A network with random logits, whose favourite is always the mask. It keeps the windows that it was shown. */
+/**
+ * A network with random logits, whose favourite is always the mask. It keeps the windows that it
+ * was shown.
+ */
 function noisy(context: number, vocab: number, seed: number): Network & { seen: number[][] } {
   const random = seededRandom(seed), seen: number[][] = [];
   return {
@@ -135,7 +139,8 @@ Deno.test("diffusion fills every position once, never with the mask, in at most 
 });
 
 Deno.test("a block sees the characters before it, and masks where it has yet to write", async () => {
-  // Window of 8, two characters of overlap: blocks fill 3..7, 8..13, 14..16; the last window ends with the text.
+  // Window of 8, two characters of overlap: blocks fill 3..7, 8..13, 14..16; the last window ends
+  // with the text.
   const { seen, text, steps } = await generated([1, 2, 3], 14);
   const windowOf = (position: number) =>
     seen[steps.findIndex((fixed) => fixed.some((choice) => choice.position >= position))];

@@ -1,11 +1,13 @@
 /**
- * Dropout (Srivastava et al., 2014) whose randomness is an input, so that it can be recorded and a resumed run repeats it.
+ * Dropout (Srivastava et al., 2014) whose randomness is an input, so that it can be recorded and a
+ * resumed run repeats it.
  *
- * An engine's own generator would hide its state, and a random number for every entry would be 100 MB a step. So entry (i, j)
- * is dropped where the random directions of row i and of column j point nearly the same way: the angle between two uniform
- * directions is itself uniform on [0, π], so its cosine exceeds cos(π rate) with probability `rate`. Any two entries are
- * independent; only larger patterns are not, which training does not notice. (In bf16 the cosine is rounded: rates below 0.05
- * are then only roughly kept.)
+ * An engine's own generator would hide its state, and a random number for every entry would be 100
+ * MB a step. So entry (i, j) is dropped where the random directions of row i and of column j point
+ * nearly the same way: the angle between two uniform directions is itself uniform on [0, π], so its
+ * cosine exceeds cos(π rate) with probability `rate`. Any two entries are independent; only larger
+ * patterns are not, which training does not notice. (In bf16 the cosine is rounded: rates below
+ * 0.05 are then only roughly kept.)
  */
 import * as tf from "@tensorflow/tfjs";
 import type { Config } from "./config.ts";
@@ -13,7 +15,9 @@ import type { Tensors, TensorSpec } from "./engines/engine.ts";
 import type { Random } from "./random.ts";
 import type { Tensor3D } from "./tensors.ts";
 
-/** Drops entries of [batch, time, width] and scales up the others, so that the expectation stays. */
+/**
+ * Drops entries of [batch, time, width] and scales up the others, so that the expectation stays.
+ */
 export type Dropout = (x: Tensor3D) => Tensor3D;
 
 export const noDropout: Dropout = (x) => x;

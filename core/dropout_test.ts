@@ -26,7 +26,8 @@ for (const rate of [0.05, 0.2, 0.5, 0.9]) {
     const sites = await Promise.all(Array.from({ length: 7 }, () => at(ones()).data()));
     for (const values of sites) {
       const dropped = values.filter((value) => value === 0).length / ENTRIES;
-      // Rows share their columns' directions, so the share varies like that of some hundred independent rows.
+      // Rows share their columns' directions, so the share varies like that of some hundred
+      // independent rows.
       assertAlmostEquals(dropped, rate, 0.03);
       const kept = values.filter((value) => value !== 0);
       assertAlmostEquals(kept[0], 1 / (1 - rate), 1e-6);

@@ -135,8 +135,8 @@ export function scoredIndices(estimator: Estimator, total: number, count?: numbe
  *
  * @param blocks Tokens, each [context], as `validationBlocks` gives them.
  * @param options.known,options.onBlock Of `left-to-right` only, by index into `blocks`.
- * @throws {RangeError} If there are fewer than two blocks or passes, a block is not of the scorer's context, or the network's
- * answers are not numbers.
+ * @throws {RangeError} If there are fewer than two blocks or passes, a block is not of the scorer's
+ * context, or the network's answers are not numbers.
  *
  * ```ts
  * import { assertAlmostEquals } from "@std/assert";

@@ -36,7 +36,10 @@ function natsWhereMasked(block: Int32Array, bits: number, keepMask = false): num
     .map((i) => toyNats(world(hidden), i, block[i], { keepMask }));
 }
 
-/** The NELBO of a toy string per scored character: the mean over k = 1, 2, 3 of the mean over all masks of k characters. */
+/**
+ * The NELBO of a toy string per scored character: the mean over k = 1, 2, 3 of the mean over all
+ * masks of k characters.
+ */
 function enumeratedNelbo(block: Int32Array): number {
   const byCount: number[][] = [[], [], [], []];
   for (let bits = 2; bits < 16; bits += 2) { // bit 0, the given first character, stays off
@@ -71,7 +74,8 @@ Deno.test("the fixed-count form is right for each block alone, not only on avera
   }
 });
 
-// One character at a time in a random order is how the diffusion model writes; an order of positions 1, 2, 3 has its own law.
+// One character at a time in a random order is how the diffusion model writes; an order of
+// positions 1, 2, 3 has its own law.
 const orders = [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]];
 
 /** Nats of a toy string given its first character, uncovered in an order. */
@@ -160,7 +164,8 @@ Deno.test("exact equals a GPT's conditional probabilities written out", async ()
 });
 
 Deno.test("masked-mean weights a mask share t by 2t, counts first characters and keeps the mask's logit", async () => {
-  // Sum over masked / number masked over a big batch tends to E[sum] / E[number], the number uniform on 0..4.
+  // Sum over masked / number masked over a big batch tends to E[sum] / E[number], the number
+  // uniform on 0..4.
   let total = 0, masked = 0;
   const masksOfCount = [1, 4, 6, 4, 1];
   for (const block of someBlocks) {
@@ -176,7 +181,8 @@ Deno.test("masked-mean weights a mask share t by 2t, counts first characters and
   });
   assertEquals(bpc, null);
   assertLess(se_passes!, 0.005);
-  // a ratio of means over 2,048 rows is off its limit by about 1/2048 of itself, far less than the noise
+  // a ratio of means over 2,048 rows is off its limit by about 1/2048 of itself, far less than the
+  // noise
   assertAlmostEquals(nats, total / masked, 3 * se_passes!);
 });
 
@@ -356,7 +362,8 @@ Deno.test("se_passes is the spread of figures that differ by their masks alone",
   );
   const spread = standardDeviation(runs.map((run) => run.bpc!));
   const claimed = Math.sqrt(mean(runs.map((run) => run.se_passes! ** 2)));
-  // the deviation of 200 figures has an error of 5 %, the mean of 200 claims about 2 %: 16 % is three of them
+  // the deviation of 200 figures has an error of 5 %, the mean of 200 claims about 2 %: 16 % is
+  // three of them
   assertAlmostEquals(claimed / spread, 1, 0.16);
 });
 

@@ -1,9 +1,9 @@
 /**
  * Files that are written whole or not at all, and one writer at a time.
  *
- * A file is written under a temporary name in the same folder, synced and renamed, so that a reader, a crash or a full disk
- * never meets half of it. Locks are the system's own (`flock`): they end with their process, even one that is killed.
- * Nothing here knows what is in a file.
+ * A file is written under a temporary name in the same folder, synced and renamed, so that a
+ * reader, a crash or a full disk never meets half of it. Locks are the system's own (`flock`): they
+ * end with their process, even one that is killed. Nothing here knows what is in a file.
  */
 import { basename, dirname, join } from "@std/path";
 
@@ -40,12 +40,12 @@ export interface WriteOptions {
 }
 
 /**
- * Writes a file whole or not at all: when this fails, a file that was there before is untouched and nothing else is left.
- * A symbolic link stays one, and what it points at is replaced.
+ * Writes a file whole or not at all: when this fails, a file that was there before is untouched and
+ * nothing else is left. A symbolic link stays one, and what it points at is replaced.
  *
  * @param content The bytes, or pieces of them in order.
- * @throws {Error} If the folder is missing or closed to us, the disk is full, or another process writes it; the system's error
- * is the `cause`.
+ * @throws {Error} If the folder is missing or closed to us, the disk is full, or another process
+ * writes it; the system's error is the `cause`.
  */
 export async function writeFileAtomically(
   path: string,
@@ -76,7 +76,8 @@ export async function writeFileAtomically(
 }
 
 /**
- * Checks that `writeFileAtomically` could write `path` now, to find out before the long part of a task and not after it.
+ * Checks that `writeFileAtomically` could write `path` now, to find out before the long part of a
+ * task and not after it.
  *
  * @throws {Error} As `writeFileAtomically` would.
  */
@@ -115,8 +116,8 @@ export async function makeFolder(path: string): Promise<void> {
 }
 
 /**
- * Takes away what killed writers have left in a folder: temporary files under names that may never be written again. Those that
- * are being written stay, and so does what can't be removed.
+ * Takes away what killed writers have left in a folder: temporary files under names that may never
+ * be written again. Those that are being written stay, and so does what can't be removed.
  */
 export async function removeLeftovers(folder: string): Promise<void> {
   for await (const { name, isFile } of Deno.readDir(folder)) {
@@ -145,10 +146,12 @@ export interface FileLock extends Disposable {
 }
 
 /**
- * Takes the right to write `path` (and whatever else a run derives from that name), by a lock on `.NAME.lock` beside it, or
- * beside what a symbolic link leads to. The lock of a process that is gone, even by kill -9, counts for nothing.
+ * Takes the right to write `path` (and whatever else a run derives from that name), by a lock on
+ * `.NAME.lock` beside it, or beside what a symbolic link leads to. The lock of a process that is
+ * gone, even by kill -9, counts for nothing.
  *
- * @param options.patienceMs How long to wait for another process to release it. Default 0, as most hold it for hours.
+ * @param options.patienceMs How long to wait for another process to release it. Default 0, as most
+ * hold it for hours.
  * @throws {Error} If another process holds it; the message says which one and since when.
  *
  * ```ts
@@ -214,7 +217,8 @@ export interface ReadOptions {
 /**
  * The bytes of a regular file.
  *
- * @throws {Error} In one line, if the file is missing, not a regular file, unreadable or larger than `maxBytes`.
+ * @throws {Error} In one line, if the file is missing, not a regular file, unreadable or larger
+ * than `maxBytes`.
  */
 export async function readBytes(
   path: string,
@@ -260,8 +264,9 @@ async function targetOf(path: string, files: Filesystem): Promise<string> {
 }
 
 /**
- * Opens a file under an exclusive lock, or returns null if another process has that lock. Between our opening and our locking
- * the last holder may have renamed or removed the file that we opened, hence the second look.
+ * Opens a file under an exclusive lock, or returns null if another process has that lock. Between
+ * our opening and our locking the last holder may have renamed or removed the file that we opened,
+ * hence the second look.
  */
 async function openLocked(path: string, files: Filesystem): Promise<OpenFile | null> {
   for (;;) {
@@ -304,8 +309,8 @@ async function openUntil(
 }
 
 /**
- * Puts a file in the place of another. On Windows that fails while a program has the other one open that does not share it, such
- * as a virus scanner that looks at it, so there it is tried again.
+ * Puts a file in the place of another. On Windows that fails while a program has the other one open
+ * that does not share it, such as a virus scanner that looks at it, so there it is tried again.
  */
 async function renameWhenFree(
   from: string,
@@ -330,7 +335,8 @@ async function tryLock(file: OpenFile): Promise<boolean> {
   try {
     return await file.tryLock(true);
   } catch (error) {
-    // Some cluster file systems have no locks. Going on without is better than not training there at all.
+    // Some cluster file systems have no locks. Going on without is better than not training there
+    // at all.
     if (error instanceof Deno.errors.NotSupported) return true;
     throw error;
   }
@@ -358,7 +364,10 @@ async function holderOf(lockPath: string): Promise<string> {
   return "another process";
 }
 
-/** Makes a rename durable. Not every system allows it, and the file is whole either way, so failing is no error. */
+/**
+ * Makes a rename durable. Not every system allows it, and the file is whole either way, so failing
+ * is no error.
+ */
 async function syncFolder(folder: string, files: Filesystem): Promise<void> {
   try {
     const handle = await files.open(folder, { read: true });

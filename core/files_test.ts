@@ -29,7 +29,10 @@ async function inFolder(body: (folder: string, path: string) => Promise<void>): 
 
 const names = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
 
-/** The system, except that one call (of the folder, or of a file opened in it) fails or is done differently. */
+/**
+ * The system, except that one call (of the folder, or of a file opened in it) fails or is done
+ * differently.
+ */
 function changed(changes: Partial<Filesystem & OpenFile>): Filesystem {
   const { open = Deno.open, stat = Deno.stat, realPath = Deno.realPath } = changes;
   const { rename = Deno.rename, remove = Deno.remove, removeSync = Deno.removeSync } = changes;
@@ -267,7 +270,9 @@ Deno.test("a file system without locks is written all the same", () =>
     using _lock = await lockFile(path, { files });
   }));
 
-/** Who an error says has a lock. On Windows a locked file can't be read, and so not what it says. */
+/**
+ * Who an error says has a lock. On Windows a locked file can't be read, and so not what it says.
+ */
 const holder = (expected: string) => Deno.build.os === "windows" ? "another process" : expected;
 
 Deno.test("a second lock is refused until the first is released", () =>

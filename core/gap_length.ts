@@ -1,18 +1,22 @@
 /**
  * How long a gap of free length is to be: the network's own posterior.
  *
- * All lengths are taken to be equally likely beforehand, so by Bayes' rule p(length | text) is proportional to p(what follows |
- * what stands before, a gap of that length). The latter is the probability of the next `SCORED` given characters, by the chain
- * rule from left to right, with the gap itself and all that comes later hidden. Every length is judged by the same characters:
- * no correction for length is needed, as it would be for the probability of the filling. Where nothing follows, any length is as
- * likely as any other.
+ * All lengths are taken to be equally likely beforehand, so by Bayes' rule p(length | text) is
+ * proportional to p(what follows | what stands before, a gap of that length). The latter is the
+ * probability of the next `SCORED` given characters, by the chain rule from left to right, with the
+ * gap itself and all that comes later hidden. Every length is judged by the same characters: no
+ * correction for length is needed, as it would be for the probability of the filling. Where nothing
+ * follows, any length is as likely as any other.
  */
 import type { Network } from "./language_model.ts";
 import type { Random } from "./random.ts";
 import { candidates, draw } from "./sampling.ts";
 import type { Gap } from "./template.ts";
 
-/** Given characters after a gap by which its length is judged. More cost more passes, and made the network over-sure. */
+/**
+ * Given characters after a gap by which its length is judged. More cost more passes, and made the
+ * network over-sure.
+ */
 const SCORED = 4;
 
 /** A piece of a template in tokens: given ones, or a gap. */
@@ -27,8 +31,8 @@ export function lengthPasses(pieces: TokenPiece[]): number {
 }
 
 /**
- * The text of a template, with a mask for each hidden character. The length of each free gap is drawn from its posterior, with
- * `temperature` (0: the likeliest), from left to right.
+ * The text of a template, with a mask for each hidden character. The length of each free gap is
+ * drawn from its posterior, with `temperature` (0: the likeliest), from left to right.
  *
  * @throws {RangeError} If such a gap may be longer than half of what the network sees at once.
  */
@@ -56,9 +60,11 @@ export async function chooseLengths(
 }
 
 /**
- * log p(the given characters of `after` | `before`, a gap of each length from `min` to `max`), in nats.
+ * log p(the given characters of `after` | `before`, a gap of each length from `min` to `max`), in
+ * nats.
  *
- * @throws {RangeError} If the gap may be longer than half a window, which would leave too little to judge it by.
+ * @throws {RangeError} If the gap may be longer than half a window, which would leave too little to
+ * judge it by.
  */
 export async function lengthScores(
   network: Network,

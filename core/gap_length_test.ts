@@ -8,8 +8,9 @@ const tokens = (...values: number[]) => Int32Array.from(values);
 const LOG3 = Math.log(3);
 
 /**
- * A network that knows that the characters count 1, 2, 3, 1, 2, 3, … in rows: at each position it gives the one that fits the
- * nearest shown character on the left probability 3/5, the two others 1/5 each; where nothing is shown, 1/3 to each.
+ * A network that knows that the characters count 1, 2, 3, 1, 2, 3, … in rows: at each position it
+ * gives the one that fits the nearest shown character on the left probability 3/5, the two others
+ * 1/5 each; where nothing is shown, 1/3 to each.
  */
 function counting(context = 16): Network & { passes: number } {
   return {
@@ -34,7 +35,8 @@ Deno.test("the score of a length is the log-probability of what follows, by the 
   // "1 2 [gap] 1 2": only a gap of 1 or 4 continues the count.
   const scores = await lengthScores(counting(), [1, 2], { min: 0, max: 4 }, [1, 2], MASK);
   const right = Math.log(0.6), wrong = Math.log(0.2);
-  // The first character after the gap is right or wrong, the second follows the first in any case. float32 sums of 2 terms.
+  // The first character after the gap is right or wrong, the second follows the first in any case.
+  // float32 sums of 2 terms.
   [wrong, right, wrong, wrong, right].forEach((first, i) =>
     assertAlmostEquals(scores[i], first + right, 1e-6)
   );

@@ -1,4 +1,7 @@
-/** A GPT: predicts each character from those before it. `diffusion.ts` is this file with five changes. */
+/**
+ * A GPT: predicts each character from those before it. `diffusion.ts` is this file with five
+ * changes.
+ */
 // deno-lint-ignore-file no-unused-vars -- the parameters are those of `LanguageModel`, also where a GPT needs fewer
 import type { TrainingConfig } from "./config.ts";
 import { type Batch, batchOf, type Network } from "./language_model.ts";
@@ -16,7 +19,10 @@ export const vocabulary = (text: string): string[] => charactersOf(text);
 /** Whether a position sees only itself and what is left of it. */
 export const causal = true;
 
-/** Examples from windows of `context + 1` tokens: at every position, the next character is to be named. */
+/**
+ * Examples from windows of `context + 1` tokens: at every position, the next character is to be
+ * named.
+ */
 export function batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch {
   return batchOf(windows, (window, row) => {
     const tokens = window.slice(0, -1);

@@ -1,8 +1,10 @@
 /**
- * Results of a long computation, kept piece by piece, so that a run that was stopped at any moment goes on where it was.
+ * Results of a long computation, kept piece by piece, so that a run that was stopped at any moment
+ * goes on where it was.
  *
- * A file of JSON lines: the first says what all pieces belong to, each other one is a key and its value. Lines are only ever
- * added. One that a killed process left torn is cut off and its piece computed again.
+ * A file of JSON lines: the first says what all pieces belong to, each other one is a key and its
+ * value. Lines are only ever added. One that a killed process left torn is cut off and its piece
+ * computed again.
  */
 import { join } from "@std/path";
 import { explained, lockFile, makeFolder, sha256Hex } from "./files.ts";
@@ -17,11 +19,12 @@ export interface Journal<Value> extends Disposable {
 }
 
 /**
- * Opens the journal of one computation, `NAME-HASH.jsonl` in a folder, the hash being that of `subject`: other weights, another
- * text or another precision have a journal of their own.
+ * Opens the journal of one computation, `NAME-HASH.jsonl` in a folder, the hash being that of
+ * `subject`: other weights, another text or another precision have a journal of their own.
  *
  * @param subject All that the pieces depend on, beside their key.
- * @param isValue Tells values from what else may stand in the file; what it refuses is computed again.
+ * @param isValue Tells values from what else may stand in the file; what it refuses is computed
+ * again.
  * @throws {Error} If the file can't be made, or another process is writing it.
  */
 export async function openJournal<Value>(

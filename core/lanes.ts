@@ -8,7 +8,8 @@ export interface Lane<Question, Answer> extends Disposable {
 /**
  * `count` lanes. As soon as every lane that is still open has asked, all are answered at once.
  *
- * @param answer Gets the question of each lane, undefined for one that is closed, and answers in the same order.
+ * @param answer Gets the question of each lane, undefined for one that is closed, and answers in
+ * the same order.
  * @param close Called when the last lane is closed.
  */
 export function lanesOf<Question, Answer>(

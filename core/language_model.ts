@@ -1,9 +1,14 @@
-/** What `gpt.ts` and `diffusion.ts` both are, so that training, evaluation and sampling need not know which one they serve. */
+/**
+ * What `gpt.ts` and `diffusion.ts` both are, so that training, evaluation and sampling need not
+ * know which one they serve.
+ */
 import type { ModelKind, TrainingConfig } from "./config.ts";
 import type { Random } from "./random.ts";
 import type { Fixed, GenerationOptions } from "./samplers/sampler.ts";
 
-/** What a step learns from. Of a window, each array is [time]; of a batch, [batch, time] in rows. */
+/**
+ * What a step learns from. Of a window, each array is [time]; of a batch, [batch, time] in rows.
+ */
 export interface Batch {
   /** What the network reads. */
   tokens: Int32Array;
@@ -52,8 +57,8 @@ export interface LanguageModel {
   /** Examples from windows of `context + 1` tokens. */
   batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch;
   /**
-   * Goes on from `prompt` for `length` tokens; yields what each step fixed, by position in the whole text. Diffusion also fills
-   * what is masked in `prompt`.
+   * Goes on from `prompt` for `length` tokens; yields what each step fixed, by position in the
+   * whole text. Diffusion also fills what is masked in `prompt`.
    */
   generate(
     network: Network,

@@ -1,6 +1,6 @@
 /**
- * A masked diffusion language model and a GPT twin over characters, in plain tfjs operations, and what trains, scores and
- * samples them.
+ * A masked diffusion language model and a GPT twin over characters, in plain tfjs operations, and
+ * what trains, scores and samples them.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
@@ -37,7 +37,10 @@ export { type Random, restoreRandom, seededRandom } from "./random.ts";
 // the two models
 /** The GPT: predicts each character from those before it. */
 export * as gpt from "./gpt.ts";
-/** The masked diffusion model: the GPT with five changes, predicts hidden characters from those shown. */
+/**
+ * The masked diffusion model: the GPT with five changes, predicts hidden characters from those
+ * shown.
+ */
 export * as diffusion from "./diffusion.ts";
 export { models } from "./models.ts";
 export type { Batch, LanguageModel, Network } from "./language_model.ts";
@@ -49,9 +52,9 @@ export {
   type ModelKind,
 } from "./config.ts";
 export { type Preset, type PresetName, presets, type TrainingConfig } from "./config.ts";
-export { forward, initialWeights, parameterShapes } from "./model.ts";
+export { forward, type Heads, initialWeights, parameterShapes } from "./model.ts";
 export type { Dropout } from "./dropout.ts";
-export type { Scalar, Tensor, Tensor2D, Tensor3D } from "./tensors.ts";
+export type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D } from "./tensors.ts";
 
 // training
 export { train, type TrainingObserver, type TrainingResult, type TrainingRun } from "./trainer.ts";

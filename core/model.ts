@@ -1,9 +1,10 @@
 /**
  * The network of both models: a small transformer over characters, in plain tfjs operations.
  *
- * token embedding -> RMSNorm -> layers x [x + attention(norm(x)); x + mlp(norm(x))] -> RMSNorm -> head. Unusual here: RMSNorm
- * without learned scale, also on the embedding and on queries and keys (after RoPE); ReLU squared; no biases.
- * `causal` is the only difference between a GPT and a diffusion model inside the network.
+ * token embedding -> RMSNorm -> layers x [x + attention(norm(x)); x + mlp(norm(x))] -> RMSNorm ->
+ * head. Unusual here: RMSNorm without learned scale, also on the embedding and on queries and keys
+ * (after RoPE); ReLU squared; no biases. `causal` is the only difference between a GPT and a
+ * diffusion model inside the network.
  *
  * `cache.ts` has the same pass for one more character of a GPT.
  *
@@ -21,7 +22,8 @@ const NORM_EPSILON = 2 ** -23;
 const ROPE_BASE = 10_000;
 
 /**
- * Every parameter with its shape, in the order of the original's files and under its names. Matrices are stored [out, in].
+ * Every parameter with its shape, in the order of the original's files and under its names.
+ * Matrices are stored [out, in].
  */
 export function parameterShapes(config: ModelConfig): Record<string, [number, number]> {
   const { vocab, layers, width } = config;
@@ -38,8 +40,8 @@ export function parameterShapes(config: ModelConfig): Record<string, [number, nu
 }
 
 /**
- * Fresh weights: every matrix is drawn from a normal distribution with mean 0 and standard deviation 0.02; with
- * `zeroProjections`, those at the end of a branch are zero.
+ * Fresh weights: every matrix is drawn from a normal distribution with mean 0 and standard
+ * deviation 0.02; with `zeroProjections`, those at the end of a branch are zero.
  */
 export function initialWeights(
   config: ModelConfig & { zeroProjections?: boolean },
@@ -109,8 +111,9 @@ export function blockWeights(weights: Tensors, layer: number): BlockWeights {
 }
 
 /**
- * Rows of the embedding matrix, [batch, time, width]. A product with one-hot rows instead of a gather: its gradient is again a
- * product, which every backend has, and at some 66 characters it costs little.
+ * Rows of the embedding matrix, [batch, time, width]. A product with one-hot rows instead of a
+ * gather: its gradient is again a product, which every backend has, and at some 66 characters it
+ * costs little.
  */
 export function embed(tokens: Tensor2D, embedding: Tensor): Tensor3D {
   const [batch, time] = tokens.shape, [vocab, width] = embedding.shape;
@@ -130,10 +133,11 @@ export function linear(x: Tensor3D, weight: Tensor): Tensor3D {
 }
 
 /**
- * x / sqrt(mean(x²) + epsilon) over the last axis (Zhang & Sennrich, arXiv:1910.07467), without learned scale.
+ * x / sqrt(mean(x²) + epsilon) over the last axis (Zhang & Sennrich, arXiv:1910.07467), without
+ * learned scale.
  *
- * The gradient is given, since autodiff's own takes twice the passes over memory: with y = r x and r = 1 / sqrt(mean(x²) + e),
- * dx = r (dy - y mean(dy y)).
+ * The gradient is given, since autodiff's own takes twice the passes over memory: with y = r x and
+ * r = 1 / sqrt(mean(x²) + e), dx = r (dy - y mean(dy y)).
  */
 export const rmsNorm = tf.customGrad((x, save) => {
   const input = x as Tensor;
@@ -149,12 +153,18 @@ export const rmsNorm = tf.customGrad((x, save) => {
 
 /** Queries, keys and values of every head, [batch, heads, time, width / heads] each. */
 export interface Heads {
+  /** What each position looks for. */
   query: Tensor4D;
+  /** What each position can be found by. */
   key: Tensor4D;
+  /** What each position gives to those that find it. */
   value: Tensor4D;
 }
 
-/** softmax(query keyᵀ) value, with what is right of a position hidden from it if `causal`. [B, H, T, D] */
+/**
+ * softmax(query keyᵀ) value, with what is right of a position hidden from it if `causal`.
+ * [B, H, T, D]
+ */
 export function attend({ query, key, value }: Heads, causal: boolean): Tensor4D {
   let scores = tf.matMul(query, key, false, true) as Tensor4D; // [B, H, T, T]
   if (causal) scores = tf.add(scores, hideRight(query.shape[2]));
@@ -162,8 +172,9 @@ export function attend({ query, key, value }: Heads, causal: boolean): Tensor4D 
 }
 
 /**
- * Projects `x` [batch, time, width] to queries, keys and values. Queries and keys are rotated by their position, then
- * normalised. Queries carry the scale 1 / sqrt(D) of the scores, since they are a fraction of the scores' size.
+ * Projects `x` [batch, time, width] to queries, keys and values. Queries and keys are rotated by
+ * their position, then normalised. Queries carry the scale 1 / sqrt(D) of the scores, since they
+ * are a fraction of the scores' size.
  */
 export function projections(
   x: Tensor3D,
@@ -184,14 +195,19 @@ export function projections(
   };
 }
 
-/** The heads' results [batch, heads, time, width / heads] side by side again and projected: [batch, time, width]. */
+/**
+ * The heads' results [batch, heads, time, width / heads] side by side again and projected:
+ * [batch, time, width].
+ */
 export function joinHeads(x: Tensor4D, projection: Tensor): Tensor3D {
   const [batch, heads, time, size] = x.shape;
   const joined = tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, time, heads * size]);
   return linear(joined as Tensor3D, projection);
 }
 
-/** Two linear layers with ReLU squared between them. `x` and the result are [batch, time, width]. */
+/**
+ * Two linear layers with ReLU squared between them. `x` and the result are [batch, time, width].
+ */
 export function mlp(x: Tensor3D, block: BlockWeights): Tensor3D {
   const hidden = tf.square(tf.relu(linear(x, block.expand))); // [B, T, 4C]
   return linear(hidden, block.contract);
@@ -206,15 +222,19 @@ function hideRight(time: number): Tensor2D {
   return tf.tensor2d(hidden, [time, time]);
 }
 
-/** Cosines and sines of rotary position embeddings, shaped to multiply [batch, time, heads, width / heads]. */
+/**
+ * Cosines and sines of rotary position embeddings, shaped to multiply
+ * [batch, time, heads, width / heads].
+ */
 export interface Rotation {
   cos: Tensor4D;
   sin: Tensor4D;
 }
 
 /**
- * Rotary position embeddings (Su et al., arXiv:2104.09864) of the first `time` positions: pair i of a head turns by
- * position / 10000^(2i / D). As in the original, a pair is one entry of each half of the head, and turns clockwise.
+ * Rotary position embeddings (Su et al., arXiv:2104.09864) of the first `time` positions: pair i of
+ * a head turns by position / 10000^(2i / D). As in the original, a pair is one entry of each half
+ * of the head, and turns clockwise.
  */
 export function ropeTable(time: number, config: ModelConfig): Rotation {
   const size = config.width / config.heads, half = size / 2;
@@ -230,7 +250,10 @@ export function ropeTable(time: number, config: ModelConfig): Rotation {
   return { cos: tf.tensor4d(cos, shape), sin: tf.tensor4d(sin, shape) };
 }
 
-/** y1 = x1 cos + x2 sin, y2 = x2 cos - x1 sin for the halves x1, x2 of each head. [batch, time, heads, width / heads] */
+/**
+ * y1 = x1 cos + x2 sin, y2 = x2 cos - x1 sin for the halves x1, x2 of each head.
+ * [batch, time, heads, width / heads]
+ */
 export function rotate(x: Tensor4D, { cos, sin }: Rotation): Tensor4D {
   const [first, second] = tf.split(x, 2, 3);
   return tf.add(tf.mul(x, cos), tf.mul(tf.concat([second, first], 3), sin));

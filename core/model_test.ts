@@ -64,7 +64,8 @@ Deno.test("rows of a batch do not see each other", async () => {
 });
 
 Deno.test("the network knows the order of characters", async () => {
-  // Without positions, two-way attention would give the last character the same logits in any order of the others.
+  // Without positions, two-way attention would give the last character the same logits in any order
+  // of the others.
   const shuffled = Int32Array.of(...tokens.slice(0, -1).toReversed(), tokens.at(-1)!);
   const [a, b] = [await logitsOf(tokens, false), await logitsOf(shuffled, false)];
   assertGreater(difference(a.at(-1)!, b.at(-1)!), 1e-3);
@@ -139,7 +140,8 @@ Deno.test("the gradient given for rmsNorm is the numeric one, and autodiff's own
   x.forEach((at, i) => {
     const h = 1e-5;
     const numeric = (value(x.with(i, at + h)) - value(x.with(i, at - h))) / (2 * h);
-    // float32 of numbers of the order of 1 through some ten operations; the difference itself is good to 1e-9
+    // float32 of numbers of the order of 1 through some ten operations; the difference itself is
+    // good to 1e-9
     assertAlmostEquals(ours[i], numeric, 3e-6);
     assertAlmostEquals(ours[i], autodiff[i], 3e-6);
   });
@@ -182,7 +184,8 @@ Deno.test("a fresh network finds all characters about equally likely", async () 
   const logits = tf.tidy(() =>
     forward(tf.tensor2d(tokens, [1, 12], "int32"), fresh, config, false)
   );
-  // The norm before the head gives rows of length sqrt(32), so a logit spreads by 0.02 * sqrt(32) = 0.11.
+  // The norm before the head gives rows of length sqrt(32), so a logit spreads by 0.02 * sqrt(32) =
+  // 0.11.
   const data = await logits.data<"float32">();
   const deviation = Math.sqrt(data.reduce((sum, v) => sum + v * v, 0) / data.length);
   assert(deviation > 0.05 && deviation < 0.2, `${deviation}`);

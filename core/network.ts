@@ -20,7 +20,8 @@ export interface Question {
 }
 
 /**
- * Loads what generation needs: a GPT reads one character at a time with a cache, a diffusion model a whole window.
+ * Loads what generation needs: a GPT reads one character at a time with a cache, a diffusion model
+ * a whole window.
  *
  * @param options.window As of `loadNetworks`.
  *
@@ -51,14 +52,16 @@ export async function loadNetwork(
 }
 
 /**
- * Loads `rows` networks over programs that compute them together, each for a text of its own. A forward pass of one waits until
- * all have asked for theirs: dispose each as soon as its text is done. The last one frees the weights.
+ * Loads `rows` networks over programs that compute them together, each for a text of its own. A
+ * forward pass of one waits until all have asked for theirs: dispose each as soon as its text is
+ * done. The last one frees the weights.
  *
- * Their logits are those of a network alone up to the rounding of float32, since a larger product may be summed in another order.
+ * Their logits are those of a network alone up to the rounding of float32, since a larger product
+ * may be summed in another order.
  *
  * @param options.rows How many texts are written together.
- * @param options.window Diffusion: characters that the network reads at once, at most (and by default) its context. The time of a
- *   pass grows with it.
+ * @param options.window Diffusion: characters that the network reads at once, at most (and by
+ *   default) its context. The time of a pass grows with it.
  */
 export async function loadNetworks(
   engine: Engine,
@@ -102,7 +105,10 @@ class LaneNetwork implements LoadedNetwork {
   }
 }
 
-/** The network without a cache: every call computes whole windows, over a session that has the programs `one` and `all`. */
+/**
+ * The network without a cache: every call computes whole windows, over a session that has the
+ * programs `one` and `all`.
+ */
 class Windows {
   constructor(
     readonly session: Session,

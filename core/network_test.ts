@@ -70,7 +70,8 @@ for (const kind of ["gpt", "diffusion"] as const) {
   );
 
   Deno.test(`${kind} texts written together are those that are written one by one, whatever their lengths`, async () => {
-    // Three rows for five texts of different lengths: rows take up new texts, end early, and go on alone.
+    // Three rows for five texts of different lengths: rows take up new texts, end early, and go on
+    // alone.
     const lengths = [20, 3, 40, 12, 7];
     const write = async (network: Network, i: number) => {
       const random = seededRandom(i), prompt = Int32Array.of(3, 1, 4);

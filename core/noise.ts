@@ -1,6 +1,6 @@
 /**
- * The noise of training: at time t a share t of a window is hidden (the linear schedule; MDLM's bound is the same for all), and t
- * is drawn anew for each window.
+ * The noise of training: at time t a share t of a window is hidden (the linear schedule; MDLM's
+ * bound is the same for all), and t is drawn anew for each window.
  */
 import type { TrainingConfig } from "./config.ts";
 import type { Random } from "./random.ts";
@@ -8,8 +8,9 @@ import type { Random } from "./random.ts";
 /**
  * One time t per row, that is, one share of hidden characters, each uniform on [0, 1).
  *
- * With `evenMaskShares` the rows share one draw, (u + i) / rows, so that every batch has light and heavy masking in equal
- * parts: less noise in the loss at no cost (Kingma et al., "Variational Diffusion Models", arXiv:2107.00630, appendix I.1).
+ * With `evenMaskShares` the rows share one draw, (u + i) / rows, so that every batch has light and
+ * heavy masking in equal parts: less noise in the loss at no cost (Kingma et al., "Variational
+ * Diffusion Models", arXiv:2107.00630, appendix I.1).
  */
 export function maskShares(
   rows: number,
@@ -22,9 +23,10 @@ export function maskShares(
 }
 
 /**
- * What a hidden character counts in the loss of a window of which a share `t` is hidden. The bound on the likelihood weighs it by
- * 1/t where t is drawn uniformly (Sahoo et al., arXiv:2406.07524), so that windows with little hidden count as much as the
- * others; counting all characters alike, as the original does, gives calmer gradients.
+ * What a hidden character counts in the loss of a window of which a share `t` is hidden. The bound
+ * on the likelihood weighs it by 1/t where t is drawn uniformly (Sahoo et al., arXiv:2406.07524),
+ * so that windows with little hidden count as much as the others; counting all characters alike, as
+ * the original does, gives calmer gradients.
  */
 export function lossWeight(
   t: number,

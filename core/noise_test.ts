@@ -12,7 +12,8 @@ for (const evenMaskShares of [false, true]) {
     const gap = sorted.reduce((most, share, i) => {
       return Math.max(most, Math.abs(share - i / n), Math.abs(share - (i + 1) / n));
     }, 0);
-    // Kolmogorov-Smirnov: exceeded by one seed in a thousand (a fortiori where a batch is spread evenly)
+    // Kolmogorov-Smirnov: exceeded by one seed in a thousand (a fortiori where a batch is spread
+    // evenly)
     assertLess(gap, 1.95 / Math.sqrt(n));
   });
 }
@@ -41,7 +42,8 @@ Deno.test("weighted as the bound weighs, all windows count alike, however much o
   for (const share of [1 / 64, 0.1, 0.5, 1]) {
     assertAlmostEquals(lossWeight(share, context, bound) * share * context, context, 1e-9);
   }
-  // A window may have nearly nothing hidden: one character then counts as the whole window, not as thousands.
+  // A window may have nearly nothing hidden: one character then counts as the whole window, not as
+  // thousands.
   assertEquals(lossWeight(1e-9, context, bound), context);
   assertEquals(lossWeight(0, context, bound), context);
   for (const share of [0, 0.01, 1]) {

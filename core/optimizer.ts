@@ -1,7 +1,8 @@
 /**
  * AdamW and Muon as pure functions: a parameter, its gradient and its moments in, the new ones out.
  *
- * Moments are named after their parameter, as `adam.m/NAME`, and are stored beside the weights in the engine's state.
+ * Moments are named after their parameter, as `adam.m/NAME`, and are stored beside the weights in
+ * the engine's state.
  */
 import * as tf from "@tensorflow/tfjs";
 import { averageStep } from "./average.ts";
@@ -9,13 +10,17 @@ import type { TrainingConfig } from "./config.ts";
 import type { HostTensors, Tensors, TensorSpec } from "./engines/engine.ts";
 
 const MUON_MOMENTUM = 0.95;
-/** Coefficients of the quintic that pushes singular values towards 1 (Jordan et al., "Muon", 2024). */
+/**
+ * Coefficients of the quintic that pushes singular values towards 1 (Jordan et al., "Muon", 2024).
+ */
 const NEWTON_SCHULZ = [3.4445, -4.7750, 2.0315];
 const NEWTON_SCHULZ_STEPS = 5;
 
 type Optimizer = TrainingConfig["optimizer"];
 
-/** Muon is for the matrices between hidden layers; embedding and head have a vocabulary on one side. */
+/**
+ * Muon is for the matrices between hidden layers; embedding and head have a vocabulary on one side.
+ */
 function usesMuon(name: string, optimizer: Optimizer): boolean {
   return optimizer === "muon" && name.startsWith("blocks.");
 }
@@ -42,7 +47,10 @@ export const scheduleInputs: Record<string, TensorSpec> = Object.fromEntries(
   ) => [name, { shape: [], dtype: "float32" }]),
 );
 
-/** The share of the learning rate that step `step` (the first is 1) uses: warm-up, then constant or cosine. */
+/**
+ * The share of the learning rate that step `step` (the first is 1) uses: warm-up, then constant or
+ * cosine.
+ */
 export function scheduleShare(step: number, config: TrainingConfig): number {
   if (step <= config.warmup) return step / config.warmup;
   if (config.schedule === "constant") return 1;
@@ -51,9 +59,9 @@ export function scheduleShare(step: number, config: TrainingConfig): number {
 }
 
 /**
- * The values of `scheduleInputs` at a step. Adam's corrections of its young moments, m / (1 - beta1^t) and
- * v / (1 - beta2^t), are folded into two scalars, which saves two passes over every parameter:
- * lr m̂ / (√v̂ + e) = [lr √c2 / c1] m / (√v + e √c2), with c = 1 - beta^t.
+ * The values of `scheduleInputs` at a step. Adam's corrections of its young moments, m / (1 -
+ * beta1^t) and v / (1 - beta2^t), are folded into two scalars, which saves two passes over every
+ * parameter: lr m̂ / (√v̂ + e) = [lr √c2 / c1] m / (√v + e √c2), with c = 1 - beta^t.
  */
 export function scheduleAt(step: number, config: TrainingConfig): Record<string, Float32Array> {
   const share = scheduleShare(step, config);
@@ -94,7 +102,10 @@ export function updated(
   return newState;
 }
 
-/** Shortens all gradients together to norm `limit` if they are longer (0 = never); `norm` is what they had. */
+/**
+ * Shortens all gradients together to norm `limit` if they are longer (0 = never); `norm` is what
+ * they had.
+ */
 export function clip(gradients: Tensors, limit: number): { clipped: Tensors; norm: tf.Scalar } {
   const squares = Object.values(gradients).map((gradient) => tf.sum(tf.square(gradient)));
   // Not addN: on WebGPU it spoils other tensors.
@@ -122,8 +133,9 @@ function adamW(
 }
 
 /**
- * Muon (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon): momentum whose matrix is replaced by the nearest
- * orthogonal one, so that no direction dominates the update. Nesterov's look-ahead; tall matrices get longer steps.
+ * Muon (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon): momentum whose matrix is
+ * replaced by the nearest orthogonal one, so that no direction dominates the update. Nesterov's
+ * look-ahead; tall matrices get longer steps.
  */
 function muon(
   weight: tf.Tensor,
@@ -140,7 +152,10 @@ function muon(
   return [tf.sub(decayed(weight, muonLearningRate, weightDecay), step), newM];
 }
 
-/** The nearest matrix whose singular values are about 1, by Newton-Schulz steps X <- a X + (b A + c A²) X with A = X Xᵀ. */
+/**
+ * The nearest matrix whose singular values are about 1, by Newton-Schulz steps X <- a X + (b A + c
+ * A²) X with A = X Xᵀ.
+ */
 export function orthogonalized(matrix: tf.Tensor2D): tf.Tensor2D {
   const [a, b, c] = NEWTON_SCHULZ;
   const tall = matrix.shape[0] > matrix.shape[1]; // A is smaller when X is wide

@@ -97,7 +97,9 @@ Deno.test("the first step of AdamW has the size of the learning rate, whatever t
   [-1, 1, -1].forEach((sign, i) => assertAlmostEquals(w[i], sign * 3e-4, 3e-4 * 2e-4));
 });
 
-/** Singular values of a matrix, falling: the roots of the eigenvalues of A Aᵀ by Jacobi's rotations. */
+/**
+ * Singular values of a matrix, falling: the roots of the eigenvalues of A Aᵀ by Jacobi's rotations.
+ */
 function singularValues(matrix: number[][]): number[] {
   const rows = matrix.length <= matrix[0].length
     ? matrix
@@ -141,10 +143,12 @@ for (
       const matrix = tf.tensor2d(entries.map((value) => size * value), [rows, columns]);
       const result = orthogonalized(matrix);
       const values = singularValues(await result.array());
-      // Muon's coefficients trade accuracy for speed: for values from 0.3 to 1.2, 3.4445 x - 4.775 x³ + 2.0315 x⁵ lies between
-      // its minimum 0.6818 (at 1.050) and its maximum 1.203 (at 0.555), and so do all later steps.
+      // Muon's coefficients trade accuracy for speed: for values from 0.3 to 1.2, 3.4445 x - 4.775
+      // x³ + 2.0315 x⁵ lies between its minimum 0.6818 (at 1.050) and its maximum 1.203 (at 0.555),
+      // and so do all later steps.
       assert(values[0] < 1.203 && values.at(-1)! > 0.6818, `${values}`);
-      // A polynomial in A Aᵀ times A has the singular vectors of A, so the product of one transposed and the other is symmetric.
+      // A polynomial in A Aᵀ times A has the singular vectors of A, so the product of one
+      // transposed and the other is symmetric.
       const product = await tf.matMul<tf.Tensor2D>(result, matrix, true).array();
       const largest = Math.max(...product.flat().map(Math.abs));
       product.forEach((row, i) =>

@@ -1,6 +1,6 @@
 /**
- * The programs that training, evaluation and sampling ask an engine to run: the model, the loss and the optimiser put
- * together for fixed shapes.
+ * The programs that training, evaluation and sampling ask an engine to run: the model, the loss and
+ * the optimiser put together for fixed shapes.
  */
 import * as tf from "@tensorflow/tfjs";
 import { initialAverage, movedAverage } from "./average.ts";
@@ -18,7 +18,10 @@ const tokensOf = (rows: number, time: number): TensorSpec => ({
   dtype: "int32",
 });
 
-/** The weights among all that the state holds, each under its own name or the one that `names` gives. */
+/**
+ * The weights among all that the state holds, each under its own name or the one that `names`
+ * gives.
+ */
 export function weightsOf(
   state: Tensors,
   config: ModelConfig,
@@ -60,7 +63,10 @@ export function batchInputs(rows: number, config: Config): Record<string, Tensor
   };
 }
 
-/** What `trainStep` needs for its step `step` (the first is 1): examples from `windows`, fresh noise, the schedule. */
+/**
+ * What `trainStep` needs for its step `step` (the first is 1): examples from `windows`, fresh
+ * noise, the schedule.
+ */
 export function trainInputs(
   model: LanguageModel,
   config: Config,
@@ -75,7 +81,10 @@ export function trainInputs(
   };
 }
 
-/** What `trainStep` keeps from step to step, before the first: fresh weights, their moments, their average. */
+/**
+ * What `trainStep` keeps from step to step, before the first: fresh weights, their moments, their
+ * average.
+ */
 export function initialState(config: Config, random: Random): HostTensors {
   const weights = initialWeights(config, random);
   return {
@@ -86,8 +95,8 @@ export function initialState(config: Config, random: Random): HostTensors {
 }
 
 /**
- * One step of training on a batch: forward, backward, optimiser. Outputs `loss`, in nats, and `gradientNorm`, of all gradients
- * together before they were clipped.
+ * One step of training on a batch: forward, backward, optimiser. Outputs `loss`, in nats, and
+ * `gradientNorm`, of all gradients together before they were clipped.
  */
 export function trainStep(model: LanguageModel, config: Config): Program {
   return {
@@ -128,7 +137,8 @@ export function gradients(model: LanguageModel, config: Config, rows: number): P
 }
 
 /**
- * Logits of every position of `rows` windows: input `tokens` [rows, time], output `logits` [rows, time, vocab].
+ * Logits of every position of `rows` windows: input `tokens` [rows, time], output `logits`
+ * [rows, time, vocab].
  *
  * @param time Characters of a window, at most and by default the model's context.
  */
@@ -147,7 +157,8 @@ export function windowLogits(
 }
 
 /**
- * -log p(target) of every position of `rows` windows: inputs `tokens` and `targets` [rows, time], output `nats` [rows, time].
+ * -log p(target) of every position of `rows` windows: inputs `tokens` and `targets` [rows, time],
+ * output `nats` [rows, time].
  *
  * @param keepMask Leave the mask token's logit in the softmax, as the original's loss does.
  * @param names Where the state holds each parameter, if not under its own name.
@@ -189,8 +200,8 @@ export function targetNats(
 }
 
 /**
- * Takes all probability from one token. A large finite number, since minus infinity times the zero of a one-hot target
- * would be NaN.
+ * Takes all probability from one token. A large finite number, since minus infinity times the zero
+ * of a one-hot target would be NaN.
  */
 function without(token: number, logits: tf.Tensor3D): tf.Tensor3D {
   const never = Array.from({ length: logits.shape[2] }, (_, i) => i === token ? -1e9 : 0);

@@ -1,4 +1,6 @@
-/** What others can build with nothing but the public list: a sampler, an engine, a training program. */
+/**
+ * What others can build with nothing but the public list: a sampler, an engine, a training program.
+ */
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import {
   draw,
@@ -84,7 +86,8 @@ Deno.test("an engine from outside sees every program and its graph, and changes 
     return evaluation.bpc;
   };
   assertEquals(await bpc(observed(engine)), await bpc(engine));
-  // embedding, 8 in each of 2 layers (queries, keys, values, scores, their values, projection, two of the MLP), head
+  // embedding, 8 in each of 2 layers (queries, keys, values, scores, their values, projection, two
+  // of the MLP), head
   assertEquals(seen, ["nats: 18 products", "run nats"]);
 });
 

@@ -1,7 +1,9 @@
 /**
- * Seeded random draws whose state can be saved, so that a resumed run goes on with the numbers that it would have drawn.
+ * Seeded random draws whose state can be saved, so that a resumed run goes on with the numbers that
+ * it would have drawn.
  *
- * The generator is xoroshiro128+ from pure-rand; what is built on it here is only what the models need.
+ * The generator is xoroshiro128+ from pure-rand; what is built on it here is only what the models
+ * need.
  */
 import { xoroshiro128plusFromState } from "pure-rand/generator/xoroshiro128plus";
 
@@ -20,9 +22,10 @@ export interface Random {
 /**
  * A generator that always draws the same numbers for the same `seed` (a 32-bit integer).
  *
- * The state is hashed from the seed, as the authors of xoroshiro advise. The bare seed as the state, which is what pure-rand
- * does, makes the first draws of all small seeds nearly alike (1.0000, then 0.996, 0.997, 0.998 …), and so the first
- * characters of samples whose seeds are one apart.
+ * The state is hashed from the seed, as the authors of xoroshiro advise. The bare seed as the
+ * state, which is what pure-rand does, makes the first draws of all small seeds nearly alike
+ * (1.0000, then 0.996, 0.997, 0.998 …), and so the first characters of samples whose seeds are one
+ * apart.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
@@ -39,7 +42,10 @@ export function seededRandom(seed: number): Random {
   return fromGenerator(xoroshiro128plusFromState([1, 2, 3, 4].map((word) => hash(seed, word))));
 }
 
-/** 32 well mixed bits of a seed: the `word`-th output of SplitMix32 with the finaliser of MurmurHash3 (Appleby). */
+/**
+ * 32 well mixed bits of a seed: the `word`-th output of SplitMix32 with the finaliser of
+ * MurmurHash3 (Appleby).
+ */
 function hash(seed: number, word: number): number {
   let bits = (seed + Math.imul(word, 0x9e3779b9)) | 0;
   bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
@@ -50,8 +56,8 @@ function hash(seed: number, word: number): number {
 /**
  * The generator that `random.state()` came from, at the same point of its sequence.
  *
- * @throws {TypeError} If `state` is none that a generator can have: four integers of 32 bits, not all of them 0, which draw
- * nothing but zeros.
+ * @throws {TypeError} If `state` is none that a generator can have: four integers of 32 bits, not
+ * all of them 0, which draw nothing but zeros.
  */
 export function restoreRandom(state: number[]): Random {
   const isState = Array.isArray(state) && state.length === 4 &&

@@ -80,7 +80,8 @@ Deno.test("integers are uniform below their bound", () => {
 });
 
 Deno.test("a large bound favours nothing, as a plain remainder of 32 bits would", () => {
-  // With bound 3 * 2^30 the remainder would come from the lowest third half of the time, instead of a third.
+  // With bound 3 * 2^30 the remainder would come from the lowest third half of the time, instead of
+  // a third.
   const random = seededRandom(6), bound = 3 * 2 ** 30, draws = 30_000;
   let low = 0;
   for (let i = 0; i < draws; i++) if (random.integer(bound) < bound / 3) low++;
@@ -109,7 +110,8 @@ Deno.test("normal draws have the moments and the tails of the normal distributio
   const n = 200_000, random = seededRandom(8);
   const draws = Array.from({ length: n }, () => random.normal());
   const moment = (k: number) => draws.reduce((sum, x) => sum + x ** k, 0) / n;
-  // Deviations of the first four moments of n normal draws: 1, sqrt 2, sqrt 15 and sqrt 96 over sqrt n; four of each.
+  // Deviations of the first four moments of n normal draws: 1, sqrt 2, sqrt 15 and sqrt 96 over
+  // sqrt n; four of each.
   [[1, 0, 1], [2, 1, 2], [3, 0, 15], [4, 3, 96]].forEach(([k, expected, variance]) => {
     assertAlmostEquals(moment(k), expected, 4 * Math.sqrt(variance / n));
   });

@@ -1,10 +1,13 @@
 /**
- * What tasks leave behind for the report: one JSON file per result under `reports/results/`, and one JSON-lines log per
- * training run under `reports/runs/`. Every result says what made it.
+ * What tasks leave behind for the report: one JSON file per result under `reports/results/`, and
+ * one JSON-lines log per training run under `reports/runs/`. Every result says what made it.
  */
 import type { Config, ModelKind } from "./config.ts";
 
-/** Where a result comes from: enough to repeat it, and to notice that it belongs to other weights or another text. */
+/**
+ * Where a result comes from: enough to repeat it, and to notice that it belongs to other weights or
+ * another text.
+ */
 export interface Provenance {
   /** ISO 8601. */
   date: string;
@@ -30,8 +33,9 @@ export interface Provenance {
 }
 
 /**
- * One character that a step of generation fixed (or, with `character` empty, masked again). `position` counts code points from
- * the start of the text, prompt included; `confidence` is the probability on which the choice was made.
+ * One character that a step of generation fixed (or, with `character` empty, masked again).
+ * `position` counts code points from the start of the text, prompt included; `confidence` is the
+ * probability on which the choice was made.
  */
 export type Change = [position: number, character: string, confidence: number];
 
@@ -49,8 +53,8 @@ export interface Sample {
   seconds: number;
   steps: GenerationStep[];
   /**
-   * Share of the words after the prompt that the training text has, see `words.ts`; null without a training text, or without a
-   * whole word.
+   * Share of the words after the prompt that the training text has, see `words.ts`; null without a
+   * training text, or without a whole word.
    */
   realWords: number | null;
 }
@@ -82,8 +86,8 @@ export const estimators: Record<ModelKind, Estimator[]> = {
 export type BaselineName = "uniform" | "unigram" | `kneser-ney-${number}`;
 
 /**
- * One line of the table of evaluations, of a trained model or of a baseline (`BaselineRow`). Figures of different `context`
- * are not comparable.
+ * One line of the table of evaluations, of a trained model or of a baseline (`BaselineRow`).
+ * Figures of different `context` are not comparable.
  */
 export interface EvaluationRow<Model extends string = ModelKind> {
   /** Which model, or which baseline. */
@@ -96,7 +100,10 @@ export interface EvaluationRow<Model extends string = ModelKind> {
   bpc: number | null;
   /** The same in nats per scored character. */
   nats: number;
-  /** Standard error over passes (mask noise), in bits per character; null if the figure is exact on its blocks. */
+  /**
+   * Standard error over passes (mask noise), in bits per character; null if the figure is exact on
+   * its blocks.
+   */
   se_passes: number | null;
   /** Standard error by bootstrap over blocks, in bits per character (in nats for `masked-mean`). */
   se_blocks: number;
@@ -125,8 +132,9 @@ export interface Compared {
 }
 
 /**
- * How far apart two models are on the blocks that both were scored on, by the paired bootstrap over blocks. Where one side is a
- * `nelbo` and the other exact, it is a bound that is compared: the diffusion model itself may be better than that.
+ * How far apart two models are on the blocks that both were scored on, by the paired bootstrap over
+ * blocks. Where one side is a `nelbo` and the other exact, it is a bound that is compared: the
+ * diffusion model itself may be better than that.
  */
 export interface ModelComparison {
   /** One side. */
@@ -153,12 +161,18 @@ export interface EvaluationResult {
   rows: EvaluationRow[];
   /** On the same blocks. Missing in results of an older version. */
   baselines?: BaselineRow[];
-  /** Of these weights (`a`) with baselines, and with what was scored in the same run. Missing likewise. */
+  /**
+   * Of these weights (`a`) with baselines, and with what was scored in the same run. Missing
+   * likewise.
+   */
   comparisons?: ModelComparison[];
   provenance: Provenance;
 }
 
-/** The figures of sample quality. Each is explained, with its source, where it is computed (`core/quality/`). */
+/**
+ * The figures of sample quality. Each is explained, with its source, where it is computed
+ * (`core/quality/`).
+ */
 export const qualityFigures = [
   /** Bits per character that the text costs under a GPT. */
   "judge_gpt",
@@ -170,7 +184,10 @@ export const qualityFigures = [
   "distinct_2",
   "distinct_3",
   "distinct_4",
-  /** Jensen-Shannon divergence of n-grams from those of the first half of the validation text, in bits, 0 to 1. */
+  /**
+   * Jensen-Shannon divergence of n-grams from those of the first half of the validation text, in
+   * bits, 0 to 1.
+   */
   "jsd_1",
   "jsd_2",
   "jsd_3",
@@ -198,7 +215,10 @@ export type TextSource = ModelKind | "held-out" | "shuffled-words" | "shuffled-c
 /** One line of the table of sample quality: texts of one length, made in one way. */
 export interface QualityRow {
   source: TextSource;
-  /** `autoregressive` or `greedy` for a GPT, the sampler's name for diffusion; null for text that no model wrote. */
+  /**
+   * `autoregressive` or `greedy` for a GPT, the sampler's name for diffusion; null for text that no
+   * model wrote.
+   */
   sampler: string | null;
   temperature: number | null;
   /** Top-k, threshold and the like, as used; empty for text that no model wrote. */
@@ -213,7 +233,9 @@ export interface QualityRow {
   cost: { forwards: Spread; seconds: Spread } | null;
 }
 
-/** What the samples of one model are worth over a range of temperatures, beside the reference texts. */
+/**
+ * What the samples of one model are worth over a range of temperatures, beside the reference texts.
+ */
 export interface QualityResult {
   kind: "quality";
   model: ModelKind;
@@ -225,8 +247,9 @@ export interface QualityResult {
     ngram: { name: BaselineName; context: number };
   };
   /**
-   * Jensen-Shannon divergence of 1- to 5-grams between the two halves of the validation text, in bits: the noise floor of texts
-   * of that length. That of the samples' length is `jsd_N` of the row `held-out`.
+   * Jensen-Shannon divergence of 1- to 5-grams between the two halves of the validation text, in
+   * bits: the noise floor of texts of that length. That of the samples' length is `jsd_N` of the
+   * row `held-out`.
    */
   halves: number[];
   provenance: Provenance;
@@ -248,7 +271,10 @@ export interface RunHeader {
   command: string;
 }
 
-/** The other lines: training losses (`lossNats` the mean over the steps since the last line), and validations. */
+/**
+ * The other lines: training losses (`lossNats` the mean over the steps since the last line), and
+ * validations.
+ */
 export type RunLine =
   | {
     kind: "train";

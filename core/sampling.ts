@@ -1,4 +1,7 @@
-/** From logits to one character: temperature, top-k, top-p, and a draw by inverse CDF, all in float64. */
+/**
+ * From logits to one character: temperature, top-k, top-p, and a draw by inverse CDF, all in
+ * float64.
+ */
 import type { Random } from "./random.ts";
 
 /** How to draw from the network's probabilities. */
@@ -7,7 +10,10 @@ export interface Truncation {
   temperature: number;
   /** Keep only the k likeliest. */
   topK?: number;
-  /** Keep the fewest likeliest whose probabilities sum to at least this (Holtzman et al., arXiv:1904.09751). */
+  /**
+   * Keep the fewest likeliest whose probabilities sum to at least this (Holtzman et al.,
+   * arXiv:1904.09751).
+   */
   topP?: number;
 }
 

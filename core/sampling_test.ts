@@ -101,7 +101,8 @@ function chiSquare(logits: Float32Array, options: Partial<Truncation>): number {
 Deno.test("draws follow the law that temperature, top-k and top-p leave", () => {
   const random = seededRandom(5);
   const logits = Float32Array.from({ length: 12 }, () => random.normal());
-  // Upper 0.1 % points of chi-square with 11, 11, 3 and 5 degrees of freedom: 31.26, 31.26, 16.27 and 20.52.
+  // Upper 0.1 % points of chi-square with 11, 11, 3 and 5 degrees of freedom: 31.26, 31.26, 16.27
+  // and 20.52.
   assertLess(chiSquare(logits, {}), 31.26);
   assertLess(chiSquare(logits, { temperature: 0.7 }), 31.26);
   assertLess(chiSquare(logits, { topK: 4 }), 16.27);
@@ -186,9 +187,10 @@ Deno.test("certainty refuses logits that are no numbers", () => {
 });
 
 /**
- * The fault that must not come back, as in MDLM's code: the largest of logit + Gumbel noise, from uniform numbers of 24 bits as
- * float32 has them (Zheng et al., arXiv:2409.02908). The noise then lies between -3.2 and 16.7, so nothing rarer than e^-19.9 is
- * ever drawn, and rare events come too seldom: the temperature is lower than it says.
+ * The fault that must not come back, as in MDLM's code: the largest of logit + Gumbel noise, from
+ * uniform numbers of 24 bits as float32 has them (Zheng et al., arXiv:2409.02908). The noise then
+ * lies between -3.2 and 16.7, so nothing rarer than e^-19.9 is ever drawn, and rare events come too
+ * seldom: the temperature is lower than it says.
  */
 function gumbelInFloat32(logits: Float32Array, bits: () => number): number {
   const tiny = 1e-10, round = Math.fround;
@@ -200,13 +202,15 @@ function gumbelInFloat32(logits: Float32Array, bits: () => number): number {
 
 Deno.test("an event of 1e-9 is drawn as often as it should be, where Gumbel noise in float32 can't draw it", () => {
   const rare = Math.log(1e-9), logits = Float32Array.of(0, rare);
-  // The best that the noise can do for it: the largest number for the rare one, the smallest for the other.
+  // The best that the noise can do for it: the largest number for the rare one, the smallest for
+  // the other.
   let calls = 0;
   const favourable = () => calls++ % 2 === 0 ? 0 : 2 ** 24 - 1;
   assertEquals(gumbelInFloat32(logits, favourable), 0);
   assertEquals(gumbelInFloat32(Float32Array.of(0, Math.log(1e-8)), favourable), 1); // one of 1e-8 it could
 
-  // Ours: a uniform number has 53 bits, so it can be looked at in the one billionth of its range that is the event's.
+  // Ours: a uniform number has 53 bits, so it can be looked at in the one billionth of its range
+  // that is the event's.
   const choice = candidates(logits, { temperature: 1 });
   const draws = 1000;
   let drawn = 0;

@@ -10,7 +10,10 @@ function chiSquare(observed: number[]): number {
   return observed.reduce((total, count) => total + (count - expected) ** 2 / expected, 0);
 }
 
-/** 1e-6 of equal frequencies exceed this (Wilson and Hilferty's approximation of the chi-square quantile). */
+/**
+ * 1e-6 of equal frequencies exceed this (Wilson and Hilferty's approximation of the chi-square
+ * quantile).
+ */
 function chiSquareLimit(classes: number): number {
   const freedom = classes - 1, variance = 2 / (9 * freedom);
   return freedom * (1 - variance + 4.753 * Math.sqrt(variance)) ** 3;

@@ -1,4 +1,7 @@
-/** How the training loop gets a step done: by this process alone, or by several that share the batch (`distributed/`). */
+/**
+ * How the training loop gets a step done: by this process alone, or by several that share the batch
+ * (`distributed/`).
+ */
 import { exportedNames } from "./average.ts";
 import type { Config } from "./config.ts";
 import { type Program, runSteps, type Session } from "./engines/engine.ts";
@@ -16,7 +19,10 @@ export interface Stepper {
   programs: Record<string, Program>;
   /** A step on the inputs that `trainInputs` gives for the whole batch. */
   step(runner: Runner, inputs: Record<string, Float32Array | Int32Array>): Promise<StepOutcome>;
-  /** Several steps in one go, for engines that then leave the state where it is; without this, one at a time. */
+  /**
+   * Several steps in one go, for engines that then leave the state where it is; without this, one
+   * at a time.
+   */
   steps?(
     runner: Runner,
     inputs: Record<string, Float32Array | Int32Array>[],
@@ -62,8 +68,8 @@ export function validationNats(model: LanguageModel, config: Config, rows: numbe
 const breathe = breather();
 
 /**
- * A session's program `nats`, as `targetNats` makes it, in the form that the estimators want. For `masked-mean` it needs one
- * with `keepMask`, too, under the name `natsWithMask`.
+ * A session's program `nats`, as `targetNats` makes it, in the form that the estimators want. For
+ * `masked-mean` it needs one with `keepMask`, too, under the name `natsWithMask`.
  *
  * @param rows Of those programs.
  */

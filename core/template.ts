@@ -1,4 +1,7 @@
-/** Templates: texts with gaps that a diffusion model fills, such as `To be, or ____ to be` or `To be, {3..12} to be`. */
+/**
+ * Templates: texts with gaps that a diffusion model fills, such as `To be, or ____ to be` or
+ * `To be, {3..12} to be`.
+ */
 
 import { quoted } from "./formats/quoted.ts";
 
@@ -16,8 +19,10 @@ export type Piece = { given: string } | Gap;
 /**
  * The pieces of a template, in order.
  *
- * @param gap Each of this character stands for one hidden one. `{3..12}` is a gap of 3 to 12; the model chooses the length.
- * @throws {SyntaxError} If `gap` is not one character, the template has no gap, or a gap ends before it begins.
+ * @param gap Each of this character stands for one hidden one. `{3..12}` is a gap of 3 to 12; the
+ * model chooses the length.
+ * @throws {SyntaxError} If `gap` is not one character, the template has no gap, or a gap ends
+ * before it begins.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";

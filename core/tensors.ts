@@ -1,7 +1,8 @@
 /**
  * The tensors of tfjs by their number of axes, as public signatures name them.
  *
- * They are tfjs's own types, reached by what makes them: `deno doc --lint` takes their names for private types of ours.
+ * They are tfjs's own types, reached by what makes them: `deno doc --lint` takes their names for
+ * private types of ours.
  */
 import type * as tf from "@tensorflow/tfjs";
 

@@ -1,8 +1,10 @@
 /**
- * Characters to tokens and back. A character is a Unicode code point, so an emoji is one and a surrogate is none.
+ * Characters to tokens and back. A character is a Unicode code point, so an emoji is one and a
+ * surrogate is none.
  *
- * A vocabulary lists the characters in the order of their tokens. That of a diffusion model starts with the mask: token 0 hides
- * a character and is none itself, so a text that has "_" keeps it as an ordinary token of its own.
+ * A vocabulary lists the characters in the order of their tokens. That of a diffusion model starts
+ * with the mask: token 0 hides a character and is none itself, so a text that has "_" keeps it as
+ * an ordinary token of its own.
  */
 
 import { quoted } from "./formats/quoted.ts";
@@ -20,7 +22,8 @@ export interface Tokenizer {
    * The token of each character.
    *
    * @param what How an error names the text, such as "the prompt".
-   * @throws {RangeError} If the text has characters that the vocabulary lacks; names up to 5 of them.
+   * @throws {RangeError} If the text has characters that the vocabulary lacks; names up to 5 of
+   * them.
    */
   encode(text: string, what?: string): Int32Array;
   /**

@@ -105,8 +105,8 @@ export function toyNetwork(logits: Logits): Network {
 export type Order = (logits: ArrayLike<number>, masked: number[]) => number[];
 
 /**
- * The law of sampling one character at a time: the probability of every string, keyed as `"1,2,3,1"`, summed over all the ways
- * in which the order can lead to it.
+ * The law of sampling one character at a time: the probability of every string, keyed as
+ * `"1,2,3,1"`, summed over all the ways in which the order can lead to it.
  */
 export function toyLaw(logits: Logits, order: Order): Map<string, number> {
   const law = new Map<string, number>();
@@ -129,8 +129,8 @@ export function toyLaw(logits: Logits, order: Order): Map<string, number> {
 }
 
 /**
- * Chi-square of drawn strings against a law, and the value that it exceeds once in a thousand seeds if they follow it (Wilson
- * and Hilferty, 1931). Strings expected less than 5 times count as one.
+ * Chi-square of drawn strings against a law, and the value that it exceeds once in a thousand seeds
+ * if they follow it (Wilson and Hilferty, 1931). Strings expected less than 5 times count as one.
  */
 export function chiSquare(
   drawn: string[],

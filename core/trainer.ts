@@ -1,8 +1,9 @@
 /**
- * The training loop: draw a batch, run a step, now and then validate and save. It knows neither GPT nor diffusion.
+ * The training loop: draw a batch, run a step, now and then validate and save. It knows neither GPT
+ * nor diffusion.
  *
- * A run leaves two files: its best weights by validation, to be used, and its whole state at the last checkpoint, to go on
- * from. Going on gives the same numbers as never having stopped.
+ * A run leaves two files: its best weights by validation, to be used, and its whole state at the
+ * last checkpoint, to go on from. Going on gives the same numbers as never having stopped.
  */
 import { exportedNames, initialAverage } from "./average.ts";
 import { saveTraining, saveWeights, trainingPath, type TrainingState } from "./checkpoint.ts";
@@ -34,7 +35,10 @@ export interface TrainingRun {
   dataset: Dataset;
   /** SHA-256 of the text in hexadecimal, stored with the weights. */
   corpusSha256: string;
-  /** The first characters of the text, from which generation starts unless told otherwise: stored with the weights. */
+  /**
+   * The first characters of the text, from which generation starts unless told otherwise: stored
+   * with the weights.
+   */
   prompt: string;
   /** What was typed to train: stored with the weights. */
   command?: string;
@@ -53,8 +57,8 @@ export interface TrainingRun {
   /** Does the steps. Default: this process alone. */
   stepper?: Stepper;
   /**
-   * Most seconds that steps done in one go may take, where the engine can: so long a signal waits. The numbers stay the same.
-   * Default 1; 0 is one step at a time.
+   * Most seconds that steps done in one go may take, where the engine can: so long a signal waits.
+   * The numbers stay the same. Default 1; 0 is one step at a time.
    */
   groupSeconds?: number;
 }
@@ -107,7 +111,10 @@ export interface TrainingResult {
   seconds: number;
   /** Characters seen. */
   chars: number;
-  /** The mean training loss since the validation before the last, or since the last where steps were done after it. */
+  /**
+   * The mean training loss since the validation before the last, or since the last where steps were
+   * done after it.
+   */
   lossNats: number;
   /** Bits per character of the best validation: exact for a GPT, an upper bound for diffusion. */
   bpc: number;
@@ -120,10 +127,11 @@ export interface TrainingResult {
 }
 
 /**
- * Trains until `config.steps`, until patience runs out, or until `signal` aborts; saves in each case.
+ * Trains until `config.steps`, until patience runs out, or until `signal` aborts; saves in each
+ * case.
  *
- * @throws {RangeError} If the loss is not a number; the last checkpoint stays as it is. Also if the validation text is shorter
- * than one block.
+ * @throws {RangeError} If the loss is not a number; the last checkpoint stays as it is. Also if the
+ * validation text is shorter than one block.
  * @throws {Error} If a file can't be written.
  *
  * ```ts
@@ -206,7 +214,8 @@ export async function train(
     outcomes.forEach((outcome, i) => count(outcome, start + (i + 1) * seconds));
   };
   const count = ({ lossNats, gradientNorm }: StepOutcome, seconds: number) => {
-    // A gradient that is not a number has already spoilt the weights, though the loss tells only at the next step.
+    // A gradient that is not a number has already spoilt the weights, though the loss tells only at
+    // the next step.
     if (!Number.isFinite(lossNats + gradientNorm)) {
       throw diverged(counters.step + 1, lossNats, gradientNorm);
     }
@@ -228,7 +237,8 @@ export async function train(
     const bpc = await validate(stepper.scorer(timed), { signal });
     const best = bpc < bestBpc;
     if (best) {
-      // Where another run has left its state, it must not be there beside this one's weights, should the next write be the last.
+      // Where another run has left its state, it must not be there beside this one's weights,
+      // should the next write be the last.
       if (bestBpc === Infinity) await checkpoint();
       bestBpc = bpc;
       counters.bestStep = counters.step;
@@ -244,7 +254,8 @@ export async function train(
 
   try {
     for (;;) {
-      // Before the step, not after it: a run stopped while it validates does so first when it goes on.
+      // Before the step, not after it: a run stopped while it validates does so first when it goes
+      // on.
       if (counters.step > counters.validatedStep && due()) {
         await validation();
         await checkpoint();
@@ -370,8 +381,9 @@ async function exportedWeights(session: Session, config: Config): Promise<HostTe
 }
 
 /**
- * How many steps to do in one go, so that they take about `seconds`: by the time of the last ones, from one on, and never more
- * than twice as many as before, since the first steps of an engine are slow and a machine may be busy for a moment.
+ * How many steps to do in one go, so that they take about `seconds`: by the time of the last ones,
+ * from one on, and never more than twice as many as before, since the first steps of an engine are
+ * slow and a machine may be busy for a moment.
  */
 export function stepGroups(seconds: number) {
   const group = {

@@ -49,7 +49,10 @@ function runIn(
   };
 }
 
-/** Trains and keeps what the run told, without its times. `abortAt`: the step after which a signal comes. */
+/**
+ * Trains and keeps what the run told, without its times. `abortAt`: the step after which a signal
+ * comes.
+ */
 async function observed(run: TrainingRun, { abortAt }: { abortAt?: number } = {}) {
   const losses: number[] = [], validations: { step: number; bpc: number; best: boolean }[] = [];
   const controller = new AbortController();
@@ -164,7 +167,8 @@ Deno.test("steps done in groups give the same numbers as one by one, also across
       assertEquals(groups, [2, 4]); // after one alone; the signal is seen after them, at step 7
       assertEquals([first.result.stopped, first.result.step], ["signal", 7]);
       const second = await observed(await resumed(parts));
-      // Again from one on; no group goes beyond a validation, or the end: 8, 9, 10 to 13, 14 to 18, 19 and 20.
+      // Again from one on; no group goes beyond a validation, or the end: 8, 9, 10 to 13, 14 to 18,
+      // 19 and 20.
       assertEquals(groups.slice(2), [4, 5, 2]);
       assertEquals([...first.losses, ...second.losses], expected.losses);
       assertEquals([...first.validations, ...second.validations], expected.validations);
@@ -206,7 +210,8 @@ Deno.test("a run stopped while it validates goes on to the same figures", () =>
     const expected = await observed(runIn(folder, "diffusion"));
     await Deno.remove(trainingPath(runIn(folder, "diffusion").path));
 
-    // 18 blocks in two passes are five calls of eight rows; the signal comes during the second call of the first validation.
+    // 18 blocks in two passes are five calls of eight rows; the signal comes during the second call
+    // of the first validation.
     const controller = new AbortController();
     let calls = 0;
     const engine = changedEngine(onnx, (_, program) => {
@@ -301,7 +306,10 @@ function validating(figures: number[], callsEach: number): Engine {
   });
 }
 
-/** 1,6xx characters of validation text are 25 or so blocks, so a GPT's validation takes this many calls of eight rows. */
+/**
+ * 1,6xx characters of validation text are 25 or so blocks, so a GPT's validation takes this many
+ * calls of eight rows.
+ */
 const validationCalls = (run: TrainingRun) =>
   Math.ceil(Math.min(64, Math.floor(run.dataset.validation.length / 32)) / 8);
 

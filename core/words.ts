@@ -1,8 +1,10 @@
 /**
- * The share of real words in a text: a first measure of how a small model writes, beside its bits per character.
+ * The share of real words in a text: a first measure of how a small model writes, beside its bits
+ * per character.
  */
 
-// Letters with their combining marks; an apostrophe counts only between letters, so quotation marks don't.
+// Letters with their combining marks; an apostrophe counts only between letters, so quotation marks
+// don't.
 const WORD = /[\p{L}\p{M}]+(?:['’][\p{L}\p{M}]+)*/gu;
 
 /** The words of a text, in lower case and with plain apostrophes, in order. */
@@ -16,10 +18,11 @@ export function wordSet(text: string): Set<string> {
 }
 
 /**
- * Share of the words of `text` that are among `words`, each occurrence counted. The first and the last word are left out, as
- * they may be cut.
+ * Share of the words of `text` that are among `words`, each occurrence counted. The first and the
+ * last word are left out, as they may be cut.
  *
- * Held-out text stays below 1 too, since it has words that the training text lacks: that is what a perfect model would reach.
+ * Held-out text stays below 1 too, since it has words that the training text lacks: that is what a
+ * perfect model would reach.
  *
  * @returns 0 to 1, or `NaN` if no word is left to count.
  */

@@ -477,6 +477,7 @@ function expectation(flag: Flag): string {
 function describeFlag(flag: Flag): string {
   const facts = [
     ...("choices" in flag ? [listed(flag.choices, "or")] : []),
+    ...(isNumeric(flag) && leastOf(flag) > 1 ? [`at least ${leastOf(flag)}`] : []),
     ...(flag.multiple ? ["repeatable"] : []),
     ...("default" in flag && flag.default !== undefined
       ? [`default ${[flag.default].flat().join(" ")}`]
@@ -494,6 +495,8 @@ function placeholder(flag: Flag): string {
 const isBoolean = (flag: Flag) => "type" in flag && flag.type === "boolean";
 const isNumeric = (flag: Flag) =>
   "type" in flag && (flag.type === "integer" || flag.type === "number");
+/** That a number is at least 0 or 1 goes without saying. */
+const leastOf = (flag: Flag) => "min" in flag ? flag.min ?? 0 : 0;
 const flagName = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 function listed(words: readonly string[], conjunction: "and" | "or"): string {

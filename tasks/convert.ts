@@ -3,7 +3,8 @@
  * with its weights into an ONNX model (it uses operators of ONNX Runtime).
  */
 import { extname } from "@std/path";
-import { type LoadedModel, loadWeights, saveWeights } from "../core/checkpoint.ts";
+import { assumedOf, type LoadedModel, loadWeights, saveWeights } from "../core/checkpoint.ts";
+import type { Config } from "../core/config.ts";
 import { defaultCorpus, loadCorpus, openingOf } from "../core/corpus.ts";
 import { requireWritable, writeFileAtomically } from "../core/files.ts";
 import { writePt } from "../core/formats/pt.ts";
@@ -13,7 +14,8 @@ import { simplify } from "../core/engines/simplify.ts";
 import { models } from "../core/models.ts";
 import { windowLogits } from "../core/programs.ts";
 import { charactersOf } from "../core/tokenizer.ts";
-import { outputFlags, parseFlags, print, printJson, runTask, UsageError } from "./cli.ts";
+import { note, outputFlags, parseFlags, print, printJson, runTask, UsageError } from "./cli.ts";
+import { noteAssumed, shapeOf } from "./weights.ts";
 
 const task = {
   name: "convert",
@@ -65,29 +67,43 @@ export async function main(args: string[]): Promise<void> {
   }
   await requireWritable(output);
 
-  let prompt: string | undefined;
+  let prompt: string | undefined, isBare = false;
   const model = await loadWeights(input, {
     heads,
     context: blockSize,
     advice: "check the path of IN",
     async characters() {
+      isBare = true;
       const { text } = await loadCorpus(data ?? await defaultCorpus());
       prompt = openingOf(text);
       return charactersOf(text);
     },
   });
+  if (isBare) noteAssumed(input, model.config, { heads, blockSize });
   await write(output, { ...model, prompt: model.prompt ?? prompt });
+
+  if (extname(output).toLowerCase() === ".pt") noteOnReading(model.config);
 
   const sizes = Object.values(model.weights).map(({ data }) => data.length);
   const parameters = sizes.reduce((sum, size) => sum + size, 0);
   if (json) printJson({ in: input, out: output, tensors: sizes.length, parameters });
   else {
-    const { kind, layers, heads, width, context } = model.config;
     print(
-      `${output}: ${kind}, ${layers} layers, ${heads} heads, ${width} wide, context ${context}; ` +
+      `${output}: ${model.config.kind}, ${shapeOf(model.config)}; ` +
         `${sizes.length} tensors, ${parameters.toLocaleString("en-US")} parameters`,
     );
   }
+}
+
+/** Says what has to be given to read the weights back from `.pt`, where it is not what is assumed there. */
+function noteOnReading({ heads, width, context }: Config): void {
+  const assumed = assumedOf(width);
+  const flags = [
+    ...(heads === assumed.heads ? [] : [`--heads ${heads}`]),
+    ...(context === assumed.context ? [] : [`--block-size ${context}`]),
+  ];
+  if (flags.length === 0) return;
+  note(`note: heads and context are not in a .pt file: read it with ${flags.join(" ")}`);
 }
 
 if (import.meta.main) await runTask(main, Deno.args);

@@ -19,15 +19,16 @@ import { estimators, type EvaluationRow, type ModelComparison } from "../core/re
 import type { Scorer } from "../core/scoring.ts";
 import { scorerOf } from "../core/stepper.ts";
 import { charactersOf, tokenizer } from "../core/tokenizer.ts";
-import { commandLine, commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
-import { UsageError } from "./cli.ts";
+import { commandLine, commonFlags, Interrupted, interruption, note, parseFlags } from "./cli.ts";
+import { print, printJson, runTask, UsageError } from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
 import { duration, type Progress, startProgress } from "./progress.ts";
 import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./provenance.ts";
 import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./eval_tables.ts";
 import { latestQuality, qualityTables } from "./quality_table.ts";
 import type { ChosenWeights } from "./weights.ts";
-import { chosenWeights, namedWeights, trainedKinds, weightsFlags } from "./weights.ts";
+import { chosenWeights, isOfOtherText, namedWeights, tellingOfShipped } from "./weights.ts";
+import { trainedKinds, weightsFlags } from "./weights.ts";
 
 const task = {
   name: "eval",
@@ -179,12 +180,15 @@ async function candidatesOf(
   const candidates: Candidate[] = [];
   if (values.against !== undefined) {
     candidates.push(
-      candidate(await namedWeights(values.against, { ...values, onlyComplete: true }), corpus),
+      await candidate(
+        await namedWeights(values.against, { ...values, onlyComplete: true }),
+        corpus,
+      ),
     );
   }
   for (const kind of kinds) {
     try {
-      candidates.push(candidate(await chosenWeights(kind, values), corpus));
+      candidates.push(await candidate(await chosenWeights(kind, values), corpus));
     } catch (error) {
       // Without --model, what can be scored is; the last one has to say why nothing can.
       if (values.model || (kind === kinds.at(-1) && candidates.length === 0)) throw error;
@@ -207,13 +211,13 @@ async function candidatesOf(
  *
  * @throws {Error} If the text has characters that they lack, or is too short for their context.
  */
-function candidate(saved: ChosenWeights, corpus: Corpus): Candidate {
-  const { config, vocabulary, corpusSha256 } = saved;
-  if (corpusSha256 !== undefined && corpusSha256 !== corpus.sha256) {
-    note(`note: ${saved.path} was trained on another text than ${corpus.path}`);
-  }
+async function candidate(saved: ChosenWeights, corpus: Corpus): Promise<Candidate> {
+  const { config, vocabulary } = saved;
+  await isOfOtherText(saved, corpus);
   const { encode } = tokenizer(vocabulary, { mask: models[config.kind].maskToken !== undefined });
-  const validation = encode(corpus.validation, "the validation text");
+  const validation = await tellingOfShipped(
+    ...[saved, () => encode(corpus.validation, "the validation text")] as const,
+  );
   return { saved, blocks: validationBlocks(validation, config.context) };
 }
 
@@ -305,6 +309,7 @@ async function timed(
       blocks: count,
       passes,
       random: seededRandom(seed),
+      signal: interruption(),
       known(block) {
         const nats = journal?.get(`${block}`);
         if (nats !== undefined) before += scorer.context - 1;
@@ -318,6 +323,13 @@ async function timed(
       },
     });
     return { evaluation, calls, seconds: (performance.now() - start) / 1000 };
+  } catch (error) {
+    progress?.finish();
+    if (!(error instanceof Interrupted)) throw error;
+    const kept = journal
+      ? `the blocks scored so far are kept in ${journal.path}, from where a later run goes on`
+      : `nothing is kept of ${estimator}, which starts anew`;
+    throw new Interrupted(error.signal, `Interrupted: ${kept}`);
   } finally {
     progress?.finish();
   }

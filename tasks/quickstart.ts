@@ -9,13 +9,20 @@ const task = {
   summary:
     "Fetch the text, train a small GPT and a small diffusion model, sample from both, score both, " +
     "and write reports/index.html. Some 5 minutes on 2 cores.",
-  examples: ["deno task quickstart", "deno task quickstart --file my-book.txt"],
+  examples: ["deno task quickstart", "deno task quickstart --data my-book.txt"],
 } as const;
 
 const flags = {
-  file: { type: "path", help: "your own text instead of Tiny Shakespeare; a copy goes to data/" },
+  file: {
+    type: "path",
+    help:
+      "your own text, copied to data/ first: later tasks then use it unless they are given another",
+  },
   ...commonFlags,
-  data: { type: "path", help: "your own text, used where it is; nothing is fetched" },
+  data: {
+    type: "path",
+    help: "your own text, used where it is: later tasks have to be given it, too, with --data",
+  },
 } as const;
 
 /** One task, as the user would type it after `deno task`. */

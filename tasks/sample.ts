@@ -10,15 +10,15 @@ import { seededRandom } from "../core/random.ts";
 import type { GenerationStep, Sample, SampleResult } from "../core/results.ts";
 import { type Tokenizer, tokenizer } from "../core/tokenizer.ts";
 import { realWordShare, wordSet } from "../core/words.ts";
-import { commandLine, commonFlags, note, parseFlags, printJson, printText } from "./cli.ts";
-import { runTask, UsageError } from "./cli.ts";
+import { commandLine, commonFlags, Interrupted, interruption, note, parseFlags } from "./cli.ts";
+import { printJson, printText, runTask, UsageError } from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
 import { type Given, givenPrompt, givenTemplate, templateFlags } from "./generation.ts";
 import { generation } from "./generation.ts";
 import { startProgress } from "./progress.ts";
 import { keepResult, provenance, requireResultsFolder } from "./provenance.ts";
 import { samplerFlags, type Sampling, samplingOf, truncationFlags } from "./sampler_flags.ts";
-import { chosenWeights, weightsFlags } from "./weights.ts";
+import { chosenWeights, isOfOtherText, tellingOfShipped, weightsFlags } from "./weights.ts";
 
 const task = {
   name: "sample",
@@ -65,14 +65,17 @@ export async function main(args: string[]): Promise<void> {
   const { config, vocabulary } = saved;
   const tokens = tokenizer(vocabulary, { mask: models[kind].maskToken !== undefined });
   const sampling = samplingOf(kind, config, values);
-  const given = values.template === undefined
-    ? givenPrompt(kind, values.prompt ?? saved.prompt ?? "", values.length ?? 2000, tokens)
-    : givenTemplate(values.template, values.gap, values.length ?? 0, tokens);
+  const given = await tellingOfShipped(
+    saved,
+    () =>
+      values.template === undefined
+        ? givenPrompt(kind, values.prompt ?? saved.prompt ?? "", values.length ?? 2000, tokens)
+        : givenTemplate(values.template, values.gap, values.length ?? 0, tokens),
+  );
 
-  const words = await trainingWords(values.data);
-  if (words && saved.corpusSha256 !== undefined && words.sha256 !== saved.corpusSha256) {
-    note(`note: ${saved.path} was trained on another text than ${words.path}`);
-  }
+  const known = await trainingWords(values.data);
+  // Whether it writes words of a text that it never saw says nothing about it.
+  const words = known && await isOfOtherText(saved, known) ? undefined : known;
   await requireResultsFolder();
 
   const engine = await chosenEngine(values);
@@ -86,8 +89,10 @@ export async function main(args: string[]): Promise<void> {
   });
 
   const samples: Sample[] = [];
+  const stopped: string[] = []; // by number, the beginnings of those that an interruption cut short
   let begun = 0, shown = 0, done = 0;
-  using progress = startProgress({ total: values.count * places, unit: "character" });
+  const total = values.count * places, stop = interruption();
+  using progress = startProgress({ total, unit: "character" });
   const show = () => { // in the order of their seeds
     for (; samples[shown]; shown++) {
       const { text, realWords } = samples[shown];
@@ -104,14 +109,28 @@ export async function main(args: string[]): Promise<void> {
   };
   await Promise.all(networks.map(async (network) => {
     using lane = network;
-    while (begun < values.count) {
-      const i = begun++;
-      const sample = await write(lane, kind, tokens, given, sampling, values.seed + i, onStep);
+    while (begun < values.count && !stop.aborted) {
+      const i = begun++, seed = values.seed + i;
+      const { isWhole, ...sample } = await write(
+        ...[lane, kind, tokens, given, sampling, seed, onStep, stop] as const,
+      );
+      if (!isWhole) {
+        stopped[i] = sample.text;
+        break;
+      }
       const written = values.template === undefined ? sample.text.slice(given.shown.length) : "";
       samples[i] = { ...sample, realWords: words ? shareOf(written, words.known) : null };
       show();
     }
   }));
+
+  if (shown < values.count) {
+    progress.finish();
+    if (!values.json) {
+      for (let i = shown; i < begun; i++) printText(samples[i]?.text ?? stopped[i] ?? "");
+    }
+    throw new Interrupted(stop.reason.signal, `Interrupted at character ${done} of ${total}`);
+  }
 
   // First of all what was asked for: a disk that fills up now takes nothing of it away.
   if (values.json) {
@@ -191,7 +210,7 @@ function mostPasses(kind: ModelKind, { pieces, length }: Given, sampling: Sampli
   return choosing + masks * options.sampler.passes(1, options);
 }
 
-/** One text, and how it came about. */
+/** One text, and how it came about; if it was stopped, what stands before the first character that is still hidden. */
 async function write(
   network: LoadedNetwork,
   kind: ModelKind,
@@ -200,22 +219,33 @@ async function write(
   sampling: Sampling,
   seed: number,
   onStep: (filled: number) => void,
-): Promise<Omit<Sample, "realWords">> {
+  stop: AbortSignal,
+): Promise<Omit<Sample, "realWords"> & { isWhole: boolean }> {
   const before = network.forwards, begun = performance.now();
   const random = seededRandom(seed);
   const { start, steps: next } = await generation(network, kind, tokens, given, sampling, random);
-  const hidden = new Array<number>(given.length).fill(0);
-  const text = [...tokens.decode([...start, ...hidden].slice(given.extra))];
+  const shown = Array.from(
+    start.subarray(given.extra),
+    (token) => token === tokens.maskToken ? "" : tokens.decode([token]),
+  );
+  const text = [...shown, ...new Array<string>(given.length).fill("")];
   const steps: GenerationStep[] = [];
   const breathe = breather();
+  let isWhole = true;
   for await (const { seconds, changes } of next) {
     for (const [position, character] of changes) text[position] = character;
     steps.push({ seconds, changes });
     onStep(changes.reduce((sum, [, character]) => sum + (character === "" ? -1 : 1), 0));
     await breathe();
+    if (stop.aborted) {
+      isWhole = false;
+      break;
+    }
   }
+  const hidden = text.indexOf("");
   return {
-    text: text.join(""),
+    isWhole,
+    text: text.slice(0, hidden < 0 ? undefined : hidden).join(""),
     seed,
     forwards: network.forwards - before,
     seconds: (performance.now() - begun) / 1000,

@@ -108,10 +108,14 @@ async function lead(
 
   const { run, corpus, stop } = await prepared(model, path, values, note, ranks);
   const { config, engine } = run, done = run.resume?.counters.step ?? 0;
-  if (run.resume) note(`going on from step ${done} of ${trainingPath(path)}`);
-  else await keepPrevious(path);
+  const finished = isFinished(run.resume, config);
   if (done >= config.steps) {
     note(`all ${config.steps} steps are done; a larger --steps with --resume goes on`);
+  } else if (run.resume) note(`going on from step ${done} of ${trainingPath(path)}`);
+  else await keepPrevious(path);
+  if (finished && !values.json) {
+    if (ranks) await parted(ranks);
+    return;
   }
   const header: RunHeader = {
     kind: "run",
@@ -131,6 +135,12 @@ async function lead(
   using progress = startProgress({ total: config.steps, done, unit: "step" });
   const curve = sparkline(16), drawn = Deno.stderr.isTerminal();
   let validation = "", lossSum = 0, lossCount = 0;
+  let figures: Record<string, string>[] = [{}, {}]; // those that stand before and after the validation's
+  const shownFigures = () => ({
+    ...figures[0],
+    ...(validation && { "val bpc": validation }),
+    ...figures[1],
+  });
   const every = Math.max(1, Math.round(config.steps / 500)); // some 500 lines draw a curve
   let saved = done;
   if (ranks) {
@@ -155,20 +165,20 @@ async function lead(
           lossSum = lossCount = 0;
         }
         curve.add(lossNats);
-        progress.update({
-          done: step,
-          fields: {
-            loss: lossNats.toFixed(3) + (drawn ? ` ${curve}` : ""),
-            ...(validation && { "val bpc": validation }),
+        figures = [
+          { loss: lossNats.toFixed(3) + (drawn ? ` ${curve}` : "") },
+          {
             "chars/s": Math.round(chars / seconds).toLocaleString("en-US"),
             "grad": gradientNorm.toFixed(2),
             "lr": learningRate.toExponential(1),
           },
-        });
+        ];
+        progress.update({ done: step, fields: shownFigures() });
       },
       onValidation(report) {
         validation = report.bpc.toFixed(3);
         log.append({ kind: "validation", ...report });
+        progress.update({ done: report.step, fields: shownFigures() });
         progress.note(
           `step ${report.step}: validation ${validation} bits per character` +
             (report.best ? ", the best so far" : ""),
@@ -213,7 +223,7 @@ async function prepared(
   model: LanguageModel,
   path: string,
   values: TrainValues,
-  tell: (line: string) => void,
+  note: (line: string) => void,
   ranks?: Mpi,
 ): Promise<{ run: TrainingRun; corpus: Corpus; stop: AbortSignal }> {
   const corpus = await loadCorpus(values.data ?? await defaultCorpus());
@@ -238,6 +248,7 @@ async function prepared(
   requireLength(corpus, config.context);
 
   const threads = values.threads ?? ranks?.cores;
+  const tell = isFinished(resume, config) ? () => {} : note; // nothing is going to be computed
   const engine = await chosenEngine({ ...values, threads }, tell);
   if (resume) tellOfOtherRounding(resume, engine, tell);
   tell(`config: ${JSON.stringify(config)}`);
@@ -263,6 +274,12 @@ async function prepared(
   const facts = { config, vocabulary, sha256: corpus.sha256, name, precision, patience };
   await requireAlike(ranks, { ...facts, random, counters });
   return { run: { ...run, stepper }, corpus, stop: stepper.stop };
+}
+
+/** Whether nothing is left to do of a run that is resumed, not even its last validation. */
+function isFinished(resume: TrainingState | undefined, { steps }: Config): boolean {
+  const { step, validatedStep } = resume?.counters ?? {};
+  return step === steps && validatedStep === steps;
 }
 
 /** The command line that makes the same weights: as typed, but for where they go and how it is told. */
@@ -348,11 +365,12 @@ function tellOfOtherRounding(
  */
 async function keepPrevious(path: string): Promise<void> {
   const previous = path.replace(/\.safetensors$/, ".previous.safetensors");
-  const kept: string[] = [];
+  const replaced: string[] = [], kept: string[] = [];
   for (const [from, to] of [[path, previous], [path, previous].map(trainingPath)]) {
     if (await Deno.stat(from).then(() => true, () => false)) {
       await writeFileAtomically(to, await readBytes(from));
-      kept.push(from);
+      replaced.push(from);
+      kept.push(to);
     } else {
       // What is there belongs to an older run than the other file.
       await Deno.remove(to).catch((error) => {
@@ -362,8 +380,8 @@ async function keepPrevious(path: string): Promise<void> {
   }
   if (kept.length === 0) return;
   note(
-    `note: this run replaces ${kept.join(" and ")} (--resume would go on); ` +
-      `the run before is kept as ${previous}`,
+    `note: this run replaces ${replaced.join(" and ")} (--resume would go on); ` +
+      `the run before is kept as ${kept.join(" and ")}`,
   );
 }
 

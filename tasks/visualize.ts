@@ -20,7 +20,8 @@ import { settled, type Step, textOf } from "./visualize/frames.ts";
 import { canDraw, hasKeys, KEYS, openScreen } from "./visualize/screen.ts";
 import { animatedSvg } from "./visualize/svg.ts";
 import { figuresOf, type Panel, viewOf } from "./visualize/view.ts";
-import { type ChosenWeights, chosenWeights, weightsFlags } from "./weights.ts";
+import { type ChosenWeights, chosenWeights, isOfOtherText } from "./weights.ts";
+import { tellingOfShipped, weightsFlags } from "./weights.ts";
 
 const task = {
   name: "visualize",
@@ -149,18 +150,24 @@ function refuseContradictions(values: Flags): void {
 }
 
 async function diffusionPart(values: Flags): Promise<Part> {
-  const saved = await chosenWeights("diffusion", values);
+  const saved = await chosenWeights("diffusion", {
+    ...values,
+    otherKindAdvice: "give them as --gpt-weights with --compare",
+  });
   const sampling = samplingOf("diffusion", saved.config, values);
   const tokens = tokenizer(saved.vocabulary, { mask: true });
   const part = { kind: "diffusion", title: `Diffusion, sampler ${sampling.sampler}` } as const;
   if (values.template !== undefined) {
-    const given = givenTemplate(values.template, values.gap, 0, tokens);
+    const { template, gap } = values;
+    const given = await tellingOfShipped(saved, () => givenTemplate(template, gap, 0, tokens));
     return { ...part, saved, tokens, sampling, given };
   }
   const prompt = values.prompt ?? await openingOf(saved, values);
   const { window: context, options: { overlap } } = sampling;
   const length = lengthOfBlocks(values.blocks ?? 5, [...prompt].length, { context, overlap });
-  const given = givenPrompt("diffusion", prompt, length, tokens);
+  const given = await tellingOfShipped(
+    ...[saved, () => givenPrompt("diffusion", prompt, length, tokens)] as const,
+  );
   return { ...part, saved, tokens, sampling, given };
 }
 
@@ -170,6 +177,7 @@ async function gptPart(values: Flags, { shown, length }: Given): Promise<Part> {
     ...values,
     weights: values.gptWeights,
     onlyComplete: true,
+    otherKindAdvice: "give them as --weights",
   });
   const { temperature, topK, topP } = values;
   const sampling = samplingOf("gpt", saved.config, { temperature, topK, topP });
@@ -179,13 +187,11 @@ async function gptPart(values: Flags, { shown, length }: Given): Promise<Part> {
 }
 
 /** The beginning of the text that the model was trained on. */
-async function openingOf({ prompt, path, corpusSha256 }: ChosenWeights, values: Flags) {
-  const { promptLen = 16 } = values, known = [...prompt ?? ""];
+async function openingOf(saved: ChosenWeights, values: Flags) {
+  const { prompt } = saved, { promptLen = 16 } = values, known = [...prompt ?? ""];
   if (promptLen <= known.length) return known.slice(0, promptLen).join("");
   const corpus = await loadCorpus(values.data ?? await defaultCorpus());
-  if (corpusSha256 !== undefined && corpus.sha256 !== corpusSha256) {
-    note(`note: ${path} was trained on another text than ${corpus.path}`);
-  }
+  await isOfOtherText(saved, corpus);
   return [...corpus.text.slice(0, 2 * promptLen)].slice(0, promptLen).join("");
 }
 

@@ -1,7 +1,8 @@
 /**
- * Data-parallel training: every rank holds the whole model, draws the whole batch from the same random state, and computes the
- * gradients of its rows of it. What they find is added up, and each makes the same step. So there is nothing to send at the start,
- * ranks may be of any number, and a run goes on with another number of them as if nothing had changed.
+ * Data-parallel training: every rank holds the whole model, draws the whole batch from the same
+ * random state, and computes the gradients of its rows of it. What they find is added up, and each
+ * makes the same step. So there is nothing to send at the start, ranks may be of any number, and a
+ * run goes on with another number of them as if nothing had changed.
  */
 import type { Config } from "../config.ts";
 import type { Program } from "../engines/engine.ts";
@@ -14,7 +15,10 @@ import { gradientSums, layoutOf, stepFromSums } from "./programs.ts";
 
 /** Steps that all ranks make together. */
 export interface SharedStepper extends Stepper {
-  /** Aborts on all ranks at the same step, soon after the signal of any of them did; the one to give to `train`. */
+  /**
+   * Aborts on all ranks at the same step, soon after the signal of any of them did; the one to give
+   * to `train`.
+   */
   stop: AbortSignal;
 }
 
@@ -38,13 +42,19 @@ export function shared(
     nats: validationNats(model, config, rows),
   };
 
-  /** Adds up, and by the way asks whether some rank wants to stop: `flag` is the place of that in `values`. */
+  /**
+   * Adds up, and by the way asks whether some rank wants to stop: `flag` is the place of that in
+   * `values`.
+   */
   const addUp = async (values: Float32Array, flag: number) => {
     values[flag] = interruption?.aborted ? 1 : 0;
     await ranks.sum(values);
     if (values[flag] > 0) stop.abort(interruption?.reason);
   };
-  /** This rank's rows of what the whole batch has. Whatever is as large here as there belongs to no window. */
+  /**
+   * This rank's rows of what the whole batch has. Whatever is as large here as there belongs to no
+   * window.
+   */
   const ownRows = <Values extends Float32Array | Int32Array>(values: Values, size: number) => {
     const start = values.length / config.batch * first;
     return values.length === size ? values : values.subarray(start, start + size) as Values;

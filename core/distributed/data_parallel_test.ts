@@ -55,7 +55,10 @@ function runOf(kind: ModelKind, path: string, changes: Partial<Config> = {}): Tr
   };
 }
 
-/** Trains on `size` ranks at once, each with a session of its own. `interrupt`: aborts the signal of a rank. */
+/**
+ * Trains on `size` ranks at once, each with a session of its own. `interrupt`: aborts the signal of
+ * a rank.
+ */
 async function trainTogether(
   run: TrainingRun,
   size: number,
@@ -102,7 +105,8 @@ for (
       assertEquals(Object.keys(averages(a)).length, Object.keys(a.weights).length);
       assertSameWeights(averages(a), averages(b), one.config);
       assertEquals([a.random, a.counters.step], [b.random, b.counters.step]);
-      // Losses are some 3 nats, sums of float32: off by a few 2^-24 of that, and by what the weights differ.
+      // Losses are some 3 nats, sums of float32: off by a few 2^-24 of that, and by what the
+      // weights differ.
       losses[0].forEach((loss, i) => assertAlmostEquals(loss, losses[size][i], 1e-5));
       for (const { step, bpc, bestStep } of results) {
         assertEquals([step, bestStep], [expected.step, expected.bestStep]);
@@ -155,7 +159,8 @@ Deno.test("a mean of the ranks' means would be another gradient, far beyond the 
       worst = Math.max(worst, Math.abs(ours - gradient[i]) / largest);
       worstOfMeans = Math.max(worstOfMeans, Math.abs(meanOfMeans - gradient[i]) / largest);
     }
-    // float32 sums over 256 characters: some 1e-6 of the largest entry, as in the parity with PyTorch.
+    // float32 sums over 256 characters: some 1e-6 of the largest entry, as in the parity with
+    // PyTorch.
     assertLess(worst, 1e-5, name);
     assertLess(1e-2, worstOfMeans, name);
   }

@@ -1,9 +1,9 @@
 /**
- * MPI through Deno's foreign function interface: as little of it as data-parallel training needs. All that differs from one MPI
- * to another stands in one table.
+ * MPI through Deno's foreign function interface: as little of it as data-parallel training needs.
+ * All that differs from one MPI to another stands in one table.
  *
- * MPI's own errors end all processes of the job with its own message (MPI_ERRORS_ARE_FATAL, its default), so what its functions
- * return is not looked at.
+ * MPI's own errors end all processes of the job with its own message (MPI_ERRORS_ARE_FATAL, its
+ * default), so what its functions return is not looked at.
  */
 
 /** The processes (ranks) that were started together and compute together. */
@@ -13,8 +13,8 @@ export interface Communicator {
   /** How many there are. */
   readonly size: number;
   /**
-   * Adds up each entry over all ranks, in place. Every rank gets the same sums, to the bit (the MPI standard, 5.9.6, demands
-   * it). All ranks have to call it, with as many entries.
+   * Adds up each entry over all ranks, in place. Every rank gets the same sums, to the bit (the MPI
+   * standard, 5.9.6, demands it). All ranks have to call it, with as many entries.
    */
   sum(values: Float32Array): Promise<void>;
 }
@@ -28,13 +28,17 @@ export interface Mpi extends Communicator {
   /** What a user should know about how its jobs end. */
   readonly caveat?: string;
   /**
-   * Has this process leave the job in good order when it ends, after all that it has to say: Open MPI's mpirun may never let it
-   * come back from that while it ends the job. All ranks have to; if one ends without, mpirun ends the others.
+   * Has this process leave the job in good order when it ends, after all that it has to say: Open
+   * MPI's mpirun may never let it come back from that while it ends the job. All ranks have to; if
+   * one ends without, mpirun ends the others.
    */
   finalizeAtExit(): void;
 }
 
-/** What `mpi.h` of one MPI says: a handle is a symbol of the library, whose address counts, or a number. */
+/**
+ * What `mpi.h` of one MPI says: a handle is a symbol of the library, whose address counts, or a
+ * number.
+ */
 interface Implementation {
   name: string;
   /** Its packages on Debian and Ubuntu. */
@@ -86,13 +90,16 @@ export const implementations: Implementation[] = [
   },
 ];
 
-/** Calls may come from any thread, one at a time: Deno makes those that wait on threads of its own. */
+/**
+ * Calls may come from any thread, one at a time: Deno makes those that wait on threads of its own.
+ */
 const MPI_THREAD_SERIALIZED = 2;
 
 /**
  * Joins the ranks that mpirun (or Slurm's srun) has started. Once per process.
  *
- * @throws {Error} If this process was not started so, or there is no MPI library, in one line that says what to do.
+ * @throws {Error} If this process was not started so, or there is no MPI library, in one line that
+ * says what to do.
  */
 export async function joinRanks(known = implementations): Promise<Mpi> {
   if (Deno.build.os !== "linux") {
@@ -156,8 +163,8 @@ export async function joinRanks(known = implementations): Promise<Mpi> {
 }
 
 /**
- * This rank's share of the cores that it may use: of one that k ranks of the machine may use, 1 / k. So it fits whether mpirun
- * has bound the ranks to cores of their own or not.
+ * This rank's share of the cores that it may use: of one that k ranks of the machine may use, 1 /
+ * k. So it fits whether mpirun has bound the ranks to cores of their own or not.
  */
 async function shareOfCores(
   ranks: number,

@@ -1,8 +1,10 @@
 /**
- * A training step in two programs, between which the ranks add up what they found: `trainStep` of `../programs.ts`, cut in two.
+ * A training step in two programs, between which the ranks add up what they found: `trainStep` of
+ * `../programs.ts`, cut in two.
  *
- * Gradients travel as sums over characters, with the number of characters beside them, and are divided only after all ranks'
- * are added up: how many characters are hidden differs from rank to rank, so a mean of means would be another gradient.
+ * Gradients travel as sums over characters, with the number of characters beside them, and are
+ * divided only after all ranks' are added up: how many characters are hidden differs from rank to
+ * rank, so a mean of means would be another gradient.
  */
 import * as tf from "@tensorflow/tfjs";
 import type { Config } from "../config.ts";
@@ -14,9 +16,10 @@ import { scheduleInputs } from "../optimizer.ts";
 import { batchInputs, lossAndGradients, stepped, weightsOf } from "../programs.ts";
 
 /**
- * How the numbers lie in the one buffer that is added up: the gradients in the order of the parameters, and after them the loss,
- * the weight of the characters that count (their number, unless the loss weighs them), and a number that the host may set, which
- * the programs leave alone. A count is exact up to 2^24 characters a step.
+ * How the numbers lie in the one buffer that is added up: the gradients in the order of the
+ * parameters, and after them the loss, the weight of the characters that count (their number,
+ * unless the loss weighs them), and a number that the host may set, which the programs leave alone.
+ * A count is exact up to 2^24 characters a step.
  */
 export function layoutOf(config: Config) {
   const shapes = Object.entries(parameterShapes(config));
@@ -47,7 +50,10 @@ export function gradientSums(model: LanguageModel, config: Config, rows: number)
   };
 }
 
-/** The step that follows from all ranks' sums: outputs `loss` and `gradientNorm` as `trainStep` gives them. */
+/**
+ * The step that follows from all ranks' sums: outputs `loss` and `gradientNorm` as `trainStep`
+ * gives them.
+ */
 export function stepFromSums(config: Config): Program {
   const { shapes, size } = layoutOf(config);
   return {

@@ -1,10 +1,16 @@
-/** What the tests of several ranks share: ranks in this process, the mpiruns of this machine, and when weights are the same. */
+/**
+ * What the tests of several ranks share: ranks in this process, the mpiruns of this machine, and
+ * when weights are the same.
+ */
 import { assert, assertLessOrEqual } from "@std/assert";
 import type { TrainingConfig } from "../config.ts";
 import type { HostTensors } from "../engines/engine.ts";
 import type { Communicator } from "./mpi.ts";
 
-/** `size` ranks without MPI: each sum waits until all have called it, and is then made in their order. */
+/**
+ * `size` ranks without MPI: each sum waits until all have called it, and is then made in their
+ * order.
+ */
 export function ranksInProcess(size: number): Communicator[] {
   let calls: { rank: number; values: Float32Array; done: () => void }[] = [];
   return Array.from({ length: size }, (_, rank) => ({
@@ -70,9 +76,10 @@ export const mpiEnvironment = {
 };
 
 /**
- * Sums in another order differ in their last bits, by 1e-7 or so of the gradient. AdamW makes more of that only where a gradient
- * is nearly zero: there it may move a weight by up to the learning rate either way. So, after some dozen steps: all but one entry
- * in a thousand agree to a thousandth of the learning rate, and every one to once the learning rate. (Seen: 0.0005 at most.)
+ * Sums in another order differ in their last bits, by 1e-7 or so of the gradient. AdamW makes more
+ * of that only where a gradient is nearly zero: there it may move a weight by up to the learning
+ * rate either way. So, after some dozen steps: all but one entry in a thousand agree to a
+ * thousandth of the learning rate, and every one to once the learning rate. (Seen: 0.0005 at most.)
  */
 export function assertSameWeights(a: HostTensors, b: HostTensors, config: TrainingConfig): void {
   let entries = 0, off = 0, largest = 0, where = "";

@@ -1,9 +1,11 @@
 /**
- * Reads and writes the small part of Python's pickle format that a PyTorch state dict uses (protocol 2).
+ * Reads and writes the small part of Python's pickle format that a PyTorch state dict uses
+ * (protocol 2).
  *
- * A pickle is a program for a machine with a stack. Python's own reader lets it import and call anything; this one runs
- * nothing. It knows only the instructions that build numbers, texts, tuples and dicts, and where the program asks for a
- * call, it writes down which call, if the callee is on the caller's list. Opcodes: Lib/pickletools.py in CPython.
+ * A pickle is a program for a machine with a stack. Python's own reader lets it import and call
+ * anything; this one runs nothing. It knows only the instructions that build numbers, texts, tuples
+ * and dicts, and where the program asks for a call, it writes down which call, if the callee is on
+ * the caller's list. Opcodes: Lib/pickletools.py in CPython.
  */
 import { quoted } from "./quoted.ts";
 
@@ -34,18 +36,21 @@ export class Persistent {
   constructor(readonly id: Pickled) {}
 }
 
-// About 30 bytes and 10 steps are needed for each field of a tensor; these bounds leave room for several thousand tensors
-// and keep what a hostile pickle can make us allocate below a few hundred megabytes.
+// About 30 bytes and 10 steps are needed for each field of a tensor; these bounds leave room for
+// several thousand tensors and keep what a hostile pickle can make us allocate below a few hundred
+// megabytes.
 const maxBytes = 4 * 2 ** 20;
 const maxSteps = 500_000;
 
 const orderedDict = "collections OrderedDict";
 
 /**
- * Reads a pickle of protocol 2 without running it. Calls of `collections.OrderedDict` become maps. What it builds may share
- * parts and so be exponentially larger when written out: visit it only as deep as needed.
+ * Reads a pickle of protocol 2 without running it. Calls of `collections.OrderedDict` become maps.
+ * What it builds may share parts and so be exponentially larger when written out: visit it only as
+ * deep as needed.
  *
- * @param allowed The names that may be imported, as "module name", besides `collections OrderedDict`.
+ * @param allowed The names that may be imported, as "module name", besides
+ * `collections OrderedDict`.
  * @throws {SyntaxError} If it needs anything else, or is cut short or malformed.
  */
 export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>): Pickled {
@@ -218,8 +223,8 @@ export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>): Pic
 }
 
 /**
- * The pickle (protocol 2) of a value; a map becomes an OrderedDict. Values are written in full where they stand, so the value
- * must be a tree.
+ * The pickle (protocol 2) of a value; a map becomes an OrderedDict. Values are written in full
+ * where they stand, so the value must be a tree.
  *
  * @throws {RangeError} If a number is not an integer of at most 53 bits.
  */

@@ -1,7 +1,8 @@
 /**
- * Reads and writes the `.pt` files of PyTorch: a zip archive with a pickle, `data.pkl`, that describes the tensors, and one
- * entry for each storage, `data/0`, `data/1`, ... The pickle is not run, see `pickle.ts`.
- * Source: torch/serialization.py and torch/_utils.py (`_rebuild_tensor_v2`) in PyTorch.
+ * Reads and writes the `.pt` files of PyTorch: a zip archive with a pickle, `data.pkl`, that
+ * describes the tensors, and one entry for each storage, `data/0`, `data/1`, ... The pickle is not
+ * run, see `pickle.ts`. Source: torch/serialization.py and torch/_utils.py (`_rebuild_tensor_v2`)
+ * in PyTorch.
  */
 import { zipSync } from "fflate";
 import type { HostTensor, HostTensors } from "../engines/engine.ts";
@@ -12,7 +13,10 @@ import { readZip } from "./zip.ts";
 
 const rebuildTensor = "torch._utils _rebuild_tensor_v2";
 
-/** How each kind of storage becomes float32: the size of an element, and the conversion of bytes of our own. */
+/**
+ * How each kind of storage becomes float32: the size of an element, and the conversion of bytes of
+ * our own.
+ */
 const storages: Record<string, { size: number; decode(bytes: ArrayBuffer): Float32Array }> = {
   "torch FloatStorage": { size: 4, decode: (bytes) => new Float32Array(bytes) },
   "torch HalfStorage": { size: 2, decode: (bytes) => new Float32Array(new Float16Array(bytes)) },
@@ -25,7 +29,8 @@ const allowed = new Set([rebuildTensor, ...Object.keys(storages)]);
 const maxRank = 8;
 
 /**
- * The tensors of a state dict (`torch.save(model.state_dict(), path)`), in its order, as float32. Values may be anything.
+ * The tensors of a state dict (`torch.save(model.state_dict(), path)`), in its order, as float32.
+ * Values may be anything.
  *
  * @param options.name What the errors call the file. Default "the file".
  * @throws {SyntaxError} If the file is damaged, or holds anything but a dict of float tensors.
@@ -125,7 +130,8 @@ function readStateDict(bytes: Uint8Array): HostTensors {
       floats.set(`${type} ${key}`, data);
     }
     tensors[name] = gather(name, data, view);
-    // Tensors may share a storage (float32 ones up to four), but a file must not multiply itself by naming one often.
+    // Tensors may share a storage (float32 ones up to four), but a file must not multiply itself by
+    // naming one often.
     total += tensors[name].data.byteLength;
     if (total > largest) throw refused("its tensors share too much data");
   }
@@ -183,8 +189,8 @@ function rowMajorStrides(shape: number[]): number[] {
 }
 
 /**
- * A zip archive of stored entries in one folder, each starting at a multiple of 64 bytes, as PyTorch does by a padding field
- * that it calls "FB", so that the file can be mapped into memory.
+ * A zip archive of stored entries in one folder, each starting at a multiple of 64 bytes, as
+ * PyTorch does by a padding field that it calls "FB", so that the file can be mapped into memory.
  */
 function packAligned(entries: [name: string, data: Uint8Array][]): Uint8Array<ArrayBuffer> {
   const archive: Parameters<typeof zipSync>[0] = {};

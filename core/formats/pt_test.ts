@@ -168,7 +168,8 @@ Deno.test("a thousand tensors over one storage are refused, four are read", () =
 });
 
 Deno.test("a .pt file with random damage is read or refused in one line", () => {
-  // Stored without compression and with the checksum left out of the way, so that damage reaches the pickle.
+  // Stored without compression and with the checksum left out of the way, so that damage reaches
+  // the pickle.
   const pickle = writePickle(
     new Map([[
       "w",

@@ -1,6 +1,7 @@
 /**
- * `text` between quotes, escaped to one line and cut to a length that fits a message: names in files may be anything. What a
- * terminal obeys or hides (control characters, changes of direction) is escaped, too.
+ * `text` between quotes, escaped to one line and cut to a length that fits a message: names in
+ * files may be anything. What a terminal obeys or hides (control characters, changes of direction)
+ * is escaped, too.
  */
 export function quoted(text: string): string {
   const characters = [...text.slice(0, 200)];

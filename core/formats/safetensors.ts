@@ -1,9 +1,10 @@
 /**
- * Reads and writes safetensors: eight bytes of header length, a JSON header, then the tensors' bytes, little-endian, row-major.
- * Source: https://github.com/huggingface/safetensors#format.
+ * Reads and writes safetensors: eight bytes of header length, a JSON header, then the tensors'
+ * bytes, little-endian, row-major. Source: https://github.com/huggingface/safetensors#format.
  *
- * A file comes from outside, so nothing in it is believed before it is checked. What the tensors mean is not known here.
- * Numbers are taken from memory as they lie there: every machine that Deno runs on is little-endian.
+ * A file comes from outside, so nothing in it is believed before it is checked. What the tensors
+ * mean is not known here. Numbers are taken from memory as they lie there: every machine that Deno
+ * runs on is little-endian.
  */
 import type { HostTensor } from "../engines/engine.ts";
 import { quoted } from "./quoted.ts";
@@ -54,7 +55,8 @@ export function readSafetensors(
   const dataStart = 8 + Number(headerBytes);
   const { metadata, entries } = readHeader(bytes.subarray(8, dataStart), bad);
 
-  // The tensors must tile the rest of the file: no gap, no overlap, nothing outside, nothing left over.
+  // The tensors must tile the rest of the file: no gap, no overlap, nothing outside, nothing left
+  // over.
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let expected = 0;
   for (const { tensor, begin, end } of entries) {
@@ -90,9 +92,11 @@ export function readSafetensors(
 }
 
 /**
- * A safetensors file with these tensors, in their order (four-byte ones first where some are float16, to keep all aligned).
+ * A safetensors file with these tensors, in their order (four-byte ones first where some are
+ * float16, to keep all aligned).
  *
- * @param options.dtype How Float32Array data is stored; float16 rounds to nearest, ties to even. Default "float32".
+ * @param options.dtype How Float32Array data is stored; float16 rounds to nearest, ties to even.
+ * Default "float32".
  * @throws {RangeError} If a finite value does not fit float16.
  */
 export function writeSafetensors(
@@ -190,7 +194,9 @@ function readEntry(tensor: string, value: object, bad: (found: string) => Error)
   return { dtype, shape, begin: offsets[0], end: offsets[1] };
 }
 
-/** How many keys valid JSON text has, equal ones counted each: one colon outside strings for each. */
+/**
+ * How many keys valid JSON text has, equal ones counted each: one colon outside strings for each.
+ */
 function countKeys(json: string): number {
   let count = 0;
   let inString = false;

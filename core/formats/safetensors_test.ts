@@ -83,7 +83,8 @@ Deno.test("any tensors and metadata come back bit for bit, aligned in the file",
 });
 
 Deno.test("float16 rounds every midpoint between two neighbours to the even one", () => {
-  // By the definition in IEEE 754, not by the platform's conversion: 5 bits of exponent, 10 of fraction.
+  // By the definition in IEEE 754, not by the platform's conversion: 5 bits of exponent, 10 of
+  // fraction.
   const half = (bits: number) => {
     const exponent = bits >> 10, fraction = bits & 1023;
     return exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15);

@@ -1,21 +1,23 @@
 /**
- * Reads the zip archives that PyTorch writes and checks all of it: lengths, sizes, checksums. Knows stored and deflated
- * entries below 4 GiB, no encryption and no parts. Source: PKWARE's APPNOTE.TXT, sections 4.3 and 4.4.
+ * Reads the zip archives that PyTorch writes and checks all of it: lengths, sizes, checksums. Knows
+ * stored and deflated entries below 4 GiB, no encryption and no parts. Source: PKWARE's
+ * APPNOTE.TXT, sections 4.3 and 4.4.
  */
 import { crc32, inflateRawSync } from "node:zlib";
 import { quoted } from "./quoted.ts";
 
 const maxEntries = 10_000;
 
-// PyTorch compresses nothing, and weights shrink by a tenth, or by half if they were bfloat16 once. Beyond this it is a zip bomb.
+// PyTorch compresses nothing, and weights shrink by a tenth, or by half if they were bfloat16 once.
+// Beyond this it is a zip bomb.
 const maxRatio = 10;
 const alwaysAllowed = 2 ** 20; // the same of a small file does no harm
 
 /**
  * All entries of an archive. Stored ones are views of `bytes`.
  *
- * @throws {SyntaxError} If the archive is cut short, damaged, unpacks to more than ten times its size and 1 MiB, or uses
- * a feature named above.
+ * @throws {SyntaxError} If the archive is cut short, damaged, unpacks to more than ten times its
+ * size and 1 MiB, or uses a feature named above.
  */
 export function readZip(bytes: Uint8Array): Map<string, Uint8Array> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -83,7 +85,10 @@ function unpack(packed: Uint8Array, method: number, size: number): Uint8Array | 
   }
 }
 
-/** Where the end-of-directory record starts: its comment, of up to 65,535 bytes, must end with the file. */
+/**
+ * Where the end-of-directory record starts: its comment, of up to 65,535 bytes, must end with the
+ * file.
+ */
 function findTrailer(
   bytes: Uint8Array,
   u16: (at: number) => number,

@@ -1,16 +1,19 @@
 /**
- * Bits per character that a text costs under another model, the judge. A judge has read the training text, and finds likely
- * what is like it: text of the right spelling and grammar is cheap, noise dear.
+ * Bits per character that a text costs under another model, the judge. A judge has read the
+ * training text, and finds likely what is like it: text of the right spelling and grammar is cheap,
+ * noise dear.
  *
- * Cheap is not good: the same line again and again costs next to nothing. What to aim at is the figure of held-out text, and
- * the entropy of the text has to be read beside it. A GPT judges itself too kindly, which is why there is a second judge.
+ * Cheap is not good: the same line again and again costs next to nothing. What to aim at is the
+ * figure of held-out text, and the entropy of the text has to be read beside it. A GPT judges
+ * itself too kindly, which is why there is a second judge.
  */
 import type { Baseline } from "../baselines.ts";
 import { type Row, score, type ScoreOptions, type Scorer } from "../scoring.ts";
 
 /**
- * The texts in pieces of the judge's context, as rows of a GPT: the first character of a piece is given, the others are scored,
- * and the last piece may be shorter. What fills it up is right of it, where a GPT does not look.
+ * The texts in pieces of the judge's context, as rows of a GPT: the first character of a piece is
+ * given, the others are scored, and the last piece may be shorter. What fills it up is right of it,
+ * where a GPT does not look.
  */
 export function* judgedRows(texts: Int32Array[], context: number): Generator<Row> {
   for (const [block, text] of texts.entries()) {
@@ -45,8 +48,8 @@ export async function judgedByGpt(
 }
 
 /**
- * Bits per character of a text under a baseline, of the same characters and with the same history as `judgedByGpt`; NaN for a
- * text of fewer than two characters.
+ * Bits per character of a text under a baseline, of the same characters and with the same history
+ * as `judgedByGpt`; NaN for a text of fewer than two characters.
  *
  * @param text Tokens of the baseline.
  */
@@ -60,7 +63,10 @@ export function judgedByBaseline(judge: Baseline, text: Int32Array, context: num
   return nats / characters / Math.LN2;
 }
 
-/** Consecutive pieces of at most `length`, but none of a single token: it would have nothing to score. */
+/**
+ * Consecutive pieces of at most `length`, but none of a single token: it would have nothing to
+ * score.
+ */
 function* piecesOf(text: Int32Array, length: number): Generator<Int32Array> {
   for (let start = 0; start + 1 < text.length; start += length) {
     yield text.subarray(start, start + length);

@@ -4,16 +4,19 @@ import { matchLengths, suffixArray } from "./suffix_array.ts";
 export interface Memorised {
   /** Characters of the longest passage that stands in the training text, letter for letter. */
   longest: number;
-  /** Share of the n-grams of the text that stand there, 0 to 1; NaN if the text is shorter than n. */
+  /**
+   * Share of the n-grams of the text that stand there, 0 to 1; NaN if the text is shorter than n.
+   */
   found(n: number): number;
 }
 
 /**
- * A function that looks a text up in the training text. Held-out text is what to compare with: common phrases are found there,
- * too.
+ * A function that looks a text up in the training text. Held-out text is what to compare with:
+ * common phrases are found there, too.
  *
- * Source of the measure: copied n-grams as in McCoy et al., How much do language models copy from their training data?
- * (arXiv:2111.09509); 50-grams as in Carlini et al. (arXiv:2202.07646), there of tokens, here of characters.
+ * Source of the measure: copied n-grams as in McCoy et al., How much do language models copy from
+ * their training data? (arXiv:2111.09509); 50-grams as in Carlini et al. (arXiv:2202.07646), there
+ * of tokens, here of characters.
  */
 export function memorisationIn(training: string): (text: string) => Memorised {
   const source = codePoints(training), order = suffixArray(source);

@@ -1,6 +1,7 @@
 /**
- * What the characters of a text look like when they are counted: their entropy, how many n-grams are different ones, and how
- * far two texts are apart. n-grams are of characters (code points), the tokens of the models.
+ * What the characters of a text look like when they are counted: their entropy, how many n-grams
+ * are different ones, and how far two texts are apart. n-grams are of characters (code points), the
+ * tokens of the models.
  *
  * All of these depend on the length of the text: compare figures of one length only.
  */
@@ -16,8 +17,8 @@ export function ngramCounts(text: string, n: number): Map<string, number> {
 }
 
 /**
- * Entropy of the characters of a text in bits: -sum p log2 p over their frequencies. NaN for an empty text.
- * Source: Shannon, A mathematical theory of communication (1948), section 6.
+ * Entropy of the characters of a text in bits: -sum p log2 p over their frequencies. NaN for an
+ * empty text. Source: Shannon, A mathematical theory of communication (1948), section 6.
  */
 export function characterEntropy(text: string): number {
   const counts = ngramCounts(text, 1), total = totalOf(counts);
@@ -28,9 +29,9 @@ export function characterEntropy(text: string): number {
 }
 
 /**
- * Share of the n-grams of a text that are different ones, 0 to 1: 1 where none occurs twice. NaN for a text shorter than n.
- * Source: distinct-n of Li et al., A diversity-promoting objective function for neural conversation models
- * (arXiv:1510.03055), there of words.
+ * Share of the n-grams of a text that are different ones, 0 to 1: 1 where none occurs twice. NaN
+ * for a text shorter than n. Source: distinct-n of Li et al., A diversity-promoting objective
+ * function for neural conversation models (arXiv:1510.03055), there of words.
  */
 export function distinct(text: string, n: number): number {
   const counts = ngramCounts(text, n);
@@ -38,12 +39,13 @@ export function distinct(text: string, n: number): number {
 }
 
 /**
- * Jensen-Shannon divergence of two histograms, in bits: half the relative entropy of each to their mean. 0 for equal
- * frequencies, 1 for texts without a common n-gram. NaN if one is empty.
- * Source: Lin, Divergence measures based on the Shannon entropy (IEEE Transactions on Information Theory 37, 1991).
+ * Jensen-Shannon divergence of two histograms, in bits: half the relative entropy of each to their
+ * mean. 0 for equal frequencies, 1 for texts without a common n-gram. NaN if one is empty. Source:
+ * Lin, Divergence measures based on the Shannon entropy (IEEE Transactions on Information Theory
+ * 37, 1991).
  *
- * Two short texts of one author are far from 0, as most of their n-grams are rare. So a figure means something only beside that
- * of two other texts of the same lengths: the noise floor.
+ * Two short texts of one author are far from 0, as most of their n-grams are rare. So a figure
+ * means something only beside that of two other texts of the same lengths: the noise floor.
  */
 export function jensenShannon(a: Map<string, number>, b: Map<string, number>): number {
   const totalA = totalOf(a), totalB = totalOf(b);

@@ -1,6 +1,7 @@
 /**
- * Texts that no model wrote, to hold samples against: held-out text, which is what a perfect model would write, and the same
- * text shuffled, which keeps its letters or its words and loses all order.
+ * Texts that no model wrote, to hold samples against: held-out text, which is what a perfect model
+ * would write, and the same text shuffled, which keeps its letters or its words and loses all
+ * order.
  */
 import type { Random } from "../random.ts";
 
@@ -9,13 +10,19 @@ export function shuffledCharacters(text: string, random: Random): string {
   return shuffled([...text], random).join("");
 }
 
-/** The words of a text (what stands between white space) in random order, with the white space where it was. */
+/**
+ * The words of a text (what stands between white space) in random order, with the white space where
+ * it was.
+ */
 export function shuffledWords(text: string, random: Random): string {
   const words = shuffled(text.match(/\S+/g) ?? [], random);
   return text.replaceAll(/\S+/g, () => words.shift()!);
 }
 
-/** Each order as likely as any other. Source: Fisher and Yates, as in Knuth, The art of computer programming 2, 3.4.2. */
+/**
+ * Each order as likely as any other. Source: Fisher and Yates, as in Knuth, The art of computer
+ * programming 2, 3.4.2.
+ */
 function shuffled<Item>(items: Item[], random: Random): Item[] {
   const result = [...items];
   for (let last = result.length - 1; last > 0; last--) {

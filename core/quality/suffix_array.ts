@@ -1,14 +1,18 @@
 /**
- * A suffix array: all suffixes of a text in alphabetical order, so that any passage can be looked up in it by binary search.
+ * A suffix array: all suffixes of a text in alphabetical order, so that any passage can be looked
+ * up in it by binary search.
  *
- * Source: Manber & Myers, Suffix arrays: a new method for on-line string searches (SIAM Journal on Computing 22, 1993), built
- * here by sorting on prefixes of twice the length each round, with a counting sort.
+ * Source: Manber & Myers, Suffix arrays: a new method for on-line string searches (SIAM Journal on
+ * Computing 22, 1993), built here by sorting on prefixes of twice the length each round, with a
+ * counting sort.
  */
 
 /**
- * Starts of all suffixes of `text` in the order of their characters; a suffix comes before those that it begins.
+ * Starts of all suffixes of `text` in the order of their characters; a suffix comes before those
+ * that it begins.
  *
- * Takes n log n steps for any text: a million characters of prose take about a second, and so do a million equal ones.
+ * Takes n log n steps for any text: a million characters of prose take about a second, and so do a
+ * million equal ones.
  */
 export function suffixArray(text: ArrayLike<number>): Int32Array {
   const count = text.length;
@@ -16,7 +20,8 @@ export function suffixArray(text: ArrayLike<number>): Int32Array {
   let order = sortBy(ranks, classes, Int32Array.from({ length: count }, (_, i) => i));
   // Suffixes are in order of their first `length` characters, and `ranks` numbers those prefixes.
   for (let length = 1; classes < count; length *= 2) {
-    // By the second half first: suffixes too short to have one, then the others as their second halves are ordered.
+    // By the second half first: suffixes too short to have one, then the others as their second
+    // halves are ordered.
     const bySecond = new Int32Array(count);
     let at = 0;
     for (let start = count - length; start < count; start++) if (start >= 0) bySecond[at++] = start;
@@ -54,7 +59,8 @@ function sortBy(ranks: Int32Array, classes: number, starts: Int32Array): Int32Ar
 }
 
 /**
- * For each position of `passage`, how many characters from there on stand somewhere in `text`, letter for letter.
+ * For each position of `passage`, how many characters from there on stand somewhere in `text`,
+ * letter for letter.
  *
  * @param order The suffix array of `text`.
  */
@@ -64,7 +70,8 @@ export function matchLengths(
   order: Int32Array,
 ): Int32Array {
   return Int32Array.from({ length: passage.length }, (_, from) => {
-    // The passage's place among the suffixes: the longest match is with one of its two neighbours there.
+    // The passage's place among the suffixes: the longest match is with one of its two neighbours
+    // there.
     let low = 0, high = order.length, longest = 0;
     while (low < high) {
       const middle = (low + high) >> 1, start = order[middle];

@@ -55,6 +55,7 @@ Deno.test("a text that repeats itself is sorted in about the time of one that do
   const prose = Int32Array.from({ length: size }, () => random.integer(60));
   time(prose); // the first call is compiled
   const usual = time(prose);
-  // 16 rounds for equal letters against 4: plain sorting of the suffixes would take thousands of times as long
+  // 16 rounds for equal letters against 4: plain sorting of the suffixes would take thousands of
+  // times as long
   assertLess(time(new Int32Array(size)), 100 * usual + 100);
 });

@@ -44,7 +44,8 @@ Deno.test("no larger set of the least uncertain would be within the bound, and t
 });
 
 Deno.test("the joint entropy of what entropy fixes in a pass falls short of the sum of its parts by the bound at most", async () => {
-  // The worst case: all characters are copies of each other. Then the joint entropy is that of the largest.
+  // The worst case: all characters are copies of each other. Then the joint entropy is that of the
+  // largest.
   const shares = [0.7, 0.7, 0.7, 0.7], one = certainty(rowOf(0.7), MASK).entropy;
   for (const bound of [0.1, 0.5, 0.7, 1.3, 3]) {
     const count = (await firstPass(shares, bound)).length;

@@ -1,4 +1,7 @@
-/** The share of hidden characters from step to step, for the samplers that follow a schedule of their own. */
+/**
+ * The share of hidden characters from step to step, for the samplers that follow a schedule of
+ * their own.
+ */
 import type { GenerationOptions } from "./sampler.ts";
 
 /** One step: from a share `from` of hidden characters to a smaller share `to`. */
@@ -8,9 +11,10 @@ export interface GridStep {
 }
 
 /**
- * The steps of a block, from all hidden (1) to none (0). `uniform`: equal parts, as in MDLM (arXiv:2406.07524), whose log-linear
- * noise it is. `cosine`: cos(pi/2 i/N) after step i of N, as in MaskGIT (arXiv:2202.04200): few characters at first, while
- * little is known, and many at the end.
+ * The steps of a block, from all hidden (1) to none (0). `uniform`: equal parts, as in MDLM
+ * (arXiv:2406.07524), whose log-linear noise it is. `cosine`: cos(pi/2 i/N) after step i of N, as
+ * in MaskGIT (arXiv:2202.04200): few characters at first, while little is known, and many at the
+ * end.
  */
 export function gridOf({ denoisingSteps: steps, grid }: GenerationOptions) {
   const share = (i: number) => {

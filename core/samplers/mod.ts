@@ -7,7 +7,8 @@ import { remask } from "./remask.ts";
 import { threshold } from "./threshold.ts";
 
 /**
- * Each by its name; where it comes from, and how its law differs from the model's, is said in its file.
+ * Each by its name; where it comes from, and how its law differs from the model's, is said in its
+ * file.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
@@ -30,8 +31,8 @@ export type SamplerName = keyof typeof samplers;
 /**
  * How to generate unless told otherwise. Temperature, top-k and threshold are the original's.
  *
- * Its overlap was 16; the 8 characters after a border then cost 0.03 to 0.06 bits more each, with 32 none that could be measured
- * (docs/lab-log.md, "overlap").
+ * Its overlap was 16; the 8 characters after a border then cost 0.03 to 0.06 bits more each, with
+ * 32 none that could be measured (docs/lab-log.md, "overlap").
  *
  * @param context Tokens that the network reads at once.
  */

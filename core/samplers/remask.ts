@@ -1,15 +1,19 @@
 /**
- * Remasking: ancestral sampling in which a character may be hidden again and drawn anew, now that more is known, so that mistakes
- * can be corrected. In a step from share t of hidden characters to s, with sigma = min(cap, s / (1 - t)),
+ * Remasking: ancestral sampling in which a character may be hidden again and drawn anew, now that
+ * more is known, so that mistakes can be corrected. In a step from share t of hidden characters to
+ * s, with sigma = min(cap, s / (1 - t)),
  *   a shown character is hidden again with probability sigma,
  *   a hidden one is revealed with probability (t - s + sigma (1 - t)) / t,
- * so that a share s is hidden after it, as without remasking. Only characters of the block are hidden again, nothing given.
+ * so that a share s is hidden after it, as without remasking. Only characters of the block are
+ * hidden again, nothing given.
  *
- * Source: ReMDM (Wang et al., arXiv:2503.00307), the schedule "cap". With 1 - t = alpha_t it is their posterior.
+ * Source: ReMDM (Wang et al., arXiv:2503.00307), the schedule "cap". With 1 - t = alpha_t it is
+ * their posterior.
  *
- * Its law is not the model's: characters revealed in one step are drawn independently, and each time that a character is drawn
- * anew, given the others, the text moves towards what such redrawing alone would lead to (a Gibbs sampler's law), which the order
- * of the first draws no longer decides. With cap 0 it is `ancestral`.
+ * Its law is not the model's: characters revealed in one step are drawn independently, and each
+ * time that a character is drawn anew, given the others, the text moves towards what such redrawing
+ * alone would lead to (a Gibbs sampler's law), which the order of the first draws no longer
+ * decides. With cap 0 it is `ancestral`.
  */
 import type { GenerationOptions, Sampler } from "./sampler.ts";
 import { gridOf } from "./grid.ts";

@@ -8,7 +8,10 @@ import { plainOptions } from "../testing/options.ts";
 
 const MASK = 0;
 
-/** Fills `count` positions by a network of which position i prefers what `favourite` says, given the share that is shown. */
+/**
+ * Fills `count` positions by a network of which position i prefers what `favourite` says, given the
+ * share that is shown.
+ */
 async function run(
   count: number,
   changes: Partial<GenerationOptions>,
@@ -71,7 +74,8 @@ Deno.test("remask corrects what a network got wrong while little was shown, ance
   };
   const without = await wrong(ancestral);
   assert(Math.abs(without - 200) < 40, `${without}`); // half of them, 4 standard errors
-  // Each of the 32 later steps hides 5 % of them again: a share of 0.95^32 = 0.19 stays; 0.3 is 2.5 standard errors away.
+  // Each of the 32 later steps hides 5 % of them again: a share of 0.95^32 = 0.19 stays; 0.3 is 2.5
+  // standard errors away.
   assertLess(await wrong(remask, 0.05), 0.3 * without);
 });
 

@@ -17,7 +17,10 @@ export interface Pass {
   total: number;
 }
 
-/** A sampler's `fill` from the choice that one pass makes: at least one of the positions still hidden. */
+/**
+ * A sampler's `fill` from the choice that one pass makes: at least one of the positions still
+ * hidden.
+ */
 export function revealing(
   choose: (pass: Pass, options: GenerationOptions, random: Random) => Fixed[],
 ): Sampler["fill"] {
@@ -33,7 +36,10 @@ export function revealing(
   };
 }
 
-/** Draws a character for each position. `confidence` is the probability of the one drawn, after temperature. */
+/**
+ * Draws a character for each position. `confidence` is the probability of the one drawn, after
+ * temperature.
+ */
 export function drawEach(
   positions: number[],
   logits: Float32Array[],

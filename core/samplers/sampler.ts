@@ -1,4 +1,7 @@
-/** What a sampler is: the interface of `threshold`, `confidence`, `entropy`, `ancestral` and `remask`, and what they are told. */
+/**
+ * What a sampler is: the interface of `threshold`, `confidence`, `entropy`, `ancestral` and
+ * `remask`, and what they are told.
+ */
 import type { Random } from "../random.ts";
 import type { Truncation } from "../sampling.ts";
 
@@ -6,18 +9,24 @@ import type { Truncation } from "../sampling.ts";
  * A character fixed by a forward pass, or hidden again where `token` is the mask.
  */
 export interface Fixed {
-  /** Counted from the start of the text, prompt included; within a sampler, from that of the window. */
+  /**
+   * Counted from the start of the text, prompt included; within a sampler, from that of the window.
+   */
   position: number;
   /** What stands there now. */
   token: number;
   /**
-   * From 0 to 1, what the choice was based on: of a GPT and of `threshold` the probability of all characters that could have been
-   * drawn, of the other samplers that of the character drawn, or of being hidden again.
+   * From 0 to 1, what the choice was based on: of a GPT and of `threshold` the probability of all
+   * characters that could have been drawn, of the other samplers that of the character drawn, or of
+   * being hidden again.
    */
   confidence: number;
 }
 
-/** How to generate. All but the truncation is of diffusion alone; what a sampler does not use, it ignores. */
+/**
+ * How to generate. All but the truncation is of diffusion alone; what a sampler does not use, it
+ * ignores.
+ */
 export interface GenerationOptions extends Truncation {
   /** How many characters a block sees of the text before it. */
   overlap: number;
@@ -49,6 +58,9 @@ export interface MaskedWindow {
 export interface Sampler {
   /** Most forward passes that it takes to fill `masked` positions of a window. */
   passes(masked: number, options: GenerationOptions): number;
-  /** Fills the masked positions. Yields what each step changes; the caller writes that into the window before the next `look`. */
+  /**
+   * Fills the masked positions. Yields what each step changes; the caller writes that into the
+   * window before the next `look`.
+   */
   fill(window: MaskedWindow, options: GenerationOptions, random: Random): AsyncGenerator<Fixed[]>;
 }

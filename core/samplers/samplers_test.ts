@@ -149,8 +149,9 @@ const surest = best((row) => certainty(row, MASK).confidence);
 const leastUncertain = best((row) => -certainty(row, MASK).entropy);
 
 /**
- * Options with which each sampler reveals one character at a time, and its order. With 400 steps, two of four characters still
- * fall into one step in about 1 % of the strings, too few to be seen in 4,000.
+ * Options with which each sampler reveals one character at a time, and its order. With 400 steps,
+ * two of four characters still fall into one step in about 1 % of the strings, too few to be seen
+ * in 4,000.
  */
 const oneAtATime: [SamplerName, Partial<GenerationOptions>, Order][] = [
   ["threshold", { threshold: 1 }, leftToRight],

@@ -2,7 +2,10 @@
 import { usualOptions } from "../samplers/mod.ts";
 import type { GenerationOptions } from "../samplers/sampler.ts";
 
-/** The plainest: the model's own probabilities, one character at a time unless the sampler says otherwise. */
+/**
+ * The plainest: the model's own probabilities, one character at a time unless the sampler says
+ * otherwise.
+ */
 export const plainOptions = (changes: Partial<GenerationOptions> = {}): GenerationOptions => ({
   ...usualOptions(8),
   ...{ temperature: 1, topK: undefined, threshold: 1, overlap: 1 },
