@@ -27,12 +27,13 @@ export interface Question {
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { gpt, initialWeights, loadNetwork, makeConfig, samplers, seededRandom, startEngine } from "@tiny-diffusion/core";
+ * import { gpt, initialWeights, loadNetwork, makeConfig } from "@tiny-diffusion/core";
+ * import { seededRandom, startEngine, usualOptions } from "@tiny-diffusion/core";
  *
  * const config = makeConfig("gpt", "smoke", 65), random = seededRandom(1);
  * const { engine } = await startEngine("onnx");
  * using network = await loadNetwork(engine, config, initialWeights(config, random));
- * const options = { temperature: 0.8, overlap: 0, threshold: 1, sampler: samplers.threshold };
+ * const options = usualOptions(config.context);
  * const written: number[] = [];
  * for await (const [{ token }] of gpt.generate(network, Int32Array.of(1, 2, 3), 5, options, random)) {
  *   written.push(token);

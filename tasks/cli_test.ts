@@ -241,6 +241,8 @@ Deno.test("--help wins over mistakes, and shows each flag with its choices and d
   assertMatch(message, /--top-p X +share of probability kept\n/);
   assertMatch(message, /--json +print JSON\n/);
   assert(message.endsWith(`  deno task sample --prompt "ROMEO:"`));
+  const least = { count: { type: "integer", min: 3, default: 5, help: "texts" } } as const;
+  assertMatch(helpText(task, least), /--count N +texts \(at least 3; default 5\)\n/);
   const long = helpText({ ...task, summary: "word ".repeat(60).trim() }, commonFlags);
   for (const line of long.split("\n")) assert(line.length <= 100, line);
 });

@@ -58,6 +58,10 @@ for (const kind of ["gpt", "diffusion"] as const) {
           `14 tensors, ${parameters.toLocaleString("en-US")} parameters`,
         ],
       );
+      assertEquals(
+        second.stderr,
+        "note: heads and context are not in a .pt file: read it with --heads 2 --block-size 24",
+      );
       assertEquals(readPt(await Deno.readFile(back)), readPt(await Deno.readFile(pt)));
       const { metadata } = readSafetensors(await Deno.readFile(there));
       assertEquals(Object.keys(metadata).sort(), [

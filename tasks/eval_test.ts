@@ -163,7 +163,7 @@ Deno.test("eval without any weights says which task makes some", () =>
       [[], 'nothing was trained yet; run "deno task train-gpt"'],
       [["--estimator", "nelbo"], 'nothing was trained yet; run "deno task train-diffusion"'],
       [["--model", "diffusion"], 'nothing was trained yet; run "deno task train-diffusion"'],
-      [["--model", "gpt", "--weights", "x.safetensors"], "no such file; train a model first"],
+      [["--model", "gpt", "--weights", "x.safetensors"], "no such file; check the path"],
     ];
     for (const [args, says] of cases) {
       assertFailed(await runTaskIn(folder, "eval", ...text, ...args), 1, says);
@@ -173,7 +173,7 @@ Deno.test("eval without any weights says which task makes some", () =>
 
 testOnUnix(
   "signals",
-  "Ctrl-C, SIGTERM and kill -9 end eval at once, and leave no result or a whole one",
+  "Ctrl-C, SIGTERM and kill -9 end eval at once and leave no result or a whole one, and the first two say what is kept",
   () =>
     inTrainedFolder(async (folder) => {
       const flags = [...engine, ...text, "--passes", "100000"];
@@ -181,6 +181,8 @@ testOnUnix(
         const ended = await signalled(signal, "diffusion nelbo", folder, "eval", ...flags);
         assertEquals([ended.code, ended.stdout], [code, ""], ended.stderr);
         assert(!/error|stack/i.test(ended.stderr), ended.stderr);
+        if (signal === "SIGKILL") continue;
+        assertMatch(ended.stderr, /\nInterrupted: nothing is kept of nelbo, which starts anew\n$/);
       }
       // The GPT's figures were there before the signal.
       const { evaluations, problems } = await readResults(join(folder, "reports"));

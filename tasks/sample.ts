@@ -127,7 +127,8 @@ export async function main(args: string[]): Promise<void> {
   if (shown < values.count) {
     progress.finish();
     if (!values.json) {
-      for (let i = shown; i < begun; i++) printText(samples[i]?.text ?? stopped[i] ?? "");
+      const texts = Array.from({ length: begun }, (_, i) => samples[i]?.text ?? stopped[i]);
+      texts.slice(shown).filter((text) => text !== "").forEach(printText);
     }
     throw new Interrupted(stop.reason.signal, `Interrupted at character ${done} of ${total}`);
   }

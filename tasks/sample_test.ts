@@ -311,6 +311,33 @@ Deno.test("weights whose logits overflow end in one line", () =>
     assertEquals(await resultsIn(folder), []);
   }));
 
+Deno.test("with a text that the weights never saw words are not counted, and shipped weights are told from one's own", () =>
+  inTrainedFolder(async (folder) => {
+    const weights = (name: string) => join(folder, "weights", `${name}.safetensors`);
+    await Deno.writeTextFile(join(folder, "other.txt"), exampleText(50));
+    const flags = [...engine, "--data", "other.txt", "--length", "20"];
+    const own = await runTaskIn(folder, "sample", ...flags);
+    const ending = "was trained on another text than other.txt";
+    assertMatch(
+      own.stderr,
+      new RegExp(`^note: weights/diffusion-smoke.safetensors ${ending}$`, "m"),
+    );
+    assert(!own.stderr.includes("real words"), own.stderr);
+
+    await Deno.copyFile(weights("diffusion-smoke"), weights("diffusion"));
+    const shipped = "; these are the weights that come with the project, name your own with " +
+      "--weights, such as weights/diffusion-smoke.safetensors";
+    const [both, prompt] = await Promise.all([
+      runTaskIn(folder, "sample", ...flags),
+      runTaskIn(folder, "sample", ...flags, "--prompt", "Où"),
+    ]);
+    assert(both.stderr.includes(`${ending}${shipped}\n`), both.stderr);
+    assertFailed(prompt, 1, shipped);
+    await Deno.remove(weights("diffusion-smoke"));
+    const alone = await runTaskIn(folder, "sample", ...flags);
+    assertMatch(alone.stderr, /name your own with --weights$/m);
+  }));
+
 Deno.test("without a text that is known, words are not counted, and the text is written all the same", () =>
   inTrainedFolder(async (folder) => {
     const { code, stdout, stderr } = await runTaskIn(folder, "sample", ...engine, "--length", "20");
@@ -327,14 +354,27 @@ Deno.test("without a text that is known, words are not counted, and the text is 
 
 testOnUnix(
   "signals",
-  "Ctrl-C, SIGTERM and kill -9 end sampling at once, and leave no result or a whole one",
+  "Ctrl-C and SIGTERM end sampling with the text so far, kill -9 without, and none leaves a result",
   () =>
     inTrainedFolder(async (folder) => {
       for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGKILL", 137]] as const) {
         const flags = ["--length", "1000000", ...engine, ...text];
-        const ended = await signalled(signal, "passes 1", folder, "sample", ...flags);
-        assertEquals([ended.code, ended.stdout], [code, ""], ended.stderr);
-        assert(!/error|stack/i.test(ended.stderr), ended.stderr);
+        for (const more of [["--model=gpt"], ["--sampler=remask"], ["--json"]]) {
+          const ended = await signalled(signal, "passes 1", folder, "sample", ...flags, ...more);
+          assertEquals(ended.code, code, ended.stderr);
+          assert(!/error|stack/i.test(ended.stderr), ended.stderr);
+          if (signal === "SIGKILL") continue;
+          const [, done] = /\nInterrupted at character (\d+) of 1000000\n$/.exec(ended.stderr) ??
+            [];
+          assert(Number(done) > 0, ended.stderr);
+          if (more[0] === "--json") assertEquals(ended.stdout, "");
+          else assert(ended.stdout.startsWith(exampleText().slice(0, 16)), ended.stdout);
+          // A GPT hides nothing: all that is written is settled, after the prompt and before the line's end.
+          if (more[0] === "--model=gpt") {
+            const length = 16 + Number(done);
+            assertEquals(ended.stdout.length, length + Number(ended.stdout.at(length) === "\n"));
+          }
+        }
       }
       assertEquals(namesIn(join(folder, "reports")), ["results"]);
     }),

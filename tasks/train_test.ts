@@ -302,6 +302,8 @@ Deno.test("a new run under an old name says so, and the old one can be used and 
     );
     const first = await run("--steps", "4");
     assertEquals(first.code, 0, first.stderr);
+    const last = first.stderr.match(/validation (\d\.\d{3})/g)!.at(-1)!.slice("validation ".length);
+    assertMatch(first.stderr, new RegExp(`\nstep 4/4 .*val bpc ${last} .*in [^\n]*\n$`));
     assert(!first.stderr.includes("note:"), first.stderr);
     const old = [await weights("gpt-smoke"), await state("gpt-smoke")];
 
@@ -309,7 +311,7 @@ Deno.test("a new run under an old name says so, and the old one can be used and 
     assertEquals(second.code, 0, second.stderr);
     assertMatch(
       second.stderr,
-      /^note: this run replaces .*gpt-smoke.safetensors and .*gpt-smoke.training.safetensors \(--resume would go on\); the run before is kept as weights\/gpt-smoke.previous.safetensors$/m,
+      /^note: this run replaces .*gpt-smoke.safetensors and .*gpt-smoke.training.safetensors \(--resume would go on\); the run before is kept as weights\/gpt-smoke.previous.safetensors and weights\/gpt-smoke.previous.training.safetensors$/m,
     );
     assertEquals([await weights("gpt-smoke.previous"), await state("gpt-smoke.previous")], old);
     assertNotEquals(await weights("gpt-smoke"), old[0]);
@@ -327,7 +329,12 @@ Deno.test("a new run under an old name says so, and the old one can be used and 
 
     // One of the two files alone: what is left of the older run must not pass for its other half.
     await Deno.remove(join(folder, "weights/gpt-smoke.training.safetensors"));
-    assertEquals((await run("--steps", "2")).code, 0);
+    const third = await run("--steps", "2");
+    assertEquals(third.code, 0, third.stderr);
+    assertMatch(
+      third.stderr,
+      /^note: this run replaces \S+gpt-smoke.safetensors \(.*kept as \S+previous.safetensors$/m,
+    );
     assertEquals(
       namesIn(join(folder, "weights")),
       ["gpt-smoke.previous.safetensors", "gpt-smoke.safetensors", "gpt-smoke.training.safetensors"],
@@ -466,6 +473,12 @@ Deno.test("a resumed run keeps its settings and its command, and a smaller --ste
     assertEquals(code, 0, stderr);
     const { command } = await loadWeights(join(folder, "a.safetensors"));
     assertMatch(command!, / --set dropout=0.1 --seed 3 --steps 20 .*, then --resume --steps 40$/);
+    const nothing = await run("--resume");
+    assertEquals([nothing.code, nothing.stdout], [0, ""]);
+    assertEquals(
+      nothing.stderr,
+      "all 40 steps are done; a larger --steps with --resume goes on\n",
+    );
     const ended = await run("--resume", "--steps", "30");
     assertEquals(ended.code, 0, ended.stderr);
     assertMatch(ended.stdout, /step 40 of 40 was best/);

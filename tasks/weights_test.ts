@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { zipSync } from "fflate";
 import { readSafetensors, writeSafetensors } from "../core/formats/safetensors.ts";
@@ -57,7 +57,7 @@ Deno.test("weights that are damaged, hostile or another model's are refused in o
 
     const cases = [
       ...files.map(([name, , says]) => [name, says]),
-      ["none.safetensors", 'no such file; train a model first with "deno task train-gpt"'],
+      ["none.safetensors", "no such file; check the path"],
       ["folder.safetensors", "it is a folder"],
     ];
     const before = namesIn(folder);
@@ -89,6 +89,22 @@ for (const model of ["gpt", "diffusion"] as const) {
       // These weights are hardly trained: they cost about as much as knowing nothing, log2(65) = 6.02 bits.
       assert(Math.abs(row.bpc - Math.log2(65)) < 0.5, `${row.bpc}`);
       assertFailed(unknown, 1, "width 32 is not a multiple of 2 * heads (3)");
+      const some = ["--prompt", "First", "--length", "2"];
+      const [none, heads, both] = await Promise.all([
+        runTaskIn(folder, "sample", ...named, ...some),
+        runTaskIn(folder, "sample", ...named, ...some, "--heads", "2"),
+        runTaskIn(folder, "sample", ...flags, ...some),
+      ]);
+      assertMatch(none.stderr, /^weights: .* \(2 layers, 1 head, 32 wide, context 256\)$/m);
+      assertMatch(
+        none.stderr,
+        /^note: heads and context are not in a \.pt file: 1 and 256 assumed; --heads, --block-size$/m,
+      );
+      assertMatch(
+        heads.stderr,
+        /^note: context is not in a \.pt file: 256 assumed; --block-size$/m,
+      );
+      assert(!both.stderr.includes("assumed"), both.stderr);
 
       await Deno.writeTextFile(join(folder, "text.txt"), "abc ".repeat(100));
       const wrong = await runTaskIn(folder, "sample", ...flags);
