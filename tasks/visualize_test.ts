@@ -90,11 +90,14 @@ Deno.test("escape sequences and control characters of a corpus reach nobody", ()
 
 Deno.test("mistakes are told in one line, and with the exit code of their kind", () =>
   inTrainedFolder(async (folder) => {
-    await Deno.remove(join(folder, "weights/gpt-smoke.safetensors"));
+    await Deno.rename(join(folder, "weights/gpt-smoke.safetensors"), join(folder, "gpt.st"));
+    const diffusion = "weights/diffusion-smoke.safetensors";
     const cases: [code: number, says: string, ...args: string[]][] = [
       [2, "Cannot use --compare with --template: a GPT sees only", "--compare", "--template", "a_"],
       [1, 'Cannot write "no/film.svg": there is no folder "no"', "--svg", "no/film.svg"],
       [1, "Cannot find weights of the gpt model", "--compare"],
+      [1, "GPT weights, give them as --gpt-weights with --compare", "--weights", "gpt.st"],
+      [1, "diffusion weights, give them as --weights", "--compare", "--gpt-weights", diffusion],
     ];
     await Promise.all(cases.map(async ([code, says, ...args]) => {
       const ended = await runTaskIn(folder, "visualize", ...engine, ...args);
