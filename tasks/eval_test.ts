@@ -190,7 +190,13 @@ testOnUnix(
         ...[["gpt"], ["gpt"], ["gpt"]],
       ]);
       assertEquals(problems, []);
-    }),
+
+      const kept = ["--model", "diffusion", "--estimator", "left-to-right", ...engine, ...text];
+      const ended = await signalled("SIGINT", "left-to-right, row", folder, "eval", ...kept);
+      const [, path] = /\nInterrupted: the blocks .* are kept in (\S+), from where.*\n$/
+        .exec(ended.stderr) ?? [];
+      assert(path && namesIn(folder).includes(join(path)), ended.stderr);
+    }, { text: exampleText(400) }),
 );
 
 Deno.test("eval --against compares two weights files on the same blocks and masks, and a file with itself is no better", () =>

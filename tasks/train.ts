@@ -218,12 +218,12 @@ async function parted(ranks: Mpi): Promise<void> {
   ranks.finalizeAtExit();
 }
 
-/** What a run starts from, the same on every rank. `tell` gets what the user should know. */
+/** What a run starts from, the same on every rank. `say` gets what the user should know. */
 async function prepared(
   model: LanguageModel,
   path: string,
   values: TrainValues,
-  note: (line: string) => void,
+  say: (line: string) => void,
   ranks?: Mpi,
 ): Promise<{ run: TrainingRun; corpus: Corpus; stop: AbortSignal }> {
   const corpus = await loadCorpus(values.data ?? await defaultCorpus());
@@ -248,7 +248,7 @@ async function prepared(
   requireLength(corpus, config.context);
 
   const threads = values.threads ?? ranks?.cores;
-  const tell = isFinished(resume, config) ? () => {} : note; // nothing is going to be computed
+  const tell = isFinished(resume, config) ? () => {} : say; // nothing is going to be computed
   const engine = await chosenEngine({ ...values, threads }, tell);
   if (resume) tellOfOtherRounding(resume, engine, tell);
   tell(`config: ${JSON.stringify(config)}`);
