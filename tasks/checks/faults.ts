@@ -5,7 +5,7 @@
  *
  *   deno task check-faults [WORDS IN THE NAMES OF SCENARIOS]
  *
- * All of it takes half an hour on a quiet core.
+ * All of it takes some 45 minutes on a busy core.
  */
 import { startProgress } from "../progress.ts";
 import { scenarios } from "./faults/scenarios.ts";
