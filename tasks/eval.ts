@@ -215,9 +215,8 @@ async function candidate(saved: ChosenWeights, corpus: Corpus): Promise<Candidat
   const { config, vocabulary } = saved;
   await isOfOtherText(saved, corpus);
   const { encode } = tokenizer(vocabulary, { mask: models[config.kind].maskToken !== undefined });
-  const validation = await tellingOfShipped(
-    ...[saved, () => encode(corpus.validation, "the validation text")] as const,
-  );
+  const encoded = () => encode(corpus.validation, "the validation text");
+  const validation = await tellingOfShipped(saved, encoded);
   return { saved, blocks: validationBlocks(validation, config.context) };
 }
 
@@ -324,7 +323,6 @@ async function timed(
     });
     return { evaluation, calls, seconds: (performance.now() - start) / 1000 };
   } catch (error) {
-    progress?.finish();
     if (!(error instanceof Interrupted)) throw error;
     const kept = journal
       ? `the blocks scored so far are kept in ${journal.path}, from where a later run goes on`

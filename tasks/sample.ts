@@ -112,7 +112,13 @@ export async function main(args: string[]): Promise<void> {
     while (begun < values.count && !stop.aborted) {
       const i = begun++, seed = values.seed + i;
       const { isWhole, ...sample } = await write(
-        ...[lane, kind, tokens, given, sampling, seed, onStep, stop] as const,
+        lane,
+        kind,
+        tokens,
+        given,
+        sampling,
+        seed,
+        onStep,
       );
       if (!isWhole) {
         stopped[i] = sample.text;
@@ -220,7 +226,6 @@ async function write(
   sampling: Sampling,
   seed: number,
   onStep: (filled: number) => void,
-  stop: AbortSignal,
 ): Promise<Omit<Sample, "realWords"> & { isWhole: boolean }> {
   const before = network.forwards, begun = performance.now();
   const random = seededRandom(seed);
@@ -238,7 +243,7 @@ async function write(
     steps.push({ seconds, changes });
     onStep(changes.reduce((sum, [, character]) => sum + (character === "" ? -1 : 1), 0));
     await breathe();
-    if (stop.aborted) {
+    if (interruption().aborted) {
       isWhole = false;
       break;
     }

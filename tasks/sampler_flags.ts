@@ -123,10 +123,10 @@ export function samplingOf(
     );
   }
   const { sampler: name = "threshold", window: _, ...given } = values;
-  const usual = usualOptions(window);
+  const usualHere = usualOptions(window);
   const options: GenerationOptions = {
-    ...usual,
-    topK: kind === "diffusion" ? usual.topK : undefined, // a GPT draws among all characters
+    ...usualHere,
+    topK: kind === "diffusion" ? usualHere.topK : undefined, // a GPT draws among all characters
     ...withoutUndefined(given),
     sampler: samplers[name],
   };

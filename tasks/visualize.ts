@@ -165,9 +165,8 @@ async function diffusionPart(values: Flags): Promise<Part> {
   const prompt = values.prompt ?? await openingOf(saved, values);
   const { window: context, options: { overlap } } = sampling;
   const length = lengthOfBlocks(values.blocks ?? 5, [...prompt].length, { context, overlap });
-  const given = await tellingOfShipped(
-    ...[saved, () => givenPrompt("diffusion", prompt, length, tokens)] as const,
-  );
+  const begin = () => givenPrompt("diffusion", prompt, length, tokens);
+  const given = await tellingOfShipped(saved, begin);
   return { ...part, saved, tokens, sampling, given };
 }
 

@@ -7,6 +7,7 @@
  * (TensorFlow, an MPI, a C compiler) is skipped by its tests, and its code then counts as not covered.
  */
 import { fromFileUrl, join } from "@std/path";
+import { namesIn } from "../task_process.ts";
 
 const LEAST = 95;
 
@@ -28,15 +29,6 @@ interface Counts {
 }
 
 const project = fromFileUrl(new URL("../..", import.meta.url)), core = join(project, "core");
-
-async function filesIn(folder: string, prefix = ""): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { name, isDirectory } of Deno.readDir(join(folder, prefix))) {
-    if (isDirectory) names.push(...await filesIn(folder, `${prefix}${name}/`));
-    else if (name.endsWith(".ts")) names.push(prefix + name);
-  }
-  return names.sort();
-}
 
 /** Whether anything is left of a file without its types. */
 const hasCode = (text: string) =>
@@ -88,7 +80,8 @@ try {
       shown(share(branchesCovered, branches))
     } of branches  ${name}`;
   const missing: string[] = [];
-  for (const file of await filesIn(core)) {
+  for (const name of namesIn(core).filter((name) => name.endsWith(".ts"))) {
+    const file = name.replaceAll("\\", "/");
     if (leftOut.some(([pattern]) => pattern.test(file))) continue;
     const found = counts.get(file);
     if (!found) {

@@ -7,6 +7,7 @@
  * The training is stopped at the end as Ctrl-C would, and must then have saved; `--resume` goes on from there as always.
  */
 import { fromFileUrl } from "@std/path";
+import { estimators } from "../../core/results.ts";
 import { denoArguments } from "../task_process.ts";
 
 const MINUTE = 60_000;
@@ -20,7 +21,8 @@ if (!args.includes("--out") || out === undefined) {
   console.error("error: the training needs --out FILE, so that what it has learned can be sampled");
   Deno.exit(2);
 }
-const model = task.slice("train-".length), end = Date.now() + Number(hours) * 60 * MINUTE;
+const model = task === "train-gpt" ? "gpt" : "diffusion",
+  end = Date.now() + Number(hours) * 60 * MINUTE;
 
 /** Runs a task in the project's folder, as `deno task` does; its lines go on to stderr. */
 function start(task: string, args: string[]): Deno.ChildProcess {
@@ -49,7 +51,7 @@ for (let minute = 1; Date.now() < end && code === undefined; minute++) {
   if (minute % 10 > 0) continue;
   console.log(`minute ${minute}: ${seen.at(-1)!.toFixed(0)} MiB`);
   if (!await Deno.stat(out).then(() => true, () => false)) continue;
-  const estimator = model === "gpt" ? "exact" : "nelbo";
+  const [estimator] = estimators[model];
   const uses = [["sample", "--length", "100"], ["eval", "--blocks", "4", "--estimator", estimator]];
   const [use, ...flags] = uses[minute / 10 % 2];
   const status = await start(use, ["--model", model, "--weights", out, ...flags]).status;
