@@ -16,7 +16,7 @@ import { writePt } from "./formats/pt.ts";
 import { readSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 import { initialWeights } from "./model.ts";
 import { restoreRandom, seededRandom } from "./random.ts";
-import { inFolder } from "./temporary_folder.ts";
+import { inFolder } from "./testing/temporary_folder.ts";
 
 const testdata = fromFileUrl(new URL("testdata/", import.meta.url));
 

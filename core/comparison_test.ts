@@ -3,7 +3,7 @@ import { type BlockFigures, compareOnBlocks, isComparable } from "./comparison.t
 import { nelbo } from "./evaluate.ts";
 import { seededRandom } from "./random.ts";
 import { mean, pairedBootstrap } from "./statistics.ts";
-import { toyScorer, toyStrings, toyWorld } from "./toy_world.ts";
+import { toyScorer, toyStrings, toyWorld } from "./testing/toy_world.ts";
 
 const figures = (changes: Partial<BlockFigures> = {}): BlockFigures => ({
   ...{ model: "gpt", weights: "gpt.safetensors", estimator: "exact", context: 4 },

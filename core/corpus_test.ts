@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { countCharacters, decodeText, defaultCorpus, loadCorpus } from "./corpus.ts";
 import { openingOf, requireLength } from "./corpus.ts";
 import { sha256Hex } from "./files.ts";
-import { inFolder } from "./temporary_folder.ts";
+import { inFolder } from "./testing/temporary_folder.ts";
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 

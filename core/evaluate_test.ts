@@ -20,7 +20,7 @@ import {
 import { seededRandom } from "./random.ts";
 import type { Scorer } from "./scoring.ts";
 import { mean, standardDeviation, sum } from "./statistics.ts";
-import { TOY, toyGpt, toyNats, toyScorer, toyStrings, toyWorld } from "./toy_world.ts";
+import { TOY, toyGpt, toyNats, toyScorer, toyStrings, toyWorld } from "./testing/toy_world.ts";
 
 const world = toyWorld();
 const strings = toyStrings();

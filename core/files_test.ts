@@ -11,7 +11,7 @@ import {
   sha256Hex,
   writeFileAtomically,
 } from "./files.ts";
-import { testOnLinux, testOnUnix } from "./tested_system.ts";
+import { testOnLinux, testOnUnix } from "./testing/system.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
 

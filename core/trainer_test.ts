@@ -10,7 +10,7 @@ import { models } from "./models.ts";
 import { seededRandom } from "./random.ts";
 import { tokenizer } from "./tokenizer.ts";
 import { train, type TrainingObserver, type TrainingRun } from "./trainer.ts";
-import { inFolder } from "./temporary_folder.ts";
+import { inFolder } from "./testing/temporary_folder.ts";
 
 /** Some 8,000 characters of made-up sentences: quickly learnt, not at once. */
 const text = (() => {

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { KILLED, testOnUnix } from "../core/tested_system.ts";
+import { KILLED, testOnUnix } from "../core/testing/system.ts";
 import { baselines, scoreBaseline } from "../core/baselines.ts";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
 import { loadCorpus } from "../core/corpus.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { testOnUnix } from "../core/tested_system.ts";
+import { testOnUnix } from "../core/testing/system.ts";
 import { loadCorpus } from "../core/corpus.ts";
 import { writeExample } from "./report/example_results.ts";
 import { readResults } from "./report/read_results.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { testOnUnix } from "../core/tested_system.ts";
+import { testOnUnix } from "../core/testing/system.ts";
 import { stepsFor } from "./quickstart.ts";
 import { assertFailed, inFolder, runTaskIn, writeWeights } from "./task_process.ts";
 

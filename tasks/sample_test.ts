@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { join } from "@std/path";
-import { testOnUnix } from "../core/tested_system.ts";
+import { testOnUnix } from "../core/testing/system.ts";
 import type { SampleResult } from "../core/results.ts";
 import { readResults } from "./report/read_results.ts";
 import { assertFailed, exampleText, inFolder, inTrainedFolder, jsonOf } from "./task_process.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import { testOnUnix } from "../core/tested_system.ts";
+import { testOnUnix } from "../core/testing/system.ts";
 import { fileHandler } from "./report/tryit/server.ts";
 import {
   assertFailed,

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { tensorflowStatus } from "../core/engines/tensorflow.ts";
 import { readInstallation } from "../core/engines/tensorflow_binding.ts";
-import { testOnLinux } from "../core/tested_system.ts";
+import { testOnLinux } from "../core/testing/system.ts";
 import {
   assertUninstalls,
   end,

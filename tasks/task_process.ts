@@ -8,7 +8,7 @@ import { sha256Hex } from "../core/files.ts";
 import { initialWeights } from "../core/model.ts";
 import { models } from "../core/models.ts";
 import { seededRandom } from "../core/random.ts";
-import { inFolder } from "../core/temporary_folder.ts";
+import { inFolder } from "../core/testing/temporary_folder.ts";
 
 const root = fromFileUrl(new URL("..", import.meta.url));
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { testOnLinux } from "../core/tested_system.ts";
+import { testOnLinux } from "../core/testing/system.ts";
 import { loadTraining, loadWeights } from "../core/checkpoint.ts";
 import type { ModelKind } from "../core/config.ts";
 import {

@@ -3,7 +3,7 @@ import { join } from "@std/path";
 import { recipeCommand } from "./train.ts";
 import { loadTraining, loadWeights, trainingPath } from "../core/checkpoint.ts";
 import { sha256Hex } from "../core/files.ts";
-import { testOnUnix } from "../core/tested_system.ts";
+import { testOnUnix } from "../core/testing/system.ts";
 import { parseRun } from "./report/read_results.ts";
 import { openRunLog, runLogPath } from "./run_log.ts";
 import { exampleRun } from "./report/example_results.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "@std/path";
-import { testOnUnix } from "../core/tested_system.ts";
+import { testOnUnix } from "../core/testing/system.ts";
 import { UsageError } from "./cli.ts";
 import { assertFailed, exampleText, inFolder, jsonOf, namesIn } from "./task_process.ts";
 import { denoArguments, runTaskIn, signalled, writeWeights } from "./task_process.ts";

@@ -16,7 +16,7 @@ import { train, type TrainingObserver, type TrainingRun } from "../trainer.ts";
 import { requireAlike, rowsOf, shared } from "./data_parallel.ts";
 import { gradientSums, layoutOf } from "./programs.ts";
 import { assertSameWeights, ranksInProcess } from "./tested_ranks.ts";
-import { inFolder } from "../temporary_folder.ts";
+import { inFolder } from "../testing/temporary_folder.ts";
 
 const { engine: onnx } = await startEngine("onnx", { threads: 1 });
 

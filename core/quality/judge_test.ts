@@ -1,7 +1,7 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import { kneserNey, scoreBaseline } from "../baselines.ts";
 import { exact } from "../evaluate.ts";
-import { TOY, toyGpt, toyNats, toyScorer, toyStrings } from "../toy_world.ts";
+import { TOY, toyGpt, toyNats, toyScorer, toyStrings } from "../testing/toy_world.ts";
 import { judgedByBaseline, judgedByGpt, judgedRows } from "./judge.ts";
 
 const gpt = toyGpt(), scorer = toyScorer(gpt);

@@ -13,7 +13,7 @@ import {
   toyNetwork,
   toyStrings,
   toyWorld,
-} from "../toy_world.ts";
+} from "../testing/toy_world.ts";
 import { type SamplerName, samplers } from "./mod.ts";
 import { plainOptions } from "../testing/options.ts";
 

@@ -15,7 +15,7 @@ const LEAST = 95;
 const leftOut: [pattern: RegExp, reason: string][] = [
   [/_test\.ts$|^(engines\/suite|testing)\/|(^|\/)tested_\w+\.ts$/, "tests"],
   [
-    /(^|\/)(toy_world|temporary_folder|kernel_cases|changed_engine|mpi_rank)\.ts$/,
+    /(^|\/)(kernel_cases|changed_engine|mpi_rank)\.ts$/,
     "what only tests use",
   ],
   [/^engines\/(memory_check\.ts$|software_gpu\/)/, "programs: check-memory, test-webgpu"],

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import fc from "fast-check";
 import { join } from "@std/path";
 import type { SampleResult } from "../../core/results.ts";
-import { inFolder } from "../../core/temporary_folder.ts";
+import { inFolder } from "../../core/testing/temporary_folder.ts";
 import { exampleEvaluation, exampleQuality, exampleRun } from "./example_results.ts";
 import { exampleSample, writeExample } from "./example_results.ts";
 import { parseResult, parseRun, readResults } from "./read_results.ts";

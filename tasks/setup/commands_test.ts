@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
-import { inFolder } from "../../core/temporary_folder.ts";
+import { inFolder } from "../../core/testing/temporary_folder.ts";
 import { settingUp, SetupError } from "./commands.ts";
 
 Deno.test("what a setup lacks, and what the system refuses, is one line with what to do; a bug of ours stays one", () =>

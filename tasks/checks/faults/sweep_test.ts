@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { inFolder } from "../../../core/temporary_folder.ts";
+import { inFolder } from "../../../core/testing/temporary_folder.ts";
 import { faultsOf, findingsOf, recorded, type Scenario, stage } from "./sweep.ts";
 import { missedCalls } from "./strace.ts";
 

@@ -3,9 +3,9 @@
  * the mask, length four, and for each of the 256 rows of tokens a table of logits. Tests hold
  * estimators and samplers against the sums over all masks.
  */
-import type { Network } from "./language_model.ts";
-import { seededRandom } from "./random.ts";
-import type { Scorer } from "./scoring.ts";
+import type { Network } from "../language_model.ts";
+import { seededRandom } from "../random.ts";
+import type { Scorer } from "../scoring.ts";
 
 export const TOY = { vocab: 4, length: 4 } as const;
 
