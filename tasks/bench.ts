@@ -1,7 +1,8 @@
 /**
- * Times one training step, side by side: every engine asked for, and PyTorch where a Python that has it is named. Each runs in
- * a process of its own; they take turns, in reversed order every other round, so that a change in the machine's speed meets
- * all of them. One more multiplies large matrices: what it reaches is called the peak.
+ * Times one training step, side by side: every engine asked for, and PyTorch where a Python that
+ * has it is named. Each runs in a process of its own; they take turns, in reversed order every
+ * other round, so that a change in the machine's speed meets all of them. One more multiplies large
+ * matrices: what it reaches is called the peak.
  */
 import { fromFileUrl } from "@std/path";
 import {
@@ -71,11 +72,16 @@ export interface BenchRow {
   gflops: number;
   /** `gflops` over what products of large float32 matrices reach, the best of this run. */
   peak_share: number;
-  /** Highest resident size of the process after a round; after the first and the last round, to see growth. */
+  /**
+   * Highest resident size of the process after a round; after the first and the last round, to see
+   * growth.
+   */
   peak_rss_mb: number;
   first_rss_mb: number;
   last_rss_mb: number;
-  /** Its median time over PyTorch's in the same round, median of the rounds; absent without PyTorch. */
+  /**
+   * Its median time over PyTorch's in the same round, median of the rounds; absent without PyTorch.
+   */
   pytorch_ratio?: number;
 }
 

@@ -1,4 +1,7 @@
-/** Times what ranks add to a training step: the sum of all gradients, in place, as `core/distributed/` makes it. */
+/**
+ * Times what ranks add to a training step: the sum of all gradients, in place, as
+ * `core/distributed/` makes it.
+ */
 import { makeConfig, type PresetName, presets } from "../core/config.ts";
 import { joinRanks } from "../core/distributed/mpi.ts";
 import { layoutOf } from "../core/distributed/programs.ts";

@@ -1,7 +1,7 @@
 /**
- * One contestant of `bench`, as a process of its own, so that each one's memory is its own: trains on made-up text, or
- * multiplies two large matrices, as many steps as a line on stdin says, and answers with a line of JSON. `pytorch/step.py`
- * speaks the same.
+ * One contestant of `bench`, as a process of its own, so that each one's memory is its own: trains
+ * on made-up text, or multiplies two large matrices, as many steps as a line on stdin says, and
+ * answers with a line of JSON. `pytorch/step.py` speaks the same.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { Config } from "../core/config.ts";

@@ -10,7 +10,8 @@ Deno.test("bench times each engine that it is given, and its numbers belong toge
     const engines = ["--engine", "onnx", "--engine", "eager:wasm"];
     const { rows, peak_gflops } = await jsonOf(folder, "bench", "--", ...smoke, ...engines);
     assertEquals(rows.map(({ engine }: { engine: string }) => engine), ["onnx", "eager:wasm"]);
-    // 2 FLOPs a weight and character, forward, and twice that backward; attention comes on top, at this size below a half.
+    // 2 FLOPs a weight and character, forward, and twice that backward; attention comes on top, at
+    // this size below a half.
     const products = 3 * 2 * (2 * 12 * 32 ** 2 + 2 * 66 * 32) * 8 * 32;
     for (const row of rows) {
       assertEquals([row.model, row.preset, row.precision], ["diffusion", "smoke", "f32"]);
@@ -32,8 +33,9 @@ Deno.test("bench --data sizes the network for the characters of that text", () =
       const result = await jsonOf(folder, "bench", ...smoke, "--engine", "onnx", ...args);
       return result.rows[0].gflops * result.rows[0].ms_per_step_median;
     };
-    // Of the head, the only product that grows: 2 FLOPs a weight and character, 3 for forward and backward; 256 characters a
-    // step. The embedding is a product with as many entries again, and has a gradient for its weights only.
+    // Of the head, the only product that grows: 2 FLOPs a weight and character, 3 for forward and
+    // backward; 256 characters a step. The embedding is a product with as many entries again, and
+    // has a gradient for its weights only.
     const [large, usual] = await Promise.all([gflops("--data", "text.txt"), gflops()]);
     const more = large - usual;
     const head = 2 * (1001 - 66) * 32 * 256 / 1e6;

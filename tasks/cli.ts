@@ -1,6 +1,7 @@
 /**
- * The command line that all tasks share: a table of flags drives parsing, checks, help and suggestions; errors become one line
- * and an exit code. The only file that ends the process, and the only one that turns Ctrl-C into something else than an end.
+ * The command line that all tasks share: a table of flags drives parsing, checks, help and
+ * suggestions; errors become one line and an exit code. The only file that ends the process, and
+ * the only one that turns Ctrl-C into something else than an end.
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { bold, red } from "@std/fmt/colors";
@@ -46,7 +47,10 @@ interface ChoiceFlag extends FlagBasics {
 
 export type Flag = NumberFlag | TextFlag | BooleanFlag | ChoiceFlag;
 
-/** Flags in order of use. The key `topK` is the flag `--top-k` and the property `topK` of the values. */
+/**
+ * Flags in order of use. The key `topK` is the flag `--top-k` and the property `topK` of the
+ * values.
+ */
 export type FlagTable = Readonly<Record<string, Flag>>;
 
 type Single<F> = F extends { choices: readonly (infer Choice)[] } ? Choice
@@ -74,7 +78,10 @@ export interface TaskDescription {
   positionals?: readonly string[];
 }
 
-/** A command line that can't be used (exit code 2). One mistake a line; the last line says where to find help. */
+/**
+ * A command line that can't be used (exit code 2). One mistake a line; the last line says where to
+ * find help.
+ */
 export class UsageError extends Error {
   override name = "UsageError";
 }
@@ -84,7 +91,10 @@ export class HelpRequest extends Error {
   override name = "HelpRequest";
 }
 
-/** Ctrl-C or SIGTERM (exit code 130 or 143). The message is what the user should know: what was saved, how to go on. */
+/**
+ * Ctrl-C or SIGTERM (exit code 130 or 143). The message is what the user should know: what was
+ * saved, how to go on.
+ */
 export class Interrupted extends Error {
   override name = "Interrupted";
   constructor(readonly signal: "SIGINT" | "SIGTERM", message = "Interrupted") {
@@ -129,8 +139,9 @@ export const commonFlags = {
 } as const;
 
 /**
- * Reads a command line by a table of flags. `--flag value` and `--flag=value` mean the same; a `--` in first place is dropped
- * (`deno task` hands it on), and after a later one everything is positional.
+ * Reads a command line by a table of flags. `--flag value` and `--flag=value` mean the same; a `--`
+ * in first place is dropped (`deno task` hands it on), and after a later one everything is
+ * positional.
  *
  * @throws {UsageError} With every mistake of the line.
  * @throws {HelpRequest} If it has `--help` or `-h`, whatever else it has.
@@ -188,7 +199,8 @@ export function helpText(task: TaskDescription, table: FlagTable): string {
 }
 
 /**
- * The command to type again, such as `deno task sample --prompt 'O Romeo'`: quoted for a POSIX shell, on Windows for PowerShell.
+ * The command to type again, such as `deno task sample --prompt 'O Romeo'`: quoted for a POSIX
+ * shell, on Windows for PowerShell.
  */
 export function commandLine(name: string, args: string[]): string {
   const shown = args[0] === "--" ? args.slice(1) : args;
@@ -207,8 +219,9 @@ export function print(text: string): void {
 }
 
 /**
- * Writes text that a model wrote to stdout: as it is to a file or another program; for a terminal, which would obey control
- * characters, with "�" for each. Weights from elsewhere may have any character in their vocabulary.
+ * Writes text that a model wrote to stdout: as it is to a file or another program; for a terminal,
+ * which would obey control characters, with "�" for each. Weights from elsewhere may have any
+ * character in their vocabulary.
  */
 export function printText(text: string): void {
   print(Deno.stdout.isTerminal() ? withoutControls(text) : text);
@@ -230,11 +243,13 @@ export function note(line: string): void {
 }
 
 /**
- * The signal that Ctrl-C and SIGTERM abort, with an `Interrupted` as its reason. A task that asks for it promises to look at it
- * between steps, to save, and to throw an `Interrupted`; a second Ctrl-C ends the process at once. Without it, the first one does.
- * One Ctrl-C may arrive twice, from the terminal and from the task that started this one: what follows at once is not a second.
+ * The signal that Ctrl-C and SIGTERM abort, with an `Interrupted` as its reason. A task that asks
+ * for it promises to look at it between steps, to save, and to throw an `Interrupted`; a second
+ * Ctrl-C ends the process at once. Without it, the first one does. One Ctrl-C may arrive twice,
+ * from the terminal and from the task that started this one: what follows at once is not a second.
  *
- * Signals arrive as tasks of the event loop: a loop of engine steps has to let one pass now and then (`setTimeout`).
+ * Signals arrive as tasks of the event loop: a loop of engine steps has to let one pass now and
+ * then (`setTimeout`).
  */
 export function interruption(): AbortSignal {
   if (interrupt) return interrupt.signal;
@@ -255,8 +270,9 @@ export function interruption(): AbortSignal {
 let interrupt: AbortController | undefined;
 
 /**
- * Runs the main function of a task and ends the process: 0 done, 1 failed, 2 wrong usage, 130 or 143 interrupted. An error that
- * was made for the user is one line on stderr; any other is a bug of ours and keeps its stack trace.
+ * Runs the main function of a task and ends the process: 0 done, 1 failed, 2 wrong usage, 130 or
+ * 143 interrupted. An error that was made for the user is one line on stderr; any other is a bug of
+ * ours and keeps its stack trace.
  */
 export async function runTask(
   main: (args: string[]) => Promise<void>,
@@ -311,20 +327,25 @@ export function describeError(error: unknown): string {
 }
 
 /**
- * Whether an error was written for the user. Ours read "Cannot <action>: <found>"; JavaScript's own ("Cannot read properties of
- * undefined") have no colon. What the system refuses (no such file, no permission) is no bug of ours either.
+ * Whether an error was written for the user. Ours read "Cannot <action>: <found>"; JavaScript's own
+ * ("Cannot read properties of undefined") have no colon. What the system refuses (no such file, no
+ * permission) is no bug of ours either.
  */
 function isDeliberate(error: Error): boolean {
   return /^Cannot [^\n]+?: ./.test(error.message) || /\(os error \d+\)/.test(error.message) ||
     Object.values(Deno.errors).some((errorClass) => error instanceof errorClass);
 }
 
-/** Stands before every name that `parseArgs` is given: it would take `--no-model` for the flag `model`, set to false. */
+/**
+ * Stands before every name that `parseArgs` is given: it would take `--no-model` for the flag
+ * `model`, set to false.
+ */
 const PREFIX = "flag-";
 
 /**
- * Writes each `--flag value` as `--flag=value` and a bare boolean as `--flag=true`, so that values may be negative or empty,
- * which `parseArgs` would take for flags or for nothing. Leaves out, as mistakes, flags that the table lacks.
+ * Writes each `--flag value` as `--flag=value` and a bare boolean as `--flag=true`, so that values
+ * may be negative or empty, which `parseArgs` would take for flags or for nothing. Leaves out, as
+ * mistakes, flags that the table lacks.
  */
 function joinValues(args: string[], byName: Map<string, Flag>) {
   const joined: string[] = [], mistakes: string[] = [];
@@ -514,7 +535,10 @@ function wrap(first: string, text: string): string {
   return lines.map((line) => line.trimEnd()).join("\n");
 }
 
-/** A word as a shell takes it for itself. PowerShell doubles a quote within quotes, and makes lists of commas. */
+/**
+ * A word as a shell takes it for itself. PowerShell doubles a quote within quotes, and makes lists
+ * of commas.
+ */
 export function quoteForShell(word: string, os: string = Deno.build.os): string {
   if (os === "windows") {
     return /^[\w+=:./\\-]+$/.test(word) ? word : `'${word.replaceAll("'", "''")}'`;

@@ -114,7 +114,8 @@ Deno.test("numbers may be written as people write them, and nothing else counts 
 Deno.test("a number of 50,000 digits that is none is refused at once", () => {
   const start = performance.now();
   const mistake = mistakes("--length", "1".repeat(50_000) + "x");
-  // An expression that goes back over the digits takes a second and more, with the square of their number.
+  // An expression that goes back over the digits takes a second and more, with the square of their
+  // number.
   assert(performance.now() - start < 500);
   assert(mistake.length < 300, mistake);
 });

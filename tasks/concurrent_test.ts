@@ -1,6 +1,7 @@
 /**
- * Several tasks at once in one folder. What counts: a file that is read is always whole; two that would write the same run or the
- * same pieces exclude each other, and the second says so before it computes anything; all others do not disturb each other.
+ * Several tasks at once in one folder. What counts: a file that is read is always whole; two that
+ * would write the same run or the same pieces exclude each other, and the second says so before it
+ * computes anything; all others do not disturb each other.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";

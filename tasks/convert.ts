@@ -1,6 +1,7 @@
 /**
- * Turns weights into another format: PyTorch's `.pt`, as the original writes it, from and to our `.safetensors`; or the network
- * with its weights into an ONNX model (it uses operators of ONNX Runtime).
+ * Turns weights into another format: PyTorch's `.pt`, as the original writes it, from and to our
+ * `.safetensors`; or the network with its weights into an ONNX model (it uses operators of ONNX
+ * Runtime).
  */
 import { extname } from "@std/path";
 import { assumedOf, type LoadedModel, loadWeights, saveWeights } from "../core/checkpoint.ts";
@@ -95,7 +96,10 @@ export async function main(args: string[]): Promise<void> {
   }
 }
 
-/** Says what has to be given to read the weights back from `.pt`, where it is not what is assumed there. */
+/**
+ * Says what has to be given to read the weights back from `.pt`, where it is not what is assumed
+ * there.
+ */
 function noteOnReading({ heads, width, context }: Config): void {
   const assumed = assumedOf(width);
   const flags = [

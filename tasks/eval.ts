@@ -1,4 +1,7 @@
-/** Scores trained weights on the validation text, in bits per character, beside baselines, and compares them. */
+/**
+ * Scores trained weights on the validation text, in bits per character, beside baselines, and
+ * compares them.
+ */
 import { baselines, scoreBaseline } from "../core/baselines.ts";
 import { type BlockFigures, compareOnBlocks, isComparable } from "../core/comparison.ts";
 import type { ModelKind } from "../core/config.ts";
@@ -171,7 +174,10 @@ interface Candidate {
   blocks: Int32Array[];
 }
 
-/** The weights to score, in the order of the table: those of `--against` come first, to be compared with. */
+/**
+ * The weights to score, in the order of the table: those of `--against` come first, to be compared
+ * with.
+ */
 async function candidatesOf(
   kinds: ModelKind[],
   corpus: Corpus,
@@ -336,7 +342,10 @@ async function timed(
 /** Below this many operations, a rate says more about the start than about the rest. */
 const WORTH_TIMING = 2e12;
 
-/** Says how fast the network ran, and which share that is of what the engine reaches at best on this machine. */
+/**
+ * Says how fast the network ran, and which share that is of what the engine reaches at best on this
+ * machine.
+ */
 async function noteSpeed(
   engine: Engine,
   what: string,

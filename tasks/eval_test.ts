@@ -44,7 +44,8 @@ Deno.test("eval without --model scores both models with every estimator, the sam
       (rows as EvaluationRow[]).slice(0, 3).map(({ nats }) => nats),
       await baselineNats(join(folder, "text.txt"), 4),
     );
-    // What knows nothing costs the same in every block, and Kneser-Ney, which knows this text, is better by far.
+    // What knows nothing costs the same in every block, and Kneser-Ney, which knows this text, is
+    // better by far.
     assertEquals(
       (comparisons as ModelComparison[]).map(({ a, b }) => [a.estimator, b.model, b.estimator]),
       [
@@ -67,7 +68,8 @@ Deno.test("eval without --model scores both models with every estimator, the sam
         ["by_mask_share", "model", "passes", "se_blocks", "se_passes", "weights"],
       );
       assertEquals(context, 32);
-      // Every character costs ln 65 (float32: off by a few 2^-24); only masked-mean gives the mask its share.
+      // Every character costs ln 65 (float32: off by a few 2^-24); only masked-mean gives the mask
+      // its share.
       if (estimator === "masked-mean") {
         assertEquals(bpc, null);
         assertAlmostEquals(nats, Math.log(66), 5e-6);

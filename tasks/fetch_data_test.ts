@@ -8,8 +8,8 @@ import { mobyDick, readMobyDick } from "./moby_dick/moby_dick.ts";
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
 /**
- * An empty data folder, and a server on this machine that answers every path of the web in the given way. Nothing else is
- * reached: Moby-Dick fails unless a test provides it.
+ * An empty data folder, and a server on this machine that answers every path of the web in the
+ * given way. Nothing else is reached: Moby-Dick fails unless a test provides it.
  */
 async function withServer(
   answer: (request: Request) => Response | Promise<Response>,

@@ -34,7 +34,10 @@ export interface Given {
   length: number;
 }
 
-/** A GPT needs a character to go on from: for it, an empty prompt is an empty line, which is not shown. */
+/**
+ * A GPT needs a character to go on from: for it, an empty prompt is an empty line, which is not
+ * shown.
+ */
 export function givenPrompt(
   kind: ModelKind,
   shown: string,
@@ -75,9 +78,15 @@ function asUsage<T>(parse: () => T): T {
 
 /** A generation that has begun: the tokens it starts from, and what each step does. */
 export interface Generation {
-  /** What is given, with a mask for each hidden character in it; `extra` tokens at the beginning are not shown. */
+  /**
+   * What is given, with a mask for each hidden character in it; `extra` tokens at the beginning are
+   * not shown.
+   */
   start: Int32Array;
-  /** Positions count from what is shown; `seconds` are those spent in the generation so far, `forwards` the passes. */
+  /**
+   * Positions count from what is shown; `seconds` are those spent in the generation so far,
+   * `forwards` the passes.
+   */
   steps: AsyncGenerator<GenerationStep & { forwards: number }>;
 }
 

@@ -1,5 +1,6 @@
 /**
- * How far a long task is, on stderr: one line that is redrawn on a terminal, else a plain line every few seconds.
+ * How far a long task is, on stderr: one line that is redrawn on a terminal, else a plain line
+ * every few seconds.
  */
 
 /** Where progress is written. */
@@ -26,13 +27,22 @@ export interface ProgressOptions {
 }
 
 export interface Progress extends Disposable {
-  /** Tells how many units are done, and figures as text to show beside: `{ loss: "2.31", "chars/s": "31,000" }`. */
+  /**
+   * Tells how many units are done, and figures as text to show beside:
+   * `{ loss: "2.31", "chars/s": "31,000" }`.
+   */
   update(state: { done: number; fields?: Record<string, string> }): void;
   /** Writes a line that stays, above the one that is redrawn. */
   note(line: string): void;
-  /** Makes room for what is written elsewhere on the same terminal: takes the line away that is redrawn. */
+  /**
+   * Makes room for what is written elsewhere on the same terminal: takes the line away that is
+   * redrawn.
+   */
   clear(): void;
-  /** Leaves a last line with the time that all of it took. Does nothing the second time; disposing does the same. */
+  /**
+   * Leaves a last line with the time that all of it took. Does nothing the second time; disposing
+   * does the same.
+   */
   finish(): void;
 }
 
@@ -43,7 +53,8 @@ const BAR_CELLS = 24;
 const CLEAR_LINE = "\r\x1b[2K";
 
 /**
- * Starts to show progress. Dispose it, so that an error, too, finds the cursor at the start of a line of its own:
+ * Starts to show progress. Dispose it, so that an error, too, finds the cursor at the start of a
+ * line of its own:
  *
  * ```ts
  * using progress = startProgress({ total: 5000, unit: "step" });
@@ -114,13 +125,17 @@ export function startProgress(options: ProgressOptions): Progress {
   return progress;
 }
 
-/** Units per millisecond over the last half minute, so that a slow start (a graph being compiled) is soon forgotten. */
+/**
+ * Units per millisecond over the last half minute, so that a slow start (a graph being compiled) is
+ * soon forgotten.
+ */
 function runningRate(start: number, before: number) {
   const points = [{ time: start, done: before }];
   return {
     add(time: number, done: number) {
       const beforeLast = points.at(-2);
-      // A point a second is enough; the last one moves along until it is a second away from the one before it.
+      // A point a second is enough; the last one moves along until it is a second away from the one
+      // before it.
       if (beforeLast && time - beforeLast.time < 1000) points.pop();
       points.push({ time, done });
       while (points.length > 2 && time - points[1].time >= RATE_OVER_MS) points.shift();

@@ -1,4 +1,7 @@
-/** Measures how models write: samples over a range of temperatures beside held-out and shuffled text. */
+/**
+ * Measures how models write: samples over a range of temperatures beside held-out and shuffled
+ * text.
+ */
 import { kneserNey } from "../core/baselines.ts";
 import { type Corpus, defaultCorpus, loadCorpus } from "../core/corpus.ts";
 import type { Engine } from "../core/engines/engine.ts";

@@ -58,7 +58,10 @@ export function writerOf(saved: ChosenWeights, values: WriterValues): Writer {
   return { saved, tokens, given, samplings };
 }
 
-/** The values of sampler flags, without those that mean something to another sampler of the line only. */
+/**
+ * The values of sampler flags, without those that mean something to another sampler of the line
+ * only.
+ */
 function optionsOf(sampler: SamplerName | undefined, values: WriterValues) {
   const { threshold, denoisingSteps, grid, entropyBound, remaskCap, overlap, window } = values;
   const all = { threshold, denoisingSteps, grid, entropyBound, remaskCap };

@@ -5,7 +5,10 @@ import { RESULTS } from "./provenance.ts";
 import { parseResult } from "./report/read_results.ts";
 import { alignedTable, wrapped } from "./table.ts";
 
-/** What was last measured of the samples of these weights; files that hold something else are left to `report` to complain of. */
+/**
+ * What was last measured of the samples of these weights; files that hold something else are left
+ * to `report` to complain of.
+ */
 export async function latestQuality(weightsSha256: string): Promise<QualityResult | undefined> {
   let latest: QualityResult | undefined;
   for (const name of await qualityFiles()) {

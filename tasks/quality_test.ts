@@ -40,7 +40,8 @@ Deno.test("quality sets samples of both models beside held-out and shuffled text
       // Weights that were never trained find every text about as likely as any other.
       assertAlmostEquals(figures.judge_gpt!.mean, Math.log2(65), 0.5, source);
     }
-    // This validation text repeats the training text, so it is cheap, found there, and all words; shuffled it is not.
+    // This validation text repeats the training text, so it is cheap, found there, and all words;
+    // shuffled it is not.
     const [plain, shuffled] = [of("held-out").figures, of("shuffled-characters").figures];
     assert(plain.judge_ngram!.mean < 1 && shuffled.judge_ngram!.mean > 4);
     assert(plain.found_30!.mean > 0.5 && shuffled.found_30!.mean === 0);

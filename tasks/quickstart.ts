@@ -1,4 +1,6 @@
-/** From nothing to a page that compares the two models: runs the other tasks one after the other. */
+/**
+ * From nothing to a page that compares the two models: runs the other tasks one after the other.
+ */
 import { format as duration } from "@std/fmt/duration";
 import { fromFileUrl, join, relative, resolve } from "@std/path";
 import { commandLine, commonFlags, Interrupted, interruption, note } from "./cli.ts";
@@ -97,7 +99,8 @@ export async function runStep([name, ...args]: Step, { json = false } = {}): Pro
     stderr: "inherit",
   }).spawn();
   const handOn = ({ signal }: Interrupted) => {
-    // There, Ctrl-C goes to every process of the console, and `kill` would end this one before it has saved.
+    // There, Ctrl-C goes to every process of the console, and `kill` would end this one before it
+    // has saved.
     if (Deno.build.os === "windows") return;
     try {
       child.kill(signal);

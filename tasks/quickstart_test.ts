@@ -77,7 +77,10 @@ testOnUnix(
     }),
 );
 
-/** Runs a step in a process of its own, as quickstart with --json would; sends SIGTERM once it has said `words`. */
+/**
+ * Runs a step in a process of its own, as quickstart with --json would; sends SIGTERM once it has
+ * said `words`.
+ */
 async function stepIn(step: [string, ...string[]], words?: string) {
   const [quickstart, cli] = ["quickstart.ts", "cli.ts"].map((name) =>
     import.meta.resolve(`./${name}`)

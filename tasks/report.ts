@@ -1,4 +1,7 @@
-/** `deno task report`: results and training logs in, one HTML page out. Computes nothing long by itself. */
+/**
+ * `deno task report`: results and training logs in, one HTML page out. Computes nothing long by
+ * itself.
+ */
 import { dirname, join } from "@std/path";
 import { makeFolder, requireWritable, writeFileAtomically } from "../core/files.ts";
 import { note, outputFlags, parseFlags, print, printJson, runTask } from "./cli.ts";
@@ -39,8 +42,8 @@ export async function main(args: string[]): Promise<void> {
 }
 
 /**
- * Writes the page from what is under `root`: `reports/results/*.json`, `reports/runs/*.jsonl`, and the weights and texts that
- * these name, to see whether they have changed since.
+ * Writes the page from what is under `root`: `reports/results/*.json`, `reports/runs/*.jsonl`, and
+ * the weights and texts that these name, to see whether they have changed since.
  *
  * @param options.tryIt The page with the model, if there is one to link to.
  * @returns The size of the page, and what it shows.

@@ -8,15 +8,18 @@ export interface RunLog extends Disposable {
   append(line: RunLine): void;
 }
 
-/** Where the log of the weights at `path` lies: `weights/x` has `x.jsonl`, those elsewhere keep their folder in the name. */
+/**
+ * Where the log of the weights at `path` lies: `weights/x` has `x.jsonl`, those elsewhere keep
+ * their folder in the name.
+ */
 export function runLogPath(path: string): string {
   const name = path.replace(/^(\.[/\\])?weights[/\\]/, "").replace(/\.safetensors$/, "");
   return join(RUNS, name.replace(/[/\\:]+/g, "-").slice(-60) + ".jsonl");
 }
 
 /**
- * Opens the log of a run. A resumed one keeps its lines up to the step that it goes on from: those after it, and a line cut
- * off by kill -9, belong to steps that will be done again.
+ * Opens the log of a run. A resumed one keeps its lines up to the step that it goes on from: those
+ * after it, and a line cut off by kill -9, belong to steps that will be done again.
  *
  * @throws {Error} If it can't be written, or another run is writing it.
  */

@@ -217,7 +217,10 @@ function mostPasses(kind: ModelKind, { pieces, length }: Given, sampling: Sampli
   return choosing + masks * options.sampler.passes(1, options);
 }
 
-/** One text, and how it came about; if it was stopped, what stands before the first character that is still hidden. */
+/**
+ * One text, and how it came about; if it was stopped, what stands before the first character that
+ * is still hidden.
+ */
 async function write(
   network: LoadedNetwork,
   kind: ModelKind,
@@ -260,8 +263,8 @@ async function write(
 }
 
 /**
- * The words of the training text, and their share in the held-out part. A text that was not asked for is no reason to fail:
- * without it, words are not counted.
+ * The words of the training text, and their share in the held-out part. A text that was not asked
+ * for is no reason to fail: without it, words are not counted.
  */
 async function trainingWords(data: string | undefined) {
   try {

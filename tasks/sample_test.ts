@@ -13,7 +13,10 @@ const text = ["--data", "text.txt"];
 const sample = (folder: string, model: string, ...args: string[]) =>
   jsonOf(folder, "sample", "--model", model, ...engine, ...text, ...args);
 
-/** All results, which must be as the report wants them: it refuses steps that don't lead to their text. */
+/**
+ * All results, which must be as the report wants them: it refuses steps that don't lead to their
+ * text.
+ */
 async function resultsIn(folder: string): Promise<SampleResult[]> {
   const { samples, problems } = await readResults(join(folder, "reports"));
   assertEquals(problems, []);
@@ -89,7 +92,8 @@ Deno.test("a GPT's --top-k 1 is its --temperature 0, whatever the seed", () =>
 
 Deno.test("a diffusion model never writes its mask, and writes an underscore of the text as such", () =>
   inFolder(async (folder) => {
-    // Weights of zeros like all characters equally, and would draw the mask in one of 3 or 66 cases.
+    // Weights of zeros like all characters equally, and would draw the mask in one of 3 or 66
+    // cases.
     const change = (weights: Record<string, { data: Float32Array | Int32Array }>) => {
       for (const { data } of Object.values(weights)) data.fill(0);
     };
@@ -160,7 +164,8 @@ Deno.test("the largest and smallest options that are allowed give a text", () =>
       cases.map((args) => sample(folder, "diffusion", "--length", "40", ...args)),
     );
     for (const { samples } of results) assertEquals(samples[0].text.length, 56);
-    // A threshold of next to nothing fills a block at once, and blocks have 16 characters beside the overlap.
+    // A threshold of next to nothing fills a block at once, and blocks have 16 characters beside
+    // the overlap.
     assertEquals(results[3].samples[0].forwards, Math.ceil(40 / 16));
     await resultsIn(folder);
   }));
@@ -376,7 +381,8 @@ testOnUnix(
         if (flag === "--json") return assertEquals(stdout, "");
         assert(stdout.startsWith(exampleText().slice(0, 16)), stdout);
         if (flag !== "--model=gpt") return;
-        // A GPT hides nothing: all that is written is settled. It stands after the prompt, before the last line end.
+        // A GPT hides nothing: all that is written is settled. It stands after the prompt, before
+        // the last line end.
         const length = 16 + Number(done);
         assertEquals(stdout.length, length + Number(stdout.at(length) === "\n"));
       }));

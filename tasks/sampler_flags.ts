@@ -23,7 +23,10 @@ export const truncationFlags = {
   topP: { type: "number", above: 0, max: 1, help: "draw among the likeliest that hold this share" },
 } as const;
 
-/** Of diffusion alone. What has a default is not in the table as such: giving it where it means nothing is a mistake. */
+/**
+ * Of diffusion alone. What has a default is not in the table as such: giving it where it means
+ * nothing is a mistake.
+ */
 export const samplerFlags = {
   sampler: {
     choices: Object.keys(samplers) as SamplerName[],
@@ -102,7 +105,8 @@ export interface Sampling {
 /**
  * The options that the flags mean.
  *
- * @throws {UsageError} If a flag is given that the model or its sampler has no use for, or is out of the model's range.
+ * @throws {UsageError} If a flag is given that the model or its sampler has no use for, or is out
+ * of the model's range.
  */
 export function samplingOf(
   kind: ModelKind,

@@ -1,9 +1,11 @@
 /**
- * Sets onnxruntime up for NVIDIA's GPUs: the CUDA half and the library that it fits, from the PyPI wheel `onnxruntime-gpu`, put
- * together with the addon of the npm package; `core/engines/onnxruntime.ts` says why like this.
+ * Sets onnxruntime up for NVIDIA's GPUs: the CUDA half and the library that it fits, from the PyPI
+ * wheel `onnxruntime-gpu`, put together with the addon of the npm package;
+ * `core/engines/onnxruntime.ts` says why like this.
  *
- * As in `setup_tensorflow.ts`, all of it is made under names that nothing uses yet, tried in a process of its own, and only
- * then written down, so that a run that fails or is killed changes nothing, and the next one goes on from what is whole.
+ * As in `setup_tensorflow.ts`, all of it is made under names that nothing uses yet, tried in a
+ * process of its own, and only then written down, so that a run that fails or is killed changes
+ * nothing, and the next one goes on from what is whole.
  */
 import { fromFileUrl, join } from "@std/path";
 import { npmOnnxruntime, type OnnxCudaInstallation } from "../core/engines/onnxruntime.ts";
@@ -69,8 +71,8 @@ export async function main(args: string[]): Promise<void> {
 }
 
 /**
- * Sets onnxruntime up for CUDA, or finds it set up, and writes that down: also where there is no GPU, or some of NVIDIA's
- * libraries are missing, which the result then says.
+ * Sets onnxruntime up for CUDA, or finds it set up, and writes that down: also where there is no
+ * GPU, or some of NVIDIA's libraries are missing, which the result then says.
  *
  * @param libraries Whether to get NVIDIA's libraries too.
  * @param prefix Folder for all but the record. Default: the record's own.
@@ -109,7 +111,8 @@ function installWheel(
   return installPackages(prefix, {
     title: `onnxruntime-gpu ${version}`,
     name: `onnxruntime-${version}-${libraries ? "full" : "bare"}-`,
-    // The libraries need none of the Python packages that the wheel asks for; NVIDIA's come as such packages.
+    // The libraries need none of the Python packages that the wheel asks for; NVIDIA's come as such
+    // packages.
     requirements: libraries
       ? [`onnxruntime-gpu[cuda,cudnn]==${version}`]
       : ["--no-deps", `onnxruntime-gpu==${version}`],
@@ -125,7 +128,10 @@ function installWheel(
 /** onnxruntime's own library. */
 const libraryIn = (version: string) => `capi/libonnxruntime.so.${version}`;
 
-/** A folder with the addon, the library under the name that it asks for, and the CUDA half under the names that that asks for. */
+/**
+ * A folder with the addon, the library under the name that it asks for, and the CUDA half under the
+ * names that that asks for.
+ */
 async function putTogether(
   prefix: string,
   { version, folder: module }: Installed,

@@ -9,8 +9,9 @@ import {
   place as anyPlace,
 } from "./setup/fake_tools.ts";
 
-// Python and pip are shell scripts here, first in the PATH. The wheel that they put in place has npm's own library, so that what
-// setup puts together and tries does compute on the CPU, and a CUDA half that is none, so that it never does on a GPU.
+// Python and pip are shell scripts here, first in the PATH. The wheel that they put in place has
+// npm's own library, so that what setup puts together and tries does compute on the CPU, and a CUDA
+// half that is none, so that it never does on a GPU.
 
 const npm = npmOnnxruntime();
 const ignore = Deno.build.os !== "linux" || Deno.build.arch !== "x86_64";

@@ -1,10 +1,11 @@
 /**
- * Sets TensorFlow up for the engines `tensorflow` and `eager:tensorflow`: its wheel by pip into a virtual environment of its
- * own, for the C library and headers in it; then the addon of `@tensorflow/tfjs-node-gpu`, built against them.
+ * Sets TensorFlow up for the engines `tensorflow` and `eager:tensorflow`: its wheel by pip into a
+ * virtual environment of its own, for the C library and headers in it; then the addon of
+ * `@tensorflow/tfjs-node-gpu`, built against them.
  *
- * All of it is made under names that nothing uses yet, tried in a process of its own, and only then written down in
- * `installation.json`, which is all that the engines look at. So a run that fails or is killed changes nothing, and the next
- * one goes on from what is whole.
+ * All of it is made under names that nothing uses yet, tried in a process of its own, and only then
+ * written down in `installation.json`, which is all that the engines look at. So a run that fails
+ * or is killed changes nothing, and the next one goes on from what is whole.
  */
 import type { Installation } from "../core/engines/tensorflow_binding.ts";
 import { interruption, outputFlags, parseFlags, print, printJson } from "./cli.ts";

@@ -13,8 +13,9 @@ import {
 } from "./setup/fake_tools.ts";
 import { fetchSources } from "./tensorflow/addon.ts";
 
-// Python, pip and the compiler are shell scripts here, first in the PATH: they put the library and addon of this machine's own
-// installation where the real ones would put theirs. What setup then tries and writes down is real.
+// Python, pip and the compiler are shell scripts here, first in the PATH: they put the library and
+// addon of this machine's own installation where the real ones would put theirs. What setup then
+// tries and writes down is real.
 
 const status = await tensorflowStatus();
 const installed = status.available ? await readInstallation() : undefined;

@@ -7,7 +7,10 @@ export interface Sparkline {
   toString(): string;
 }
 
-/** All values added so far, oldest first, as means of equal numbers of them: at most `cells` characters. */
+/**
+ * All values added so far, oldest first, as means of equal numbers of them: at most `cells`
+ * characters.
+ */
 export function sparkline(cells: number): Sparkline {
   let means: number[] = [], each = 1; // values in a mean
   let sum = 0, count = 0;

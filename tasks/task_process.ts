@@ -1,4 +1,7 @@
-/** Runs tasks as a user does, for tests: in a process, in a folder of its own, with the permissions that `deno.json` gives. */
+/**
+ * Runs tasks as a user does, for tests: in a process, in a folder of its own, with the permissions
+ * that `deno.json` gives.
+ */
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { saveWeights } from "../core/checkpoint.ts";
@@ -31,7 +34,9 @@ export function denoArguments(task: string, args: string[]): string[] {
   return [run, ...config, ...rest, join(root, script), ...args];
 }
 
-/** The command of a task as `deno task` would run it, but with `folder` as the working directory. */
+/**
+ * The command of a task as `deno task` would run it, but with `folder` as the working directory.
+ */
 function commandOf(folder: string, task: string, args: string[]): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
     args: denoArguments(task, args),
@@ -61,7 +66,8 @@ export async function jsonOf(folder: string, task: string, ...args: string[]) {
 /**
  * Starts a task, sends it a signal, and waits for its end.
  *
- * @param when The words on stderr after which the signal is sent, or milliseconds after the start. It may have ended by then.
+ * @param when The words on stderr after which the signal is sent, or milliseconds after the start.
+ * It may have ended by then.
  */
 export async function signalled(
   signal: Deno.Signal,
@@ -92,7 +98,10 @@ export async function signalled(
   return { code, stdout: await stdout, stderr };
 }
 
-/** Asserts that a task failed as users should see it: its exit code, nothing on stdout, and one line that starts with "error:". */
+/**
+ * Asserts that a task failed as users should see it: its exit code, nothing on stdout, and one line
+ * that starts with "error:".
+ */
 export function assertFailed(
   { code, stdout, stderr }: Ended,
   expected: number,
@@ -119,7 +128,8 @@ export function namesIn(folder: string): string[] {
 }
 
 /**
- * A text with the 65 characters of Tiny Shakespeare, and so with those of the models in `core/testdata/`.
+ * A text with the 65 characters of Tiny Shakespeare, and so with those of the models in
+ * `core/testdata/`.
  *
  * @param lines About 45 characters each.
  */
@@ -131,8 +141,8 @@ export function exampleText(lines = 40): string {
 }
 
 /**
- * Leaves `text.txt` and untrained weights of both models, of preset `smoke`, in `weights/` of a folder: all that most tests of
- * `sample` and `eval` need.
+ * Leaves `text.txt` and untrained weights of both models, of preset `smoke`, in `weights/` of a
+ * folder: all that most tests of `sample` and `eval` need.
  *
  * @param change What else to do to the weights before they are written.
  */

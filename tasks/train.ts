@@ -145,7 +145,8 @@ async function lead(
   let saved = done;
   if (ranks) {
     note(`should a rank die, the job ends; go on from the last checkpoint with: ${resume}`);
-    // mpirun sends it both when the user ends the job and when a rank has died; then the others wait for that one in vain.
+    // mpirun sends it both when the user ends the job and when a rank has died; then the others
+    // wait for that one in vain.
     interruption().addEventListener("abort", () => {
       progress.note(
         "stopping with the other ranks; if one has died and this hangs, " +
@@ -205,14 +206,17 @@ async function follow(
     await train(run, {}, stop);
     await parted(ranks);
   } catch (error) {
-    // What stops one rank mostly stops all. Rank 0 says what it is, and mpirun ends us before we repeat it.
+    // What stops one rank mostly stops all. Rank 0 says what it is, and mpirun ends us before we
+    // repeat it.
     const ended = new Promise((resolve) => interruption().addEventListener("abort", resolve));
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 10_000))]);
     if (!interruption().aborted) throw error;
   }
 }
 
-/** Waits until rank 0 has saved: when one rank ends by a signal, mpirun may end the others at once. */
+/**
+ * Waits until rank 0 has saved: when one rank ends by a signal, mpirun may end the others at once.
+ */
 async function parted(ranks: Mpi): Promise<void> {
   await ranks.sum(new Float32Array(1));
   ranks.finalizeAtExit();
@@ -282,7 +286,9 @@ function isFinished(resume: TrainingState | undefined, { steps }: Config): boole
   return step === steps && validatedStep === steps;
 }
 
-/** The command line that makes the same weights: as typed, but for where they go and how it is told. */
+/**
+ * The command line that makes the same weights: as typed, but for where they go and how it is told.
+ */
 export function recipeCommand(name: string, args: string[]): string {
   const told = args.filter((arg, i) => arg !== "--out" && args[i - 1] !== "--out");
   return commandLine(name, without(/^--(out|json|resume)(=|$)/, told));
@@ -300,7 +306,10 @@ function recipeOf(
   return resume.command + (longer ? `, then --resume --steps ${steps}` : "");
 }
 
-/** The command line that goes on with the run that `args` started or resumed: the same, with --resume. */
+/**
+ * The command line that goes on with the run that `args` started or resumed: the same, with
+ * --resume.
+ */
 function resumeCommand(name: string, args: string[]): string {
   return commandLine(name, [...without(/^--resume(=|$)/, args), "--resume"]);
 }
@@ -311,8 +320,8 @@ function without(flags: RegExp, args: string[]): string[] {
 }
 
 /**
- * The config of the run that goes on. How long it lasts may change, and what computes it; all else would make it another run, so
- * a flag that says otherwise is refused.
+ * The config of the run that goes on. How long it lasts may change, and what computes it; all else
+ * would make it another run, so a flag that says otherwise is refused.
  */
 function resumedConfig(
   { config, corpusSha256 }: TrainingState,
@@ -348,7 +357,9 @@ function resumedConfig(
   return { ...config, steps, evalEvery };
 }
 
-/** What computes may change, but then the numbers are no longer those of a run that never stopped. */
+/**
+ * What computes may change, but then the numbers are no longer those of a run that never stopped.
+ */
 function tellOfOtherRounding(
   before: { engine?: string; precision?: string },
   { name, precision }: { name: string; precision: string },
@@ -360,8 +371,8 @@ function tellOfOtherRounding(
 }
 
 /**
- * Keeps what a new run is about to replace, the weights and the state to go on from, beside it as `NAME.previous.safetensors`:
- * forgetting --resume must not cost a night's training.
+ * Keeps what a new run is about to replace, the weights and the state to go on from, beside it as
+ * `NAME.previous.safetensors`: forgetting --resume must not cost a night's training.
  */
 async function keepPrevious(path: string): Promise<void> {
   const previous = path.replace(/\.safetensors$/, ".previous.safetensors");

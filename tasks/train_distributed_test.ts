@@ -32,7 +32,10 @@ async function trainAlone(folder: string, kind: ModelKind, more: string): Promis
 }
 
 const number = "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}";
-/** What each rank runs. One shell tells its process and becomes the task; the other outlives it and tells its exit code. */
+/**
+ * What each rank runs. One shell tells its process and becomes the task; the other outlives it and
+ * tells its exit code.
+ */
 const shells = {
   becoming: `echo $$ > pid.${number}; exec "$@"`,
   outliving: `trap : INT TERM; "$@" & pid=$!; echo $pid > pid.${number}; ` +
@@ -146,7 +149,8 @@ for (const { name, mpirun = [] } of launchers) {
     (folder) => killRank(folder, mpirun, victim),
   );
 
-  // MPICH's mpirun hands the signal on to all ranks; Open MPI's does too, but kills them a second later.
+  // MPICH's mpirun hands the signal on to all ranks; Open MPI's does too, but kills them a second
+  // later.
   const told = name === "MPICH" ? "mpirun" : "rank 1";
   test(
     `${signal} to ${told} of ${name} stops all ranks at one step, which is saved`,

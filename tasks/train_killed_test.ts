@@ -53,14 +53,16 @@ for (const kind of ["gpt", "diffusion"] as const) {
           "100000",
           ...(reached > 0 ? ["--resume"] : []),
         ]);
-        // Both files of a step take far longer to write than the step, so most moments are within a write.
+        // Both files of a step take far longer to write than the step, so most moments are within a
+        // write.
         await saidBy(process.stderr, "validation");
         await new Promise((resolve) => setTimeout(resolve, 300 * random.uniform()));
         process.kill("SIGKILL");
         await Promise.all([process.status, process.stdout.cancel()]);
 
         assert((await loadWeights(path, { expectKind: kind })).step! >= 1);
-        // The best weights are written first, so the very first kill may come before there is a state.
+        // The best weights are written first, so the very first kill may come before there is a
+        // state.
         if (reached === 0 && !await exists(trainingPath(path))) continue;
         const { counters: { step } } = await loadTraining(trainingPath(path), { expectKind: kind });
         assert(step >= reached, `step ${step} after ${reached}`);

@@ -172,7 +172,8 @@ testOnUnix(
       await Promise.all(cases.map(async ([kind, signal, code]) => {
         const task = `train-${kind}`, out = `my ${kind}.safetensors`, path = join(folder, out);
         const flags = [...smoke, "--data", text, "--seed", "3"];
-        // Far more steps than are done before the signal, and few enough that the log has every step.
+        // Far more steps than are done before the signal, and few enough that the log has every
+        // step.
         const started = ["--resume=false", ...flags, "--out", out, "--steps", "700"];
         const stopped = await signalled(signal, "step 15: validation", folder, task, ...started);
         assertEquals([stopped.code, stopped.stdout], [code, ""], stopped.stderr);
@@ -354,7 +355,8 @@ Deno.test("a disk that is full at a checkpoint ends the training in one line, an
   inTextFolder(async (folder) => {
     const disk = join(folder, "disk");
     await Deno.mkdir(disk);
-    // The two files of a run take 0.4 MB; the state is written beside the old one, which takes 0.35 MB more.
+    // The two files of a run take 0.4 MB; the state is written beside the old one, which takes 0.35
+    // MB more.
     if (!await mount(disk, "size=500k")) return;
     try {
       const flags = [...smoke, "--data", "text.txt", "--out", "disk/run.safetensors"];

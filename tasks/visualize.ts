@@ -1,4 +1,7 @@
-/** Shows a diffusion model while it writes, and a GPT beside it, on a terminal; keeps the film as an animated SVG. */
+/**
+ * Shows a diffusion model while it writes, and a GPT beside it, on a terminal; keeps the film as an
+ * animated SVG.
+ */
 import { blocksOf } from "../core/blocks.ts";
 import type { ModelKind } from "../core/config.ts";
 import { defaultCorpus, loadCorpus } from "../core/corpus.ts";
@@ -262,7 +265,9 @@ async function play(sides: Side[], { json, speed }: Flags): Promise<void> {
   }
 }
 
-/** The text in whole lines, each block as soon as it is done; with two models, one after the other. */
+/**
+ * The text in whole lines, each block as soon as it is done; with two models, one after the other.
+ */
 async function playAsText(
   sides: Side[],
   { json, signal }: { json: boolean; signal: AbortSignal },

@@ -91,7 +91,9 @@ export async function chosenWeights(
   return { ...await namedWeights(path, values, kind), isShipped };
 }
 
-/** Loads the weights of a file, of either model unless `kind` says which, and says what they are. */
+/**
+ * Loads the weights of a file, of either model unless `kind` says which, and says what they are.
+ */
 export async function namedWeights(
   path: string,
   values: WeightsValues,
@@ -123,7 +125,10 @@ export function shapeOf({ layers, heads, width, context }: Config): string {
   }, ${width} wide, context ${context}`;
 }
 
-/** Says what was assumed of weights that come without a config, such as PyTorch's: another value gives other text, not an error. */
+/**
+ * Says what was assumed of weights that come without a config, such as PyTorch's: another value
+ * gives other text, not an error.
+ */
 export function noteAssumed(
   path: string,
   config: Config,
@@ -153,7 +158,10 @@ export async function isOfOtherText(
   return true;
 }
 
-/** Does what may fail because of a text with characters that the model lacks; the error then says whose weights those are. */
+/**
+ * Does what may fail because of a text with characters that the model lacks; the error then says
+ * whose weights those are.
+ */
 export async function tellingOfShipped<T>(saved: ChosenWeights, encode: () => T): Promise<T> {
   try {
     return encode();

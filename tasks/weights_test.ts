@@ -86,7 +86,8 @@ for (const model of ["gpt", "diffusion"] as const) {
       ]);
       assertEquals([text.slice(0, 5), text.length], ["First", 65]);
       assertEquals([row.model, row.weights, row.context], [model, pt, 24]);
-      // These weights are hardly trained: they cost about as much as knowing nothing, log2(65) = 6.02 bits.
+      // These weights are hardly trained: they cost about as much as knowing nothing, log2(65) =
+      // 6.02 bits.
       assert(Math.abs(row.bpc - Math.log2(65)) < 0.5, `${row.bpc}`);
       assertFailed(unknown, 1, "width 32 is not a multiple of 2 * heads (3)");
       const some = ["--prompt", "First", "--length", "2"];

@@ -1,7 +1,10 @@
 /** For tests: an engine that is not quite what it was. */
 import type { Engine, Session } from "./engine.ts";
 
-/** `engine` with something done to what its programs answer, before the caller sees it. Its steps are done one by one. */
+/**
+ * `engine` with something done to what its programs answer, before the caller sees it. Its steps
+ * are done one by one.
+ */
 export function changedEngine(
   engine: Engine,
   change: (answer: Awaited<ReturnType<Session["run"]>>, program: string) => void,

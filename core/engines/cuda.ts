@@ -1,10 +1,14 @@
 /**
- * What NVIDIA's driver says about this machine, asked before any library that would use it is loaded: those take seconds to load,
- * and fall silent or speak in riddles where a device is missing.
+ * What NVIDIA's driver says about this machine, asked before any library that would use it is
+ * loaded: those take seconds to load, and fall silent or speak in riddles where a device is
+ * missing.
  */
 import { notOpened } from "./native_library.ts";
 
-/** The GPUs that CUDA may use here, in its own order; `CUDA_VISIBLE_DEVICES` is the user's choice among them. */
+/**
+ * The GPUs that CUDA may use here, in its own order; `CUDA_VISIBLE_DEVICES` is the user's choice
+ * among them.
+ */
 export interface CudaDevices {
   names: string[];
   /** The newest CUDA that the driver runs, such as 13.1. */

@@ -1,6 +1,6 @@
 /**
- * What is asked of NVIDIA's driver and of Vulkan, against libraries that a C compiler makes here: machines with such devices
- * are rare, and nothing else on them may decide what these tests see.
+ * What is asked of NVIDIA's driver and of Vulkan, against libraries that a C compiler makes here:
+ * machines with such devices are rare, and nothing else on them may decide what these tests see.
  */
 import { assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";

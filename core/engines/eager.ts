@@ -1,6 +1,6 @@
 /**
- * The slow reference: a program's body is called anew for every run, on one of tfjs's own backends. Nothing is recorded, so
- * what a program does here is what it says.
+ * The slow reference: a program's body is called anew for every run, on one of tfjs's own backends.
+ * Nothing is recorded, so what a program does here is what it says.
  */
 import * as tf from "@tensorflow/tfjs";
 import type { Engine, HostTensors, Program, Session } from "./engine.ts";

@@ -1,9 +1,10 @@
 /**
  * What an engine is: something that runs pure tfjs functions over named tensors that it keeps.
  *
- * The model, the losses and the optimiser are written once, as functions from tensors to tensors. An engine decides how such
- * a function runs: called on a tfjs backend (`eager.ts`), or recorded once and run as one graph (`onnx.ts`). No engine
- * knows what a model is, and no model knows which engine runs it.
+ * The model, the losses and the optimiser are written once, as functions from tensors to tensors.
+ * An engine decides how such a function runs: called on a tfjs backend (`eager.ts`), or recorded
+ * once and run as one graph (`onnx.ts`). No engine knows what a model is, and no model knows which
+ * engine runs it.
  */
 import type { Tensor } from "../tensors.ts";
 import { sizeOf } from "./graph.ts";
@@ -19,13 +20,19 @@ export interface HostTensor<Data extends Float32Array | Int32Array = Float32Arra
   data: Data;
 }
 
-/** Named float32 tensors in ordinary memory: weights, or weights with the moments of their optimiser. */
+/**
+ * Named float32 tensors in ordinary memory: weights, or weights with the moments of their
+ * optimiser.
+ */
 export type HostTensors = Record<string, HostTensor<Float32Array>>;
 
 /** Named tensors on the engine's side of the border. */
 export type Tensors = Record<string, Tensor>;
 
-/** Shape and type of one input of a program. Graphs are static, so there is one program per batch size and length. */
+/**
+ * Shape and type of one input of a program. Graphs are static, so there is one program per batch
+ * size and length.
+ */
 export interface TensorSpec {
   /** Its size along each axis. */
   shape: number[];
@@ -34,22 +41,27 @@ export interface TensorSpec {
 }
 
 /**
- * A pure tfjs function that can be recorded: it reads no values, and what randomness it needs comes in as a tensor.
+ * A pure tfjs function that can be recorded: it reads no values, and what randomness it needs comes
+ * in as a tensor.
  */
 export interface Program {
   /** What each run is given, by name. */
   inputs: Record<string, TensorSpec>;
   /**
-   * Gets the state and the inputs, and returns the outputs (float32) and, where it changes some of the state, the new tensors
-   * under the names of the old ones.
+   * Gets the state and the inputs, and returns the outputs (float32) and, where it changes some of
+   * the state, the new tensors under the names of the old ones.
    */
   body(state: Tensors, inputs: Tensors): { outputs: Tensors; newState?: Tensors };
 }
 
-/** State and programs loaded together: programs share the state (a train step and an evaluation read the same weights). */
+/**
+ * State and programs loaded together: programs share the state (a train step and an evaluation read
+ * the same weights).
+ */
 export interface Session {
   /**
-   * Runs one program once. The caller must not change `inputs` before the result is there, and owns the result.
+   * Runs one program once. The caller must not change `inputs` before the result is there, and owns
+   * the result.
    *
    * @throws {TypeError} If an input is missing, unknown, or not of the declared shape and type.
    */
@@ -58,8 +70,9 @@ export interface Session {
     inputs: Record<string, Float32Array | Int32Array>,
   ): Promise<Record<string, Float32Array>>;
   /**
-   * Runs one program once for each of `inputs`, one after the other, with the same results as `run`. Only engines that can
-   * leave the state where it is in between have this; `runSteps` works with all.
+   * Runs one program once for each of `inputs`, one after the other, with the same results as
+   * `run`. Only engines that can leave the state where it is in between have this; `runSteps` works
+   * with all.
    *
    * @throws {TypeError} As `run`, before anything has run.
    */
@@ -92,7 +105,10 @@ export interface Engine {
   load(state: HostTensors, programs: Record<string, Program>): Promise<Session>;
 }
 
-/** Runs one program once for each of `inputs`, one after the other, all in one go where the engine can. */
+/**
+ * Runs one program once for each of `inputs`, one after the other, all in one go where the engine
+ * can.
+ */
 export async function runSteps(
   session: Pick<Session, "run" | "runSteps">,
   program: string,

@@ -1,6 +1,7 @@
 /**
- * A recorded program: which kernels ran on which values. No numbers are here except constants; nothing here knows tfjs or
- * any target. `recorder.ts` makes graphs, `simplify.ts` shortens them, `onnx.ts` runs them.
+ * A recorded program: which kernels ran on which values. No numbers are here except constants;
+ * nothing here knows tfjs or any target. `recorder.ts` makes graphs, `simplify.ts` shortens them,
+ * `onnx.ts` runs them.
  */
 import type { DType } from "./engine.ts";
 
@@ -105,7 +106,10 @@ export function sameShape(a: number[], b: number[]): boolean {
   return a.length === b.length && a.every((size, axis) => size === b[axis]);
 }
 
-/** Floating-point operations of all matrix products of a graph: nearly all the arithmetic that there is. */
+/**
+ * Floating-point operations of all matrix products of a graph: nearly all the arithmetic that there
+ * is.
+ */
 export function productFlops(graph: Graph): number {
   return nodesInOrder(graph).filter((node) => node.kernel === "BatchMatMul").reduce((sum, node) => {
     const depth = node.inputs[0].shape.at(node.attributes.transposeA ? -2 : -1)!;

@@ -1,4 +1,7 @@
-/** Where the setup tasks leave what an engine needs besides npm packages, and the record that tells the engine of it. */
+/**
+ * Where the setup tasks leave what an engine needs besides npm packages, and the record that tells
+ * the engine of it.
+ */
 import { join } from "@std/path";
 
 /** The engines that have a setup, by the name of its folder. */
@@ -8,8 +11,9 @@ export type SetUp = "tensorflow" | "onnx-cuda";
 export const setupCommand = (what: SetUp): string => `run \`deno task setup-${what}\``;
 
 /**
- * The folder that holds a setup's record, and all else unless setup was given a prefix: shared by all checkouts of a user.
- * `TINY_DIFFUSION_TENSORFLOW` or `TINY_DIFFUSION_ONNX_CUDA` names another one.
+ * The folder that holds a setup's record, and all else unless setup was given a prefix: shared by
+ * all checkouts of a user. `TINY_DIFFUSION_TENSORFLOW` or `TINY_DIFFUSION_ONNX_CUDA` names another
+ * one.
  */
 export function installationFolder(what: SetUp): string {
   const own = Deno.env.get(`TINY_DIFFUSION_${what.toUpperCase().replace("-", "_")}`);

@@ -1,13 +1,16 @@
 /**
- * Small programs for tests, one or more for each kernel that can be recorded: forward, and gradient where there is one. The
- * suite of `suite/` runs them on every engine.
+ * Small programs for tests, one or more for each kernel that can be recorded: forward, and gradient
+ * where there is one. The suite of `suite/` runs them on every engine.
  */
 import * as tf from "@tensorflow/tfjs";
 import { seededRandom } from "../random.ts";
 import type { Program, Tensors, TensorSpec } from "./engine.ts";
 import { sizeOf } from "./graph.ts";
 
-/** Numbers to feed: normal; from 0.5 to 2; or whole ones from -2 to 2, so that some are equal and some are zero. */
+/**
+ * Numbers to feed: normal; from 0.5 to 2; or whole ones from -2 to 2, so that some are equal and
+ * some are zero.
+ */
 type Values = "normal" | "positive" | "whole";
 
 interface Input extends TensorSpec {
@@ -30,7 +33,10 @@ const positive = (...shape: number[]): Input => ({ shape, dtype: "float32", valu
 const whole = (...shape: number[]): Input => ({ shape, dtype: "float32", values: "whole" });
 const int32 = (...shape: number[]): Input => ({ shape, dtype: "int32", values: "whole" });
 
-/** Every case. `recorder_test.ts` checks that each rule of the recorder has one and that it records what it says. */
+/**
+ * Every case. `recorder_test.ts` checks that each rule of the recorder has one and that it records
+ * what it says.
+ */
 export const kernelCases: KernelCase[] = [];
 
 // deno-lint-ignore no-explicit-any -- tensors of any rank go to functions that want a certain one
@@ -283,7 +289,10 @@ forwardOnly("LogicalAnd", "with a table of bool", [whole(2, 3)], (x) => {
 
 const inputName = (i: number) => `x${i}`;
 
-/** The case as a program: output `value`, and `gradient/I` by each input for some direction of the result. */
+/**
+ * The case as a program: output `value`, and `gradient/I` by each input for some direction of the
+ * result.
+ */
 export function programOf({ inputs, run, gradient }: KernelCase): Program {
   const specs = Object.fromEntries(
     inputs.map(({ shape, dtype }, i) => [inputName(i), { shape, dtype }]),

@@ -1,6 +1,7 @@
 /**
- * Trains for 1,000 steps at preset small and compares the process's resident size with that after 200: at most 2 % more, or this
- * fails. Too long for the tests (about a minute and a half on two cores), so a program of its own:
+ * Trains for 1,000 steps at preset small and compares the process's resident size with that after
+ * 200: at most 2 % more, or this fails. Too long for the tests (about a minute and a half on two
+ * cores), so a program of its own:
  *
  *   deno run --allow-all core/engines/memory_check.ts [ENGINE] [gpt|diffusion]
  */

@@ -1,4 +1,7 @@
-/** Every engine by the name that `--engine` takes: whether this machine can run it, why not, and how to get it. */
+/**
+ * Every engine by the name that `--engine` takes: whether this machine can run it, why not, and how
+ * to get it.
+ */
 import { cudaDevices } from "./cuda.ts";
 import { backends, eagerEngine } from "./eager.ts";
 import type { Engine, Precision } from "./engine.ts";
@@ -130,7 +133,10 @@ async function tensorflowUsesGpu({ threads }: EngineOptions): Promise<boolean> {
   }
 }
 
-/** Why `auto` computes in float32 on an engine though bf16 was asked for: it has none, or would be slower here. */
+/**
+ * Why `auto` computes in float32 on an engine though bf16 was asked for: it has none, or would be
+ * slower here.
+ */
 async function slowPrecision(
   name: EngineName,
   { precision, threads }: EngineOptions,

@@ -1,6 +1,8 @@
 /** Libraries of the system, opened by their name. */
 
-/** Whether the dynamic linker finds and opens a library, by its name or path; it then stays open. */
+/**
+ * Whether the dynamic linker finds and opens a library, by its name or path; it then stays open.
+ */
 export function opens(library: string): boolean {
   try {
     Deno.dlopen(library, {});

@@ -1,14 +1,17 @@
 /**
- * The default engine: each program is recorded once, lowered to ONNX and run by onnxruntime, which needs nothing but its npm
- * package on the CPU and, by WebGPU, on most GPUs; for NVIDIA's see `onnxruntime.ts`.
+ * The default engine: each program is recorded once, lowered to ONNX and run by onnxruntime, which
+ * needs nothing but its npm package on the CPU and, by WebGPU, on most GPUs; for NVIDIA's see
+ * `onnxruntime.ts`.
  *
- * onnxruntime has no variables, so the session keeps the state and a spare buffer for each entry that some program replaces; a
- * run writes into the spare ones, then the two change places. That copies all of it twice a step. On the CPU this costs little;
- * with CUDA it crosses the bus, so that several steps are one run there, inside a loop that keeps the state (`runSteps`); with
+ * onnxruntime has no variables, so the session keeps the state and a spare buffer for each entry
+ * that some program replaces; a run writes into the spare ones, then the two change places. That
+ * copies all of it twice a step. On the CPU this costs little; with CUDA it crosses the bus, so
+ * that several steps are one run there, inside a loop that keeps the state (`runSteps`); with
  * WebGPU it may stay on the GPU from run to run, and does.
  *
- * State that no program replaces, such as the weights in evaluation and sampling, becomes part of the graphs: onnxruntime
- * then packs it once for its matrix kernels (about 15 % less time for a character of a full-size GPT).
+ * State that no program replaces, such as the weights in evaluation and sampling, becomes part of
+ * the graphs: onnxruntime then packs it once for its matrix kernels (about 15 % less time for a
+ * character of a full-size GPT).
  */
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import type { Engine, HostTensors, Program, Session } from "./engine.ts";
@@ -29,7 +32,8 @@ export interface OnnxOptions {
 }
 
 /**
- * @throws {Error} If onnxruntime does not load here, or does not start on that device, in one line that is the reason only.
+ * @throws {Error} If onnxruntime does not load here, or does not start on that device, in one line
+ * that is the reason only.
  */
 export async function onnxEngine(
   { threads = navigator.hardwareConcurrency, device = "cpu" }: OnnxOptions = {},
@@ -219,8 +223,8 @@ class OnnxSession implements Session {
       if (this.#staysOnDevice) {
         this.#replace(key, result);
       } else {
-        // onnxruntime-node fills the spare buffer, but hands out a copy of it too: freed at once, or many would wait for the
-        // garbage collector.
+        // onnxruntime-node fills the spare buffer, but hands out a copy of it too: freed at once,
+        // or many would wait for the garbage collector.
         (result.data as Float32Array<ArrayBuffer>).buffer.transfer(0);
         [this.#state[key], this.#spare[key]] = [this.#spare[key], this.#state[key]];
       }
@@ -252,7 +256,10 @@ class OnnxSession implements Session {
     }));
   }
 
-  /** Entries that are on the device. By a model that hands them on, as `Tensor.getData` ends the process (in version 1.30). */
+  /**
+   * Entries that are on the device. By a model that hands them on, as `Tensor.getData` ends the
+   * process (in version 1.30).
+   */
   async #read(names: string[]): Promise<Tensors> {
     const replaced = Object.fromEntries(
       Object.entries(this.#state).filter(([name]) => this.#replaced.has(name)),

@@ -1,6 +1,7 @@
 /**
- * Lowers a recorded graph to an ONNX model: one table from kernels to ONNX operators. The state becomes inputs, and its new
- * values outputs, since ONNX has no variables; or it goes round in a loop, for several steps in one run.
+ * Lowers a recorded graph to an ONNX model: one table from kernels to ONNX operators. The state
+ * becomes inputs, and its new values outputs, since ONNX has no variables; or it goes round in a
+ * loop, for several steps in one run.
  */
 import onnxProto from "onnx-proto";
 import type { HostTensors } from "./engine.ts";
@@ -27,12 +28,18 @@ class Float {
   constructor(readonly value: number) {}
 }
 
-/** Names of a model's tensors: `state/x` is the state's entry x, `new/x` its new value, `in/x` and `out/x` the rest. */
+/**
+ * Names of a model's tensors: `state/x` is the state's entry x, `new/x` its new value, `in/x` and
+ * `out/x` the rest.
+ */
 export const stateName = (name: string): string => `state/${name}`;
 export const newStateName = (name: string): string => `new/${name}`;
 export const inputName = (name: string): string => `in/${name}`;
 export const outputName = (name: string): string => `out/${name}`;
-/** How many steps a model of several takes; around its loop, all other names but those of state that stays have this prefix. */
+/**
+ * How many steps a model of several takes; around its loop, all other names but those of state that
+ * stays have this prefix.
+ */
 export const STEPS = "steps";
 export const aroundLoop = (name: string): string => `${STEPS}/${name}`;
 
@@ -47,7 +54,10 @@ interface Emitter {
   floats(values: Float32Array): string;
   int32s(values: Int32Array): string;
   int64(values: number[]): string;
-  /** Appends an operator with one output, named after `output` or, if absent, anew. Returns the output's name. */
+  /**
+   * Appends an operator with one output, named after `output` or, if absent, anew. Returns the
+   * output's name.
+   */
   op(
     type: string,
     inputs: string[],
@@ -191,7 +201,9 @@ const lowerings: Record<string, Lowering> = {
   },
 };
 
-/** Other operators where onnxruntime's WebGPU (version 1.30) has no kernel, or one that is wrong. */
+/**
+ * Other operators where onnxruntime's WebGPU (version 1.30) has no kernel, or one that is wrong.
+ */
 const forWebgpu: Record<string, Lowering> = {
   // Its kernel does not write the inverse deviation.
   RmsNorm: (node, emit) => {
@@ -230,7 +242,8 @@ const forWebgpu: Record<string, Lowering> = {
     const hot = emit.op("Equal", [column, each]);
     emit.op("Where", [hot, emit.scalar(y.dtype, on), emit.scalar(y.dtype, off)], {}, y);
   },
-  // Its kernel binds x and every piece, and a device need not have more than 8 storage buffers in a shader.
+  // Its kernel binds x and every piece, and a device need not have more than 8 storage buffers in a
+  // shader.
   SplitV: (node, emit) => {
     const { inputs: [x], outputs, attributes } = node, axis = attributes.axis as number;
     if (1 + outputs.length <= 8) return lowerings.SplitV(node, emit);
@@ -247,10 +260,10 @@ const forWebgpu: Record<string, Lowering> = {
 /**
  * The ONNX model of a graph, as protobuf bytes.
  *
- * @param fixed State entries that become constants of the model instead of inputs: onnxruntime packs them once for its
- * matrix kernels.
- * @param device Where most of the model is to run: onnxruntime takes to the CPU what it has no kernel for elsewhere, with copies
- * to and fro.
+ * @param fixed State entries that become constants of the model instead of inputs: onnxruntime
+ * packs them once for its matrix kernels.
+ * @param device Where most of the model is to run: onnxruntime takes to the CPU what it has no
+ * kernel for elsewhere, with copies to and fro.
  * @throws {TypeError} If a kernel has no lowering.
  */
 export function onnxModel(
@@ -269,9 +282,10 @@ export function onnxModel(
 }
 
 /**
- * The ONNX model of any number of steps of a graph, one after the other: a `Loop` that carries the state which the graph
- * replaces, so that it stays where it is computed. Inputs and outputs are those of `onnxModel`, with a first axis for the
- * steps; their names, and those of the carried state, are `aroundLoop`. `STEPS` is an int64 scalar.
+ * The ONNX model of any number of steps of a graph, one after the other: a `Loop` that carries the
+ * state which the graph replaces, so that it stays where it is computed. Inputs and outputs are
+ * those of `onnxModel`, with a first axis for the steps; their names, and those of the carried
+ * state, are `aroundLoop`. `STEPS` is an int64 scalar.
  *
  * @param fixed As for `onnxModel`, and so is `device`.
  * @throws {TypeError} If a kernel has no lowering.

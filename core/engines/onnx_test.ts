@@ -50,8 +50,8 @@ Deno.test("a model of several steps is one loop around the operators of one step
 });
 
 Deno.test("a training step for WebGPU has no operator that onnxruntime would take to the CPU", () => {
-  // Seen with version 1.30, whose log at level 0 tells where each operator goes: these two were taken there, and with them
-  // their inputs and outputs from the GPU and back.
+  // Seen with version 1.30, whose log at level 0 tells where each operator goes: these two were
+  // taken there, and with them their inputs and outputs from the GPU and back.
   const taken = new Set(["FusedMatMul", "OneHot"]);
   for (const kind of ["gpt", "diffusion"] as const) {
     const graph = trainingGraph(kind);
@@ -113,7 +113,8 @@ async function compare(
       (most, value, i) => Math.max(most, Math.abs(value - webgpu[name][i])),
       0,
     );
-    // Sums of some hundred float32 products in another order: about 1e-6 of the largest entry, as in suite/parity.ts.
+    // Sums of some hundred float32 products in another order: about 1e-6 of the largest entry, as
+    // in suite/parity.ts.
     assert(difference <= 1e-5 * largest, `${what}, ${name}: differs by ${difference / largest}`);
   }
 }

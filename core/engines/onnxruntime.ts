@@ -1,15 +1,17 @@
 /**
- * The one onnxruntime of this process. It comes from npm, and can then use the CPU and, by WebGPU, most GPUs; or from what
- * `deno task setup-onnx-cuda` has set up, and can then use the CPU and NVIDIA's GPUs.
+ * The one onnxruntime of this process. It comes from npm, and can then use the CPU and, by WebGPU,
+ * most GPUs; or from what `deno task setup-onnx-cuda` has set up, and can then use the CPU and
+ * NVIDIA's GPUs.
  *
- * Never both: their native addons share a symbol that the dynamic linker makes unique in a process, so the second one would
- * send the first one's sessions to its own library. And npm's library can't take the CUDA half of the PyPI wheel: the tables
- * of functions through which they talk have 826 and 820 entries in version 1.30. So that half is used with the wheel's own
- * library; the addon stands on the C interface, which is the same in all builds of a version.
+ * Never both: their native addons share a symbol that the dynamic linker makes unique in a process,
+ * so the second one would send the first one's sessions to its own library. And npm's library can't
+ * take the CUDA half of the PyPI wheel: the tables of functions through which they talk have 826
+ * and 820 entries in version 1.30. So that half is used with the wheel's own library; the addon
+ * stands on the C interface, which is the same in all builds of a version.
  *
- * The addon finds its library, and the library its CUDA half, in its own folder. That could be npm's package in Deno's cache,
- * where onnxruntime's own installer would put it; but Deno may empty its cache, and what is in there belongs to no one. So
- * setup makes a folder of its own.
+ * The addon finds its library, and the library its CUDA half, in its own folder. That could be
+ * npm's package in Deno's cache, where onnxruntime's own installer would put it; but Deno may empty
+ * its cache, and what is in there belongs to no one. So setup makes a folder of its own.
  */
 import { createRequire } from "node:module";
 import process from "node:process";
@@ -40,9 +42,15 @@ export interface OnnxCudaInstallation {
 export const readOnnxCuda = (): Promise<OnnxCudaInstallation> =>
   readRecord<OnnxCudaInstallation>("onnx-cuda", ["version", "folder", "packages", "prefix"]);
 
-/** Whether this is a file of a checkout: only then can it look for npm's package, and setup puts itself in its place. */
+/**
+ * Whether this is a file of a checkout: only then can it look for npm's package, and setup puts
+ * itself in its place.
+ */
 const isFile = import.meta.url.startsWith("file:");
-/** Node's way to load what lies in files. Made where it is used, since a module that came by HTTPS (from JSR) gets none. */
+/**
+ * Node's way to load what lies in files. Made where it is used, since a module that came by HTTPS
+ * (from JSR) gets none.
+ */
 const nodeRequire = () => createRequire(import.meta.url);
 const SETUP = setupCommand("onnx-cuda");
 
@@ -61,7 +69,8 @@ let loaded: { runtime: Promise<Onnxruntime>; from: "npm" | "setup" } | undefined
 /**
  * onnxruntime, loaded once per process, for what is to compute.
  *
- * @throws {Error} If it does not load here, or there is no such device, in one line that is the reason only.
+ * @throws {Error} If it does not load here, or there is no such device, in one line that is the
+ * reason only.
  */
 export async function loadOnnxruntime(device: OnnxDevice): Promise<Onnxruntime> {
   if (device === "cuda") await prepareCuda();
@@ -76,10 +85,14 @@ const TAKEN =
   "onnxruntime is loaded once in a process, with CUDA or with WebGPU, and already runs " +
   "with the other one; ask for this engine alone";
 
-/** Which of the two this process has, be it that another isolate of it (another test file) has loaded it. */
+/**
+ * Which of the two this process has, be it that another isolate of it (another test file) has
+ * loaded it.
+ */
 async function runningFrom(): Promise<"npm" | "setup" | undefined> {
   if (loaded) return loaded.from;
-  // Deno gives this file only to a process with all permissions, such as the tests'; a task's process has one isolate.
+  // Deno gives this file only to a process with all permissions, such as the tests'; a task's
+  // process has one isolate.
   const maps = await Deno.readTextFile("/proc/self/maps").catch(() => "");
   const path = /\/\S+\/libonnxruntime\.so\S*/.exec(maps)?.[0];
   if (path === undefined) return undefined;
@@ -99,7 +112,8 @@ export async function noBuildFor(
 }
 
 async function importOnnxruntime(): Promise<Onnxruntime> {
-  // From version 1.29 on it tells Microsoft of every session, unless it is told not to before it is loaded.
+  // From version 1.29 on it tells Microsoft of every session, unless it is told not to before it is
+  // loaded.
   if (Deno.env.get("ORT_DISABLE_TELEMETRY") === undefined) {
     Deno.env.set("ORT_DISABLE_TELEMETRY", "1");
   }
@@ -110,7 +124,10 @@ async function importOnnxruntime(): Promise<Onnxruntime> {
   }
 }
 
-/** The libraries that the CUDA half needs, each after those that it needs itself. All but the last are not found without help. */
+/**
+ * The libraries that the CUDA half needs, each after those that it needs itself. All but the last
+ * are not found without help.
+ */
 export const CUDA_LIBRARIES = [
   { name: "libcudart.so.13", path: "nvidia/cu13/lib", what: "CUDA 13" },
   { name: "libcublasLt.so.13", path: "nvidia/cu13/lib", what: "CUDA 13" },
@@ -132,7 +149,10 @@ export function openCudaLibraries(packages: string): typeof CUDA_LIBRARIES[numbe
   );
 }
 
-/** Everything that can be wrong with CUDA, from the cheapest to find out on, and then the addon in the place of npm's. */
+/**
+ * Everything that can be wrong with CUDA, from the cheapest to find out on, and then the addon in
+ * the place of npm's.
+ */
 async function prepareCuda(): Promise<void> {
   if (!isFile) throw new Error("it needs the project's files on this machine; use a clone of it");
   const installation = await readOnnxCuda();

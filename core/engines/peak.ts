@@ -1,8 +1,14 @@
-/** How fast an engine can be on this machine: what a program reaches is best told as a share of that. */
+/**
+ * How fast an engine can be on this machine: what a program reaches is best told as a share of
+ * that.
+ */
 import * as tf from "@tensorflow/tfjs";
 import type { Engine, HostTensors, Program } from "./engine.ts";
 
-/** Large matrix products and nothing else, of a matrix that stays where it is, so that hardly anything crosses the border. */
+/**
+ * Large matrix products and nothing else, of a matrix that stays where it is, so that hardly
+ * anything crosses the border.
+ */
 export interface LargeProducts {
   state: HostTensors;
   program: Program;
@@ -10,7 +16,8 @@ export interface LargeProducts {
 }
 
 /**
- * `count` products of square matrices one after the other: 2 `size`³ floating-point operations each.
+ * `count` products of square matrices one after the other: 2 `size`³ floating-point operations
+ * each.
  *
  * @param size Rows and columns.
  */
@@ -32,7 +39,10 @@ export function largeProducts(size: number, count: number): LargeProducts {
 
 const SIZE = 1024, PRODUCTS = 8;
 
-/** Floating-point operations a second in large matrix products, the best of `rounds` runs of 17 GFLOP each. */
+/**
+ * Floating-point operations a second in large matrix products, the best of `rounds` runs of 17
+ * GFLOP each.
+ */
 export async function productPeak(engine: Engine, rounds = 5): Promise<number> {
   const { state, program, inputs } = largeProducts(SIZE, PRODUCTS);
   const session = await engine.load(state, { products: program });

@@ -21,7 +21,8 @@ Deno.test("the peak is the operations of a run over the time of the fastest one"
   } as unknown as Engine;
   const peak = await productPeak(engine, 3);
   assertEquals([runs, disposed], [3, 1]);
-  // a timer may fire a millisecond early, and on a busy machine far later, but hardly later than the longest of them
+  // a timer may fire a millisecond early, and on a busy machine far later, but hardly later than
+  // the longest of them
   assert(peak < flops / 0.019, `${peak}`);
   assert(peak > flops / 0.5, `${peak}`);
 });

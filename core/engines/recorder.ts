@@ -1,8 +1,10 @@
 /**
- * A tfjs backend whose kernels compute nothing: each call appends a node to a graph. Running a program's body on it once
- * gives the whole computation, gradients included, since tfjs's autodiff works on kernels.
+ * A tfjs backend whose kernels compute nothing: each call appends a node to a graph. Running a
+ * program's body on it once gives the whole computation, gradients included, since tfjs's autodiff
+ * works on kernels.
  *
- * Here are only names, shapes and types. What a kernel computes is the business of the target that runs the graph.
+ * Here are only names, shapes and types. What a kernel computes is the business of the target that
+ * runs the graph.
  */
 import * as tf from "@tensorflow/tfjs";
 import type { HostTensors, Program, Tensors, TensorSpec } from "./engine.ts";
@@ -14,7 +16,10 @@ const BACKEND = "recorder";
 
 type Info = { shape: number[]; dtype: GraphDType };
 type Attributes = Record<string, Attribute>;
-/** What a kernel makes of its inputs: the outputs' shapes and types, and the attributes worth keeping, in normal form. */
+/**
+ * What a kernel makes of its inputs: the outputs' shapes and types, and the attributes worth
+ * keeping, in normal form.
+ */
 type Rule = (inputs: Value[], attributes: Attributes) => {
   outputs: Info[];
   attributes?: Attributes;
@@ -54,7 +59,10 @@ const softmax: Rule = ([x], { dim, axis }) => {
 
 const filled: Rule = ([x]) => ({ outputs: [like(x)] });
 
-/** Every kernel that can be recorded. `recorder_test.ts` compares each with tfjs's own on every engine. */
+/**
+ * Every kernel that can be recorded. `recorder_test.ts` compares each with tfjs's own on every
+ * engine.
+ */
 export const rules: Record<string, Rule> = {
   // one tensor, entry by entry
   Abs: unary,
@@ -305,8 +313,8 @@ for (const kernelName of Object.keys(rules)) {
  * Runs `program.body` once on the recorder and returns what it would compute.
  *
  * @param state Names and shapes of the state; the data are not looked at.
- * @throws {TypeError} If the body uses an operation that can't be recorded, reads a value, or returns an output that is not
- * float32 or a new value that is not like the old one.
+ * @throws {TypeError} If the body uses an operation that can't be recorded, reads a value, or
+ * returns an output that is not float32 or a new value that is not like the old one.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";

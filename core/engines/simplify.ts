@@ -1,13 +1,17 @@
 /**
- * Shortens a recorded graph without changing what it computes: equal nodes become one, constants are folded, transpositions
- * move into products, and tensors are not broadcast before an operation that broadcasts by itself. Autodiff leaves plenty of
- * all four; what is not needed afterwards disappears, since nodes are only reached from the results.
+ * Shortens a recorded graph without changing what it computes: equal nodes become one, constants
+ * are folded, transpositions move into products, and tensors are not broadcast before an operation
+ * that broadcasts by itself. Autodiff leaves plenty of all four; what is not needed afterwards
+ * disappears, since nodes are only reached from the results.
  */
 import { type Attribute, type Graph, type GraphDType, makeNode, type Node } from "./graph.ts";
 import { nodesInOrder, sameShape, type Value } from "./graph.ts";
 
 type Attributes = Record<string, Attribute>;
-/** Returns the value to use instead of the node's output, or undefined where the rewriting does not apply. */
+/**
+ * Returns the value to use instead of the node's output, or undefined where the rewriting does not
+ * apply.
+ */
 type Rewrite = (node: Node, graph: Builder) => Value | undefined;
 
 /** The same graph, shorter. Values and nodes of the old graph are left as they are. */
@@ -102,7 +106,10 @@ function broadcastTo(value: Value, node: Node, graph: Builder): Value {
   return graph.node("BroadcastTo", [value], {}, { shape: output.shape, dtype: value.dtype });
 }
 
-/** Operations that broadcast by themselves take the smaller tensor, as long as the result keeps its shape. */
+/**
+ * Operations that broadcast by themselves take the smaller tensor, as long as the result keeps its
+ * shape.
+ */
 const broadcastLate: Rewrite = (node, graph) => {
   const [output] = node.outputs;
   const inputs = [...node.inputs];
@@ -135,7 +142,10 @@ const fold = (compute: (a: number, b: number) => number): Rewrite => (node, grap
   return graph.fill(shape, dtype, Math.fround(compute(a.from.value, b.from.value)));
 };
 
-/** x + 0, x * 1 and the like are x, where `neutral` is the second operand (or either, if the operation commutes). */
+/**
+ * x + 0, x * 1 and the like are x, where `neutral` is the second operand (or either, if the
+ * operation commutes).
+ */
 const dropNeutral = (neutral: number, commutes: boolean): Rewrite => (node, graph) => {
   const [a, b] = node.inputs;
   if (uniform(b) === neutral) return broadcastTo(a, node, graph);
@@ -143,7 +153,10 @@ const dropNeutral = (neutral: number, commutes: boolean): Rewrite => (node, grap
   return undefined;
 };
 
-/** 1 / sqrt(mean(x²) + epsilon) over the last axis: the second output of an RMSNorm of x, which targets have as one operator. */
+/**
+ * 1 / sqrt(mean(x²) + epsilon) over the last axis: the second output of an RMSNorm of x, which
+ * targets have as one operator.
+ */
 const fuseNorm: Rewrite = (node, graph) => {
   const sum = made(node.inputs[0], "Add");
   const epsilon = sum && uniform(sum.inputs[1]);
@@ -166,7 +179,9 @@ const fusedNorm: Rewrite = (node) => {
   return undefined;
 };
 
-/** a relu(x) step(x) is a relu(x): the gradient of ReLU squared needs no second look at the sign. */
+/**
+ * a relu(x) step(x) is a relu(x): the gradient of ReLU squared needs no second look at the sign.
+ */
 const dropStep: Rewrite = (node) => {
   for (const [product, step] of [node.inputs, node.inputs.toReversed()]) {
     const x = made(step, "Step")?.inputs[0];

@@ -63,8 +63,9 @@ function dataFor(specs: TensorSpec[], seed = 1): (Float32Array | Int32Array)[] {
 }
 
 /**
- * Entries must be the same but for rounding: a norm in one operator, or a product that reads its operand another way round, adds
- * up in another order. Some ten roundings of 2^-24 each are below 1e-6; NaN and infinities must agree.
+ * Entries must be the same but for rounding: a norm in one operator, or a product that reads its
+ * operand another way round, adds up in another order. Some ten roundings of 2^-24 each are below
+ * 1e-6; NaN and infinities must agree.
  */
 function assertSame(ours: Float32Array, theirs: Float32Array, what = ""): void {
   assertEquals(ours.length, theirs.length);
@@ -228,7 +229,10 @@ Deno.test("folding a constant gives what float32 gives, division by zero include
 
 // ---------------------------------------------------------------- random graphs
 
-/** What a random program does next: an operation on earlier values, chosen by numbers taken modulo how many there are. */
+/**
+ * What a random program does next: an operation on earlier values, chosen by numbers taken modulo
+ * how many there are.
+ */
 type Step = [operation: number, first: number, second: number];
 
 const shapes = [[2, 3], [3], [1, 3], [], [3, 2], [2, 2, 3]];
@@ -286,7 +290,8 @@ Deno.test("any small graph is no longer after simplifying, and computes the same
           await computed(short, data),
           await computed(lowerable(graph), data),
         ];
-        // Products of products grow, and sums of them may cancel: a relative difference of float32's 2^-24 a dozen times over.
+        // Products of products grow, and sums of them may cancel: a relative difference of
+        // float32's 2^-24 a dozen times over.
         const size = Math.max(1, Math.abs(theirs[0]));
         assert(
           Math.abs(ours[0] - theirs[0]) <= 1e-4 * size || Object.is(ours[0], theirs[0]),

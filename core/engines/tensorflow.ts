@@ -1,9 +1,11 @@
 /**
- * The fastest engine: each program is recorded once, and all of them are lowered to one SavedModel that TensorFlow runs. The
- * state lives in the session as variables, so only the batch and the results cross the border.
+ * The fastest engine: each program is recorded once, and all of them are lowered to one SavedModel
+ * that TensorFlow runs. The state lives in the session as variables, so only the batch and the
+ * results cross the border.
  *
- * It uses the addon of `@tensorflow/tfjs-node-gpu` directly. The package's own JavaScript would add nothing to
- * `loadSavedModel` and `runSavedModel` but tensors of tfjs around what goes in and out, one garbage-collected handle each.
+ * It uses the addon of `@tensorflow/tfjs-node-gpu` directly. The package's own JavaScript would add
+ * nothing to `loadSavedModel` and `runSavedModel` but tensors of tfjs around what goes in and out,
+ * one garbage-collected handle each.
  */
 import { tmpdir } from "node:os";
 import { join } from "@std/path";
@@ -22,12 +24,16 @@ import { dataTypes } from "./tensorflow_proto.ts";
 export interface TensorflowOptions {
   /** @default {"f32"} */
   precision?: Precision;
-  /** Threads inside one operator, and operators at a time. One number per process. Default: one per core. */
+  /**
+   * Threads inside one operator, and operators at a time. One number per process. Default: one per
+   * core.
+   */
   threads?: number;
 }
 
 /**
- * @throws {Error} If the addon is not there or does not load, or can't use the GPU that `CUDA_VISIBLE_DEVICES` names, saying why.
+ * @throws {Error} If the addon is not there or does not load, or can't use the GPU that
+ * `CUDA_VISIBLE_DEVICES` names, saying why.
  */
 export async function tensorflowEngine(
   { precision = "f32", threads }: TensorflowOptions = {},
@@ -46,7 +52,8 @@ export async function tensorflowEngine(
 /**
  * Whether this machine can run the engine in this precision, and in one line why not. Never throws.
  *
- * bf16 also counts as unavailable where it would be slower than float32, though `tensorflowEngine` would run it.
+ * bf16 also counts as unavailable where it would be slower than float32, though `tensorflowEngine`
+ * would run it.
  */
 export async function tensorflowStatus(
   precision: Precision = "f32",
@@ -70,7 +77,10 @@ export async function tensorflowStatus(
   }
 }
 
-/** A product and a gradient whose entries are small whole numbers, so that any precision gives them exactly. */
+/**
+ * A product and a gradient whose entries are small whole numbers, so that any precision gives them
+ * exactly.
+ */
 async function checkGradient(engine: Engine): Promise<void> {
   const w = { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) };
   const session = await engine.load({ w }, {
@@ -183,7 +193,8 @@ class TensorflowSession implements Session {
       const names = feed.map(({ name }) => name).join();
       const outputs = binding.runSavedModel(this.id, inputs, names, fetches.join());
       try {
-        // The addon may hand out TensorFlow's own memory, which ends with the session: a copy is ours.
+        // The addon may hand out TensorFlow's own memory, which ends with the session: a copy is
+        // ours.
         return outputs.map(({ id }) => binding.tensorDataSync(id).slice());
       } finally {
         for (const { id } of outputs) binding.deleteTensor(id);

@@ -1,9 +1,10 @@
 /**
- * tfjs's own TensorFlow backend, for `eager:tensorflow`: the JavaScript half of `@tensorflow/tfjs-node-gpu` on the addon that
- * setup has built.
+ * tfjs's own TensorFlow backend, for `eager:tensorflow`: the JavaScript half of
+ * `@tensorflow/tfjs-node-gpu` on the addon that setup has built.
  *
- * Importing the package itself would fail: it looks for the addon in its own folder, and asks Node for functions that are
- * gone. Its backend and kernels are modules of their own, which ask for nothing but the addon and tfjs.
+ * Importing the package itself would fail: it looks for the addon in its own folder, and asks Node
+ * for functions that are gone. Its backend and kernels are modules of their own, which ask for
+ * nothing but the addon and tfjs.
  */
 import { createRequire } from "node:module";
 import util from "node:util";
@@ -11,7 +12,10 @@ import { join } from "@std/path";
 import * as tf from "@tensorflow/tfjs";
 import { type Binding, loadBinding } from "./tensorflow_binding.ts";
 
-/** What the modules of the package find when they ask for tfjs; setup has put a file there that hands it on. */
+/**
+ * What the modules of the package find when they ask for tfjs; setup has put a file there that
+ * hands it on.
+ */
 export const SHARED_TFJS = Symbol.for("tiny-diffusion.tfjs");
 
 type BackendClass = new (binding: Binding, packageName: string) => tf.KernelBackend;

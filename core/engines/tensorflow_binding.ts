@@ -1,17 +1,24 @@
 /**
- * Finds and loads what `deno task setup-tensorflow` has set up: the native half of `@tensorflow/tfjs-node-gpu`, built against
- * a TensorFlow of today. Nothing here knows programs or tensors of tfjs.
+ * Finds and loads what `deno task setup-tensorflow` has set up: the native half of
+ * `@tensorflow/tfjs-node-gpu`, built against a TensorFlow of today. Nothing here knows programs or
+ * tensors of tfjs.
  */
 import { createRequire } from "node:module";
 import { cudaDevices } from "./cuda.ts";
 import { readRecord, setupCommand } from "./installation.ts";
 
-/** What the addon offers; the package's `tfjs_binding.d.ts` has it all. Tensors and models are known by number. */
+/**
+ * What the addon offers; the package's `tfjs_binding.d.ts` has it all. Tensors and models are known
+ * by number.
+ */
 export interface Binding {
   /** The tensor shares `data`'s memory until it is deleted. */
   createTensor(shape: number[], dtype: number, data: Float32Array | Int32Array): number;
   deleteTensor(id: number): void;
-  /** A tensor's entries, which may lie in TensorFlow's own memory: copy what must outlive the session. */
+  /**
+   * A tensor's entries, which may lie in TensorFlow's own memory: copy what must outlive the
+   * session.
+   */
   tensorDataSync(id: number): Float32Array | Int32Array | Uint8Array;
   loadSavedModel(folder: string, tags: string): number;
   deleteSavedModel(id: number): void;
@@ -47,7 +54,8 @@ export interface Installation {
 const SETUP = setupCommand("tensorflow");
 
 /**
- * @throws {Error} If TensorFlow is not set up. As everywhere in this file, the message is the reason only.
+ * @throws {Error} If TensorFlow is not set up. As everywhere in this file, the message is the
+ * reason only.
  */
 export const readInstallation = (): Promise<Installation> =>
   readRecord<Installation>("tensorflow", ["version", "arch", "addon", "package", "prefix"]);
@@ -57,8 +65,8 @@ let loaded: { binding: Binding; installation: Installation; threads?: number } |
 /**
  * The addon, loaded once per process.
  *
- * @param options.threads Threads inside one operator, and operators at a time; the pools are made once per process.
- * Default: one per core.
+ * @param options.threads Threads inside one operator, and operators at a time; the pools are made
+ * once per process. Default: one per core.
  * @throws {Error} If it is not set up or does not load here, saying why.
  * @throws {RangeError} If it already runs with another number of threads.
  */
@@ -98,7 +106,10 @@ export async function loadBinding(
   return loaded;
 }
 
-/** Why the build for NVIDIA GPUs computes on the CPU, or undefined where it does not, or is another build. */
+/**
+ * Why the build for NVIDIA GPUs computes on the CPU, or undefined where it does not, or is another
+ * build.
+ */
 export function whyNoGpu(binding: Binding, installation: Installation): string | undefined {
   if (!installation.cuda || binding.isUsingGpuDevice()) return undefined;
   try {
@@ -124,9 +135,10 @@ async function refuseOtherCpu({ arch }: Installation): Promise<void> {
 }
 
 /**
- * Opens the addon so that TensorFlow takes functions from its own libraries first. Else it takes those of LLVM from Mesa's
- * software driver, where WebGPU has opened that: another version, which ends in wrong numbers or a segmentation fault (seen).
- * Node-API has no such option, but finds the addon open. If this fails, that tells why.
+ * Opens the addon so that TensorFlow takes functions from its own libraries first. Else it takes
+ * those of LLVM from Mesa's software driver, where WebGPU has opened that: another version, which
+ * ends in wrong numbers or a segmentation fault (seen). Node-API has no such option, but finds the
+ * addon open. If this fails, that tells why.
  */
 function bindToItself(addon: string): void {
   const RTLD_NOW = 2, RTLD_DEEPBIND = 8;
@@ -161,8 +173,8 @@ function whyNotLoaded(message: string, { addon, version }: Installation): string
 }
 
 /**
- * Why bfloat16 would not be fast here, or undefined if it is: without instructions of its own it is emulated, and slower than
- * float32.
+ * Why bfloat16 would not be fast here, or undefined if it is: without instructions of its own it is
+ * emulated, and slower than float32.
  */
 export async function slowBfloat16(binding: Binding): Promise<string | undefined> {
   if (binding.isUsingGpuDevice()) return undefined;

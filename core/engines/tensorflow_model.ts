@@ -1,6 +1,7 @@
 /**
- * Lowers recorded graphs to one TensorFlow SavedModel: one table from kernels to TensorFlow's operators. The state becomes
- * resource variables, which stay inside the session and which all programs share.
+ * Lowers recorded graphs to one TensorFlow SavedModel: one table from kernels to TensorFlow's
+ * operators. The state becomes resource variables, which stay inside the session and which all
+ * programs share.
  */
 import type { HostTensors, Precision } from "./engine.ts";
 import { type Graph, type GraphDType, type Node, nodesInOrder, type Value } from "./graph.ts";
@@ -17,7 +18,9 @@ import {
 } from "./tensorflow_proto.ts";
 import { mapValues } from "./map_values.ts";
 
-/** Names of tensors that one run of a session feeds or fetches, by the names that the caller uses. */
+/**
+ * Names of tensors that one run of a session feeds or fetches, by the names that the caller uses.
+ */
 export interface Signature {
   feeds: Record<string, string>;
   fetches: Record<string, string>;
@@ -45,7 +48,10 @@ interface Emitter {
   factor(value: Value): string;
   float(value: number): string;
   int32(values: number[] | number, shape?: number[]): string;
-  /** Appends an operator with one output, named after `output` or, if absent, anew. Returns the output's name. */
+  /**
+   * Appends an operator with one output, named after `output` or, if absent, anew. Returns the
+   * output's name.
+   */
   op(type: string, inputs: string[], attributes: Attributes, output?: Value): string;
   /** Appends an operator with several outputs. */
   ops(type: string, inputs: string[], attributes: Attributes, outputs: Value[]): void;
@@ -201,7 +207,8 @@ export const tensorflowKernels: ReadonlySet<string> = new Set(Object.keys(loweri
  * The SavedModel of some programs that share a state.
  *
  * @param state Names and shapes of the state; the data are not looked at.
- * @param precision With `bf16`, products take and give bfloat16 (8 bits of mantissa; sums inside are float32).
+ * @param precision With `bf16`, products take and give bfloat16 (8 bits of mantissa; sums inside
+ * are float32).
  * @throws {TypeError} If a kernel has no lowering.
  */
 export function tensorflowModel(
@@ -268,8 +275,8 @@ export function tensorflowModel(
   const programs: TensorflowModel["programs"] = {};
   for (const [program, graph] of Object.entries(graphs)) {
     const names = new Map<Value, string>(), factors = new Map<Value, string>();
-    // Where state may keep an input, or a view of it, the program works on a copy, for the same reason. Outputs are copied
-    // anyway, but TensorFlow refuses to fetch what is fed.
+    // Where state may keep an input, or a view of it, the program works on a copy, for the same
+    // reason. Outputs are copied anyway, but TensorFlow refuses to fetch what is fed.
     const feeds = mapValues(graph.inputs, ({ dtype, shape }) => placeholder(dtype, shape));
     const changesState = Object.keys(graph.newState).length > 0;
     const results = new Set(Object.values(graph.outputs));

@@ -1,6 +1,7 @@
 /**
- * The part of TensorFlow's SavedModel format that we write, in the field's own language. Names and numbers are those of the
- * files under `tensorflow/core/protobuf` and `tensorflow/core/framework`; all that we leave out is optional.
+ * The part of TensorFlow's SavedModel format that we write, in the field's own language. Names and
+ * numbers are those of the files under `tensorflow/core/protobuf` and `tensorflow/core/framework`;
+ * all that we leave out is optional.
  */
 import protobuf from "protobufjs";
 
@@ -117,7 +118,10 @@ export const shapeProto = (shape: number[]): TensorShape => ({
   dim: shape.map((size) => ({ size })),
 });
 
-/** The bytes of `saved_model.pb`, which is all of a SavedModel whose variables are set by running it. */
+/**
+ * The bytes of `saved_model.pb`, which is all of a SavedModel whose variables are set by running
+ * it.
+ */
 export function encodeSavedModel(
   nodes: NodeDef[],
   signatures: Record<string, SignatureDef>,
@@ -126,7 +130,8 @@ export function encodeSavedModel(
     saved_model_schema_version: 1,
     meta_graphs: [{
       meta_info_def: { tags: ["serve"] },
-      // The producer tells which old habits of operators are wanted; this is that of TensorFlow 2.9, and needs none.
+      // The producer tells which old habits of operators are wanted; this is that of TensorFlow
+      // 2.9, and needs none.
       graph_def: { node: nodes, versions: { producer: 1087 } },
       signature_def: signatures,
     }],

@@ -17,7 +17,8 @@ import { loadBinding } from "./tensorflow_binding.ts";
 import { tensorflowKernels, tensorflowModel } from "./tensorflow_model.ts";
 import { rules } from "./recorder.ts";
 
-// What TensorFlow shares with every engine, in float32 and bf16, is in the suite (suite/); here is what it has of its own.
+// What TensorFlow shares with every engine, in float32 and bf16, is in the suite (suite/); here is
+// what it has of its own.
 
 const status = await tensorflowStatus();
 if (!status.available) console.warn(`skipped: tests of the engine tensorflow (${status.reason})`);
@@ -154,13 +155,14 @@ testWithTensorflow("gradients in bf16 point where those in f32 do", async () => 
   const [f32, bf16] = [await load(state(), program), await load(state(), program, "bf16")];
   const exact = await f32.run("gradients", batch(0)),
     rounded = await bf16.run("gradients", batch(0));
-  // The loss is a mean of 4 x 24 logarithms near ln 20, each off by some 2^-9 of a logit well below 1.
+  // The loss is a mean of 4 x 24 logarithms near ln 20, each off by some 2^-9 of a logit well below
+  // 1.
   assert(Math.abs(exact.loss[0] - rounded.loss[0]) < 2e-3, `${exact.loss} and ${rounded.loss}`);
   for (const name of Object.keys(exact).filter((name) => name !== "loss")) {
     const [a, b] = [exact[name], rounded[name]];
     const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, v, i) => sum + v * b[i], 0);
-    // Each product adds an independent relative error of 2^-9 or so; some 20 of them in a row give about 0.01, whose square
-    // is what the cosine loses.
+    // Each product adds an independent relative error of 2^-9 or so; some 20 of them in a row give
+    // about 0.01, whose square is what the cosine loses.
     const cosine = dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
     assert(cosine > 0.999, `${name}: cosine ${cosine}`);
   }
@@ -184,9 +186,11 @@ Deno.test({
     for (const seed of seeds) exact.set(seed, await validationLoss(seed, "f32"));
     const inOrder = seeds.toSorted((a, b) => exact.get(a)! - exact.get(b)!);
     const [least, , median, , most] = inOrder.map((seed) => exact.get(seed)!);
-    // Two characters may follow each one, so nobody gets below ln 2 = 0.69; nothing learned would be ln 19 = 2.9.
+    // Two characters may follow each one, so nobody gets below ln 2 = 0.69; nothing learned would
+    // be ln 19 = 2.9.
     assert(most < 0.8, `nothing learned: ${[...exact.values()]}`);
-    // From the start that came out in the middle: what bf16 changes must be less than what the seed changes.
+    // From the start that came out in the middle: what bf16 changes must be less than what the seed
+    // changes.
     const rounded = await validationLoss(inOrder[2], "bf16");
     assert(least <= rounded && rounded <= most, `${rounded}, in f32 ${[...exact.values()]}`);
     assertNotEquals(rounded, median);

@@ -1,6 +1,7 @@
 /**
- * The Vulkan devices of a Linux machine, which is what WebGPU stands on there. Asked beforehand, since onnxruntime's WebGPU
- * writes its complaints to stderr by itself and then only says that it found no adapter.
+ * The Vulkan devices of a Linux machine, which is what WebGPU stands on there. Asked beforehand,
+ * since onnxruntime's WebGPU writes its complaints to stderr by itself and then only says that it
+ * found no adapter.
  */
 import { notOpened } from "./native_library.ts";
 
@@ -11,13 +12,17 @@ export interface VulkanDevice {
   software: boolean;
 }
 
-/** VkPhysicalDeviceType; VkPhysicalDeviceProperties takes 824 bytes, with the type at 16 and the name at 20. */
+/**
+ * VkPhysicalDeviceType; VkPhysicalDeviceProperties takes 824 bytes, with the type at 16 and the
+ * name at 20.
+ */
 const CPU = 4, PROPERTIES_BYTES = 824, TYPE_AT = 16, NAME_AT = 20, NAME_BYTES = 256;
 
 /**
  * Asks Vulkan.
  *
- * @throws {Error} If Vulkan is not installed or does not start, in one line that is the reason only.
+ * @throws {Error} If Vulkan is not installed or does not start, in one line that is the reason
+ * only.
  */
 export function vulkanDevices(): VulkanDevice[] {
   const { symbols: { vkGetInstanceProcAddr }, close } = openVulkan();

@@ -3,8 +3,9 @@
  *
  *   deno task check-coverage
  *
- * Processes that tests start are counted too: ranks of MPI, engines on made-up drivers of GPUs. What this machine lacks
- * (TensorFlow, an MPI, a C compiler) is skipped by its tests, and its code then counts as not covered.
+ * Processes that tests start are counted too: ranks of MPI, engines on made-up drivers of GPUs.
+ * What this machine lacks (TensorFlow, an MPI, a C compiler) is skipped by its tests, and its code
+ * then counts as not covered.
  */
 import { fromFileUrl, join } from "@std/path";
 import { namesIn } from "../task_process.ts";

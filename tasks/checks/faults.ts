@@ -1,7 +1,8 @@
 /**
- * Makes each call by which each task changes a file go wrong, once for each way: no space, no permission, a broken disk, the
- * process killed before it, within it, after it. Then there must be one line of error that says what to do, no file may be
- * half new, and the same command must do its work when it is run again. See `faults/`.
+ * Makes each call by which each task changes a file go wrong, once for each way: no space, no
+ * permission, a broken disk, the process killed before it, within it, after it. Then there must be
+ * one line of error that says what to do, no file may be half new, and the same command must do its
+ * work when it is run again. See `faults/`.
  *
  *   deno task check-faults [WORDS IN THE NAMES OF SCENARIOS]
  *

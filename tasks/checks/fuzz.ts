@@ -1,7 +1,8 @@
 /**
- * Tries to break what reads bytes from outside: cases made from real files by changes drawn from a seed, for so many minutes
- * (default 10) a target. Each must be read as promised or refused in one line; `fuzz/target.ts` says it exactly. What is found
- * is kept under `reports/fuzz/` with the command that repeats it. Ends with the coverage of the readers.
+ * Tries to break what reads bytes from outside: cases made from real files by changes drawn from a
+ * seed, for so many minutes (default 10) a target. Each must be read as promised or refused in one
+ * line; `fuzz/target.ts` says it exactly. What is found is kept under `reports/fuzz/` with the
+ * command that repeats it. Ends with the coverage of the readers.
  *
  *   deno task check-fuzz TARGET|all [MINUTES] [SEED]
  *   deno task check-fuzz TARGET FILE                  tries one case again
@@ -41,7 +42,10 @@ try {
 }
 Deno.exit(failed ? 1 : 0);
 
-/** Fuzzes one target and prints what came of it; a process that hangs or dies is a finding, and the rest of the time another's. */
+/**
+ * Fuzzes one target and prints what came of it; a process that hangs or dies is a finding, and the
+ * rest of the time another's.
+ */
 async function fuzz(name: string): Promise<boolean> {
   const coverage = `${work}/${name}`, current = `${work}/current`;
   const end = performance.now() + minutes * 60_000;
@@ -71,7 +75,10 @@ async function fuzz(name: string): Promise<boolean> {
   return failed;
 }
 
-/** Ends a process that tries one case for too long: each case is written to `current` before it is tried. */
+/**
+ * Ends a process that tries one case for too long: each case is written to `current` before it is
+ * tried.
+ */
 function watched(child: Deno.ChildProcess, current: string): { stop(): boolean } {
   let hung = false, since = Date.now();
   const timer = setInterval(async () => {

@@ -1,10 +1,12 @@
 /**
- * Breaks the code on purpose, one line at a time, and expects a test to turn red each time: what survives is what no test sees.
+ * Breaks the code on purpose, one line at a time, and expects a test to turn red each time: what
+ * survives is what no test sees.
  *
  *   deno task check-mutations [PART OF A NAME]
  *
- * It works on a copy of the project in a temporary folder. The table is in `mutations/table.ts`. Exit code 1 if a mutation
- * survives, does not fit the code any more, or breaks more than it should, so that no test even starts.
+ * It works on a copy of the project in a temporary folder. The table is in `mutations/table.ts`.
+ * Exit code 1 if a mutation survives, does not fit the code any more, or breaks more than it
+ * should, so that no test even starts.
  */
 import { fromFileUrl, join } from "@std/path";
 import { type Mutation, mutations } from "./mutations/table.ts";

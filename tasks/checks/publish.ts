@@ -1,6 +1,7 @@
 /**
- * Packs core as `deno publish` would, and uses it as others will: by HTTP, from a program of its own (the README's example).
- * What this leaves out is what only JSR itself can tell, such as whether the name is free.
+ * Packs core as `deno publish` would, and uses it as others will: by HTTP, from a program of its
+ * own (the README's example). What this leaves out is what only JSR itself can tell, such as
+ * whether the name is free.
  *
  *   deno task check-publish
  */

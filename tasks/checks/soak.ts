@@ -1,10 +1,13 @@
 /**
- * Hours of training with samples and evaluations in between: nothing may fail, and the memory of the training must stay flat
- * (the least in the last tenth of the time at most 2 % above that in the second). Linux only, as it reads /proc.
+ * Hours of training with samples and evaluations in between: nothing may fail, and the memory of
+ * the training must stay flat (the least in the last tenth of the time at most 2 % above that in
+ * the second). Linux only, as it reads /proc.
  *
- *   deno task check-soak 2 train-diffusion --preset quickstart --steps 1000000 --out weights/soak.safetensors
+ *   deno task check-soak 2 train-diffusion --preset quickstart --steps 1000000 --out
+ *   weights/soak.safetensors
  *
- * The training is stopped at the end as Ctrl-C would, and must then have saved; `--resume` goes on from there as always.
+ * The training is stopped at the end as Ctrl-C would, and must then have saved; `--resume` goes on
+ * from there as always.
  */
 import { fromFileUrl } from "@std/path";
 import { estimators } from "../../core/results.ts";
@@ -61,7 +64,8 @@ if (code === undefined) training.kill("SIGINT");
 await ended;
 
 const tenth = Math.max(1, Math.floor(seen.length / 10));
-// The least in some minutes: what is held for a while around a checkpoint comes and goes, what leaks stays.
+// The least in some minutes: what is held for a while around a checkpoint comes and goes, what
+// leaks stays.
 const before = Math.min(...seen.slice(tenth, 2 * tenth)), after = Math.min(...seen.slice(-tenth));
 const growth = 100 * (after / before - 1);
 console.log(

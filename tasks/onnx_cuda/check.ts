@@ -1,6 +1,7 @@
 /**
- * Tries what setup has put together, in a process of its own: libraries that do not fit this machine may end it. Says as JSON
- * whether onnxruntime computes at all, which of NVIDIA's libraries are missing, and whether it computes on a GPU.
+ * Tries what setup has put together, in a process of its own: libraries that do not fit this
+ * machine may end it. Says as JSON whether onnxruntime computes at all, which of NVIDIA's libraries
+ * are missing, and whether it computes on a GPU.
  */
 import { engineStatuses } from "../../core/engines/mod.ts";
 import {

@@ -1,4 +1,7 @@
-/** Holds `eval` on weights in the original's `.pt` format against the same figures by PyTorch, see `score.py`. */
+/**
+ * Holds `eval` on weights in the original's `.pt` format against the same figures by PyTorch, see
+ * `score.py`.
+ */
 import { assert, assertAlmostEquals, assertLess } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
@@ -27,7 +30,8 @@ async function inFolderOf(kind: ModelKind, test: (folder: string) => Promise<voi
     await Deno.writeTextFile(join(folder, "text.txt"), text);
     const name = here(`../../core/testdata/${kind}.pt`);
     const tensors = readPt(await Deno.readFile(name), { name });
-    // As they were drawn, all characters are nearly as likely; six times as large they are far from it.
+    // As they were drawn, all characters are nearly as likely; six times as large they are far from
+    // it.
     for (const { data } of Object.values(tensors)) {
       data.forEach((weight, i) => data[i] = 6 * Number(weight));
     }

@@ -1,4 +1,7 @@
-/** How well the models predict: bits per character by estimator, beside the baselines, and by the share that is masked. */
+/**
+ * How well the models predict: bits per character by estimator, beside the baselines, and by the
+ * share that is masked.
+ */
 import * as Plot from "@observablehq/plot";
 import { estimatorNotes } from "../../core/evaluate.ts";
 import type { Compared, Estimator } from "../../core/results.ts";
@@ -30,7 +33,9 @@ interface Line extends Marked {
   command: string;
 }
 
-/** Half of the interval that holds 95 %, from both errors: that of the text and that of the masks. */
+/**
+ * Half of the interval that holds 95 %, from both errors: that of the text and that of the masks.
+ */
 export function halfInterval({ sePasses, seBlocks }: Pick<Line, "sePasses" | "seBlocks">): number {
   return 1.96 * Math.hypot(sePasses ?? 0, seBlocks);
 }
@@ -263,7 +268,10 @@ function comparisonsTable(entries: ComparisonEntry[]): HTMLElement | null {
   );
 }
 
-/** The original's validation loss, apart from the table: it is no likelihood and must not stand beside a GPT's loss. */
+/**
+ * The original's validation loss, apart from the table: it is no likelihood and must not stand
+ * beside a GPT's loss.
+ */
 function maskedMean(evaluations: EvaluationEntry[]): HTMLElement | null {
   const entries = evaluations.filter(({ row }) => row.estimator === "masked-mean");
   if (entries.length === 0) return null;

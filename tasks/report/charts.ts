@@ -1,17 +1,23 @@
 /**
- * What the charts have in common. They are drawn by Observable Plot into SVG when the page is built: the page carries no chart
- * library. Colours are variables of the page's style sheet, so the charts follow its theme; what a mark says when pointed at
- * is its `title`.
+ * What the charts have in common. They are drawn by Observable Plot into SVG when the page is
+ * built: the page carries no chart library. Colours are variables of the page's style sheet, so the
+ * charts follow its theme; what a mark says when pointed at is its `title`.
  */
 import * as Plot from "@observablehq/plot";
 import { type Child, document, h } from "./dom.ts";
 
 export const color = (name: string) => `var(--${name})`;
 
-/** The sides of a drawing: wide ones are for large screens, narrow ones for phones; the style sheet shows one. */
+/**
+ * The sides of a drawing: wide ones are for large screens, narrow ones for phones; the style sheet
+ * shows one.
+ */
 export const WIDE = 960, NARROW = 320;
 
-/** An SVG of Plot without its own style element, which the page's policy would refuse; `styles.css` has the same rules. */
+/**
+ * An SVG of Plot without its own style element, which the page's policy would refuse; `styles.css`
+ * has the same rules.
+ */
 export function plot(
   width: number,
   height: number,
@@ -98,7 +104,10 @@ export function symbolKey(name: string, index: number, label: string): HTMLEleme
   return h("li", {}, sign, label);
 }
 
-/** At most `count` points, each the mean of its neighbours: thousands of steps would only make the page heavy. */
+/**
+ * At most `count` points, each the mean of its neighbours: thousands of steps would only make the
+ * page heavy.
+ */
 export function thin(points: number[][], count: number): number[][] {
   const size = Math.ceil(points.length / count);
   if (size <= 1) return points;

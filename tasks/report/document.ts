@@ -1,4 +1,7 @@
-/** What every page of the report is: a document whose policy lets run only the scripts and the style that are in it. */
+/**
+ * What every page of the report is: a document whose policy lets run only the scripts and the style
+ * that are in it.
+ */
 import { type Child, h } from "./dom.ts";
 
 export interface Sources {

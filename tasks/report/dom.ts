@@ -1,6 +1,6 @@
 /**
- * The few words of HTML that the page is written in. Text only ever enters as text nodes or escaped attributes, so nothing
- * that a model or a corpus says can become markup.
+ * The few words of HTML that the page is written in. Text only ever enters as text nodes or escaped
+ * attributes, so nothing that a model or a corpus says can become markup.
  */
 /// <reference lib="dom" />
 import { parseHTML } from "linkedom";
@@ -12,7 +12,8 @@ export type Child = Node | string | number | null | undefined | Child[];
 /**
  * An element. Attributes that are `true` stand alone, `false` ones are left out.
  *
- * Strings are shown with control characters as pictures (NUL as "␀"): an HTML parser drops or replaces some of them.
+ * Strings are shown with control characters as pictures (NUL as "␀"): an HTML parser drops or
+ * replaces some of them.
  */
 export function h(
   tag: string,
@@ -38,7 +39,9 @@ function append(element: HTMLElement, children: Child[]): void {
   }
 }
 
-/** `text` with control characters other than newline and tab replaced by their pictures in Unicode. */
+/**
+ * `text` with control characters other than newline and tab replaced by their pictures in Unicode.
+ */
 export function visible(text: string): string {
   return text
     // deno-lint-ignore no-control-regex
@@ -47,8 +50,8 @@ export function visible(text: string): string {
 }
 
 /**
- * A script element that holds data for the page's script. JSON needs no angle brackets outside strings, and inside them they
- * are written as escapes, so no text can end the element.
+ * A script element that holds data for the page's script. JSON needs no angle brackets outside
+ * strings, and inside them they are written as escapes, so no text can end the element.
  */
 export function dataElement(id: string, value: unknown): HTMLElement {
   const json = JSON.stringify(value).replace(
@@ -60,7 +63,9 @@ export function dataElement(id: string, value: unknown): HTMLElement {
   return element;
 }
 
-/** A number as people read it, with the exact one for machines: `<data value="2.1203">2.12</data>`. */
+/**
+ * A number as people read it, with the exact one for machines: `<data value="2.1203">2.12</data>`.
+ */
 export function number(value: number, digits: number): HTMLElement {
   return h("data", { value }, value.toFixed(digits));
 }
@@ -75,7 +80,10 @@ export function command(text: string): HTMLElement {
   );
 }
 
-/** A table with a caption and a header row, in a box that scrolls sideways where the screen is narrow. */
+/**
+ * A table with a caption and a header row, in a box that scrolls sideways where the screen is
+ * narrow.
+ */
 export function table(
   caption: string,
   columns: Child[],

@@ -1,6 +1,7 @@
 /**
- * Results as the other tasks would leave them, made up from a seed, for the tests of the page. Run by itself it writes them to
- * a folder: `deno run -A tasks/report/example_results.ts FOLDER [TEXT AS JSON]`.
+ * Results as the other tasks would leave them, made up from a seed, for the tests of the page. Run
+ * by itself it writes them to a folder: `deno run -A tasks/report/example_results.ts FOLDER
+ * [TEXT AS JSON]`.
  */
 import { join } from "@std/path";
 import { blocksOf } from "../../core/blocks.ts";
@@ -62,8 +63,8 @@ export function exampleProvenance(model: ModelKind, changes: Partial<Provenance>
 }
 
 /**
- * Two samples whose steps lead to `text`: one character a step for a GPT; for diffusion several anywhere in a block, of which
- * some are masked again.
+ * Two samples whose steps lead to `text`: one character a step for a GPT; for diffusion several
+ * anywhere in a block, of which some are masked again.
  */
 export function exampleSample(
   model: ModelKind,
@@ -254,7 +255,8 @@ export function exampleRun(model: ModelKind): string {
 /**
  * Writes weights, a text, results and logs of both models under `folder`; the hashes agree.
  *
- * @param text What the models wrote after the prompt, and what stands in the fields that may hold any text.
+ * @param text What the models wrote after the prompt, and what stands in the fields that may hold
+ * any text.
  */
 export async function writeExample(folder: string, text?: string): Promise<void> {
   for (const name of ["weights", "data", "reports/results", "reports/runs"]) {

@@ -1,6 +1,6 @@
 /**
- * The five changes that turn the GPT into the diffusion model: each with a picture and with the very lines of `core/gpt.ts` and
- * `core/diffusion.ts`, read when the page is built.
+ * The five changes that turn the GPT into the diffusion model: each with a picture and with the
+ * very lines of `core/gpt.ts` and `core/diffusion.ts`, read when the page is built.
  */
 import { hunksOf, type Line } from "../../core/line_diff.ts";
 import { type Child, h } from "./dom.ts";
@@ -21,9 +21,9 @@ export async function readChanges(): Promise<CodeChange[]> {
 }
 
 /**
- * Sorts the lines in which two files differ by their marks, comment lines "change N of 5" above what is new. A line that is gone
- * belongs to the change of the new line that assigns to the same name, or else to the first of its hunk. Documentation and imports
- * are left out.
+ * Sorts the lines in which two files differ by their marks, comment lines "change N of 5" above
+ * what is new. A line that is gone belongs to the change of the new line that assigns to the same
+ * name, or else to the first of its hunk. Documentation and imports are left out.
  *
  * @throws {SyntaxError} If a line of code differs where nothing is marked.
  */

@@ -1,7 +1,7 @@
 /**
- * Decides what the page shows of all that was read: which two samples stand beside each other at first, which runs, which
- * figures are stale or of other weights, and which command makes what is missing. Computes hashes of present files, and
- * nothing else.
+ * Decides what the page shows of all that was read: which two samples stand beside each other at
+ * first, which runs, which figures are stale or of other weights, and which command makes what is
+ * missing. Computes hashes of present files, and nothing else.
  */
 import { resolve } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
@@ -20,7 +20,9 @@ import { readBytes, sha256Hex } from "../../core/files.ts";
 import { commandLine } from "../cli.ts";
 import type { Results, Run } from "./read_results.ts";
 
-/** Something shown, and what to know before it is held against the rest: one phrase for each reason. */
+/**
+ * Something shown, and what to know before it is held against the rest: one phrase for each reason.
+ */
 export interface Marked {
   /** Why it may no longer hold: its weights or its text have changed since. */
   stale: string[];
@@ -64,7 +66,10 @@ export interface ReportData {
   comparisons: ComparisonEntry[];
   /** All of them, newest first. */
   samples: SampleEntry[];
-  /** The two that stand beside each other at first. Their weights are the ones that the page is about. */
+  /**
+   * The two that stand beside each other at first. Their weights are the ones that the page is
+   * about.
+   */
   race: Pair<SampleEntry>;
   runs: Pair<RunEntry>;
   /** What models wrote, and the texts it is held against; each measurement once, the newest. */
@@ -220,7 +225,10 @@ function isSameFigure(a: Figure & { context: number }, b: Figure & { context: nu
 
 type Measured = Pick<QualityEntry, "row" | "result">;
 
-/** Whether two rows measure the same: texts made in one way with the same weights, or the same reference text, by one yardstick. */
+/**
+ * Whether two rows measure the same: texts made in one way with the same weights, or the same
+ * reference text, by one yardstick.
+ */
 function isSameMeasurement(a: Measured, b: Measured): boolean {
   return a.row.source === b.row.source && yardstick(a) === yardstick(b) &&
     (a.row.sampler === null ||
@@ -229,7 +237,10 @@ function isSameMeasurement(a: Measured, b: Measured): boolean {
         JSON.stringify(a.row.settings) === JSON.stringify(b.row.settings));
 }
 
-/** Figures of sample quality can only be compared if this is the same: the length of the texts, the judges, the training text. */
+/**
+ * Figures of sample quality can only be compared if this is the same: the length of the texts, the
+ * judges, the training text.
+ */
 export function yardstick({ row, result }: Measured): string {
   const { gpt, ngram } = result.judges;
   return JSON.stringify([
@@ -252,8 +263,8 @@ function newestOf(results: Results): { corpusSha256: string } | undefined {
 }
 
 /**
- * One entry of each model, so that the two are as alike as can be and not stale; among equals the newest. `entries` come newest
- * first.
+ * One entry of each model, so that the two are as alike as can be and not stale; among equals the
+ * newest. `entries` come newest first.
  */
 function pairUp<T extends Marked>(
   entries: T[],
@@ -348,7 +359,10 @@ function missing(data: ReportData): ReportData["missing"] {
   return list;
 }
 
-/** Whether the text goes on from the prompt: a template, which only a diffusion model can fill, has gaps in it instead. */
+/**
+ * Whether the text goes on from the prompt: a template, which only a diffusion model can fill, has
+ * gaps in it instead.
+ */
 function isPrompt({ prompt, samples }: SampleResult): boolean {
   return samples[0].text.startsWith(prompt);
 }

@@ -1,6 +1,6 @@
 /**
- * Puts the page together: one HTML file that needs nothing else. Its policy lets run only the scripts and the style that are
- * in it (by hash), and lets it load nothing from anywhere.
+ * Puts the page together: one HTML file that needs nothing else. Its policy lets run only the
+ * scripts and the style that are in it (by hash), and lets it load nothing from anywhere.
  */
 import { bitsPerCharacter, maskShare } from "./bits.ts";
 import { htmlDocument } from "./document.ts";

@@ -62,7 +62,10 @@ async function pageSaying(text: string): Promise<string> {
   return await pageOf(results);
 }
 
-/** All elements by name and attributes (values apart), in order: what the markup of a page is, without its text. */
+/**
+ * All elements by name and attributes (values apart), in order: what the markup of a page is,
+ * without its text.
+ */
 function skeleton(html: string): string[] {
   return [...parseHTML(html).document.querySelectorAll("*")].map((element) =>
     `${element.tagName} ${[...element.attributes].map(({ name }) => name).join(" ")}`

@@ -1,4 +1,7 @@
-/** What the sections of the page are made of: sections, marks on what is stale, figures with their notes. */
+/**
+ * What the sections of the page are made of: sections, marks on what is stale, figures with their
+ * notes.
+ */
 import type { ModelKind } from "../../core/config.ts";
 import { type Child, command, h } from "./dom.ts";
 import type { Marked } from "./gather.ts";

@@ -1,4 +1,7 @@
-/** How the models write: quality against cost, over temperature, and what they copy from the training text. */
+/**
+ * How the models write: quality against cost, over temperature, and what they copy from the
+ * training text.
+ */
 import * as Plot from "@observablehq/plot";
 import type { QualityFigure, QualityRow, Spread } from "../../core/results.ts";
 import { bothWidths, color, figure, key, plot, switched, symbolKey, symbolOf } from "./charts.ts";
@@ -33,7 +36,10 @@ const PANELS: { figure: QualityFigure; title: string; percent?: boolean }[] = [
   { figure: "jsd_4", title: "divergence of 4-grams, bits" },
 ];
 
-/** The yardstick by which most was measured that is fresh and of the weights of the race; the rest is only listed. */
+/**
+ * The yardstick by which most was measured that is fresh and of the weights of the race; the rest
+ * is only listed.
+ */
 export function mainMeasurements(entries: QualityEntry[]): Measured | undefined {
   const groups = Map.groupBy(entries, yardstick);
   const isOf = ({ row }: QualityEntry) => MODELS.some((model) => model === row.source);

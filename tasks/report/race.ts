@@ -1,6 +1,6 @@
 /**
- * The race: two samples side by side, replayed on one clock. This file makes what stands in the page and the data that
- * `race.js` replays; without scripts the finished texts are there.
+ * The race: two samples side by side, replayed on one clock. This file makes what stands in the
+ * page and the data that `race.js` replays; without scripts the finished texts are there.
  */
 import { blocksOf } from "../../core/blocks.ts";
 import type { ModelKind } from "../../core/config.ts";
@@ -11,8 +11,9 @@ import { describeSampler, MODEL_NAMES, MODELS, stem } from "./words.ts";
 import { modelTag, section } from "./parts.ts";
 
 /**
- * The changes of one forward pass, flat: position, counted from that of the change before, confidence in per cent, and for a
- * character that is not the final one also that ("" where it was masked again). So the usual change is two short numbers.
+ * The changes of one forward pass, flat: position, counted from that of the change before,
+ * confidence in per cent, and for a character that is not the final one also that ("" where it was
+ * masked again). So the usual change is two short numbers.
  */
 export type PackedStep = (number | string)[];
 
@@ -28,7 +29,10 @@ export interface Replay {
   times: number[];
   /** Forward passes before the first step, as for choosing the length of a gap. */
   passesBefore: number;
-  /** Where the parts begin that were filled one after the other; the first is left out. Empty for a GPT. */
+  /**
+   * Where the parts begin that were filled one after the other; the first is left out. Empty for a
+   * GPT.
+   */
   borders: number[];
   /** To be known before it is held against the other one. */
   marks: string[];
@@ -104,8 +108,9 @@ function packed({ result, stale, other }: SampleEntry, sample: Sample): Replay {
 }
 
 /**
- * Where the blocks of a diffusion sample begin, worked out as the model does it. Empty if that does not agree with its steps (it
- * was made by an older version, or is a template whose gaps had free lengths), so that no border is shown where none was.
+ * Where the blocks of a diffusion sample begin, worked out as the model does it. Empty if that does
+ * not agree with its steps (it was made by an older version, or is a template whose gaps had free
+ * lengths), so that no border is shown where none was.
  */
 export function bordersOf(
   { settings, provenance: { config } }: SampleResult,

@@ -42,7 +42,8 @@ Deno.test("what the page holds of a sample leads through the same steps to the s
     );
     steps.forEach(({ seconds, changes }, j) => {
       const from = samples[i].steps[j];
-      // written in tenths of a millisecond, and confidences in whole per cents: half of that, and rounding
+      // written in tenths of a millisecond, and confidences in whole per cents: half of that, and
+      // rounding
       assert(Math.abs(seconds - from.seconds) < 0.501e-4, `${seconds} ${from.seconds}`);
       changes.forEach(([, , confidence], k) =>
         assert(Math.abs(confidence - from.changes[k][2]) < 0.00501)

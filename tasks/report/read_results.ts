@@ -1,6 +1,7 @@
 /**
- * Reads what the other tasks left under `reports/`: results (one JSON file each) and training logs (JSON lines). Nothing read
- * is trusted: a file that doesn't hold what it should becomes a line in `problems`, and the rest goes on.
+ * Reads what the other tasks left under `reports/`: results (one JSON file each) and training logs
+ * (JSON lines). Nothing read is trusted: a file that doesn't hold what it should becomes a line in
+ * `problems`, and the rest goes on.
  */
 import { join } from "@std/path";
 import type {
@@ -40,7 +41,10 @@ export interface Results {
 
 const MODELS = is.oneOf("gpt", "diffusion");
 
-/** The settings vary with the version that wrote them; what the page needs of them is checked here, the rest is kept. */
+/**
+ * The settings vary with the version that wrote them; what the page needs of them is checked here,
+ * the rest is kept.
+ */
 function config(value: unknown, path = ""): Provenance["config"] {
   is.object({
     kind: MODELS,
@@ -208,7 +212,10 @@ const validationLine = is.object({
   best: is.truth,
 });
 
-/** Reads `folder/results/*.json` and `folder/runs/*.jsonl`. Folders that are not there count as empty. */
+/**
+ * Reads `folder/results/*.json` and `folder/runs/*.jsonl`. Folders that are not there count as
+ * empty.
+ */
 export async function readResults(folder: string): Promise<Results> {
   const results: Results = { samples: [], evaluations: [], quality: [], runs: [], problems: [] };
   for (const file of await filesIn(join(folder, "results"), ".json")) {
@@ -235,7 +242,8 @@ export async function readResults(folder: string): Promise<Results> {
  * A result from its JSON.
  *
  * @throws {SyntaxError} If it is not JSON.
- * @throws {TypeError} If it is not a result, or a sample's steps go back in time or don't lead to its text.
+ * @throws {TypeError} If it is not a result, or a sample's steps go back in time or don't lead to
+ * its text.
  */
 export function parseResult(json: string): SampleResult | EvaluationResult | QualityResult {
   const value: unknown = JSON.parse(json);
@@ -255,7 +263,10 @@ export function parseResult(json: string): SampleResult | EvaluationResult | Qua
   return result;
 }
 
-/** The text that the steps leave, where positions that no step touched (the prompt) are as in the final text. */
+/**
+ * The text that the steps leave, where positions that no step touched (the prompt) are as in the
+ * final text.
+ */
 function textAfterSteps(sample: Sample): string {
   const characters = [...sample.text];
   for (const { changes } of sample.steps) {
@@ -268,10 +279,12 @@ function textAfterSteps(sample: Sample): string {
 }
 
 /**
- * A training log. A line that a killed process left torn is skipped, and so is one without a number where the loss should be
- * (a run that diverged writes null). A run that was resumed from a checkpoint wrote some steps twice: the later lines hold.
+ * A training log. A line that a killed process left torn is skipped, and so is one without a number
+ * where the loss should be (a run that diverged writes null). A run that was resumed from a
+ * checkpoint wrote some steps twice: the later lines hold.
  *
- * @throws {TypeError} If it does not start with a run's header, or a whole line is not what it should be.
+ * @throws {TypeError} If it does not start with a run's header, or a whole line is not what it
+ * should be.
  */
 export function parseRun(file: string, log: string): Run {
   const values = log.split("\n").map(parseLine);

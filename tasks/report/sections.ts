@@ -1,4 +1,7 @@
-/** The plainer parts of the page: headline figures, what is missing, the samples, and what made each result. */
+/**
+ * The plainer parts of the page: headline figures, what is missing, the samples, and what made each
+ * result.
+ */
 import type { ModelKind } from "../../core/config.ts";
 import type { Provenance, Sample } from "../../core/results.ts";
 import { halfInterval } from "./bits.ts";
@@ -68,7 +71,10 @@ const merged = (all: Marked[]): Marked => ({
   other: [...new Set(all.flatMap(({ other }) => other))],
 });
 
-/** The figure of a model that stands at the top: of the weights of its sample where there is one, fresh before stale. */
+/**
+ * The figure of a model that stands at the top: of the weights of its sample where there is one,
+ * fresh before stale.
+ */
 function headline(data: ReportData, model: ModelKind): EvaluationEntry | undefined {
   const wanted = model === "gpt" ? "exact" : "nelbo";
   const candidates = data.evaluations.filter(({ row }) =>

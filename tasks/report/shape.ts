@@ -1,11 +1,17 @@
-/** Shapes that JSON from outside is held against: each returns the value with its type, or throws and says where. */
+/**
+ * Shapes that JSON from outside is held against: each returns the value with its type, or throws
+ * and says where.
+ */
 
 import { quoted } from "../../core/formats/quoted.ts";
 
 export type Shape<T> = (value: unknown, path?: string) => T;
 type Shaped<S> = S extends Shape<infer T> ? T : never;
 
-/** What was found is told by its kind where it may be large or deep, and names and texts from the file on one line. */
+/**
+ * What was found is told by its kind where it may be large or deep, and names and texts from the
+ * file on one line.
+ */
 function mismatch(path: string, expected: string, value: unknown): TypeError {
   const found = value === undefined
     ? "nothing"

@@ -1,9 +1,11 @@
 /**
- * "Try it": the diffusion model in a page of its own, run by the reader's browser. A folder and not part of `index.html`: model
- * and onnxruntime together are 40 to 60 MB, which would delay a page that has to open at once; and browsers run threads, workers
- * and large models only for pages from a server, which `deno task serve` is. See docs/lab-log.md for what was measured.
+ * "Try it": the diffusion model in a page of its own, run by the reader's browser. A folder and not
+ * part of `index.html`: model and onnxruntime together are 40 to 60 MB, which would delay a page
+ * that has to open at once; and browsers run threads, workers and large models only for pages from
+ * a server, which `deno task serve` is. See docs/lab-log.md for what was measured.
  *
- * What is heavy is imported when it is needed: a report without a model loads neither tfjs nor a bundler.
+ * What is heavy is imported when it is needed: a report without a model loads neither tfjs nor a
+ * bundler.
  */
 import { basename, dirname, join, relative } from "@std/path";
 import { lockFile, makeFolder, writeFileAtomically } from "../../core/files.ts";
@@ -52,7 +54,9 @@ interface Contents extends Omit<TryIt, "path"> {
 const EXPORTER = 1;
 const CONTENTS = "contents.json";
 
-/** What is in a folder that `writeTryIt` has written; undefined if it has not, or not to its end. */
+/**
+ * What is in a folder that `writeTryIt` has written; undefined if it has not, or not to its end.
+ */
 export async function readTryIt(folder: string): Promise<TryIt | undefined> {
   const contents = await readContents(folder);
   if (!contents) return undefined;
@@ -70,10 +74,11 @@ async function readContents(folder: string): Promise<Contents | undefined> {
 }
 
 /**
- * Writes the page with the model into a folder. A model and an onnxruntime that are there already and still right stay.
+ * Writes the page with the model into a folder. A model and an onnxruntime that are there already
+ * and still right stay.
  *
- * @returns undefined where it can't be made: without weights of a diffusion model that can be read, or where npm is not reached;
- * `note` says why.
+ * @returns undefined where it can't be made: without weights of a diffusion model that can be read,
+ * or where npm is not reached; `note` says why.
  * @throws {Error} If the folder can't be written, or another process writes it.
  */
 export async function writeTryIt(

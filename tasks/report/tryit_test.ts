@@ -51,7 +51,8 @@ for (const precision of precisions) {
         a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
       const expected = await logitsOf(roundedWeights(weights, precision));
       const rounding = apart(found, await logitsOf(weights));
-      // Other operators, other order of sums of up to 128 terms: some 2^-24 of logits up to 2 each, over two layers.
+      // Other operators, other order of sums of up to 128 terms: some 2^-24 of logits up to 2 each,
+      // over two layers.
       const difference = apart(found, expected);
       assert(difference < 1e-4, `${difference}`);
       assert(rounding > 4 * difference, `rounding weights changes the logits by ${rounding} only`);
@@ -69,7 +70,8 @@ Deno.test("float16 and int8 weights are off by half a step at most, and a row of
         const largest = Math.max(...entries.map(Math.abs));
         entries.forEach((entry, i) => {
           const off = Math.abs(entry - rounded[name].data[row * columns + i]);
-          // a step of float16 is 2^-10 of the power of two below; the last summand is float32's own rounding
+          // a step of float16 is 2^-10 of the power of two below; the last summand is float32's own
+          // rounding
           const half = precision === "int8" ? largest / 254 : Math.abs(entry) * 2 ** -11 + 2 ** -25;
           assert(off <= half + largest * 2 ** -23, `${name} ${row} ${i}: ${off} > ${half}`);
         });

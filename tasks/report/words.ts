@@ -25,7 +25,9 @@ export function describeConfig(config: Provenance["config"]): string {
   return `${preset}: ${layers} layers, ${heads} heads, ${width} wide, context ${context}`;
 }
 
-/** What every sampler has, or what says how a text is cut; the rest are a sampler's own settings. */
+/**
+ * What every sampler has, or what says how a text is cut; the rest are a sampler's own settings.
+ */
 const COMMON = ["temperature", "top-k", "top-p", "overlap", "window", "length"];
 
 /** How a setting is said in short; null for one that is the usual and goes without saying. */
@@ -36,7 +38,10 @@ const SHORT: Record<string, (value: number | string) => string | null> = {
   "grid": (value) => value === "cosine" ? null : `${value} grid`,
 };
 
-/** A sampler with the settings that are its own: "threshold 0.95", "confidence, 16 steps", "autoregressive". */
+/**
+ * A sampler with the settings that are its own: "threshold 0.95", "confidence, 16 steps",
+ * "autoregressive".
+ */
 export function describeSampler(
   sampler: string,
   settings: Record<string, number | string>,
@@ -59,7 +64,10 @@ export function describeSettings(settings: Record<string, number | string>): str
   return Object.entries(settings).map(([name, value]) => `${name} ${value}`).join(", ");
 }
 
-/** The name of a weights file without folder and ending: "gpt-full" of "weights/gpt-full.safetensors". */
+/**
+ * The name of a weights file without folder and ending: "gpt-full" of
+ * "weights/gpt-full.safetensors".
+ */
 export function stem(path: string): string {
   return path.replace(/\s+/g, " ").replace(/^.*[\\/]/, "").replace(/\.\w+$/, "");
 }

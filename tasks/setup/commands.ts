@@ -1,7 +1,13 @@
-/** Programs that setup calls: each is shown before it runs, its output goes to stderr, and Ctrl-C ends it. */
+/**
+ * Programs that setup calls: each is shown before it runs, its output goes to stderr, and Ctrl-C
+ * ends it.
+ */
 import { note } from "../cli.ts";
 
-/** Something is missing or failed around us: found and expected, and what to do. `settingUp` says of what. */
+/**
+ * Something is missing or failed around us: found and expected, and what to do. `settingUp` says of
+ * what.
+ */
 export class SetupError extends Error {}
 
 /** Does a setup's work; says what could not be set up, also where it is the system that refuses. */

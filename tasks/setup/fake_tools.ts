@@ -1,4 +1,7 @@
-/** For tests of setups: a home for one, with shell scripts in the place of Python, pip and the compiler, first in the PATH. */
+/**
+ * For tests of setups: a home for one, with shell scripts in the place of Python, pip and the
+ * compiler, first in the PATH.
+ */
 import { assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 
@@ -58,8 +61,9 @@ export async function place(
 }
 
 /**
- * A Python whose pip is told by the variable FAKE_PIP to fail or to hang, and else runs `install` in the environment's folder
- * (`$env`), after which the query for the packages is answered with `found`.
+ * A Python whose pip is told by the variable FAKE_PIP to fail or to hang, and else runs `install`
+ * in the environment's folder (`$env`), after which the query for the packages is answered with
+ * `found`.
  */
 export const fakePython = (
   { requirement, install, found }: { requirement: string; install: string; found: string },
@@ -105,7 +109,10 @@ export async function endedInPip(here: Place, signal: Deno.Signal): Promise<numb
   return code;
 }
 
-/** `--uninstall` removes what setup has made in a folder, and nothing else; a second time does no harm. */
+/**
+ * `--uninstall` removes what setup has made in a folder, and nothing else; a second time does no
+ * harm.
+ */
 export async function assertUninstalls(here: Place): Promise<void> {
   const prefix = join(here.folder, "..", "elsewhere");
   assertEquals((await end(here.setUp(["--prefix", prefix]))).code, 0);

@@ -1,6 +1,6 @@
 /**
- * What every setup does around its work: a folder, one setup at a time in it, what a killed one has left cleared away, and
- * the record that the engine looks at written last. And the way back.
+ * What every setup does around its work: a folder, one setup at a time in it, what a killed one has
+ * left cleared away, and the record that the engine looks at written last. And the way back.
  */
 import { join, resolve } from "@std/path";
 import {
@@ -58,7 +58,8 @@ export async function setUpIn<Installation>(
 }
 
 /**
- * Removes what `setUpIn` has put into a folder: the record first, so that nothing uses what is half gone.
+ * Removes what `setUpIn` has put into a folder: the record first, so that nothing uses what is half
+ * gone.
  *
  * @param prefix Default: the one that the record names, or the record's own folder.
  * @returns The folder.

@@ -1,9 +1,10 @@
 /**
- * The addon of `@tensorflow/tfjs-node-gpu`, built against a wheel of TensorFlow by one call of the compiler.
+ * The addon of `@tensorflow/tfjs-node-gpu`, built against a wheel of TensorFlow by one call of the
+ * compiler.
  *
- * The package needs some 45 others to be imported, but not for its sources. The lock file beside this one was therefore cut
- * down by hand to the package itself and Node's C headers; Deno fetches what a lock lists, and no more. It works only in a
- * process of its own.
+ * The package needs some 45 others to be imported, but not for its sources. The lock file beside
+ * this one was therefore cut down by hand to the package itself and Node's C headers; Deno fetches
+ * what a lock lists, and no more. It works only in a process of its own.
  */
 import { cp } from "node:fs/promises";
 import { fromFileUrl, join } from "@std/path";
@@ -64,7 +65,8 @@ export async function fetchSources(options: CommandOptions): Promise<Sources> {
 }
 
 /**
- * Builds the addon into a folder of `prefix`, together with the package's JavaScript half, or finds it there.
+ * Builds the addon into a folder of `prefix`, together with the package's JavaScript half, or finds
+ * it there.
  *
  * @throws {SetupError} If a C++ compiler is missing or fails.
  */
@@ -115,7 +117,8 @@ export async function buildAddon(
 }
 
 /**
- * The addon and libtensorflow that the package's own installer has put into its folder, if it ran. It is used as it is.
+ * The addon and libtensorflow that the package's own installer has put into its folder, if it ran.
+ * It is used as it is.
  */
 export async function packagedAddon(
   prefix: string,
@@ -170,7 +173,10 @@ async function addonOfInstaller(folder: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** Name and content of the folder with an addon and what belongs to it; `key` is all that it was made from. */
+/**
+ * Name and content of the folder with an addon and what belongs to it; `key` is all that it was
+ * made from.
+ */
 async function inFolder(
   prefix: string,
   key: string[],
@@ -219,13 +225,16 @@ async function inFolder(
   }
 }
 
-/** The package's backend and kernels, with what they ask for and we have otherwise or don't need. */
+/**
+ * The package's backend and kernels, with what they ask for and we have otherwise or don't need.
+ */
 async function copyJavaScript(source: string, folder: string): Promise<void> {
   const target = join(folder, "package");
   await Deno.mkdir(target);
   await cp(join(source, "package.json"), join(target, "package.json"));
   await cp(join(source, "dist"), join(target, "dist"), { recursive: true });
-  // Classes of protobuf messages, which only TensorBoard's summaries use, and which ask for another package.
+  // Classes of protobuf messages, which only TensorBoard's summaries use, and which ask for another
+  // package.
   await Deno.writeTextFile(join(target, "dist", "proto", "api_pb.js"), "module.exports = {};\n");
   // tfjs is the copy that is loaded already: another one would know nothing of our tensors.
   for (const name of ["tfjs", "tfjs-core"]) {

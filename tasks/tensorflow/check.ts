@@ -1,4 +1,7 @@
-/** Tries TensorFlow as set up, in a process of its own: an addon that does not fit this machine may end it. */
+/**
+ * Tries TensorFlow as set up, in a process of its own: an addon that does not fit this machine may
+ * end it.
+ */
 import { tensorflowStatus } from "../../core/engines/tensorflow.ts";
 import { printJson } from "../cli.ts";
 

@@ -28,7 +28,8 @@ export function installWheel(
   return installPackages(prefix, {
     title: `TensorFlow ${TENSORFLOW}`,
     name: `tensorflow-${TENSORFLOW}-${flavour}-`,
-    // The C library needs none of the Python packages that the wheel asks for; CUDA's libraries come as such packages.
+    // The C library needs none of the Python packages that the wheel asks for; CUDA's libraries
+    // come as such packages.
     requirements: flavour === "cuda"
       ? [`tensorflow[and-cuda]==${TENSORFLOW}.*`]
       : ["--no-deps", forCpu],

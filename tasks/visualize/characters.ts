@@ -1,6 +1,7 @@
 /**
- * A character of the text as it may be shown. A corpus can hold anything, and a model can write whatever a corpus holds: here
- * every character that a terminal would obey, an XML file may not hold, or no eye would see becomes one that is only seen.
+ * A character of the text as it may be shown. A corpus can hold anything, and a model can write
+ * whatever a corpus holds: here every character that a terminal would obey, an XML file may not
+ * hold, or no eye would see becomes one that is only seen.
  */
 import { eastAsianWidth } from "get-east-asian-width";
 
@@ -14,9 +15,10 @@ export interface Shown {
 const known = new Map<string, Shown>();
 
 /**
- * A character as it is shown, one or two cells wide. Control characters become their pictures ("␛"), a line end "↵", a tab "⇥";
- * a combining mark stands on a dotted circle, in a cell of its own, as it is a token of its own. What else would be invisible
- * or turn the direction of writing around becomes "�".
+ * A character as it is shown, one or two cells wide. Control characters become their pictures
+ * ("␛"), a line end "↵", a tab "⇥"; a combining mark stands on a dotted circle, in a cell of its
+ * own, as it is a token of its own. What else would be invisible or turn the direction of writing
+ * around becomes "�".
  */
 export function shown(character: string): Shown {
   let result = known.get(character);
@@ -33,7 +35,8 @@ function visible(character: string): string {
   if (character === "\t") return "⇥";
   if (code < 0x20) return String.fromCodePoint(0x2400 + code);
   if (code === 0x7f) return "␡";
-  // C: controls (also C1, where one character starts an escape sequence), formats, surrogates, private and unassigned ones
+  // C: controls (also C1, where one character starts an escape sequence), formats, surrogates,
+  // private and unassigned ones
   if (/^[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]$/u.test(character)) return "\ufffd";
   // marks, and the parts of Hangul syllables that terminals join to the one before
   if (/^[\p{M}\u1160-\u11ff\ud7b0-\ud7ff]$/u.test(character)) return "◌" + character;

@@ -1,4 +1,7 @@
-/** The moments of a generation, each made from the one before and what a step changed. Nothing here draws or generates. */
+/**
+ * The moments of a generation, each made from the one before and what a step changed. Nothing here
+ * draws or generates.
+ */
 import type { Block } from "../../core/blocks.ts";
 import type { GenerationStep } from "../../core/results.ts";
 
@@ -17,7 +20,10 @@ export type Step = GenerationStep & { forwards: number };
 
 /** A generation at one moment. */
 export interface Frame {
-  /** The text so far: of a diffusion model with all that is still hidden, of a GPT only what is written. */
+  /**
+   * The text so far: of a diffusion model with all that is still hidden, of a GPT only what is
+   * written.
+   */
   cells: readonly Cell[];
   /** Characters to write in all, and how many are written. */
   total: number;
@@ -50,7 +56,8 @@ export function firstFrame(characters: string[], total: number, blocks: Block[] 
 /**
  * The frame after one more step.
  *
- * @throws {RangeError} If a change is neither in the text nor right after it, or changes what was given: a bug of the sampler.
+ * @throws {RangeError} If a change is neither in the text nor right after it, or changes what was
+ * given: a bug of the sampler.
  */
 export function nextFrame(frame: Frame, { changes, forwards, seconds }: Step): Frame {
   const cells = [...frame.cells], step = frame.step + 1;
@@ -74,8 +81,8 @@ export function textOf({ cells }: Frame, mask: string): string {
 }
 
 /**
- * How many characters from the start on can't change any more, though the generation goes on: those before the block in work,
- * as a sampler may hide a character of that block again.
+ * How many characters from the start on can't change any more, though the generation goes on: those
+ * before the block in work, as a sampler may hide a character of that block again.
  */
 export function settled({ cells, block }: Frame): number {
   const first = cells.findIndex((cell) => cell.block >= block);
@@ -83,8 +90,8 @@ export function settled({ cells, block }: Frame): number {
 }
 
 /**
- * How many characters fill exactly so many blocks after a prompt: what the first window has left of its context, and
- * `context - overlap` for each further one.
+ * How many characters fill exactly so many blocks after a prompt: what the first window has left of
+ * its context, and `context - overlap` for each further one.
  */
 export function lengthOfBlocks(
   blocks: number,

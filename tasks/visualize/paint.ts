@@ -2,8 +2,8 @@
 import type { Line, Style } from "./view.ts";
 
 /**
- * Select Graphic Rendition: from the 16 colours that every terminal has, and that a theme makes readable. Without colours, what
- * is new still stands out, by weight and inversion.
+ * Select Graphic Rendition: from the 16 colours that every terminal has, and that a theme makes
+ * readable. Without colours, what is new still stands out, by weight and inversion.
  */
 const colours: Record<Style, string> = {
   ...{ plain: "", given: "2", fresh: "1;7;35", recent: "1;35", hidden: "35", waiting: "2;35" },
@@ -29,7 +29,8 @@ export function paintScreen(
 ): string {
   const painted = lines.map((line, row) => {
     const width = line.reduce((sum, span) => sum + span.width, 0);
-    // After a full line the cursor is still on its last cell, which "erase to the right" would take.
+    // After a full line the cursor is still on its last cell, which "erase to the right" would
+    // take.
     return `\x1b[${row + 1};1H${paintLine(line, { colour })}${width < columns ? "\x1b[K" : ""}`;
   });
   return painted.join("") + `\x1b[${lines.length};${columns}H`;

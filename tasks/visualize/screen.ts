@@ -1,6 +1,7 @@
 /**
- * The terminal, borrowed for a film: the alternate screen, so that what was there comes back, and the keys. Whatever ends the
- * film, also an error or a signal, the terminal is given back as it was.
+ * The terminal, borrowed for a film: the alternate screen, so that what was there comes back, and
+ * the keys. Whatever ends the film, also an error or a signal, the terminal is given back as it
+ * was.
  */
 import { paintScreen } from "./paint.ts";
 import type { Line, Size } from "./view.ts";
@@ -35,14 +36,16 @@ export const KEYS = {
 };
 
 /**
- * Whether stdout is a terminal that can be drawn on. One of which `TERM` says that it is dumb has no cursor to move.
+ * Whether stdout is a terminal that can be drawn on. One of which `TERM` says that it is dumb has
+ * no cursor to move.
  */
 export function canDraw(): boolean {
   return Deno.stdout.isTerminal() && Deno.env.get("TERM") !== "dumb";
 }
 
 /**
- * Whether the film can be steered. Not on Windows: Deno can't read single keys there and leave Ctrl-C a signal.
+ * Whether the film can be steered. Not on Windows: Deno can't read single keys there and leave
+ * Ctrl-C a signal.
  */
 export function hasKeys(): boolean {
   return Deno.stdin.isTerminal() && Deno.build.os !== "windows";
@@ -101,7 +104,8 @@ export function openScreen(
   const listeners: [Deno.Signal, () => void][] = [["SIGWINCH", onResize]];
   if (Deno.build.os !== "windows") {
     listeners.push(
-      // Ctrl-Z. `deno task` does not notice that what it runs has stopped, and would leave a dead terminal.
+      // Ctrl-Z. `deno task` does not notice that what it runs has stopped, and would leave a dead
+      // terminal.
       ["SIGTSTP", () => {
         paused = true;
         show();

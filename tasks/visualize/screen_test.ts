@@ -1,6 +1,6 @@
 /**
- * The film on a real terminal: tmux is one, which can be asked what it shows. Without it these tests are skipped, and say so.
- * NO_COLOR is not set, so that they see what people see.
+ * The film on a real terminal: tmux is one, which can be asked what it shows. Without it these
+ * tests are skipped, and say so. NO_COLOR is not set, so that they see what people see.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { DELIMITER, fromFileUrl, join } from "@std/path";
@@ -26,7 +26,10 @@ const quoted = (words: string[]) =>
 class Terminal {
   private constructor(readonly socket: string) {}
 
-  /** Opens one of 100 by 24, in a folder; everything that is written on it goes to the file `bytes`, too. */
+  /**
+   * Opens one of 100 by 24, in a folder; everything that is written on it goes to the file `bytes`,
+   * too.
+   */
   static async open(folder: string): Promise<Terminal> {
     const terminal = new Terminal(join(folder, "tmux"));
     const size = ["-x", "100", "-y", "24"];
@@ -44,7 +47,10 @@ class Terminal {
     return new TextDecoder().decode(stdout);
   }
 
-  /** Runs a command; when it has ended, its exit code is in the file `code`, and the terminal's settings before and after in two others. */
+  /**
+   * Runs a command; when it has ended, its exit code is in the file `code`, and the terminal's
+   * settings before and after in two others.
+   */
   async run(command: string[]): Promise<void> {
     const line = `stty -g > before; ${
       quoted(command)
@@ -96,7 +102,10 @@ function testOnTerminal(
   });
 }
 
-/** Waits for the end of what `run` started, checks that the terminal is as before, and gives the exit code. */
+/**
+ * Waits for the end of what `run` started, checks that the terminal is as before, and gives the
+ * exit code.
+ */
 async function ended(terminal: Terminal, folder: string): Promise<number> {
   const read = (name: string) => Deno.readTextFile(join(folder, name));
   for (const end = performance.now() + 30_000; performance.now() < end; await pause(50)) {

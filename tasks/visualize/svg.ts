@@ -1,9 +1,11 @@
 /**
- * A film of generations as one SVG: no script, text as text, so that it is small and shows in a README as an image.
+ * A film of generations as one SVG: no script, text as text, so that it is small and shows in a
+ * README as an image.
  *
- * One number runs, the step `--t`, by a CSS animation; each element knows the step at which it appears or goes (`--k`), and
- * computes its own opacity. So the film is the frames themselves, one a step. Every character has its place from the
- * beginning, that of the finished text: nothing jumps when a line end is found. (The terminal, live, can't know it.)
+ * One number runs, the step `--t`, by a CSS animation; each element knows the step at which it
+ * appears or goes (`--k`), and computes its own opacity. So the film is the frames themselves, one
+ * a step. Every character has its place from the beginning, that of the finished text: nothing
+ * jumps when a line end is found. (The terminal, live, can't know it.)
  *
  * With reduced motion, and where CSS can't animate such a number, it is the finished text.
  */
@@ -25,7 +27,8 @@ export interface FilmOptions {
   columns?: number;
 }
 
-// In pixels. The size of the type makes a cell 8 wide in most monospaced fonts; each character is placed by itself all the same.
+// In pixels. The size of the type makes a cell 8 wide in most monospaced fonts; each character is
+// placed by itself all the same.
 const CELL = 8, LINE = 18, TYPE = 13.33, MARGIN = 20, GUTTER = 32;
 /** A mask is a little smaller than its cell. */
 const MASK = `stroke-width: ${LINE - 3}; stroke-dasharray: ${CELL - 1} 1`;
@@ -186,7 +189,10 @@ function panelOf(track: Track, columns: number, left: number): { markup: Markup;
   return { markup, lines: 1 + Math.max(0, ...places.map(({ line }) => line)) };
 }
 
-/** The places of the finished text, broken between words where they fit. A line end has a place too, for its mask. */
+/**
+ * The places of the finished text, broken between words where they fit. A line end has a place too,
+ * for its mask.
+ */
 function placesOf({ cells }: Frame, columns: number): Place[] {
   const places: Place[] = [];
   let column = 0, line = 0, word = 0; // where the word begins, as a position
@@ -246,7 +252,9 @@ function blockStarts(first: Frame, steps: Step[]): number[] {
   return starts;
 }
 
-/** What appears and goes in a block, in one group for each step, and what stays from the beginning. */
+/**
+ * What appears and goes in a block, in one group for each step, and what stays from the beginning.
+ */
 function stepsOf(stays: Stay[]): Markup[] {
   const markup: Markup[] = [];
   const still = stays.filter(({ from, until }) => from === 0 && until === Infinity);
@@ -312,7 +320,10 @@ function texts(stays: Stay[], attributes: Record<string, string> = {}): Markup[]
   });
 }
 
-/** The middle lines of cells, neighbours in one stroke. A wide character has one block, as it is one character. */
+/**
+ * The middle lines of cells, neighbours in one stroke. A wide character has one block, as it is one
+ * character.
+ */
 function pathOf(stays: Stay[]): string {
   const places = stays.map(({ place }) => place)
     .sort((a, b) => a.line - b.line || a.column - b.column);

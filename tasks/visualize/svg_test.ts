@@ -189,7 +189,8 @@ Deno.test("a film that was left before its end keeps its masks, and one of nothi
 Deno.test("a film lasts as long as its steps at the speed asked for, with the ends held", () => {
   const changes = Array.from({ length: 40 }, (_, i): Change[] => [[i, "a", 1]]);
   const svg = animatedSvg([track("", 1, 40, changes)], { stepsPerSecond: 10 });
-  // a second of the first frame, 40 steps and 4 for the last highlight to fade, four seconds of the last frame
+  // a second of the first frame, 40 steps and 4 for the last highlight to fade, four seconds of the
+  // last frame
   assert(svg.includes("animation: play 9.40s linear infinite"), /animation: play.*/.exec(svg)?.[0]);
   assert(svg.includes("@media (prefers-reduced-motion: reduce) { svg { animation: none } }"));
   assert(svg.includes("--t: 44;"), "the finished text where nothing moves");

@@ -1,8 +1,9 @@
 /**
- * A moment of one or two generations as lines of styled text for a screen of any size. Pure: `paint.ts` makes them bytes.
+ * A moment of one or two generations as lines of styled text for a screen of any size. Pure:
+ * `paint.ts` makes them bytes.
  *
- * ▒ is hidden and in work, ░ waits for a later block, ▓ was hidden again just now, │ stands before a block, █ is where a GPT
- * writes next.
+ * ▒ is hidden and in work, ░ waits for a later block, ▓ was hidden again just now, │ stands before
+ * a block, █ is where a GPT writes next.
  */
 import { shown } from "./characters.ts";
 import type { Cell, Frame } from "./frames.ts";
@@ -38,7 +39,10 @@ export interface Panel {
   frame: Frame;
 }
 
-/** Steps for which a change counts as recent: at 20 frames a second a fifth of one, enough for the eye. */
+/**
+ * Steps for which a change counts as recent: at 20 frames a second a fifth of one, enough for the
+ * eye.
+ */
 const RECENT = 4;
 /** Longer lines are hard to read. */
 const WIDEST = 80;
@@ -47,8 +51,8 @@ const NARROWEST_BESIDE = 40;
 const GAP = " │ ";
 
 /**
- * The panels, side by side where the screen is wide enough, else one above the other, and a hint below. Never more lines or
- * cells in a line than the screen has.
+ * The panels, side by side where the screen is wide enough, else one above the other, and a hint
+ * below. Never more lines or cells in a line than the screen has.
  */
 export function viewOf(panels: Panel[], hint: string, { columns, rows }: Size): Line[] {
   const hintRows = rows > 2 * panels.length ? 1 : 0, height = rows - hintRows;
@@ -78,11 +82,15 @@ function stacked(panels: Panel[], { columns, rows }: Size): Line[] {
   });
 }
 
-/** A title, the text around the place where something happens, and the figures: exactly `rows` lines. */
+/**
+ * A title, the text around the place where something happens, and the figures: exactly `rows`
+ * lines.
+ */
 function panelOf({ title, frame }: Panel, { columns, rows }: Size): Line[] {
   const height = Math.max(0, rows - (rows > 2 ? 2 : 1));
   const { lines, from, to } = textLines(frame, Math.min(columns, WIDEST));
-  // The end of the block in work is in sight, unless the block is larger than the screen; then its beginning is.
+  // The end of the block in work is in sight, unless the block is larger than the screen; then its
+  // beginning is.
   const top = Math.max(0, Math.min(from, to - height + 1));
   const text = lines.slice(top, top + height);
   while (text.length < height) text.push([]);

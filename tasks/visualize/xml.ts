@@ -7,7 +7,10 @@ export class Markup {
 
 export type Child = Markup | string | Child[];
 
-/** An element. A character that XML can't hold is refused, so that a file is never one that no reader takes. */
+/**
+ * An element. A character that XML can't hold is refused, so that a file is never one that no
+ * reader takes.
+ */
 export function element(
   name: string,
   attributes: Record<string, string | number>,

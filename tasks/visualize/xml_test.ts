@@ -12,7 +12,8 @@ Deno.test("text and attributes come back from a parser as they went in, and neve
     const root = parse(xml).documentElement!;
     assertEquals(root.children.length, 1);
     assertEquals(root.textContent, inside);
-    // the parser at hand leaves entities in attributes as they are, so they are looked at themselves
+    // the parser at hand leaves entities in attributes as they are, so they are looked at
+    // themselves
     const [, written] = /^<a b="([^"]*)"/.exec(xml)!;
     const back = written.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"')
       .replaceAll("&amp;", "&");

@@ -1,6 +1,7 @@
 /**
- * Runs the suite of engines on `onnx:webgpu` on a Linux machine without a GPU: on Mesa's software driver, which passes for a
- * GPU here (`libvulkan.c`). What it can't tell is how fast a GPU is, and whether another driver is right.
+ * Runs the suite of engines on `onnx:webgpu` on a Linux machine without a GPU: on Mesa's software
+ * driver, which passes for a GPU here (`libvulkan.c`). What it can't tell is how fast a GPU is, and
+ * whether another driver is right.
  *
  *   apt install gcc libvulkan1 mesa-vulkan-drivers
  *   deno task test-webgpu

@@ -51,7 +51,8 @@ export const evaluationCases: EngineCase[] = estimators.map(([kind, estimator]) 
     assertEquals([...ours.keys()], leaves(theirs).map(([name]) => name));
     for (const [name, value] of leaves(theirs)) {
       const own = ours.get(name);
-      // Means and deviations of nats of size 3; counts are whole numbers and so must be the same ones.
+      // Means and deviations of nats of size 3; counts are whole numbers and so must be the same
+      // ones.
       const near = own === value ||
         typeof value === "number" && Math.abs(Number(own) - value) <= 3 * tolerance(engine);
       assert(near, `${name} is ${own}, expected ${value}`);

@@ -4,7 +4,10 @@ import type { Engine, Program } from "../engine.ts";
 import { inputsOf, type KernelCase, kernelCases, programOf } from "../kernel_cases.ts";
 import { type EngineCase, referenceEngine, tolerance } from "./engine_case.ts";
 
-/** What tfjs's WebAssembly gets wrong: a bool other than 0 and 1, and one-hot float32 values other than those. */
+/**
+ * What tfjs's WebAssembly gets wrong: a bool other than 0 and 1, and one-hot float32 values other
+ * than those.
+ */
 const faults: Record<string, string[]> = {
   "eager:wasm": ["Cast to bool [3,5]", "OneHot in float32 int32 [7]"],
 };
@@ -35,7 +38,10 @@ export async function checkKernels(engine: Engine): Promise<void> {
   assert(failures.length === 0, `${engine.name} differs from tfjs\n${failures.join("\n")}`);
 }
 
-/** Runs all cases; those of one kernel are one program, since loading a program takes far longer than running it. */
+/**
+ * Runs all cases; those of one kernel are one program, since loading a program takes far longer
+ * than running it.
+ */
 async function outputsOf(engine: Engine): Promise<Record<string, Float32Array>> {
   const kernels = Object.groupBy(kernelCases, ({ kernel }) => kernel) as Record<
     string,

@@ -1,6 +1,7 @@
 /**
- * Figures of the original's PyTorch code: `core/testdata/*.safetensors` has the weights of a 2-layer model, three batches, the
- * first one's logits and gradients, three losses, and the weights after three steps of AdamW.
+ * Figures of the original's PyTorch code: `core/testdata/*.safetensors` has the weights of a
+ * 2-layer model, three batches, the first one's logits and gradients, three losses, and the weights
+ * after three steps of AdamW.
  */
 import { assert, assertAlmostEquals } from "@std/assert";
 import { type Config, makeConfig } from "../../config.ts";
@@ -90,8 +91,8 @@ export const parityCases: EngineCase[] = ([gpt, diffusion] as LanguageModel[]).f
           const { loss } = await session.run("step", { ...batch, ...scheduleAt(i + 1, config) });
           assertAlmostEquals(loss[0], losses[i], tolerance(engine));
         }
-        // AdamW's first steps go by the sign of the gradient, so where one is nearly zero rounding decides; never by more
-        // than the length of the steps.
+        // AdamW's first steps go by the sign of the gradient, so where one is nearly zero rounding
+        // decides; never by more than the length of the steps.
         const after = await session.readState(Object.keys(weights)), near = tolerance(engine) / 10;
         for (const [parameter, { data }] of Object.entries(after)) {
           const theirs = tensor(`after3.${parameter}`);

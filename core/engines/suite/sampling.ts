@@ -1,4 +1,7 @@
-/** Samples: the same text as on the reference, from the same seed, by every sampler and by a GPT with its cache. */
+/**
+ * Samples: the same text as on the reference, from the same seed, by every sampler and by a GPT
+ * with its cache.
+ */
 import { assertEquals, assertGreater } from "@std/assert";
 import { makeConfig, type ModelKind } from "../../config.ts";
 import { chooseLengths, type TokenPiece } from "../../gap_length.ts";
@@ -17,7 +20,10 @@ import { plainOptions } from "../../testing/options.ts";
 const beginnings = ["To be", "To {1..3}, or ___ to be"];
 const characters = charactersOf(beginnings.join("").replaceAll(/[{}\d_.]/g, "") + "hn\n");
 
-/** A context so short that a GPT's cache is filled and read anew, and a diffusion model goes through several blocks. */
+/**
+ * A context so short that a GPT's cache is filled and read anew, and a diffusion model goes through
+ * several blocks.
+ */
 const context = 16, length = 20;
 
 const vocabularies = { gpt: characters, diffusion: [MASK, ...characters] };
@@ -64,8 +70,9 @@ const runs: [title: string, kind: ModelKind, sampler: SamplerName][] = [
   ...names.map((name) => [name, "diffusion", name] as [string, ModelKind, SamplerName]),
 ];
 
-// A draw comes out otherwise only where a uniform number falls between two cumulated probabilities that differ by the engine's
-// rounding: once in some 100,000 draws in float32, and there are 50 of a seed here, so one that fails will go on failing.
+// A draw comes out otherwise only where a uniform number falls between two cumulated probabilities
+// that differ by the engine's rounding: once in some 100,000 draws in float32, and there are 50 of
+// a seed here, so one that fails will go on failing.
 export const samplingCases: EngineCase[] = runs.map(([title, kind, sampler]) => ({
   name: `${title} writes the reference's text from the same seed, going on and filling gaps`,
   async run(engine) {

@@ -1,4 +1,7 @@
-/** What the interface promises of a session: state that programs share and the caller can read, keep and put back. */
+/**
+ * What the interface promises of a session: state that programs share and the caller can read, keep
+ * and put back.
+ */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
 import { type Engine, type HostTensors, type Program, runSteps, type Session } from "../engine.ts";
@@ -215,7 +218,8 @@ testAlone("the state keeps no memory of ours, wherever it lies", async (engine) 
     c: vector(...new Float32Array(32)),
   };
   const session = await engine.load(state, { keep });
-  // TensorFlow shares what lies at a multiple of 64 bytes, and copies the rest; one of these offsets is such a multiple.
+  // TensorFlow shares what lies at a multiple of 64 bytes, and copies the rest; one of these
+  // offsets is such a multiple.
   for (let offset = 0; offset < 16; offset++) {
     const [x, y] = [7, 8].map((value) =>
       new Float32Array(80).fill(value).subarray(offset).subarray(0, 64)

@@ -1,6 +1,7 @@
 /**
- * The suite that compares engines: every engine in the table of `../mod.ts`, over the same cases. An engine added there is
- * under all of it; one that this machine lacks is skipped by name, with the reason.
+ * The suite that compares engines: every engine in the table of `../mod.ts`, over the same cases.
+ * An engine added there is under all of it; one that this machine lacks is skipped by name, with
+ * the reason.
  *
  *   ENGINES=onnx,eager:wasm deno test -A core/engines/suite
  *   deno task check-engines     # all 50 steps of training on the slow engines, too

@@ -1,4 +1,6 @@
-/** Training: preset smoke of both models with both optimisers, beside the reference step by step. */
+/**
+ * Training: preset smoke of both models with both optimisers, beside the reference step by step.
+ */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { type Config, makeConfig, type ModelKind } from "../../config.ts";
 import { drawWindows } from "../../dataset.ts";
@@ -13,7 +15,10 @@ import { backends, eagerEngine } from "../eager.ts";
 import { type Engine, type HostTensors, runSteps, type Session } from "../engine.ts";
 import { distance, type EngineCase, referenceEngine, tolerance } from "./engine_case.ts";
 
-/** Whether slow engines train as long as the others: minutes, so a check of its own (`deno task check-engines`). */
+/**
+ * Whether slow engines train as long as the others: minutes, so a check of its own
+ * (`deno task check-engines`).
+ */
 const isLong = Deno.env.get("LONG") === "yes";
 
 /** Steps that an engine trains: operation by operation one takes 0.05 to 1 s, recorded a few ms. */
@@ -62,8 +67,9 @@ interface Trained {
 }
 
 /**
- * What a run comes to on the engine that the others are held against. By default that is tfjs on WebAssembly, which takes a fifth
- * of the time of tfjs in plain JavaScript and is held to it by its kernels; in the long check it is the latter.
+ * What a run comes to on the engine that the others are held against. By default that is tfjs on
+ * WebAssembly, which takes a fifth of the time of tfjs in plain JavaScript and is held to it by its
+ * kernels; in the long check it is the latter.
  */
 async function expected(kind: ModelKind, optimizer: Optimizer, steps: number): Promise<Trained> {
   return await (known[`${kind} ${optimizer} ${steps}`] ??= (async () => {
@@ -101,14 +107,15 @@ export const trainingCases: EngineCase[] = (["gpt", "diffusion"] as const).flatM
       const { losses, state: theirs } = await expected(kind, optimizer, steps);
       for (const [i, loss] of [...first, ...second].entries()) {
         const difference = Math.abs(loss - losses[i]);
-        // In bf16 the noise of 2^-9 in each product moves a run off its way: 0.0064 after 50 steps at most was seen, of a
-        // loss that falls from 3 to 1. In float32 it was 1.4e-6.
+        // In bf16 the noise of 2^-9 in each product moves a run off its way: 0.0064 after 50 steps
+        // at most was seen, of a loss that falls from 3 to 1. In float32 it was 1.4e-6.
         const near = engine.precision === "bf16" ? 0.02 : tolerance(engine);
         assert(difference <= near, `the loss of step ${i + 1} differs by ${difference}`);
       }
       if (engine.precision === "bf16") return; // its weights are other ones, as of another seed
-      // The distance as a share of the way that training has come: 1.2e-5 at most was seen. What AdamW makes of a gradient
-      // near zero goes by its sign, so rounding may move such a weight by a whole learning rate; few are.
+      // The distance as a share of the way that training has come: 1.2e-5 at most was seen. What
+      // AdamW makes of a gradient near zero goes by its sign, so rounding may move such a weight by
+      // a whole learning rate; few are.
       const share = distance(after, theirs) / distance(theirs, state);
       assert(share <= 10 * tolerance(engine), `weights are off by ${share} of their way`);
     },

@@ -1,14 +1,18 @@
 /**
- * Loaded before a task by `deno run --preload`: counts the calls by which it changes files, and at one of them does what its
- * address asks for, `inject.ts?at=7&how=EIO`. The task itself knows nothing of it.
+ * Loaded before a task by `deno run --preload`: counts the calls by which it changes files, and at
+ * one of them does what its address asks for, `inject.ts?at=7&how=EIO`. The task itself knows
+ * nothing of it.
  *
- * The calls are Deno's own functions and not the system's behind them (as with strace): so it works on every system, a number
- * means the same call in every run, and a write can be done by half. `strace.ts` shows that no system call is missed by that.
+ * The calls are Deno's own functions and not the system's behind them (as with strace): so it works
+ * on every system, a number means the same call in every run, and a write can be done by half.
+ * `strace.ts` shows that no system call is missed by that.
  *
  * - `log=FILE`: nothing is changed; each call is a JSON line there.
  * - `at=NUMBER`: the call, from 1.
- * - `how=before|after|half`: the process is killed there; half of a write's bytes are written before it.
- * - `how=ENOSPC`: half of a write's bytes are written; then this call fails, and each later one that needs space.
+ * - `how=before|after|half`: the process is killed there; half of a write's bytes are written
+ *   before it.
+ * - `how=ENOSPC`: half of a write's bytes are written; then this call fails, and each later one
+ *   that needs space.
  * - `how=EACCES|EIO`: this call fails.
  */
 

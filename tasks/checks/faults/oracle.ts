@@ -15,7 +15,9 @@ export interface Ended {
 export interface Expected {
   old: Snapshot;
   undisturbed: Snapshot;
-  /** Names of files that have other contents on the way from old to new: those need only be whole. */
+  /**
+   * Names of files that have other contents on the way from old to new: those need only be whole.
+   */
   between?: RegExp;
 }
 
@@ -81,7 +83,8 @@ function wrongMessage(stderr: string, { path, how }: Fault): string[] {
 export function wrongAfterAll({ code, stderr, left }: Ended, { undisturbed }: Expected): string[] {
   if (code !== 0) return [`the next run fails: ${stderr.trimEnd().split("\n").at(-1)}`];
   if (typeof left === "string") return left.split("\n").map((line) => `after the next run ${line}`);
-  // A new training keeps what it finds as `NAME.previous.safetensors`; and the system's temporary folder is not ours to clear.
+  // A new training keeps what it finds as `NAME.previous.safetensors`; and the system's temporary
+  // folder is not ours to clear.
   const kept = (all: Snapshot) =>
     new Map([...all].filter(([name]) => !/\.previous\.|^tmp\//.test(name)));
   return different(kept(left), kept(undisturbed)).map((line) => `after the next run ${line}`);

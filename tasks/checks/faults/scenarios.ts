@@ -1,4 +1,7 @@
-/** Each task that writes, as small as it gets, once where nothing is and once where there is something to lose. */
+/**
+ * Each task that writes, as small as it gets, once where nothing is and once where there is
+ * something to lose.
+ */
 import { dirname, join } from "@std/path";
 import { loadTraining, loadWeights, trainingPath } from "../../../core/checkpoint.ts";
 import { npmOnnxruntime } from "../../../core/engines/onnxruntime.ts";
@@ -35,7 +38,9 @@ const writeOld = async (folder: string) => {
   await run(folder, "convert", "weights/diffusion-smoke.safetensors", "out.pt", ...data);
 };
 
-/** A run's weights and its state belong together: going on from any moment must not mix two runs. */
+/**
+ * A run's weights and its state belong together: going on from any moment must not mix two runs.
+ */
 const resuming = (args: string[], out: string): Scenario["goOn"] => ({
   args: args.includes("--resume") ? args : [...args, "--resume"],
   async wrong(folder: string, { code, stderr }: Ended) {

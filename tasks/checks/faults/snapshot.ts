@@ -1,10 +1,16 @@
-/** What a folder holds, as far as undisturbed runs of the same command agree on it; and whether each file is whole. */
+/**
+ * What a folder holds, as far as undisturbed runs of the same command agree on it; and whether each
+ * file is whole.
+ */
 import { join } from "@std/path";
 import { loadTraining, loadWeights } from "../../../core/checkpoint.ts";
 import { sha256Hex } from "../../../core/files.ts";
 import { readPt } from "../../../core/formats/pt.ts";
 
-/** Contents by name. Names that differ by a date or a random part only are one name, which may have several contents. */
+/**
+ * Contents by name. Names that differ by a date or a random part only are one name, which may have
+ * several contents.
+ */
 export type Snapshot = Map<string, Set<string>>;
 
 /** What tells when and how fast something was done, and not what. */
@@ -18,7 +24,10 @@ export function lasting(json: string): string {
   return steadyName(JSON.stringify(value));
 }
 
-/** A path, or a text with paths in it, without the parts that each run draws or reads from the clock. */
+/**
+ * A path, or a text with paths in it, without the parts that each run draws or reads from the
+ * clock.
+ */
 export function steadyName(path: string): string {
   return path.replace(/\d{4}-\d\d-\d\dT[\d-]+Z-(\w+)-[0-9a-f]{8}/g, "TIME-$1")
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, "UUID")
@@ -27,7 +36,10 @@ export function steadyName(path: string): string {
     .replace(/(^|\/)(tmp\/[\w-]*?)[0-9a-f]{8,16}\b/g, "$1$2RANDOM");
 }
 
-/** Whether a name is one of those that are gone when all goes well: `.NAME.tmp`, `.NAME.lock`, `NAME.partial-RANDOM`. */
+/**
+ * Whether a name is one of those that are gone when all goes well: `.NAME.tmp`, `.NAME.lock`,
+ * `NAME.partial-RANDOM`.
+ */
 export const isTemporary = (name: string) =>
   /(^|\/)\.[^/]+\.(tmp|lock)$|\.partial-\w+(\/|$)|^tmp\/./.test(name);
 
@@ -37,7 +49,8 @@ export const TORN = "\n(torn)";
 /**
  * Reads a folder.
  *
- * @throws {Error} With all files that are not whole. The last line of a file of lines may be torn: then `TORN` ends its content.
+ * @throws {Error} With all files that are not whole. The last line of a file of lines may be torn:
+ * then `TORN` ends its content.
  */
 export async function snapshot(folder: string): Promise<Snapshot> {
   const seen: Snapshot = new Map(), broken: string[] = [];

@@ -26,8 +26,8 @@ const others =
 /**
  * Runs a scenario under strace.
  *
- * @returns The system calls that change something in the folder and that none of the counted calls explains; undefined where
- * strace can't run.
+ * @returns The system calls that change something in the folder and that none of the counted calls
+ * explains; undefined where strace can't run.
  */
 export async function missedCalls(
   { scenario, root, folder, reset, run }: Stage,

@@ -14,7 +14,10 @@ export interface Scenario {
   env?(folder: string): Record<string, string>;
   /** As in `Expected`. */
   between?: RegExp;
-  /** Another command by which one may go on after a kill, and what must hold then: a line for each thing that does not. */
+  /**
+   * Another command by which one may go on after a kill, and what must hold then: a line for each
+   * thing that does not.
+   */
   goOn?: { args: string[]; wrong(folder: string, ended: Ended): Promise<string[]> };
   /** Programs of others write too. */
   hasOthers?: boolean;
@@ -30,8 +33,9 @@ export interface Fault extends Call {
 const ERRORS = ["ENOSPC", "EACCES", "EIO"] as const;
 
 /**
- * Faults for all calls: the process killed before the first, after each (which is before the next), and within each write; and
- * errors of each kind at each place (a call and a file), in turns where a place is come to more than once.
+ * Faults for all calls: the process killed before the first, after each (which is before the next),
+ * and within each write; and errors of each kind at each place (a call and a file), in turns where
+ * a place is come to more than once.
  */
 export function faultsOf(calls: Call[]): Fault[] {
   const kills = calls.flatMap((call, i) => {
@@ -114,7 +118,10 @@ export async function recorded({ scenario, root, folder, reset, run }: Stage) {
   return { calls, expected, stdout: lasting(stdout) };
 }
 
-/** Does a fault to a run of a scenario, and runs it again. `endured`: it was an error, and the command did its work all the same. */
+/**
+ * Does a fault to a run of a scenario, and runs it again. `endured`: it was an error, and the
+ * command did its work all the same.
+ */
 export async function findingsOf(
   { scenario, folder, reset, run }: Stage,
   fault: Fault,

@@ -7,7 +7,10 @@ import { missedCalls } from "./strace.ts";
 const config = fromFileUrl(new URL("../../../deno.json", import.meta.url));
 const files = new URL("../../../core/files.ts", import.meta.url).href;
 
-/** A program that replaces old.json, and what a sweep finds wrong with it: a line each, with the fault before it. */
+/**
+ * A program that replaces old.json, and what a sweep finds wrong with it: a line each, with the
+ * fault before it.
+ */
 async function sweepOf(program: string, kinds: RegExp, changes: Partial<Scenario> = {}) {
   const found: string[] = [];
   let missed: string[] | undefined, faults = 0;

@@ -1,4 +1,7 @@
-/** The target `metadata`: what exports and training states say of themselves, and the checks against the model's shapes. */
+/**
+ * The target `metadata`: what exports and training states say of themselves, and the checks against
+ * the model's shapes.
+ */
 import {
   type LoadedModel,
   type LoadOptions,
@@ -98,7 +101,10 @@ export const metadata: Target = {
   },
 };
 
-/** What a user may have said of the weights, which need not be true; by their size, so that a case is the same each time. */
+/**
+ * What a user may have said of the weights, which need not be true; by their size, so that a case
+ * is the same each time.
+ */
 function askedOf({ length }: Uint8Array): LoadOptions {
   const asked: LoadOptions = { characters: () => characters };
   if (length % 5 === 0) asked.expectKind = length % 2 === 0 ? "gpt" : "diffusion";

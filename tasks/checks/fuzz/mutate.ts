@@ -1,4 +1,7 @@
-/** Changes to bytes and to JSON of the kinds that break readers. All of them draw from a seeded generator. */
+/**
+ * Changes to bytes and to JSON of the kinds that break readers. All of them draw from a seeded
+ * generator.
+ */
 import type { Random } from "../../../core/random.ts";
 import { textBytes } from "./target.ts";
 
@@ -27,7 +30,10 @@ const tokens = [
   Uint8Array.of(0xef, 0xbf, 0xbd), // U+FFFD itself
 ]);
 
-/** A few changes at random places: bits, numbers, pieces cut out, doubled, moved or taken from `other`. */
+/**
+ * A few changes at random places: bits, numbers, pieces cut out, doubled, moved or taken from
+ * `other`.
+ */
 export function mutateBytes(bytes: Uint8Array, other: Uint8Array, random: Random): Uint8Array {
   let changed = bytes;
   do changed = mutateOnce(changed, other, random); while (chance(0.5, random));
@@ -88,7 +94,10 @@ export function joined(...pieces: Uint8Array[]): Uint8Array<ArrayBuffer> {
   return whole;
 }
 
-/** JSON as it is written: a leaf is its text, so that it may be no JSON at all; an object may have a name twice. */
+/**
+ * JSON as it is written: a leaf is its text, so that it may be no JSON at all; an object may have a
+ * name twice.
+ */
 type Json = string | Json[] | Fields;
 class Fields {
   constructor(readonly entries: [name: string, value: Json][]) {}
@@ -141,7 +150,9 @@ export function oddString(random: Random): string {
   return pick(chance(0.03, random) ? longStrings : strings, random);
 }
 
-/** JSON text with changes to its values, names and structure; what is no JSON is changed as bytes. */
+/**
+ * JSON text with changes to its values, names and structure; what is no JSON is changed as bytes.
+ */
 export function mutateJson(text: string, other: string, random: Random): string {
   let json: Json;
   try {

@@ -177,7 +177,10 @@ function entriesOf(archive: Uint8Array): Entry[] {
   }
 }
 
-/** Entries renamed, left out, doubled, compressed, or with other data, under a directory that is right. */
+/**
+ * Entries renamed, left out, doubled, compressed, or with other data, under a directory that is
+ * right.
+ */
 function mutateEntries(entries: Entry[], random: Random): Entry[] {
   let changed = entries;
   do {
@@ -197,7 +200,10 @@ function mutateEntries(entries: Entry[], random: Random): Entry[] {
   return changed;
 }
 
-/** Instructions of the pickle machine that are read, and how long they are: a size, or one that their bytes tell. */
+/**
+ * Instructions of the pickle machine that are read, and how long they are: a size, or one that
+ * their bytes tell.
+ */
 const instructions: Record<number, number | ((view: DataView, at: number) => number)> = {
   ...Object.fromEntries([...".(N\x88\x89)\x85\x86\x87t}subRQ"].map((c) => [c.charCodeAt(0), 1])),
   ...{ 0x80: 2, 0x4b: 2, 0x71: 2, 0x68: 2, 0x4d: 3, 0x4a: 5, 0x72: 5, 0x6a: 5 },
@@ -237,7 +243,10 @@ const call = (storage: string, key: string, elements: number, ...view: Pickled[]
 
 const latin1 = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0));
 
-/** Instructions to put somewhere: every one that is read, what is not, calls, and ones that double what is there. */
+/**
+ * Instructions to put somewhere: every one that is read, what is not, calls, and ones that double
+ * what is there.
+ */
 const snippets = [
   ...[...".(N\x88\x89)\x85\x86\x87t}subRQ]\x81\x93i\x94G"],
   ...[
@@ -309,7 +318,10 @@ export const pickle: Target = {
   },
 };
 
-/** The kinds of values in a tree, checked on the way; undefined if it is too large or deep to write out. */
+/**
+ * The kinds of values in a tree, checked on the way; undefined if it is too large or deep to write
+ * out.
+ */
 function treeOf(root: Pickled): Set<string> | undefined {
   const kinds = new Set<string>();
   let left = 20_000;

@@ -1,4 +1,7 @@
-/** The target `results`: what the report reads under `reports/`, the page made of it, and journals of long computations. */
+/**
+ * The target `results`: what the report reads under `reports/`, the page made of it, and journals
+ * of long computations.
+ */
 import { parseHTML } from "linkedom";
 import { openJournal } from "../../../core/journal.ts";
 import * as example from "../../report/example_results.ts";

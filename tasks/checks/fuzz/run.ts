@@ -1,6 +1,7 @@
 /**
- * Tries cases of one target, in a process of its own, since a reader that hangs or fills the memory can only be stopped from
- * outside: `fuzz.ts` does, and finds the case that was being tried in the file CURRENT.
+ * Tries cases of one target, in a process of its own, since a reader that hangs or fills the memory
+ * can only be stopped from outside: `fuzz.ts` does, and finds the case that was being tried in the
+ * file CURRENT.
  *
  *   run.ts TARGET MINUTES SEED CURRENT FINDINGS     prints one JSON object
  *   run.ts TARGET FILE                              tries that case alone
@@ -22,7 +23,10 @@ export interface Outcome {
   finding?: string;
 }
 
-/** Tries a case; one that seems slow or large again, as the machine may have been busy and memory is counted roughly. */
+/**
+ * Tries a case; one that seems slow or large again, as the machine may have been busy and memory is
+ * counted roughly.
+ */
 export async function judge(target: Target, bytes: Uint8Array): Promise<Outcome> {
   const outcome = await judgeOnce(target, bytes);
   if (!outcome.finding?.startsWith("it took")) return outcome;
@@ -60,7 +64,10 @@ const cpuSeconds = () => {
   return (user + system) / 1e6;
 };
 
-/** Bytes on JavaScript's heap and beside it, collected or not: reserved ones count, even if they were never touched. */
+/**
+ * Bytes on JavaScript's heap and beside it, collected or not: reserved ones count, even if they
+ * were never touched.
+ */
 function held(): number {
   const { heapUsed, external } = Deno.memoryUsage();
   return heapUsed + external;
@@ -71,7 +78,10 @@ const sizesOfPrototypes = () =>
   prototypesOfAll.map(({ prototype }) => Reflect.ownKeys(prototype).length).join();
 
 let folder: string | undefined;
-/** The folder for readers that want a path; they overwrite what is in it. In memory where Linux has a place for that. */
+/**
+ * The folder for readers that want a path; they overwrite what is in it. In memory where Linux has
+ * a place for that.
+ */
 const workFolder = async () =>
   folder ??= await Deno.makeTempDir({ prefix: "fuzz-", dir: "/dev/shm" })
     .catch(() => Deno.makeTempDir({ prefix: "fuzz-" }));
@@ -156,7 +166,10 @@ async function fuzz(
   };
 }
 
-/** A case to go on from: one of the starts, or one that did something new. Of two drawn the smaller one, as it is faster. */
+/**
+ * A case to go on from: one of the starts, or one that did something new. Of two drawn the smaller
+ * one, as it is faster.
+ */
 function chosen(starts: Uint8Array[], kept: Uint8Array[], random: Random): Uint8Array {
   const from = kept.length > 0 && random.uniform() < 0.6 ? kept : starts;
   const [a, b] = [pick(from, random), pick(from, random)];

@@ -56,7 +56,10 @@ export const safetensors: Target = {
   },
 };
 
-/** A file with changes to its header; the length of the header is that of the new one, nearly always. */
+/**
+ * A file with changes to its header; the length of the header is that of the new one, nearly
+ * always.
+ */
 export function mutateHeader(bytes: Uint8Array, other: Uint8Array, random: Random): Uint8Array {
   const parts = partsOf(bytes);
   if (!parts) return mutateBytes(bytes, other, random);

@@ -13,8 +13,10 @@ export interface Target {
    * Reads a case and checks what comes of it.
    *
    * @param folder An empty folder for readers that want a path.
-   * @returns What it was, in a few words: a case that is the first of its kind is kept and changed further.
-   * @throws {BrokenPromise} If what was read is not what a reader promises; else what the reader throws.
+   * @returns What it was, in a few words: a case that is the first of its kind is kept and changed
+   * further.
+   * @throws {BrokenPromise} If what was read is not what a reader promises; else what the reader
+   * throws.
    */
   check(bytes: Uint8Array, folder: string): string | Promise<string>;
 }
@@ -37,8 +39,8 @@ export async function roundTrip<T>(what: string, again: () => T | Promise<T>): P
 }
 
 /**
- * Why an error is not one that a user may meet: of another kind than ours, of several lines, or with characters that a terminal
- * obeys. Undefined if it is as it should be.
+ * Why an error is not one that a user may meet: of another kind than ours, of several lines, or
+ * with characters that a terminal obeys. Undefined if it is as it should be.
  */
 export function faultOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return `it threw ${String(error)}`;

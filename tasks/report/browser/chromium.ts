@@ -1,4 +1,7 @@
-/** Chromium, or a browser made from it, for tests: named by the variable CHROMIUM, on the PATH, or where Chrome installs itself. */
+/**
+ * Chromium, or a browser made from it, for tests: named by the variable CHROMIUM, on the PATH, or
+ * where Chrome installs itself.
+ */
 import { DELIMITER, join } from "@std/path";
 import { type Browser, chromium } from "playwright-core";
 

@@ -1,4 +1,7 @@
-/** What the tests in a browser share: scripts of the project, a test that needs Chromium, and what a page complains about. */
+/**
+ * What the tests in a browser share: scripts of the project, a test that needs Chromium, and what a
+ * page complains about.
+ */
 import { fromFileUrl } from "@std/path";
 import type { Page } from "playwright-core";
 import { chromiumPath } from "./chromium.ts";
@@ -7,7 +10,10 @@ import { chromiumPath } from "./chromium.ts";
 export const ofProject = (path: string): string =>
   fromFileUrl(new URL(`../../../${path}`, import.meta.url));
 
-/** Runs a script of the project with the project's own config, which has the libraries that this one lacks. */
+/**
+ * Runs a script of the project with the project's own config, which has the libraries that this one
+ * lacks.
+ */
 export function projectScript(script: string, cwd: string, ...args: string[]): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--config", ofProject("deno.json"), ofProject(script), ...args],
@@ -28,7 +34,10 @@ export function testInChromium(name: string, fn: Deno.TestDefinition["fn"]): voi
   Deno.test({ name, ignore: !chromiumPath, sanitizeOps: false, sanitizeResources: false, fn });
 }
 
-/** From now on: all that a page writes to the console, errors, dialogs, and requests for what is not its own. */
+/**
+ * From now on: all that a page writes to the console, errors, dialogs, and requests for what is not
+ * its own.
+ */
 export function complaintsOf(page: Page, isOwn: (url: string) => boolean): string[] {
   const complaints: string[] = [];
   page.on("console", (message) => complaints.push(message.text()));

@@ -1,10 +1,11 @@
 /**
- * The page in a real browser. These tests have a config and a lock of their own, so that nobody else fetches a browser driver:
+ * The page in a real browser. These tests have a config and a lock of their own, so that nobody
+ * else fetches a browser driver:
  *
  *     deno test -A --config tasks/report/browser/deno.json tasks/report/browser
  *
- * Without Chromium they are skipped, and say so. With SCREENSHOTS=FOLDER pictures of the page at three widths and in both themes
- * are kept there.
+ * Without Chromium they are skipped, and say so. With SCREENSHOTS=FOLDER pictures of the page at
+ * three widths and in both themes are kept there.
  */
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { join, toFileUrl } from "@std/path";
@@ -51,7 +52,10 @@ async function resultOf({ folder }: Written, name: string): Promise<any> {
   return JSON.parse(await Deno.readTextFile(`${folder}/reports/results/${name}.json`));
 }
 
-/** A test with the page open, which fails on anything in the console, any dialog and any request beyond the file itself. */
+/**
+ * A test with the page open, which fails on anything in the console, any dialog and any request
+ * beyond the file itself.
+ */
 function testPage(
   name: string,
   body: (page: Page, written: Written) => Promise<void>,
@@ -82,7 +86,10 @@ const stageText = (page: Page, model: string) =>
 const passes = async (page: Page, model: string) =>
   Number(/pass (\d+)/.exec((await page.locator(`#stage-${model}-progress`).textContent())!)?.[1]);
 
-/** The text after so many steps, worked out from the result: masks, or nothing where a GPT has not written yet. */
+/**
+ * The text after so many steps, worked out from the result: masks, or nothing where a GPT has not
+ * written yet.
+ */
 // deno-lint-ignore no-explicit-any
 function textAfter(sample: any, step: number, blank: string): string {
   const characters = [...sample.text];
@@ -203,7 +210,8 @@ testPage(
     await page.locator("#scrubber").fill("50");
     assertEquals(await stageText(page, "diffusion"), textAfter(samples[0], 50, "█"));
     await page.locator("#stage-diffusion-choice").selectOption({ label: labels[1] });
-    // the new sample may be longer or shorter than the old: the place on the clock is kept as a share
+    // the new sample may be longer or shorter than the old: the place on the clock is kept as a
+    // share
     const step = await passes(page, "diffusion");
     assertEquals(await stageText(page, "diffusion"), textAfter(samples[1], step, "█"));
     assert(textAfter(samples[0], step, "█") !== textAfter(samples[1], step, "█"));

@@ -1,6 +1,6 @@
 /**
- * The try-it page in a real browser, from `deno task serve`: what it writes has to be what Deno makes of the same file. See
- * `page_test.ts` for how to run it.
+ * The try-it page in a real browser, from `deno task serve`: what it writes has to be what Deno
+ * makes of the same file. See `page_test.ts` for how to run it.
  */
 import { assert, assertEquals } from "@std/assert";
 import { join, toFileUrl } from "@std/path";
@@ -114,15 +114,17 @@ const apart = (a: number[], b: number[]) =>
   a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
 
 /**
- * Most by which logits may differ for the same file: float32 sums of up to 128 terms in another order, over two layers, are off
- * by some 1e-6 of logits of some 10; ten times that for the GPU's own exp and sqrt.
+ * Most by which logits may differ for the same file: float32 sums of up to 128 terms in another
+ * order, over two layers, are off by some 1e-6 of logits of some 10; ten times that for the GPU's
+ * own exp and sqrt.
  */
 const LOGITS_APART = { wasm: 2e-4, webgpu: 2e-3 };
 
 /**
- * Holds the page's text against Deno's, pass by pass, for every request. Where the kernels' logits differ a little, a choice
- * that stood on the edge can fall the other way, and all later ones with it: then the two largest logits must have been nearly
- * equal at the first place that differs. Returns what differed.
+ * Holds the page's text against Deno's, pass by pass, for every request. Where the kernels' logits
+ * differ a little, a choice that stood on the edge can fall the other way, and all later ones with
+ * it: then the two largest logits must have been nearly equal at the first place that differs.
+ * Returns what differed.
  */
 async function compare(
   page: Page,

@@ -1,6 +1,6 @@
 /**
- * What the try-it page does in the browser: hands the reader's wishes to the worker that has the model, and draws what comes
- * back, pass by pass. Text only ever enters as text nodes.
+ * What the try-it page does in the browser: hands the reader's wishes to the worker that has the
+ * model, and draws what comes back, pass by pass. Text only ever enters as text nodes.
  */
 /// <reference lib="dom" />
 import type { Change } from "../../../core/results.ts";
@@ -28,7 +28,9 @@ interface Frame {
   seconds: number;
 }
 
-/** The text on the stage: where it started from, its passes so far, and how many of them are drawn. */
+/**
+ * The text on the stage: where it started from, its passes so far, and how many of them are drawn.
+ */
 interface Written {
   start: string[];
   forwardsBefore: number;

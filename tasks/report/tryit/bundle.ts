@@ -1,8 +1,10 @@
 /**
- * The parts of the try-it page that come from elsewhere: the browser code with what it uses of `core/`, as one script, and
- * onnxruntime-web. Both need npm the first time: `deno bundle` gets its bundler from there (esbuild, 4 MB packed), and
- * onnxruntime-web is 33 MB packed, 138 MB unpacked in Deno's cache. So that nobody else fetches that, it has a lock of its own
- * (`bundle.lock`), cut down by hand to what is used, as its scripts need no other package; it works only in a process of its own.
+ * The parts of the try-it page that come from elsewhere: the browser code with what it uses of
+ * `core/`, as one script, and onnxruntime-web. Both need npm the first time: `deno bundle` gets its
+ * bundler from there (esbuild, 4 MB packed), and onnxruntime-web is 33 MB packed, 138 MB unpacked
+ * in Deno's cache. So that nobody else fetches that, it has a lock of its own (`bundle.lock`), cut
+ * down by hand to what is used, as its scripts need no other package; it works only in a process of
+ * its own.
  */
 import { fromFileUrl } from "@std/path";
 
@@ -10,7 +12,10 @@ const beside = (name: string) => fromFileUrl(new URL(name, import.meta.url));
 
 export const onnxruntimeWeb = "onnxruntime-web@1.30.0";
 
-/** Files of onnxruntime-web by the names that the worker loads them under: a script and its WebAssembly for each device. */
+/**
+ * Files of onnxruntime-web by the names that the worker loads them under: a script and its
+ * WebAssembly for each device.
+ */
 const onnxruntimeFiles = {
   "ort.wasm.mjs": "wasm",
   "ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",

@@ -1,7 +1,8 @@
 /**
- * The diffusion network as an ONNX file for the page: one window of tokens in, its logits out, the weights small. They are
- * stored as float16 or int8 and made float32 again by the graph's first operators, which onnxruntime folds away when it loads
- * the file; what is computed is float32 everywhere, so that CPUs, WebAssembly and GPUs agree up to the order of their sums.
+ * The diffusion network as an ONNX file for the page: one window of tokens in, its logits out, the
+ * weights small. They are stored as float16 or int8 and made float32 again by the graph's first
+ * operators, which onnxruntime folds away when it loads the file; what is computed is float32
+ * everywhere, so that CPUs, WebAssembly and GPUs agree up to the order of their sums.
  */
 import onnxProto from "onnx-proto";
 import type { SavedModel } from "../../../core/checkpoint.ts";
@@ -26,9 +27,11 @@ interface Stored {
 }
 
 /**
- * The bytes of the ONNX file: `in/tokens`, int32 [1, context], to `out/logits`, float32 [1, context, vocab].
+ * The bytes of the ONNX file: `in/tokens`, int32 [1, context], to `out/logits`, float32
+ * [1, context, vocab].
  *
- * @param precision How weights are stored. `int8` has one scale a row (an output of the layer), the largest entry being 127.
+ * @param precision How weights are stored. `int8` has one scale a row (an output of the layer), the
+ * largest entry being 127.
  * @throws {RangeError} If a weight does not fit float16.
  */
 export function exportedModel(

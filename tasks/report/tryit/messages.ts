@@ -2,7 +2,10 @@
 import type { Change } from "../../../core/results.ts";
 import type { Request } from "./writing.ts";
 
-/** What the page knows of its model. It is in the page as JSON, so that nothing else need be fetched for it. */
+/**
+ * What the page knows of its model. It is in the page as JSON, so that nothing else need be fetched
+ * for it.
+ */
 export interface ModelFacts {
   /** The characters in token order; entry 0 is the mask. */
   vocabulary: string[];

@@ -1,4 +1,7 @@
-/** The exported file as generation sees it, whatever runs it: onnxruntime-web in the page, onnxruntime-node in Deno. */
+/**
+ * The exported file as generation sees it, whatever runs it: onnxruntime-web in the page,
+ * onnxruntime-node in Deno.
+ */
 import type { Network } from "../../../core/language_model.ts";
 
 /** Runs the file once: int32 tokens [context] to logits [context, vocab]. */

@@ -1,6 +1,6 @@
 /**
- * What stands for tfjs in the page. `core/diffusion.ts` needs tfjs for the loss only, which the page has no use for, so the
- * bundler leaves it out, and these, which it asks for by name, with it.
+ * What stands for tfjs in the page. `core/diffusion.ts` needs tfjs for the loss only, which the
+ * page has no use for, so the bundler leaves it out, and these, which it asks for by name, with it.
  */
 const training = (): never => {
   throw new Error("internal: the page does not train");

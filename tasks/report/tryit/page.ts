@@ -1,6 +1,6 @@
 /**
- * The try-it page: a form, a stage, and the script and the worker that run the model. Its policy lets it load nothing but what
- * lies beside it.
+ * The try-it page: a form, a stage, and the script and the worker that run the model. Its policy
+ * lets it load nothing but what lies beside it.
  */
 import { samplers, usualOptions } from "../../../core/samplers/mod.ts";
 import { samplerFlags, usedBy } from "../../sampler_flags.ts";
@@ -16,7 +16,10 @@ export interface PageFacts extends ModelFacts {
   description: string;
 }
 
-/** What the page's parts contain: of `styles.css` and `tryit.css`, and of the bundle of `browser.ts`. */
+/**
+ * What the page's parts contain: of `styles.css` and `tryit.css`, and of the bundle of
+ * `browser.ts`.
+ */
 export interface PageSources {
   style: string;
   script: string;
@@ -219,5 +222,8 @@ const numeric = (id: string, attributes: Record<string, string | number>, settin
     ...setting && { "data-setting": setting },
   });
 
-/** Left empty, for the script to fill in: the DOM in which the page is built does not escape a textarea's content. */
+/**
+ * Left empty, for the script to fill in: the DOM in which the page is built does not escape a
+ * textarea's content.
+ */
 const textarea = (id: string) => h("textarea", { id, rows: 3, spellcheck: "false" });

@@ -1,5 +1,6 @@
 /**
- * For tests of the page: a small model, the page of it, and what Deno makes of the same file with onnxruntime-node.
+ * For tests of the page: a small model, the page of it, and what Deno makes of the same file with
+ * onnxruntime-node.
  *
  *     deno run -A tasks/report/tryit/reference.ts FOLDER
  *
@@ -19,7 +20,9 @@ export interface Reference {
   request: Request;
   /** The text before the first pass and after each; hidden characters are "█". */
   texts: string[];
-  /** For each pass, how far the two largest logits were apart where it fixed something, by position. */
+  /**
+   * For each pass, how far the two largest logits were apart where it fixed something, by position.
+   */
   gaps: Record<number, number>[];
 }
 
@@ -33,8 +36,8 @@ export interface References {
 }
 
 /**
- * Every sampler, with prompts and with templates. None starts from masks alone: then all positions are the same to the network,
- * and rounding decides which one it is surest of.
+ * Every sampler, with prompts and with templates. None starts from masks alone: then all positions
+ * are the same to the network, and rounding decides which one it is surest of.
  */
 export const requests: Request[] = [
   { seed: 1, prompt: "First Citizen:\n", length: 60, settings: { threshold: 0.8 } },

@@ -1,6 +1,6 @@
 /**
- * The files of a folder over HTTP, read-only. With headers that isolate its pages from other sites: only then do browsers give
- * WebAssembly several threads.
+ * The files of a folder over HTTP, read-only. With headers that isolate its pages from other sites:
+ * only then do browsers give WebAssembly several threads.
  */
 import { extname, isAbsolute, join, relative } from "@std/path";
 
@@ -23,13 +23,17 @@ const isolation = {
   "cross-origin-resource-policy": "same-origin",
 };
 
-/** Workers have no page to carry their policy. This one lets them load and run what lies beside them, WebAssembly included. */
+/**
+ * Workers have no page to carry their policy. This one lets them load and run what lies beside
+ * them, WebAssembly included.
+ */
 const workerPolicy =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'";
 
 /**
- * What answers requests for the files under `root`. A folder means its `index.html`; names that begin with a dot are hidden, and
- * nothing outside of `root` is reached, by whatever spelling or link.
+ * What answers requests for the files under `root`. A folder means its `index.html`; names that
+ * begin with a dot are hidden, and nothing outside of `root` is reached, by whatever spelling or
+ * link.
  *
  * @param options.home Where `/` leads if `root` has no `index.html`.
  */
@@ -56,13 +60,16 @@ export function fileHandler(
   };
 }
 
-/** The file or folder that a path of a URL means, or undefined if there is none that may be seen. */
+/**
+ * The file or folder that a path of a URL means, or undefined if there is none that may be seen.
+ */
 async function pathOf(root: string, pathname: string): Promise<string | undefined> {
   try {
     const names = pathname.split("/").filter((name) => name !== "").map(decodeURIComponent);
     if (names.some((name) => name.startsWith(".") || /[/\\\0:]/.test(name))) return undefined;
     const [folder, path] = await Promise.all([root, join(root, ...names)].map(Deno.realPath));
-    // By another name, as a link has it or Windows gives it, a hidden file is hidden all the same. On another drive it is outside.
+    // By another name, as a link has it or Windows gives it, a hidden file is hidden all the same.
+    // On another drive it is outside.
     const below = relative(folder, path);
     const isHidden = below.split(/[/\\]/).some((name) => name.startsWith("."));
     return isHidden || isAbsolute(below) ? undefined : path;

@@ -1,6 +1,7 @@
 /**
- * Runs the model, in a worker of the page, so that the page stays alive while onnxruntime computes. On the GPU where the browser
- * has WebGPU, else on the CPU, by WebAssembly, with threads where the server allows it (cross-origin isolation).
+ * Runs the model, in a worker of the page, so that the page stays alive while onnxruntime computes.
+ * On the GPU where the browser has WebGPU, else on the CPU, by WebAssembly, with threads where the
+ * server allows it (cross-origin isolation).
  */
 import { breather } from "../../../core/event_loop.ts";
 import { tokenizer } from "../../../core/tokenizer.ts";

@@ -1,4 +1,7 @@
-/** From what is asked in the page to text, step by step, by the same functions of `core/` that `deno task sample` uses. */
+/**
+ * From what is asked in the page to text, step by step, by the same functions of `core/` that
+ * `deno task sample` uses.
+ */
 import * as diffusion from "../../../core/diffusion.ts";
 import { chooseLengths, type TokenPiece } from "../../../core/gap_length.ts";
 import type { Network } from "../../../core/language_model.ts";
@@ -14,7 +17,10 @@ export interface Settings extends Partial<Omit<GenerationOptions, "sampler">> {
   sampler?: SamplerName;
 }
 
-/** What the page asks for: a prompt and how many characters to write after it, or a template with gaps to fill. */
+/**
+ * What the page asks for: a prompt and how many characters to write after it, or a template with
+ * gaps to fill.
+ */
 export type Request =
   & { seed: number; settings?: Settings }
   & ({ prompt: string; length: number } | { template: string });
@@ -39,7 +45,8 @@ export interface Writing {
 /**
  * Begins to write. The lengths of free gaps are chosen first, which takes passes too.
  *
- * @throws {RangeError} If the text has characters that the model does not know, or a free gap is too long for the model.
+ * @throws {RangeError} If the text has characters that the model does not know, or a free gap is
+ * too long for the model.
  * @throws {SyntaxError} If the template has no gap, or an impossible one.
  */
 export async function begin(

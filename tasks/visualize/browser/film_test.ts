@@ -1,5 +1,6 @@
 /**
- * A film in a real browser, as a README shows it: what Chromium paints at a step is the frame of that step.
+ * A film in a real browser, as a README shows it: what Chromium paints at a step is the frame of
+ * that step.
  *
  *     deno test -A --config tasks/report/browser/deno.json tasks/visualize/browser
  */
@@ -12,10 +13,16 @@ import { complaintsOf, ofProject, outputOf, testInChromium } from "../../report/
 
 const HOSTILE = `</text><script>alert(1)</script>&amp;"'<![CDATA[`;
 
-/** What the film shows at each step: visible characters in order, and the number of masks; of each panel. */
+/**
+ * What the film shows at each step: visible characters in order, and the number of masks; of each
+ * panel.
+ */
 type Expected = { text: string; masks: number }[][];
 
-/** Makes a film in a process of the project's own config, which has the libraries that this one lacks. */
+/**
+ * Makes a film in a process of the project's own config, which has the libraries that this one
+ * lacks.
+ */
 async function makeFilm(path: string): Promise<Expected> {
   const code = `
     import { animatedSvg } from "${import.meta.resolve("../svg.ts")}";
@@ -89,7 +96,10 @@ function testFilm(
   });
 }
 
-/** Stops the film at a step, and reads what is painted: opacities as computed, places in reading order. */
+/**
+ * Stops the film at a step, and reads what is painted: opacities as computed, places in reading
+ * order.
+ */
 function paintedAt(page: Page, step: number) {
   return page.evaluate((step) => {
     const root = document.documentElement;
@@ -97,7 +107,8 @@ function paintedAt(page: Page, step: number) {
     const [film] = document.getAnimations();
     if (film) {
       film.pause();
-      // the middle of the time for which the step lasts: a second of the first frame, then 20 steps a second
+      // the middle of the time for which the step lasts: a second of the first frame, then 20 steps
+      // a second
       film.currentTime = step === 0 ? 500 : 1000 + 50 * (step + 0.5);
       if (stepNow() !== step) throw new Error(`the film is at ${stepNow()}, not at ${step}`);
     }
@@ -175,5 +186,6 @@ testFilm("As an image in a page it stands still where motion is reduced", async 
   const before = await image.screenshot();
   await page.waitForTimeout(2000);
   assertEquals(before, await image.screenshot());
-  // what a test emulates does not reach an image in a page, the system's setting does; null: nothing is emulated
+  // what a test emulates does not reach an image in a page, the system's setting does; null:
+  // nothing is emulated
 }, { image: true, reducedMotion: null, flags: ["--force-prefers-reduced-motion"] });
