@@ -10,9 +10,19 @@ import type { ModelConfig } from "./config.ts";
 import type { Program, Session, Tensors, TensorSpec } from "./engines/engine.ts";
 import { mapValues } from "./engines/map_values.ts";
 import type { Question } from "./network.ts";
-import { blockWeights, embed, forward, joinHeads, linear, mlp } from "./model.ts";
+import {
+  blockWeights,
+  embed,
+  forward,
+  joinHeads,
+  linear,
+  mlp,
+  projections,
+  rmsNorm,
+  ropeTable,
+  type Rotation,
+} from "./model.ts";
 import { noDropout } from "./dropout.ts";
-import { projections, rmsNorm, ropeTable, type Rotation } from "./model.ts";
 
 const keyOf = (layer: number) => `key/${layer}`;
 const valueOf = (layer: number) => `value/${layer}`;

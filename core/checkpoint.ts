@@ -4,8 +4,13 @@
  * texts in its metadata. PyTorch's `.pt` files, which hold nothing but weights, are read as well.
  * Whatever comes from a file is checked against the shapes of the model.
  */
-import { checkModelConfig, checkTrainingConfig, type Config } from "./config.ts";
-import { makeConfig, type ModelKind } from "./config.ts";
+import {
+  checkModelConfig,
+  checkTrainingConfig,
+  type Config,
+  makeConfig,
+  type ModelKind,
+} from "./config.ts";
 import type { HostTensor, HostTensors } from "./engines/engine.ts";
 import { readBytes, sha256Hex, writeFileAtomically, type WriteOptions } from "./files.ts";
 import { readPt } from "./formats/pt.ts";

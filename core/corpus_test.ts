@@ -1,8 +1,14 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import fc from "fast-check";
-import { countCharacters, decodeText, defaultCorpus, loadCorpus } from "./corpus.ts";
-import { openingOf, requireLength } from "./corpus.ts";
+import {
+  countCharacters,
+  decodeText,
+  defaultCorpus,
+  loadCorpus,
+  openingOf,
+  requireLength,
+} from "./corpus.ts";
 import { sha256Hex } from "./files.ts";
 import { inFolder } from "./testing/temporary_folder.ts";
 

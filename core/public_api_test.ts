@@ -3,16 +3,21 @@
  */
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import {
+  candidates,
+  diffusion,
   draw,
   type Engine,
   evaluate,
   gpt,
   initialWeights,
   loadNetwork,
-} from "@tiny-diffusion/core";
-import { candidates, diffusion, loadWeights, makeConfig, nodesInOrder } from "@tiny-diffusion/core";
-import { record, type Sampler, scorerOf, seededRandom } from "@tiny-diffusion/core";
-import {
+  loadWeights,
+  makeConfig,
+  nodesInOrder,
+  record,
+  type Sampler,
+  scorerOf,
+  seededRandom,
   startEngine,
   targetNats,
   tokenizer,

@@ -1,8 +1,14 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { seededRandom } from "./random.ts";
-import { nextCharacterRows, noisedRows, score, stratifiedCounts } from "./scoring.ts";
-import { unmaskingRows, windowRows } from "./scoring.ts";
+import {
+  nextCharacterRows,
+  noisedRows,
+  score,
+  stratifiedCounts,
+  unmaskingRows,
+  windowRows,
+} from "./scoring.ts";
 
 /** Pearson's statistic against equal frequencies. */
 function chiSquare(observed: number[]): number {

@@ -162,58 +162,92 @@ export async function train(
   observer: TrainingObserver = {},
   signal?: AbortSignal,
 ): Promise<TrainingResult> {
-  const { model, config, dataset, engine, patience = Infinity, checkpointSeconds = 300 } = run;
-  const { groupSeconds = 1 } = run;
-  const stepper = run.stepper ?? alone(model, config);
-  const { state, random, counters } = run.resume ? restored(run.resume) : fresh(config);
-  let bestBpc = run.resume?.bestScore ?? Infinity;
+  const stepper = run.stepper ?? alone(run.model, run.config);
+  const progress = run.resume ? restored(run.resume) : fresh(run.config);
+  const session = await run.engine.load(progress.state, stepper.programs);
+  try {
+    const training = new Training(run, observer, stepper, session, progress);
+    const stopped = await untilStopped(training, run, signal);
+    return { ...training.result(), stopped };
+  } finally {
+    session.dispose();
+  }
+}
 
-  const session = await engine.load(state, stepper.programs);
-  const validate = validator(model.kind, validationBlocks(dataset.validation, config.context));
-  const clock = stopwatch(counters.seconds);
-  let busySeconds = 0, lastCheckpoint = clock(), stopped: TrainingResult["stopped"] = "done";
+/** Steps, validations and checkpoints in turn, until there is a reason to stop. */
+async function untilStopped(
+  training: Training,
+  { config, patience = Infinity, checkpointSeconds = 300 }: TrainingRun,
+  signal?: AbortSignal,
+): Promise<TrainingResult["stopped"]> {
+  const { counters } = training.progress;
+  try {
+    for (;;) {
+      // Before the step, not after it: a run stopped while it validates does so first when it goes
+      // on.
+      if (training.validationDue()) {
+        await training.validate(signal);
+        await training.checkpoint();
+      }
+      if (counters.step >= config.steps) return "done";
+      if (counters.sinceBest >= patience) return "patience";
+      await training.steps();
+      await breathe();
+      if (signal?.aborted) throw signal.reason;
+      if (training.secondsSinceCheckpoint() >= checkpointSeconds) await training.checkpoint();
+    }
+  } catch (error) {
+    if (!signal?.aborted || error !== signal.reason) throw error;
+    await training.checkpoint();
+    return "signal";
+  }
+}
 
-  const busy = async <T>(work: () => Promise<T>): Promise<T> => {
-    const start = clock();
-    const result = await work();
-    busySeconds += clock() - start;
-    return result;
-  };
-  const timed: Runner = {
-    run: (program, inputs) => busy(() => session.run(program, inputs)),
-    runSteps: session.runSteps &&
-      ((program, inputs) => busy(() => session.runSteps!(program, inputs))),
-  };
-  const checkpoint = async () => {
-    if (!stepper.saves) return;
-    counters.seconds = clock();
-    await saveTraining(
-      trainingPath(run.path),
-      await trainingState(run, session, random, counters, bestBpc),
-      run.write,
-    );
-    lastCheckpoint = clock();
-    observer.onCheckpoint?.(counters.step);
-  };
-  const group = stepGroups(stepper.steps && session.runSteps ? groupSeconds : 0);
-  const steps = async () => {
-    const first = counters.step + 1, start = clock();
-    const untilDue = Math.min(
-      config.evalEvery - counters.step % config.evalEvery,
-      config.steps - counters.step,
-    );
-    const inputs = Array.from({ length: Math.min(group.size, untilDue) }, (_, i) => {
+/** A run under way on an engine, and what can be done next with it. */
+class Training {
+  bestBpc: number;
+  busySeconds = 0;
+  lastCheckpoint: number;
+  /** Seconds of training so far, those before a resumption included. */
+  readonly seconds: () => number;
+  readonly group: ReturnType<typeof stepGroups>;
+  readonly scoreOf: ReturnType<typeof validator>;
+
+  constructor(
+    readonly run: TrainingRun,
+    readonly observer: TrainingObserver,
+    readonly stepper: Stepper,
+    readonly session: Session,
+    readonly progress: Progress,
+  ) {
+    const { model, config, dataset, resume, groupSeconds = 1 } = run;
+    this.scoreOf = validator(model.kind, validationBlocks(dataset.validation, config.context));
+    this.group = stepGroups(stepper.steps && session.runSteps ? groupSeconds : 0);
+    this.bestBpc = resume?.bestScore ?? Infinity;
+    this.seconds = stopwatch(progress.counters.seconds);
+    this.lastCheckpoint = this.seconds();
+  }
+
+  /** Draws batches and does a step on each: several in one go where they are short. */
+  async steps(): Promise<void> {
+    const { model, config, dataset } = this.run, { random, counters } = this.progress;
+    const { step } = counters, start = this.seconds();
+    const untilDue = Math.min(config.evalEvery - step % config.evalEvery, config.steps - step);
+    const inputs = Array.from({ length: Math.min(this.group.size, untilDue) }, (_, i) => {
       const windows = drawWindows(dataset.train, config.batch, config.context, random);
-      return trainInputs(model, config, windows, first + i, random);
+      return trainInputs(model, config, windows, step + 1 + i, random);
     });
     const outcomes = inputs.length === 1
-      ? [await stepper.step(timed, inputs[0])]
-      : await stepper.steps!(timed, inputs);
-    const seconds = (clock() - start) / inputs.length;
-    group.took(seconds);
-    outcomes.forEach((outcome, i) => count(outcome, start + (i + 1) * seconds));
-  };
-  const count = ({ lossNats, gradientNorm }: StepOutcome, seconds: number) => {
+      ? [await this.stepper.step(this.runner, inputs[0])]
+      : await this.stepper.steps!(this.runner, inputs);
+    const seconds = (this.seconds() - start) / inputs.length;
+    this.group.took(seconds);
+    outcomes.forEach((outcome, i) => this.count(outcome, start + (i + 1) * seconds));
+  }
+
+  /** Takes note of a step that was done. */
+  count({ lossNats, gradientNorm }: StepOutcome, seconds: number): void {
+    const { config } = this.run, { counters } = this.progress;
     // A gradient that is not a number has already spoilt the weights, though the loss tells only at
     // the next step.
     if (!Number.isFinite(lossNats + gradientNorm)) {
@@ -224,69 +258,81 @@ export async function train(
     counters.chars += config.batch * config.context;
     counters.lossSum += lossNats;
     counters.lossCount++;
-    observer.onStep?.({
-      step: counters.step,
-      chars: counters.chars,
-      seconds,
-      lossNats,
-      gradientNorm,
-      learningRate: scheduleShare(counters.step, config) * config.learningRate,
-    });
-  };
-  const validation = async () => {
-    const bpc = await validate(stepper.scorer(timed), { signal });
-    const best = bpc < bestBpc;
+    const { step, chars } = counters;
+    const learningRate = scheduleShare(step, config) * config.learningRate;
+    this.observer.onStep?.({ step, chars, seconds, lossNats, gradientNorm, learningRate });
+  }
+
+  /** Whether the weights have reached a step at which they are to be scored, and were not yet. */
+  validationDue(): boolean {
+    const { step, validatedStep } = this.progress.counters, { evalEvery, steps } = this.run.config;
+    return step > validatedStep && (step % evalEvery === 0 || step >= steps);
+  }
+
+  /** Scores the weights, and keeps them if none before were better. */
+  async validate(signal?: AbortSignal): Promise<void> {
+    const { counters } = this.progress;
+    const bpc = await this.scoreOf(this.stepper.scorer(this.runner), { signal });
+    const best = bpc < this.bestBpc;
     if (best) {
       // Where another run has left its state, it must not be there beside this one's weights,
       // should the next write be the last.
-      if (bestBpc === Infinity) await checkpoint();
-      bestBpc = bpc;
+      if (this.bestBpc === Infinity) await this.checkpoint();
+      this.bestBpc = bpc;
       counters.bestStep = counters.step;
-      if (stepper.saves) await saveBest(run, session, counters.step, bpc);
+      if (this.stepper.saves) await saveBest(this.run, this.session, counters.step, bpc);
     }
     counters.sinceBest = best ? 0 : counters.sinceBest + 1;
     counters.validatedStep = counters.step;
     const { step, chars } = counters;
-    observer.onValidation?.({ step, chars, seconds: clock(), bpc, best });
-  };
-
-  const due = () => counters.step % config.evalEvery === 0 || counters.step >= config.steps;
-
-  try {
-    for (;;) {
-      // Before the step, not after it: a run stopped while it validates does so first when it goes
-      // on.
-      if (counters.step > counters.validatedStep && due()) {
-        await validation();
-        await checkpoint();
-      }
-      if (counters.step >= config.steps) break;
-      if (counters.sinceBest >= patience) {
-        stopped = "patience";
-        break;
-      }
-      await steps();
-      await breathe();
-      if (signal?.aborted) throw signal.reason;
-      if (clock() - lastCheckpoint >= checkpointSeconds) await checkpoint();
-    }
-  } catch (error) {
-    if (!signal?.aborted || error !== signal.reason) throw error;
-    stopped = "signal";
-    await checkpoint();
-  } finally {
-    session.dispose();
+    this.observer.onValidation?.({ step, chars, seconds: this.seconds(), bpc, best });
   }
-  return {
-    step: counters.step,
-    chars: counters.chars,
-    seconds: clock(),
-    lossNats: counters.lossSum / counters.lossCount,
-    bpc: bestBpc,
-    bestStep: counters.bestStep,
-    idleShare: 1 - busySeconds / (clock() - (run.resume?.counters.seconds ?? 0)),
-    stopped,
-  };
+
+  /** Writes the state to go on from. */
+  async checkpoint(): Promise<void> {
+    if (!this.stepper.saves) return;
+    const { run, session, progress: { random, counters } } = this;
+    counters.seconds = this.seconds();
+    const state = await trainingState(run, session, random, counters, this.bestBpc);
+    await saveTraining(trainingPath(run.path), state, run.write);
+    this.lastCheckpoint = this.seconds();
+    this.observer.onCheckpoint?.(counters.step);
+  }
+
+  secondsSinceCheckpoint(): number {
+    return this.seconds() - this.lastCheckpoint;
+  }
+
+  result(): Omit<TrainingResult, "stopped"> {
+    const { step, chars, bestStep, lossSum, lossCount } = this.progress.counters;
+    const seconds = this.seconds();
+    return {
+      step,
+      seconds,
+      chars,
+      lossNats: lossSum / lossCount,
+      bpc: this.bestBpc,
+      bestStep,
+      idleShare: 1 - this.busySeconds / (seconds - (this.run.resume?.counters.seconds ?? 0)),
+    };
+  }
+
+  /** The session, with its time counted. */
+  get runner(): Runner {
+    const { session } = this;
+    return {
+      run: (program, inputs) => this.timed(() => session.run(program, inputs)),
+      runSteps: session.runSteps &&
+        ((program, inputs) => this.timed(() => session.runSteps!(program, inputs))),
+    };
+  }
+
+  async timed<T>(work: () => Promise<T>): Promise<T> {
+    const start = this.seconds();
+    const result = await work();
+    this.busySeconds += this.seconds() - start;
+    return result;
+  }
 }
 
 interface Progress {

@@ -9,8 +9,15 @@ import { loadTraining, loadWeights, trainingPath } from "../core/checkpoint.ts";
 import { loadCorpus } from "../core/corpus.ts";
 import { lockFile } from "../core/files.ts";
 import { readResults } from "./report/read_results.ts";
-import { assertFailed, exampleText, inFolder, inTrainedFolder, jsonOf } from "./task_process.ts";
-import { namesIn, runTaskIn } from "./task_process.ts";
+import {
+  assertFailed,
+  exampleText,
+  inFolder,
+  inTrainedFolder,
+  jsonOf,
+  namesIn,
+  runTaskIn,
+} from "./task_process.ts";
 
 const engine = ["--engine", "onnx", "--threads", "1"], data = ["--data", "text.txt"];
 const leftOver = (folder: string) => namesIn(folder).filter((name) => /\.(tmp|lock)$/.test(name));

@@ -11,27 +11,48 @@ import type { Engine } from "../core/engines/engine.ts";
 import { productFlops } from "../core/engines/graph.ts";
 import { productPeak } from "../core/engines/peak.ts";
 import { record } from "../core/engines/recorder.ts";
-import { evaluate, type Evaluation } from "../core/evaluate.ts";
-import { scoredIndices, validationBlocks } from "../core/evaluate.ts";
+import { evaluate, type Evaluation, scoredIndices, validationBlocks } from "../core/evaluate.ts";
 import { type Journal, openJournal } from "../core/journal.ts";
 import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";
 import { seededRandom } from "../core/random.ts";
-import type { BaselineRow, Compared, Estimator } from "../core/results.ts";
-import { estimators, type EvaluationRow, type ModelComparison } from "../core/results.ts";
+import {
+  type BaselineRow,
+  type Compared,
+  type Estimator,
+  estimators,
+  type EvaluationRow,
+  type ModelComparison,
+} from "../core/results.ts";
 import type { Scorer } from "../core/scoring.ts";
 import { scorerOf } from "../core/stepper.ts";
 import { charactersOf, tokenizer } from "../core/tokenizer.ts";
-import { commandLine, commonFlags, Interrupted, interruption, note, parseFlags } from "./cli.ts";
-import { print, printJson, runTask, UsageError } from "./cli.ts";
+import {
+  commandLine,
+  commonFlags,
+  Interrupted,
+  interruption,
+  note,
+  parseFlags,
+  print,
+  printJson,
+  runTask,
+  UsageError,
+} from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
 import { duration, type Progress, startProgress } from "./progress.ts";
 import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./provenance.ts";
 import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./eval_tables.ts";
 import { latestQuality, qualityTables } from "./quality_table.ts";
-import type { ChosenWeights } from "./weights.ts";
-import { chosenWeights, isOfOtherText, namedWeights, tellingOfShipped } from "./weights.ts";
-import { trainedKinds, weightsFlags } from "./weights.ts";
+import {
+  type ChosenWeights,
+  chosenWeights,
+  isOfOtherText,
+  namedWeights,
+  tellingOfShipped,
+  trainedKinds,
+  weightsFlags,
+} from "./weights.ts";
 
 const task = {
   name: "eval",

@@ -1,7 +1,12 @@
 /** Evaluations as they are printed. */
 import { estimatorNotes } from "../core/evaluate.ts";
-import type { BaselineRow, Compared, Estimator } from "../core/results.ts";
-import type { EvaluationRow, ModelComparison } from "../core/results.ts";
+import type {
+  BaselineRow,
+  Compared,
+  Estimator,
+  EvaluationRow,
+  ModelComparison,
+} from "../core/results.ts";
 import { alignedTable, wrapped } from "./table.ts";
 
 type Row = EvaluationRow | BaselineRow;

@@ -9,8 +9,17 @@ import { evenlySpaced, validationBlocks } from "../core/evaluate.ts";
 import type { EvaluationRow, ModelComparison } from "../core/results.ts";
 import { charactersOf, tokenizer } from "../core/tokenizer.ts";
 import { readResults } from "./report/read_results.ts";
-import { assertFailed, exampleText, inFolder, inTrainedFolder, jsonOf } from "./task_process.ts";
-import { namesIn, runTaskIn, signalled, writeWeights } from "./task_process.ts";
+import {
+  assertFailed,
+  exampleText,
+  inFolder,
+  inTrainedFolder,
+  jsonOf,
+  namesIn,
+  runTaskIn,
+  signalled,
+  writeWeights,
+} from "./task_process.ts";
 
 const engine = ["--engine", "onnx", "--threads", "1"];
 const text = ["--data", "text.txt"];

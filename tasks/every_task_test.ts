@@ -4,8 +4,7 @@ import { testOnUnix } from "../core/testing/system.ts";
 import { loadCorpus } from "../core/corpus.ts";
 import { writeExample } from "./report/example_results.ts";
 import { readResults } from "./report/read_results.ts";
-import { assertFailed, inFolder, jsonOf } from "./task_process.ts";
-import { namesIn, runTaskIn, signalled } from "./task_process.ts";
+import { assertFailed, inFolder, jsonOf, namesIn, runTaskIn, signalled } from "./task_process.ts";
 
 const common = "engine precision seed data threads json";
 const training = `preset steps batch lr set out resume eval-every patience distributed ${common}`;

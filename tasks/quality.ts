@@ -7,25 +7,36 @@ import { type Corpus, defaultCorpus, loadCorpus } from "../core/corpus.ts";
 import type { Engine } from "../core/engines/engine.ts";
 import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";
-import { divergences, type Measures } from "../core/quality/measure.ts";
-import { qualityOf, referenceOf } from "../core/quality/measure.ts";
+import { divergences, type Measures, qualityOf, referenceOf } from "../core/quality/measure.ts";
 import { memorisationIn } from "../core/quality/memorisation.ts";
-import { halvesOf, piecesOfText } from "../core/quality/reference_texts.ts";
-import { shuffledCharacters, shuffledWords } from "../core/quality/reference_texts.ts";
+import {
+  halvesOf,
+  piecesOfText,
+  shuffledCharacters,
+  shuffledWords,
+} from "../core/quality/reference_texts.ts";
 import { seededRandom } from "../core/random.ts";
 import type { QualityResult, QualityRow, TextSource } from "../core/results.ts";
 import { scorerOf } from "../core/stepper.ts";
 import { charactersOf, tokenizer } from "../core/tokenizer.ts";
 import { wordSet } from "../core/words.ts";
-import { commandLine, commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
-import { UsageError } from "./cli.ts";
+import {
+  commandLine,
+  commonFlags,
+  note,
+  parseFlags,
+  print,
+  printJson,
+  runTask,
+  UsageError,
+} from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
 import { keepResult, provenance, requireResultsFolder } from "./provenance.ts";
 import { qualityTables, withoutRepeats } from "./quality_table.ts";
 import { type Writer, writerOf, writtenRows } from "./quality_samples.ts";
 import { samplerFlags, truncationFlags } from "./sampler_flags.ts";
-import type { ChosenWeights } from "./weights.ts";
 import {
+  type ChosenWeights,
   chosenWeights,
   defaultWeights,
   namedWeights,

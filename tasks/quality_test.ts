@@ -4,8 +4,15 @@ import { KILLED } from "../core/testing/system.ts";
 import { characterEntropy } from "../core/quality/ngrams.ts";
 import { qualityFigures, type QualityRow } from "../core/results.ts";
 import { readResults } from "./report/read_results.ts";
-import { assertFailed, exampleText, inTrainedFolder, jsonOf, namesIn } from "./task_process.ts";
-import { runTaskIn, signalled } from "./task_process.ts";
+import {
+  assertFailed,
+  exampleText,
+  inTrainedFolder,
+  jsonOf,
+  namesIn,
+  runTaskIn,
+  signalled,
+} from "./task_process.ts";
 
 const text = ["--data", "text.txt"];
 const engine = ["--engine", "onnx", "--threads", "1"];

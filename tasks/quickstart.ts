@@ -3,8 +3,18 @@
  */
 import { format as duration } from "@std/fmt/duration";
 import { fromFileUrl, join, relative, resolve } from "@std/path";
-import { commandLine, commonFlags, Interrupted, interruption, note } from "./cli.ts";
-import { parseFlags, print, printJson, runTask, UsageError } from "./cli.ts";
+import {
+  commandLine,
+  commonFlags,
+  Interrupted,
+  interruption,
+  note,
+  parseFlags,
+  print,
+  printJson,
+  runTask,
+  UsageError,
+} from "./cli.ts";
 
 const task = {
   name: "quickstart",

@@ -10,11 +10,20 @@ import { seededRandom } from "../core/random.ts";
 import type { GenerationStep, Sample, SampleResult } from "../core/results.ts";
 import { type Tokenizer, tokenizer } from "../core/tokenizer.ts";
 import { realWordShare, wordSet } from "../core/words.ts";
-import { commandLine, commonFlags, Interrupted, interruption, note, parseFlags } from "./cli.ts";
-import { printJson, printText, runTask, UsageError } from "./cli.ts";
+import {
+  commandLine,
+  commonFlags,
+  Interrupted,
+  interruption,
+  note,
+  parseFlags,
+  printJson,
+  printText,
+  runTask,
+  UsageError,
+} from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
-import { type Given, givenPrompt, givenTemplate, templateFlags } from "./generation.ts";
-import { generation } from "./generation.ts";
+import { generation, type Given, givenPrompt, givenTemplate, templateFlags } from "./generation.ts";
 import { startProgress } from "./progress.ts";
 import { keepResult, provenance, requireResultsFolder } from "./provenance.ts";
 import { samplerFlags, type Sampling, samplingOf, truncationFlags } from "./sampler_flags.ts";

@@ -3,8 +3,17 @@ import { join } from "@std/path";
 import { testOnUnix } from "../core/testing/system.ts";
 import type { SampleResult } from "../core/results.ts";
 import { readResults } from "./report/read_results.ts";
-import { assertFailed, exampleText, inFolder, inTrainedFolder, jsonOf } from "./task_process.ts";
-import { namesIn, runTaskIn, signalled, writeWeights } from "./task_process.ts";
+import {
+  assertFailed,
+  exampleText,
+  inFolder,
+  inTrainedFolder,
+  jsonOf,
+  namesIn,
+  runTaskIn,
+  signalled,
+  writeWeights,
+} from "./task_process.ts";
 
 /** One thread of the engine that is everywhere, so that the same bytes come out. */
 const engine = ["--engine", "onnx", "--threads", "1"];

@@ -10,8 +10,16 @@
 import { fromFileUrl, join } from "@std/path";
 import { npmOnnxruntime, type OnnxCudaInstallation } from "../core/engines/onnxruntime.ts";
 import { sha256Hex, writeFileAtomically } from "../core/files.ts";
-import { interruption, note, outputFlags, parseFlags, print, printJson } from "./cli.ts";
-import { runTask, UsageError } from "./cli.ts";
+import {
+  interruption,
+  note,
+  outputFlags,
+  parseFlags,
+  print,
+  printJson,
+  runTask,
+  UsageError,
+} from "./cli.ts";
 import type { Check } from "./onnx_cuda/check.ts";
 import { type CommandOptions, errorLine, run, settingUp, SetupError } from "./setup/commands.ts";
 import { folderFlags, type Folders, setUpIn, uninstallFrom } from "./setup/folders.ts";

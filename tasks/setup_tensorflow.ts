@@ -8,8 +8,15 @@
  * or is killed changes nothing, and the next one goes on from what is whole.
  */
 import type { Installation } from "../core/engines/tensorflow_binding.ts";
-import { interruption, outputFlags, parseFlags, print, printJson } from "./cli.ts";
-import { runTask, UsageError } from "./cli.ts";
+import {
+  interruption,
+  outputFlags,
+  parseFlags,
+  print,
+  printJson,
+  runTask,
+  UsageError,
+} from "./cli.ts";
 import { settingUp, SetupError } from "./setup/commands.ts";
 import { folderFlags, type Folders, setUpIn, uninstallFrom } from "./setup/folders.ts";
 import { buildAddon, fetchSources, packagedAddon, tryInstallation } from "./tensorflow/addon.ts";

@@ -1,7 +1,12 @@
 /** What `train-gpt` and `train-diffusion` share: everything but the model. */
 import { loadTraining, trainingPath, type TrainingState } from "../core/checkpoint.ts";
-import { checkModelConfig, type Config, makeConfig } from "../core/config.ts";
-import { type PresetName, presets } from "../core/config.ts";
+import {
+  checkModelConfig,
+  type Config,
+  makeConfig,
+  type PresetName,
+  presets,
+} from "../core/config.ts";
 import {
   type Corpus,
   defaultCorpus,
@@ -12,19 +17,40 @@ import {
 import { datasetOf } from "../core/dataset.ts";
 import { requireAlike, shared } from "../core/distributed/data_parallel.ts";
 import { joinRanks, type Mpi } from "../core/distributed/mpi.ts";
-import { explained, lockFile, makeFolder, readBytes, requireWritable } from "../core/files.ts";
-import { writeFileAtomically } from "../core/files.ts";
+import {
+  explained,
+  lockFile,
+  makeFolder,
+  readBytes,
+  requireWritable,
+  writeFileAtomically,
+} from "../core/files.ts";
 import type { LanguageModel } from "../core/language_model.ts";
 import type { RunHeader } from "../core/results.ts";
 import { tokenizer } from "../core/tokenizer.ts";
-import { train, type TrainingResult, type TrainingRun } from "../core/trainer.ts";
-import { commandLine, commonFlags, Interrupted, interruption, note } from "./cli.ts";
-import { parseFlags, print, printJson, UsageError, type Values } from "./cli.ts";
+import {
+  train,
+  type TrainingObserver,
+  type TrainingResult,
+  type TrainingRun,
+} from "../core/trainer.ts";
+import {
+  commandLine,
+  commonFlags,
+  Interrupted,
+  interruption,
+  note,
+  parseFlags,
+  print,
+  printJson,
+  UsageError,
+  type Values,
+} from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
-import { startProgress } from "./progress.ts";
+import { type Progress, startProgress } from "./progress.ts";
 import { setFlag, settingsOf } from "./settings.ts";
 import { sparkline } from "./sparkline.ts";
-import { openRunLog, runLogPath } from "./run_log.ts";
+import { openRunLog, type RunLog, runLogPath } from "./run_log.ts";
 
 const { default: SEED, ...seedFlag } = {
   ...commonFlags.seed,
@@ -133,15 +159,6 @@ async function lead(
   };
   using log = await openRunLog(runLogPath(path), header, done);
   using progress = startProgress({ total: config.steps, done, unit: "step" });
-  const curve = sparkline(16), drawn = Deno.stderr.isTerminal();
-  let validation = "", lossSum = 0, lossCount = 0;
-  let figures: Record<string, string>[] = [{}, {}]; // those that stand before and after the validation's
-  const shownFigures = () => ({
-    ...figures[0],
-    ...(validation && { "val bpc": validation }),
-    ...figures[1],
-  });
-  const every = Math.max(1, Math.round(config.steps / 500)); // some 500 lines draw a curve
   let saved = done;
   if (ranks) {
     note(`should a rank die, the job ends; go on from the last checkpoint with: ${resume}`);
@@ -156,42 +173,51 @@ async function lead(
   }
   const result = await train(
     { ...run, command: recipeOf(run.resume, name, args, values.steps) },
-    {
-      onStep({ step, chars, seconds, lossNats, gradientNorm, learningRate }) {
-        lossSum += lossNats;
-        lossCount++;
-        if (step % every === 0) {
-          const line = { step, chars, seconds, lossNats: lossSum / lossCount, gradientNorm };
-          log.append({ kind: "train", ...line, learningRate });
-          lossSum = lossCount = 0;
-        }
-        curve.add(lossNats);
-        figures = [
-          { loss: lossNats.toFixed(3) + (drawn ? ` ${curve}` : "") },
-          {
-            "chars/s": Math.round(chars / seconds).toLocaleString("en-US"),
-            "grad": gradientNorm.toFixed(2),
-            "lr": learningRate.toExponential(1),
-          },
-        ];
-        progress.update({ done: step, fields: shownFigures() });
-      },
-      onValidation(report) {
-        validation = report.bpc.toFixed(3);
-        log.append({ kind: "validation", ...report });
-        progress.update({ done: report.step, fields: shownFigures() });
-        progress.note(
-          `step ${report.step}: validation ${validation} bits per character` +
-            (report.best ? ", the best so far" : ""),
-        );
-      },
-      onCheckpoint: (step) => saved = step,
-    },
+    { ...watched(config, log, progress), onCheckpoint: (step) => saved = step },
     stop,
   );
   if (ranks) await parted(ranks);
   progress.finish();
   report(result, { path, config, json: values.json, engine, resume, ranks: ranks?.size ?? 1 });
+}
+
+/** Shows a run on stderr, and writes its log. */
+function watched(config: Config, log: RunLog, progress: Progress): TrainingObserver {
+  const every = Math.max(1, Math.round(config.steps / 500)); // some 500 lines draw a curve
+  let lossSum = 0, lossCount = 0;
+  const curve = sparkline(16), drawn = Deno.stderr.isTerminal();
+  let loss = {}, validation = {}, rest = {}; // in the order of the line
+  const show = (done: number) =>
+    progress.update({ done, fields: { ...loss, ...validation, ...rest } });
+  return {
+    onStep({ step, chars, seconds, lossNats, gradientNorm, learningRate }) {
+      lossSum += lossNats;
+      lossCount++;
+      if (step % every === 0) {
+        const line = { step, chars, seconds, lossNats: lossSum / lossCount, gradientNorm };
+        log.append({ kind: "train", ...line, learningRate });
+        lossSum = lossCount = 0;
+      }
+      curve.add(lossNats);
+      loss = { loss: lossNats.toFixed(3) + (drawn ? ` ${curve}` : "") };
+      rest = {
+        "chars/s": Math.round(chars / seconds).toLocaleString("en-US"),
+        "grad": gradientNorm.toFixed(2),
+        "lr": learningRate.toExponential(1),
+      };
+      show(step);
+    },
+    onValidation(report) {
+      const bpc = report.bpc.toFixed(3);
+      log.append({ kind: "validation", ...report });
+      validation = { "val bpc": bpc };
+      show(report.step);
+      progress.note(
+        `step ${report.step}: validation ${bpc} bits per character` +
+          (report.best ? ", the best so far" : ""),
+      );
+    },
+  };
 }
 
 /** Trains as one of the other ranks: it writes nothing and says nothing. */

@@ -7,8 +7,15 @@ import { testOnUnix } from "../core/testing/system.ts";
 import { parseRun } from "./report/read_results.ts";
 import { openRunLog, runLogPath } from "./run_log.ts";
 import { exampleRun } from "./report/example_results.ts";
-import { assertFailed, exampleText, inFolder, jsonOf } from "./task_process.ts";
-import { namesIn, runTaskIn, signalled } from "./task_process.ts";
+import {
+  assertFailed,
+  exampleText,
+  inFolder,
+  jsonOf,
+  namesIn,
+  runTaskIn,
+  signalled,
+} from "./task_process.ts";
 
 /** One thread of the engine that is everywhere, so that the same bytes come out. */
 const smoke = ["--preset", "smoke", "--engine", "onnx", "--threads", "1"];

@@ -10,21 +10,49 @@ import { requireWritable, writeFileAtomically } from "../core/files.ts";
 import { loadNetwork } from "../core/network.ts";
 import { seededRandom } from "../core/random.ts";
 import { type Tokenizer, tokenizer } from "../core/tokenizer.ts";
-import { commonFlags, Interrupted, interruption, note, parseFlags, print } from "./cli.ts";
-import { printJson, runTask, UsageError, type Values } from "./cli.ts";
+import {
+  commonFlags,
+  Interrupted,
+  interruption,
+  note,
+  parseFlags,
+  print,
+  printJson,
+  runTask,
+  UsageError,
+  type Values,
+} from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
-import { type Given, givenPrompt, givenTemplate, templateFlags } from "./generation.ts";
-import { type Generation, generation } from "./generation.ts";
+import {
+  type Generation,
+  generation,
+  type Given,
+  givenPrompt,
+  givenTemplate,
+  templateFlags,
+} from "./generation.ts";
 import { startProgress } from "./progress.ts";
 import { samplerFlags, type Sampling, samplingOf, truncationFlags } from "./sampler_flags.ts";
 import { shownText } from "./visualize/characters.ts";
-import { firstFrame, type Frame, lengthOfBlocks, nextFrame } from "./visualize/frames.ts";
-import { settled, type Step, textOf } from "./visualize/frames.ts";
+import {
+  firstFrame,
+  type Frame,
+  lengthOfBlocks,
+  nextFrame,
+  settled,
+  type Step,
+  textOf,
+} from "./visualize/frames.ts";
 import { canDraw, hasKeys, KEYS, openScreen } from "./visualize/screen.ts";
 import { animatedSvg } from "./visualize/svg.ts";
 import { figuresOf, type Panel, viewOf } from "./visualize/view.ts";
-import { type ChosenWeights, chosenWeights, isOfOtherText } from "./weights.ts";
-import { tellingOfShipped, weightsFlags } from "./weights.ts";
+import {
+  type ChosenWeights,
+  chosenWeights,
+  isOfOtherText,
+  tellingOfShipped,
+  weightsFlags,
+} from "./weights.ts";
 
 const task = {
   name: "visualize",

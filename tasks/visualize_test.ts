@@ -2,8 +2,17 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { testOnUnix } from "../core/testing/system.ts";
 import { UsageError } from "./cli.ts";
-import { assertFailed, exampleText, inFolder, jsonOf, namesIn } from "./task_process.ts";
-import { denoArguments, runTaskIn, signalled, writeWeights } from "./task_process.ts";
+import {
+  assertFailed,
+  denoArguments,
+  exampleText,
+  inFolder,
+  jsonOf,
+  namesIn,
+  runTaskIn,
+  signalled,
+  writeWeights,
+} from "./task_process.ts";
 import { main } from "./visualize.ts";
 
 /** One thread of the engine that is everywhere, so that the same bytes come out. */

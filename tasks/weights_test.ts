@@ -2,8 +2,15 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { zipSync } from "fflate";
 import { readSafetensors, writeSafetensors } from "../core/formats/safetensors.ts";
-import { assertFailed, exampleText, inFolder, jsonOf } from "./task_process.ts";
-import { namesIn, runTaskIn, writeWeights } from "./task_process.ts";
+import {
+  assertFailed,
+  exampleText,
+  inFolder,
+  jsonOf,
+  namesIn,
+  runTaskIn,
+  writeWeights,
+} from "./task_process.ts";
 import { defaultWeights } from "./weights.ts";
 
 const testdata = fromFileUrl(new URL("../core/testdata/", import.meta.url));

@@ -1,5 +1,11 @@
-import { assert, assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
-import { assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertLess,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { join } from "@std/path";
 import fc from "fast-check";
 import { loadTraining, loadWeights, trainingPath, type TrainingState } from "../checkpoint.ts";

@@ -14,12 +14,25 @@
  * character of a full-size GPT).
  */
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import type { Engine, HostTensors, Program, Session } from "./engine.ts";
-import { checkInputs } from "./engine.ts";
+import {
+  checkInputs,
+  type Engine,
+  type HostTensors,
+  type Program,
+  type Session,
+} from "./engine.ts";
 import { type Graph, sizeOf } from "./graph.ts";
 import { mapValues } from "./map_values.ts";
-import { aroundLoop, inputName, newStateName, onnxModel, onnxStepsModel } from "./onnx_model.ts";
-import { outputName, stateName, STEPS } from "./onnx_model.ts";
+import {
+  aroundLoop,
+  inputName,
+  newStateName,
+  onnxModel,
+  onnxStepsModel,
+  outputName,
+  stateName,
+  STEPS,
+} from "./onnx_model.ts";
 import { loadOnnxruntime, type OnnxDevice, type Onnxruntime } from "./onnxruntime.ts";
 import { record } from "./recorder.ts";
 import { simplify } from "./simplify.ts";

@@ -8,9 +8,15 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import type { HostTensors, Program, Tensors, TensorSpec } from "./engine.ts";
-import type { Attribute, Graph, GraphDType, Value } from "./graph.ts";
+import {
+  type Attribute,
+  type Graph,
+  type GraphDType,
+  makeNode,
+  sizeOf,
+  type Value,
+} from "./graph.ts";
 import { mapValues } from "./map_values.ts";
-import { makeNode, sizeOf } from "./graph.ts";
 
 const BACKEND = "recorder";
 

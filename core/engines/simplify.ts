@@ -4,8 +4,16 @@
  * that broadcasts by itself. Autodiff leaves plenty of all four; what is not needed afterwards
  * disappears, since nodes are only reached from the results.
  */
-import { type Attribute, type Graph, type GraphDType, makeNode, type Node } from "./graph.ts";
-import { nodesInOrder, sameShape, type Value } from "./graph.ts";
+import {
+  type Attribute,
+  type Graph,
+  type GraphDType,
+  makeNode,
+  type Node,
+  nodesInOrder,
+  sameShape,
+  type Value,
+} from "./graph.ts";
 
 type Attributes = Record<string, Attribute>;
 /**

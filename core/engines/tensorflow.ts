@@ -12,8 +12,14 @@ import { join } from "@std/path";
 import * as tf from "@tensorflow/tfjs";
 import { explained, writeFileAtomically } from "../files.ts";
 import { chosenDevices } from "./cuda.ts";
-import type { Engine, HostTensors, Precision, Program, Session } from "./engine.ts";
-import { checkInputs } from "./engine.ts";
+import {
+  checkInputs,
+  type Engine,
+  type HostTensors,
+  type Precision,
+  type Program,
+  type Session,
+} from "./engine.ts";
 import { mapValues } from "./map_values.ts";
 import { record } from "./recorder.ts";
 import { simplify } from "./simplify.ts";

@@ -10,12 +10,11 @@ import { initialMoments, scheduleAt } from "../optimizer.ts";
 import { gradients, targetNats, trainStep } from "../programs.ts";
 import { seededRandom } from "../random.ts";
 import type { HostTensors, Precision, Program, Session } from "./engine.ts";
-import { record } from "./recorder.ts";
+import { record, rules } from "./recorder.ts";
 import { simplify } from "./simplify.ts";
 import { tensorflowEngine, tensorflowStatus } from "./tensorflow.ts";
 import { loadBinding } from "./tensorflow_binding.ts";
 import { tensorflowKernels, tensorflowModel } from "./tensorflow_model.ts";
-import { rules } from "./recorder.ts";
 
 // What TensorFlow shares with every engine, in float32 and bf16, is in the suite (suite/); here is
 // what it has of its own.

@@ -1,7 +1,6 @@
 /** All figures of sample quality at once, for texts of one length, and their mean and spread. */
 import type { Baseline } from "../baselines.ts";
-import { qualityFigures } from "../results.ts";
-import type { QualityFigure, QualityRow, Spread } from "../results.ts";
+import { type QualityFigure, qualityFigures, type QualityRow, type Spread } from "../results.ts";
 import type { ScoreOptions, Scorer } from "../scoring.ts";
 import { mean, standardDeviation } from "../statistics.ts";
 import { realWordShare } from "../words.ts";

@@ -6,18 +6,18 @@
 import { join } from "@std/path";
 import { blocksOf } from "../../core/blocks.ts";
 import { makeConfig, type ModelKind } from "../../core/config.ts";
-import { qualityFigures } from "../../core/results.ts";
-import type {
-  BaselineRow,
-  EvaluationResult,
-  GenerationStep,
-  Provenance,
-  QualityResult,
-  QualityRow,
-  RunHeader,
-  RunLine,
-  Sample,
-  SampleResult,
+import {
+  type BaselineRow,
+  type EvaluationResult,
+  type GenerationStep,
+  type Provenance,
+  qualityFigures,
+  type QualityResult,
+  type QualityRow,
+  type RunHeader,
+  type RunLine,
+  type Sample,
+  type SampleResult,
 } from "../../core/results.ts";
 import { type Random, seededRandom } from "../../core/random.ts";
 import { sha256Hex } from "../../core/files.ts";

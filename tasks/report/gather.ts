@@ -5,17 +5,17 @@
  */
 import { resolve } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
-import type {
-  BaselineRow,
-  Estimator,
-  EvaluationRow,
-  ModelComparison,
-  Provenance,
-  QualityResult,
-  QualityRow,
-  SampleResult,
+import {
+  type BaselineRow,
+  type Estimator,
+  estimators,
+  type EvaluationRow,
+  type ModelComparison,
+  type Provenance,
+  type QualityResult,
+  type QualityRow,
+  type SampleResult,
 } from "../../core/results.ts";
-import { estimators } from "../../core/results.ts";
 import { readBytes, sha256Hex } from "../../core/files.ts";
 import { commandLine } from "../cli.ts";
 import type { Results, Run } from "./read_results.ts";

@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { Results, Run } from "./read_results.ts";
-import { parseRun } from "./read_results.ts";
+import { parseRun, type Results, type Run } from "./read_results.ts";
 import { gather, type Hash } from "./gather.ts";
 import {
   exampleEvaluation,

@@ -1,8 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
 import { parseHTML } from "linkedom";
-import type { Results } from "./read_results.ts";
-import { parseRun } from "./read_results.ts";
+import { parseRun, type Results } from "./read_results.ts";
 import { gather, type Hash } from "./gather.ts";
 import { buildPage } from "./page.ts";
 import { thin } from "./charts.ts";

@@ -4,18 +4,19 @@
  * `problems`, and the rest goes on.
  */
 import { join } from "@std/path";
-import type {
-  BaselineName,
-  EvaluationResult,
-  Provenance,
-  QualityResult,
-  RunHeader,
-  RunLine,
-  Sample,
-  SampleResult,
+import {
+  type BaselineName,
+  estimators,
+  type EvaluationResult,
+  type Provenance,
+  qualityFigures,
+  type QualityResult,
+  type RunHeader,
+  type RunLine,
+  type Sample,
+  type SampleResult,
 } from "../../core/results.ts";
 import { readBytes } from "../../core/files.ts";
-import { estimators, qualityFigures } from "../../core/results.ts";
 import * as is from "./shape.ts";
 
 export type TrainLine = Extract<RunLine, { kind: "train" }>;

@@ -3,8 +3,13 @@ import fc from "fast-check";
 import { join } from "@std/path";
 import type { SampleResult } from "../../core/results.ts";
 import { inFolder } from "../../core/testing/temporary_folder.ts";
-import { exampleEvaluation, exampleQuality, exampleRun } from "./example_results.ts";
-import { exampleSample, writeExample } from "./example_results.ts";
+import {
+  exampleEvaluation,
+  exampleQuality,
+  exampleRun,
+  exampleSample,
+  writeExample,
+} from "./example_results.ts";
 import { parseResult, parseRun, readResults } from "./read_results.ts";
 
 const small = () => exampleSample("diffusion", { text: "AB: wind 😀\n", prompt: "AB:" });

@@ -1,14 +1,28 @@
 /** The target `arguments`: what is typed after a task's name, `--template` and `--set` with it. */
 import { makeConfig } from "../../../core/config.ts";
 import { parseTemplate, type Piece } from "../../../core/template.ts";
-import { commandLine, commonFlags, type Flag, HelpRequest, parseFlags } from "../../cli.ts";
-import { UsageError } from "../../cli.ts";
+import {
+  commandLine,
+  commonFlags,
+  type Flag,
+  HelpRequest,
+  parseFlags,
+  UsageError,
+} from "../../cli.ts";
 import { samplerFlags, truncationFlags } from "../../sampler_flags.ts";
 import { setFlag, settingsOf } from "../../settings.ts";
 import { weightsFlags } from "../../weights.ts";
 import { mutateJson, oddString, pick } from "./mutate.ts";
-import { BrokenPromise, faultOf, faultOfLine, kindOf, promise } from "./target.ts";
-import { roundTrip, type Target, textBytes } from "./target.ts";
+import {
+  BrokenPromise,
+  faultOf,
+  faultOfLine,
+  kindOf,
+  promise,
+  roundTrip,
+  type Target,
+  textBytes,
+} from "./target.ts";
 
 /** Flags of every kind, most of them real. */
 const table = {

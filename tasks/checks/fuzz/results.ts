@@ -7,11 +7,17 @@ import { openJournal } from "../../../core/journal.ts";
 import * as example from "../../report/example_results.ts";
 import { gather } from "../../report/gather.ts";
 import { buildPage } from "../../report/page.ts";
-import { parseResult, parseRun, type Results } from "../../report/read_results.ts";
-import { readResults } from "../../report/read_results.ts";
+import { parseResult, parseRun, readResults, type Results } from "../../report/read_results.ts";
 import { mutateBytes, mutateJson } from "./mutate.ts";
-import { BrokenPromise, faultOfLine, kindOf, promise, roundTrip } from "./target.ts";
-import { type Target, textBytes } from "./target.ts";
+import {
+  BrokenPromise,
+  faultOfLine,
+  kindOf,
+  promise,
+  roundTrip,
+  type Target,
+  textBytes,
+} from "./target.ts";
 
 const subject = { weights: "0".repeat(64), context: 4 };
 

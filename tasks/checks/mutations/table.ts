@@ -317,7 +317,7 @@ export const mutations: Mutation[] = [
   {
     name: "later weights replace better ones",
     file: "core/trainer.ts",
-    from: "const best = bpc < bestBpc",
+    from: "const best = bpc < this.bestBpc",
     to: "const best = true",
     tests: ["core/trainer_test.ts#the best weights are kept"],
   },
