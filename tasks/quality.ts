@@ -23,6 +23,8 @@ import { wordSet } from "../core/words.ts";
 import {
   commandLine,
   commonFlags,
+  Interrupted,
+  interruption,
   note,
   parseFlags,
   print,
@@ -31,7 +33,7 @@ import {
   UsageError,
 } from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
-import { keepResult, provenance, requireResultsFolder } from "./provenance.ts";
+import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./provenance.ts";
 import { qualityTables, withoutRepeats } from "./quality_table.ts";
 import { type Writer, writerOf, writtenRows } from "./quality_samples.ts";
 import { samplerFlags, truncationFlags } from "./sampler_flags.ts";
@@ -95,6 +97,18 @@ const parse = (args: string[]) => parseFlags(task, flags, args);
 export async function main(args: string[]): Promise<void> {
   const values = parse(args);
   checkUsage(values);
+  try {
+    await measure(values, args);
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    throw new Interrupted(
+      error.signal,
+      `Interrupted: the texts written so far are kept in ${PARTIAL}, from where a later run goes on`,
+    );
+  }
+}
+
+async function measure(values: QualityValues, args: string[]): Promise<void> {
   const corpus = await loadCorpus(values.data ?? await defaultCorpus());
   const writers: Writer[] = [];
   for (
@@ -240,7 +254,7 @@ async function referenceRows(
   for (const [source, of] of texts) {
     rows.push({
       ...{ source, sampler: null, temperature: null, settings: {}, texts: of.length, length },
-      figures: await qualityOf(of, measures),
+      figures: await qualityOf(of, measures, { signal: interruption() }),
       cost: null,
     });
   }

@@ -10,7 +10,7 @@ import { seededRandom } from "../core/random.ts";
 import type { QualityRow } from "../core/results.ts";
 import type { SamplerName } from "../core/samplers/mod.ts";
 import { type Tokenizer, tokenizer } from "../core/tokenizer.ts";
-import { note } from "./cli.ts";
+import { interruption, note } from "./cli.ts";
 import { generation, type Given, givenPrompt } from "./generation.ts";
 import { startProgress } from "./progress.ts";
 import { PARTIAL } from "./provenance.ts";
@@ -131,7 +131,7 @@ export async function writtenRows(
     const { sampler, options: { temperature }, settings } = sampling;
     rows.push({
       ...{ source: kind, sampler, temperature, settings, texts: count, length },
-      figures: await qualityOf(own.map(({ text }) => text), measures),
+      figures: await qualityOf(own.map(({ text }) => text), measures, { signal: interruption() }),
       cost: {
         forwards: spreadOf(own.map(({ forwards }) => forwards))!,
         seconds: spreadOf(own.map(({ seconds }) => seconds))!,
@@ -157,6 +157,7 @@ async function write(
     ({ forwards, seconds } = step);
     onProgress(characters.filter((character) => character !== "").length);
     await breathe();
+    interruption().throwIfAborted();
   }
   return { text: characters.join(""), forwards, seconds };
 }

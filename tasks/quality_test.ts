@@ -101,6 +101,11 @@ Deno.test("quality killed at any moment goes on with the texts that it has, to t
       const ended = await signalled("SIGKILL", "diffusion, character", folder, "quality", ...flags);
       assertEquals(ended.code, KILLED, ended.stderr);
     }
+    const ended = await signalled("SIGINT", "diffusion, character", folder, "quality", ...flags);
+    if (Deno.build.os !== "windows") {
+      assertEquals(ended.code, 130, ended.stderr);
+      assertMatch(ended.stderr, /\nInterrupted: the texts .* are kept in .*, from where .*\n$/);
+    }
     const { rows } = await jsonOf(folder, "quality", ...flags);
     const partial = join(folder, "reports/partial");
     const [name] = namesIn(partial).filter((name) => name.endsWith(".jsonl"));

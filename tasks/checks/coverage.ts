@@ -19,7 +19,7 @@ const leftOut: [pattern: RegExp, reason: string][] = [
     /(^|\/)(kernel_cases|changed_engine|mpi_rank)\.ts$/,
     "what only tests use",
   ],
-  [/^engines\/(memory_check\.ts$|software_gpu\/)/, "programs: check-memory, test-webgpu"],
+  [/^engines\/software_gpu\//, "a program: test-webgpu"],
 ];
 
 interface Counts {

@@ -3,16 +3,16 @@
  * 200: at most 2 % more, or this fails. Too long for the tests (about a minute and a half on two
  * cores), so a program of its own:
  *
- *   deno run --allow-all core/engines/memory_check.ts [ENGINE] [gpt|diffusion]
+ *   deno task check-memory [ENGINE] [gpt|diffusion]
  */
-import { makeConfig, type ModelKind } from "../config.ts";
-import { drawWindows } from "../dataset.ts";
-import { initialWeights } from "../model.ts";
-import { models } from "../models.ts";
-import { initialMoments, scheduleAt } from "../optimizer.ts";
-import { trainStep } from "../programs.ts";
-import { seededRandom } from "../random.ts";
-import { type EngineName, startEngine } from "./mod.ts";
+import { makeConfig, type ModelKind } from "../../core/config.ts";
+import { drawWindows } from "../../core/dataset.ts";
+import { initialWeights } from "../../core/model.ts";
+import { models } from "../../core/models.ts";
+import { initialMoments, scheduleAt } from "../../core/optimizer.ts";
+import { trainStep } from "../../core/programs.ts";
+import { seededRandom } from "../../core/random.ts";
+import { type EngineName, startEngine } from "../../core/engines/mod.ts";
 
 const [name = "onnx", kind = "diffusion"] = Deno.args as [EngineName?, ModelKind?];
 const model = models[kind], config = makeConfig(kind, "small", 66), random = seededRandom(1);
