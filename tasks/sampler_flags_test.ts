@@ -116,5 +116,6 @@ Deno.test("values that mean nothing are refused as they are read", () => {
 });
 
 Deno.test("a short window has a shorter overlap by default", () => {
-  assertEquals(sampling("diffusion", "--window", "10").options.overlap, 5);
+  const overlap = (window: string) => sampling("diffusion", "--window", window).options.overlap;
+  assertEquals([overlap("10"), overlap("32")], [5, 16]);
 });
