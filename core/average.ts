@@ -5,7 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import type { ModelConfig, TrainingConfig } from "./config.ts";
-import type { HostTensors, Tensors } from "./engines/engine.ts";
+import type { HostTensors, Tensors } from "./tensors.ts";
 import { parameterShapes } from "./model.ts";
 
 type Setting = Pick<TrainingConfig, "emaDecay">;

@@ -7,7 +7,8 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import type { ModelConfig } from "./config.ts";
-import type { Program, Session, Tensors, TensorSpec } from "./engines/engine.ts";
+import type { Program, Session } from "./engines/engine.ts";
+import type { Tensors, TensorSpec } from "./tensors.ts";
 import { mapValues } from "./engines/map_values.ts";
 import type { Question } from "./network.ts";
 import {

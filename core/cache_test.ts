@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Cache, next, prefill } from "./cache.ts";
 import { makeConfig } from "./config.ts";
-import type { HostTensors, Session } from "./engines/engine.ts";
+import type { Session } from "./engines/engine.ts";
+import type { HostTensors } from "./tensors.ts";
 import { onnxEngine } from "./engines/onnx.ts";
 import * as gpt from "./gpt.ts";
 import type { Network } from "./language_model.ts";

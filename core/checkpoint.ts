@@ -11,7 +11,7 @@ import {
   makeConfig,
   type ModelKind,
 } from "./config.ts";
-import type { HostTensor, HostTensors } from "./engines/engine.ts";
+import type { HostTensor, HostTensors } from "./tensors.ts";
 import { readBytes, sha256Hex, writeFileAtomically, type WriteOptions } from "./files.ts";
 import { readPt } from "./formats/pt.ts";
 import { quoted } from "./formats/quoted.ts";

@@ -11,7 +11,7 @@ import {
   type TrainingState,
 } from "./checkpoint.ts";
 import { type Config, makeConfig, type ModelKind } from "./config.ts";
-import type { HostTensors } from "./engines/engine.ts";
+import type { HostTensors } from "./tensors.ts";
 import { writePt } from "./formats/pt.ts";
 import { readSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 import { initialWeights } from "./model.ts";

@@ -1,7 +1,8 @@
 /** Trained weights on an engine, as generation sees them. */
 import { Cache, next, prefill } from "./cache.ts";
 import type { ModelConfig, ModelKind } from "./config.ts";
-import type { Engine, HostTensors, Session } from "./engines/engine.ts";
+import type { Engine, Session } from "./engines/engine.ts";
+import type { HostTensors } from "./tensors.ts";
 import { type Lane, lanesOf } from "./lanes.ts";
 import type { Network } from "./language_model.ts";
 import { models } from "./models.ts";

@@ -7,7 +7,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { averageStep } from "./average.ts";
 import type { TrainingConfig } from "./config.ts";
-import type { HostTensors, Tensors, TensorSpec } from "./engines/engine.ts";
+import type { HostTensors, Tensors, TensorSpec } from "./tensors.ts";
 
 const MUON_MOMENTUM = 0.95;
 /**

@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
 import { type Config, makeConfig } from "./config.ts";
-import type { HostTensors, Tensors } from "./engines/engine.ts";
+import type { HostTensors, Tensors } from "./tensors.ts";
 import {
   clip,
   initialMoments,

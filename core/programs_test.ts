@@ -1,7 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
 import { makeConfig } from "./config.ts";
-import type { Program, Tensors } from "./engines/engine.ts";
+import type { Program } from "./engines/engine.ts";
+import type { Tensors } from "./tensors.ts";
 import { parameterShapes } from "./model.ts";
 import { models } from "./models.ts";
 import { targetNats, windowLogits } from "./programs.ts";

@@ -1,8 +1,8 @@
 /**
- * The tensors of tfjs by their number of axes, as public signatures name them.
+ * Tensors: in ordinary memory, and inside a program.
  *
- * They are tfjs's own types, reached by what makes them: `deno doc --lint` takes their names for
- * private types of ours.
+ * Those inside are tfjs's own types, reached by what makes them: `deno doc --lint` takes their
+ * names for private types of ours.
  */
 import type * as tf from "@tensorflow/tfjs";
 
@@ -16,3 +16,39 @@ export type Tensor2D = ReturnType<typeof tf["tensor2d"]>;
 export type Tensor3D = ReturnType<typeof tf["tensor3d"]>;
 /** A tensor of four axes. */
 export type Tensor4D = ReturnType<typeof tf["tensor4d"]>;
+
+/** What the entries of an input are. */
+export type DType = "float32" | "int32";
+
+/** A tensor in ordinary memory, as it crosses the border of an engine. */
+export interface HostTensor<Data extends Float32Array | Int32Array = Float32Array | Int32Array> {
+  /** Its size along each axis. */
+  shape: number[];
+  /** All entries, row-major. */
+  data: Data;
+}
+
+/**
+ * Named float32 tensors in ordinary memory: weights, or weights with the moments of their
+ * optimiser.
+ */
+export type HostTensors = Record<string, HostTensor<Float32Array>>;
+
+/** Named tensors on the engine's side of the border. */
+export type Tensors = Record<string, Tensor>;
+
+/**
+ * Shape and type of one input of a program. Graphs are static, so there is one program per batch
+ * size and length.
+ */
+export interface TensorSpec {
+  /** Its size along each axis. */
+  shape: number[];
+  /** What its entries are. */
+  dtype: DType;
+}
+
+/** Entries of a tensor of that shape. */
+export function sizeOf(shape: number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}

@@ -6,12 +6,8 @@
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { Config } from "../core/config.ts";
 import { productFlops } from "../core/engines/graph.ts";
-import {
-  type HostTensors,
-  type Precision,
-  type Program,
-  runSteps,
-} from "../core/engines/engine.ts";
+import { type Precision, type Program, runSteps } from "../core/engines/engine.ts";
+import type { HostTensors } from "../core/tensors.ts";
 import { type EngineName, startEngine } from "../core/engines/mod.ts";
 import { largeProducts } from "../core/engines/peak.ts";
 import { record } from "../core/engines/recorder.ts";

@@ -6,7 +6,7 @@
  */
 import type { Config } from "../config.ts";
 import type { Program } from "../engines/engine.ts";
-import { sizeOf } from "../engines/graph.ts";
+import { sizeOf } from "../tensors.ts";
 import { sha256Hex } from "../files.ts";
 import type { LanguageModel } from "../language_model.ts";
 import { scorerOf, type Stepper, validationNats } from "../stepper.ts";

@@ -9,7 +9,7 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Config } from "../config.ts";
 import type { Program } from "../engines/engine.ts";
-import { sizeOf } from "../engines/graph.ts";
+import { sizeOf } from "../tensors.ts";
 import type { LanguageModel } from "../language_model.ts";
 import { parameterShapes } from "../model.ts";
 import { scheduleInputs } from "../optimizer.ts";

@@ -4,7 +4,7 @@
  */
 import { assert, assertLessOrEqual } from "@std/assert";
 import type { TrainingConfig } from "../config.ts";
-import type { HostTensors } from "../engines/engine.ts";
+import type { HostTensors } from "../tensors.ts";
 import type { Communicator } from "./mpi.ts";
 
 /**

@@ -6,39 +6,7 @@
  * once and run as one graph (`onnx.ts`). No engine knows what a model is, and no model knows which
  * engine runs it.
  */
-import type { Tensor } from "../tensors.ts";
-import { sizeOf } from "./graph.ts";
-
-/** What the entries of an input are. */
-export type DType = "float32" | "int32";
-
-/** A tensor in ordinary memory, as it crosses the border of an engine. */
-export interface HostTensor<Data extends Float32Array | Int32Array = Float32Array | Int32Array> {
-  /** Its size along each axis. */
-  shape: number[];
-  /** All entries, row-major. */
-  data: Data;
-}
-
-/**
- * Named float32 tensors in ordinary memory: weights, or weights with the moments of their
- * optimiser.
- */
-export type HostTensors = Record<string, HostTensor<Float32Array>>;
-
-/** Named tensors on the engine's side of the border. */
-export type Tensors = Record<string, Tensor>;
-
-/**
- * Shape and type of one input of a program. Graphs are static, so there is one program per batch
- * size and length.
- */
-export interface TensorSpec {
-  /** Its size along each axis. */
-  shape: number[];
-  /** What its entries are. */
-  dtype: DType;
-}
+import { type HostTensors, sizeOf, type Tensors, type TensorSpec } from "../tensors.ts";
 
 /**
  * A pure tfjs function that can be recorded: it reads no values, and what randomness it needs comes

@@ -3,7 +3,7 @@
  * nothing here knows tfjs or any target. `recorder.ts` makes graphs, `simplify.ts` shortens them,
  * `onnx.ts` runs them.
  */
-import type { DType } from "./engine.ts";
+import { type DType, sizeOf } from "../tensors.ts";
 
 /** What the entries of a tensor in a graph are. */
 export type GraphDType = DType | "bool";
@@ -96,10 +96,6 @@ export function nodesInOrder(graph: Graph): Node[] {
 /** Everything that a run of the graph must compute. */
 export function results(graph: Graph): Value[] {
   return [...Object.values(graph.outputs), ...Object.values(graph.newState)];
-}
-
-export function sizeOf(shape: number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
 }
 
 export function sameShape(a: number[], b: number[]): boolean {

@@ -4,8 +4,8 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import { seededRandom } from "../random.ts";
-import type { Program, Tensors, TensorSpec } from "./engine.ts";
-import { sizeOf } from "./graph.ts";
+import type { Program } from "./engine.ts";
+import { sizeOf, type Tensors, type TensorSpec } from "../tensors.ts";
 
 /**
  * Numbers to feed: normal; from 0.5 to 2; or whole ones from -2 to 2, so that some are equal and

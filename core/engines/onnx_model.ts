@@ -4,7 +4,7 @@
  * loop, for several steps in one run.
  */
 import onnxProto from "onnx-proto";
-import type { HostTensors } from "./engine.ts";
+import { type HostTensors, sizeOf } from "../tensors.ts";
 import type { OnnxDevice } from "./onnxruntime.ts";
 import {
   type Graph,
@@ -13,7 +13,6 @@ import {
   nodesInOrder,
   results,
   sameShape,
-  sizeOf,
   type Value,
 } from "./graph.ts";
 

@@ -6,7 +6,7 @@ import { models } from "../models.ts";
 import { initialWeights } from "../model.ts";
 import { gradients, initialState, trainInputs, trainStep } from "../programs.ts";
 import { seededRandom } from "../random.ts";
-import type { HostTensors } from "./engine.ts";
+import type { HostTensors } from "../tensors.ts";
 import type { Graph } from "./graph.ts";
 import { inputsOf, kernelCases, programOf } from "./kernel_cases.ts";
 import { inputName, onnxModel, onnxStepsModel, outputName } from "./onnx_model.ts";

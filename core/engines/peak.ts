@@ -3,7 +3,8 @@
  * that.
  */
 import * as tf from "@tensorflow/tfjs";
-import type { Engine, HostTensors, Program } from "./engine.ts";
+import type { Engine, Program } from "./engine.ts";
+import type { HostTensors } from "../tensors.ts";
 
 /**
  * Large matrix products and nothing else, of a matrix that stays where it is, so that hardly

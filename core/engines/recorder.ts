@@ -7,15 +7,9 @@
  * runs the graph.
  */
 import * as tf from "@tensorflow/tfjs";
-import type { HostTensors, Program, Tensors, TensorSpec } from "./engine.ts";
-import {
-  type Attribute,
-  type Graph,
-  type GraphDType,
-  makeNode,
-  sizeOf,
-  type Value,
-} from "./graph.ts";
+import type { Program } from "./engine.ts";
+import { type HostTensors, sizeOf, type Tensors, type TensorSpec } from "../tensors.ts";
+import { type Attribute, type Graph, type GraphDType, makeNode, type Value } from "./graph.ts";
 import { mapValues } from "./map_values.ts";
 
 const BACKEND = "recorder";

@@ -12,14 +12,8 @@ import { join } from "@std/path";
 import * as tf from "@tensorflow/tfjs";
 import { explained, writeFileAtomically } from "../files.ts";
 import { chosenDevices } from "./cuda.ts";
-import {
-  checkInputs,
-  type Engine,
-  type HostTensors,
-  type Precision,
-  type Program,
-  type Session,
-} from "./engine.ts";
+import { checkInputs, type Engine, type Precision, type Program, type Session } from "./engine.ts";
+import type { HostTensors } from "../tensors.ts";
 import { mapValues } from "./map_values.ts";
 import { record } from "./recorder.ts";
 import { simplify } from "./simplify.ts";

@@ -3,7 +3,8 @@
  * operators. The state becomes resource variables, which stay inside the session and which all
  * programs share.
  */
-import type { HostTensors, Precision } from "./engine.ts";
+import type { Precision } from "./engine.ts";
+import type { HostTensors } from "../tensors.ts";
 import { type Graph, type GraphDType, type Node, nodesInOrder, type Value } from "./graph.ts";
 import {
   type AttrValue,

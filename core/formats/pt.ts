@@ -5,7 +5,7 @@
  * in PyTorch.
  */
 import { zipSync } from "fflate";
-import type { HostTensor, HostTensors } from "../engines/engine.ts";
+import type { HostTensor, HostTensors } from "../tensors.ts";
 import { Call, Global, Persistent, type Pickled, readPickle, writePickle } from "./pickle.ts";
 import { quoted } from "./quoted.ts";
 import { widenBfloat16 } from "./safetensors.ts";

@@ -6,7 +6,7 @@
  * mean is not known here. Numbers are taken from memory as they lie there: every machine that Deno
  * runs on is little-endian.
  */
-import type { HostTensor } from "../engines/engine.ts";
+import type { HostTensor } from "../tensors.ts";
 import { quoted } from "./quoted.ts";
 
 /** A tensor from a file. F16 and BF16 have been widened to float32. Row-major. */

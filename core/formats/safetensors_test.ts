@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as fc from "fast-check";
-import type { HostTensor } from "../engines/engine.ts";
+import type { HostTensor } from "../tensors.ts";
 import { readPt } from "./pt.ts";
 import { readSafetensors, writeSafetensors } from "./safetensors.ts";
 

@@ -4,7 +4,8 @@
  */
 import { assert } from "@std/assert";
 import { backends, eagerEngine } from "../eager.ts";
-import type { Engine, HostTensors } from "../engine.ts";
+import type { Engine } from "../engine.ts";
+import type { HostTensors } from "../../tensors.ts";
 
 /** Something that every engine must do. */
 export interface EngineCase {

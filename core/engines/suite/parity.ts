@@ -12,7 +12,7 @@ import type { Batch, LanguageModel } from "../../language_model.ts";
 import { parameterShapes } from "../../model.ts";
 import { initialMoments, scheduleAt } from "../../optimizer.ts";
 import { gradients, trainStep, windowLogits } from "../../programs.ts";
-import type { HostTensors } from "../engine.ts";
+import type { HostTensors } from "../../tensors.ts";
 import { type EngineCase, largestDifference, tolerance } from "./engine_case.ts";
 
 interface Reference {

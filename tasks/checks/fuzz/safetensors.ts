@@ -1,5 +1,5 @@
 /** The target `safetensors`: the format itself, whatever the tensors mean. */
-import type { HostTensor } from "../../../core/engines/engine.ts";
+import type { HostTensor } from "../../../core/tensors.ts";
 import { readSafetensors, writeSafetensors } from "../../../core/formats/safetensors.ts";
 import type { Random } from "../../../core/random.ts";
 import { joined, mutateBytes, mutateJson, oddString, pick } from "./mutate.ts";

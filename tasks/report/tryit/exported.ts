@@ -6,7 +6,7 @@
  */
 import onnxProto from "onnx-proto";
 import type { SavedModel } from "../../../core/checkpoint.ts";
-import type { HostTensor, HostTensors } from "../../../core/engines/engine.ts";
+import type { HostTensor, HostTensors } from "../../../core/tensors.ts";
 import { onnxModel, stateName } from "../../../core/engines/onnx_model.ts";
 import { record } from "../../../core/engines/recorder.ts";
 import { simplify } from "../../../core/engines/simplify.ts";
