@@ -10,7 +10,7 @@ import type { ModelConfig } from "./config.ts";
 import type { Program, Session } from "./engines/engine.ts";
 import type { Tensors, TensorSpec } from "./tensors.ts";
 import { mapValues } from "./engines/map_values.ts";
-import type { Question } from "./network.ts";
+import type { Question } from "./language_model.ts";
 import {
   blockWeights,
   embed,

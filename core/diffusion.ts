@@ -17,14 +17,14 @@ import { type Batch, batchOf, type Network } from "./language_model.ts";
 import { lossWeight, maskShares } from "./noise.ts";
 import type { Random } from "./random.ts";
 import type { Fixed, GenerationOptions } from "./samplers/sampler.ts";
-import { charactersOf, MASK } from "./tokenizer.ts";
+import { charactersOf, MASK, MASK_TOKEN } from "./tokenizer.ts";
 
 /** Which of the two models this is. */
 export const kind = "diffusion";
 
 // change 1 of 5: one more token, the mask, stands for a hidden character
 /** The token that stands for a hidden character. */
-export const maskToken = 0;
+export const maskToken = MASK_TOKEN;
 /** The tokens of a text in order. */
 export const vocabulary = (text: string): string[] => [MASK, ...charactersOf(text)];
 

@@ -8,15 +8,14 @@ import {
 } from "@std/assert";
 import {
   evaluate,
-  evenlySpaced,
   exact,
   leftToRight,
   maskedMean,
   nelbo,
   nelboContinuous,
-  validationBlocks,
   validator,
 } from "./evaluate.ts";
+import { evenlySpaced, validationBlocks } from "./validation_blocks.ts";
 import { seededRandom } from "./random.ts";
 import type { Scorer } from "./scoring.ts";
 import { mean, standardDeviation, sum } from "./statistics.ts";

@@ -44,6 +44,12 @@ export interface Network {
   logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array[]>;
 }
 
+/** What one text asks of the network: the logits of its positions from `from` on. */
+export interface Question {
+  tokens: ArrayLike<number>;
+  from: number;
+}
+
 /** All in which the two models differ: `gpt.ts` and `diffusion.ts` each export one. */
 export interface LanguageModel {
   /** Which of the two it is. */

@@ -30,7 +30,7 @@
 
 // text -> tokens
 export { type Corpus, type CorpusInfo, loadCorpus } from "./corpus.ts";
-export { charactersOf, MASK, type Tokenizer, tokenizer } from "./tokenizer.ts";
+export { charactersOf, MASK, MASK_TOKEN, type Tokenizer, tokenizer } from "./tokenizer.ts";
 export { type Dataset, datasetOf, drawWindows } from "./dataset.ts";
 export { type Random, restoreRandom, seededRandom } from "./random.ts";
 
@@ -77,9 +77,10 @@ export { type Gap, parseTemplate, type Piece } from "./template.ts";
 export { chooseLengths, type TokenPiece } from "./gap_length.ts";
 
 // scores
-export { evaluate, type EvaluateOptions, type Evaluation, validationBlocks } from "./evaluate.ts";
+export { evaluate, type EvaluateOptions, type Evaluation } from "./evaluate.ts";
+export { validationBlocks } from "./validation_blocks.ts";
 export type { EstimateOptions, ResumeOptions } from "./evaluate.ts";
-export { scorerOf } from "./stepper.ts";
+export { scorerOf } from "./scoring.ts";
 export type { ScoreOptions, Scorer } from "./scoring.ts";
 export { type Baseline, baselines, scoreBaseline } from "./baselines.ts";
 export { type BlockFigures, compareOnBlocks } from "./comparison.ts";
@@ -87,8 +88,10 @@ export type { BaselineName, Compared, Estimator, EvaluationRow } from "./results
 export type { ModelComparison } from "./results.ts";
 
 // engines, and the programs that they run
-export { engineNames, engineStatuses, startEngine } from "./engines/mod.ts";
-export type { EngineName, EngineOptions, EngineStatus } from "./engines/mod.ts";
+export { engineStatuses, startEngine } from "./engines/mod.ts";
+export { engineNames } from "./engines/names.ts";
+export type { EngineOptions, EngineStatus } from "./engines/mod.ts";
+export type { EngineName } from "./engines/names.ts";
 export { checkInputs, type Engine, type Program, type Session } from "./engines/engine.ts";
 export type { Precision } from "./engines/engine.ts";
 export type { DType, HostTensor, HostTensors } from "./tensors.ts";

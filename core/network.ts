@@ -4,7 +4,7 @@ import type { ModelConfig, ModelKind } from "./config.ts";
 import type { Engine, Session } from "./engines/engine.ts";
 import type { HostTensors } from "./tensors.ts";
 import { type Lane, lanesOf } from "./lanes.ts";
-import type { Network } from "./language_model.ts";
+import type { Network, Question } from "./language_model.ts";
 import { models } from "./models.ts";
 import { windowLogits } from "./programs.ts";
 
@@ -12,12 +12,6 @@ import { windowLogits } from "./programs.ts";
 export interface LoadedNetwork extends Network, Disposable {
   /** Forward passes so far, of this one's own text. */
   readonly forwards: number;
-}
-
-/** What one text asks of the network: the logits of its positions from `from` on. */
-export interface Question {
-  tokens: ArrayLike<number>;
-  from: number;
 }
 
 /**

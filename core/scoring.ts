@@ -2,8 +2,12 @@
  * Rows for the network: which characters it sees, which answers count, and how rows are packed into
  * calls. `evaluate.ts` makes figures of the answers.
  */
+import type { Config } from "./config.ts";
+import type { Session } from "./engines/engine.ts";
+import { breather } from "./event_loop.ts";
 import type { Random } from "./random.ts";
 import { sum } from "./statistics.ts";
+import { MASK_TOKEN } from "./tokenizer.ts";
 
 /**
  * The network as an estimator sees it: rows of tokens in, negative log-probabilities of given
@@ -29,6 +33,30 @@ export interface Scorer {
   ): Promise<Float32Array>;
 }
 
+/** Lets Ctrl-C through. */
+const breathe = breather();
+
+/**
+ * A session's program `nats`, as `targetNats` makes it, in the form that the estimators want. For
+ * `masked-mean` it needs one with `keepMask`, too, under the name `natsWithMask`.
+ *
+ * @param rows Of those programs.
+ */
+export function scorerOf(
+  session: Pick<Session, "run">,
+  config: Config,
+  rows = config.batch,
+): Scorer {
+  return {
+    rows,
+    context: config.context,
+    async nats(tokens, targets, { keepMask = false } = {}) {
+      await breathe();
+      return (await session.run(keepMask ? "natsWithMask" : "nats", { tokens, targets })).nats;
+    },
+  };
+}
+
 /** To watch a long computation, and to stop it. */
 export interface ScoreOptions {
   /**
@@ -38,9 +66,6 @@ export interface ScoreOptions {
   /** Looked at before each call of the network. */
   signal?: AbortSignal;
 }
-
-/** The mask token of a diffusion model. */
-const MASK = 0;
 
 /** One row for the network, and the positions whose answers count. */
 export interface Row {
@@ -196,7 +221,7 @@ function* inGroups<R>(rows: Iterable<R>, size: number): Generator<R[]> {
 /** The tokens with the mask in place of those at `masked`. */
 function hide(tokens: Int32Array, masked: number[]): Int32Array {
   const hidden = tokens.slice();
-  for (const position of masked) hidden[position] = MASK;
+  for (const position of masked) hidden[position] = MASK_TOKEN;
   return hidden;
 }
 

@@ -5,10 +5,9 @@
 import { exportedNames } from "./average.ts";
 import type { Config } from "./config.ts";
 import { type Program, runSteps, type Session } from "./engines/engine.ts";
-import { breather } from "./event_loop.ts";
 import type { LanguageModel } from "./language_model.ts";
 import { targetNats, trainStep } from "./programs.ts";
-import type { Scorer } from "./scoring.ts";
+import { type Scorer, scorerOf } from "./scoring.ts";
 
 /** Runs the programs of a session. */
 export type Runner = Pick<Session, "run" | "runSteps">;
@@ -62,24 +61,4 @@ export function alone(model: LanguageModel, config: Config): Stepper {
 /** `targetNats` of the weights that validation uses. */
 export function validationNats(model: LanguageModel, config: Config, rows: number): Program {
   return targetNats(model, config, rows, { names: exportedNames(config) });
-}
-
-/** Lets Ctrl-C through. */
-const breathe = breather();
-
-/**
- * A session's program `nats`, as `targetNats` makes it, in the form that the estimators want. For
- * `masked-mean` it needs one with `keepMask`, too, under the name `natsWithMask`.
- *
- * @param rows Of those programs.
- */
-export function scorerOf(runner: Runner, config: Config, rows = config.batch): Scorer {
-  return {
-    rows,
-    context: config.context,
-    async nats(tokens, targets, { keepMask = false } = {}) {
-      await breathe();
-      return (await runner.run(keepMask ? "natsWithMask" : "nats", { tokens, targets })).nats;
-    },
-  };
 }

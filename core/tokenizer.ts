@@ -9,15 +9,18 @@
 
 import { quoted } from "./formats/quoted.ts";
 
-/** How token 0 of a diffusion model is written where it must be shown, as in the original. */
+/** The token of a diffusion model that hides a character. */
+export const MASK_TOKEN = 0;
+
+/** How it is written where it must be shown, as in the original. */
 export const MASK = "_";
 
 /** A vocabulary's mapping between characters and tokens. */
 export interface Tokenizer {
   /** The characters in the order of their tokens, the mask's display form included. */
   vocabulary: readonly string[];
-  /** 0 for diffusion; a GPT has no mask. */
-  maskToken: 0 | undefined;
+  /** `MASK_TOKEN` for diffusion; a GPT has no mask. */
+  maskToken: typeof MASK_TOKEN | undefined;
   /**
    * The token of each character.
    *
@@ -84,7 +87,7 @@ export function tokenizer(
           `expected one character; the weights may be damaged`,
       );
     }
-    if (mask && token === 0) return;
+    if (mask && token === MASK_TOKEN) return;
     if (tokenOf.has(character)) {
       throw new TypeError(
         `Cannot use this vocabulary: ${named(character)} is both token ${tokenOf.get(character)} ` +
@@ -96,7 +99,7 @@ export function tokenizer(
 
   return {
     vocabulary,
-    maskToken: mask ? 0 : undefined,
+    maskToken: mask ? MASK_TOKEN : undefined,
     encode(text, what = "the text") {
       refuseLoneSurrogates(text, what);
       const tokens: number[] = [], unknown = new Set<string>();
@@ -110,7 +113,7 @@ export function tokenizer(
     },
     decode(tokens, maskShown = vocabulary[0]) {
       return Array.from(tokens, (token) => {
-        if (mask && token === 0) return maskShown;
+        if (mask && token === MASK_TOKEN) return maskShown;
         const character = vocabulary[token];
         if (character === undefined) {
           throw new RangeError(

@@ -7,6 +7,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { bold, red } from "@std/fmt/colors";
 import { closestString } from "@std/text/closest-string";
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
+import { engineNames } from "../core/engines/names.ts";
 import { quoted } from "../core/formats/quoted.ts";
 
 interface FlagBasics {
@@ -105,18 +106,8 @@ export class Interrupted extends Error {
   }
 }
 
-/** The names that `--engine` takes, in the order in which help shows them. */
-export const engineNames = [
-  "auto",
-  "onnx",
-  "onnx:cuda",
-  "onnx:webgpu",
-  "tensorflow",
-  "eager:wasm",
-  "eager:cpu",
-  "eager:webgpu",
-  "eager:tensorflow",
-] as const;
+/** The names that `--engine` takes. */
+const engineChoices = ["auto", ...engineNames] as const;
 
 /** The flag that every task has. */
 export const outputFlags = {
@@ -125,7 +116,7 @@ export const outputFlags = {
 
 /** The flags of every task that runs a model; spread them after the task's own. */
 export const commonFlags = {
-  engine: { choices: engineNames, default: "auto", help: "what computes" },
+  engine: { choices: engineChoices, default: "auto", help: "what computes" },
   precision: { choices: ["f32", "bf16"], default: "f32", help: "of matrix products" },
   seed: { type: "integer", min: 0, max: 2 ** 32 - 1, default: 1337, help: "of every random draw" },
   data: { type: "path", help: "the text; without it, the one fetched last" },

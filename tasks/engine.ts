@@ -1,14 +1,15 @@
 /** The engine that the common flags name. */
 import type { Engine } from "../core/engines/engine.ts";
-import { type EngineName, type EngineOptions, startEngine } from "../core/engines/mod.ts";
+import { type EngineOptions, startEngine } from "../core/engines/mod.ts";
+import type { EngineName } from "../core/engines/names.ts";
 import { note } from "./cli.ts";
 
 /** Starts it, and says which it is and, for `auto`, why. */
 export async function chosenEngine(
-  { engine: name, precision, threads }: EngineOptions & { engine: string },
+  { engine: name, precision, threads }: EngineOptions & { engine: EngineName | "auto" },
   tell: (line: string) => void = note,
 ): Promise<Engine> {
-  const { engine, reason } = await startEngine(name as EngineName | "auto", { precision, threads });
+  const { engine, reason } = await startEngine(name, { precision, threads });
   tell(`engine: ${engine.name}, ${engine.precision}${reason ? ` (${reason})` : ""}`);
   return engine;
 }

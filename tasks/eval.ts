@@ -11,7 +11,8 @@ import type { Engine } from "../core/engines/engine.ts";
 import { productFlops } from "../core/engines/graph.ts";
 import { productPeak } from "../core/engines/peak.ts";
 import { record } from "../core/engines/recorder.ts";
-import { evaluate, type Evaluation, scoredIndices, validationBlocks } from "../core/evaluate.ts";
+import { evaluate, type Evaluation } from "../core/evaluate.ts";
+import { scoredIndices, validationBlocks } from "../core/validation_blocks.ts";
 import { type Journal, openJournal } from "../core/journal.ts";
 import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";
@@ -24,8 +25,7 @@ import {
   type EvaluationRow,
   type ModelComparison,
 } from "../core/results.ts";
-import type { Scorer } from "../core/scoring.ts";
-import { scorerOf } from "../core/stepper.ts";
+import { type Scorer, scorerOf } from "../core/scoring.ts";
 import { charactersOf, tokenizer } from "../core/tokenizer.ts";
 import {
   commandLine,

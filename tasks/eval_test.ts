@@ -5,7 +5,7 @@ import { baselines, scoreBaseline } from "../core/baselines.ts";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
 import { loadCorpus } from "../core/corpus.ts";
 import { datasetOf } from "../core/dataset.ts";
-import { evenlySpaced, validationBlocks } from "../core/evaluate.ts";
+import { evenlySpaced, validationBlocks } from "../core/validation_blocks.ts";
 import type { EvaluationRow, ModelComparison } from "../core/results.ts";
 import { charactersOf, tokenizer } from "../core/tokenizer.ts";
 import { readResults } from "./report/read_results.ts";

@@ -17,7 +17,7 @@ import {
 } from "../core/quality/reference_texts.ts";
 import { seededRandom } from "../core/random.ts";
 import type { QualityResult, QualityRow, TextSource } from "../core/results.ts";
-import { scorerOf } from "../core/stepper.ts";
+import { scorerOf } from "../core/scoring.ts";
 import { charactersOf, tokenizer } from "../core/tokenizer.ts";
 import { wordSet } from "../core/words.ts";
 import {

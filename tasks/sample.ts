@@ -8,7 +8,7 @@ import { models } from "../core/models.ts";
 import { type LoadedNetwork, loadNetworks } from "../core/network.ts";
 import { seededRandom } from "../core/random.ts";
 import type { GenerationStep, Sample, SampleResult } from "../core/results.ts";
-import { type Tokenizer, tokenizer } from "../core/tokenizer.ts";
+import { MASK_TOKEN, type Tokenizer, tokenizer } from "../core/tokenizer.ts";
 import { realWordShare, wordSet } from "../core/words.ts";
 import {
   commandLine,
@@ -217,7 +217,7 @@ function mostPasses(kind: ModelKind, { pieces, length }: Given, sampling: Sampli
     "given" in piece ? [...piece.given] : new Array<number>(piece.max).fill(0)
   );
   const blocks = blocksOf([...text, ...new Array<number>(length).fill(0)], {
-    ...{ mask: 0, context, overlap: options.overlap },
+    ...{ mask: MASK_TOKEN, context, overlap: options.overlap },
   });
   const choosing = lengthPasses(pieces);
   if (choosing === 0) return passesOf(blocks, options);

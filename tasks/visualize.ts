@@ -9,7 +9,7 @@ import { breather } from "../core/event_loop.ts";
 import { requireWritable, writeFileAtomically } from "../core/files.ts";
 import { loadNetwork } from "../core/network.ts";
 import { seededRandom } from "../core/random.ts";
-import { type Tokenizer, tokenizer } from "../core/tokenizer.ts";
+import { MASK_TOKEN, type Tokenizer, tokenizer } from "../core/tokenizer.ts";
 import {
   commonFlags,
   Interrupted,
@@ -241,7 +241,7 @@ async function begin(
   }
   const text = [...shown, ...new Array<number>(given.length).fill(0)];
   const { window: context, options: { overlap } } = sampling;
-  const blocks = blocksOf(text, { mask: 0, context, overlap });
+  const blocks = blocksOf(text, { mask: MASK_TOKEN, context, overlap });
   const characters = text.map((token) => token === 0 ? "" : tokens.decode([token]));
   const first = firstFrame(characters, characters.filter((shown) => shown === "").length, blocks);
   return { ...part, first, frame: first, steps: [], next };

@@ -5,6 +5,7 @@
 import { cudaDevices } from "./cuda.ts";
 import { backends, eagerEngine } from "./eager.ts";
 import type { Engine, Precision } from "./engine.ts";
+import { type EngineName, engineNames, purposes } from "./names.ts";
 
 /** How an engine is to compute. */
 export interface EngineOptions {
@@ -13,20 +14,6 @@ export interface EngineOptions {
   /** Threads of one operation, for engines that can be told. Default: one per core. */
   threads?: number;
 }
-
-/** The engines; `engineStatuses` says which of them run on a machine. */
-export const engineNames = [
-  "tensorflow",
-  "onnx:cuda",
-  "onnx",
-  "onnx:webgpu",
-  "eager:wasm",
-  "eager:cpu",
-  "eager:webgpu",
-  "eager:tensorflow",
-] as const;
-/** The name of an engine. */
-export type EngineName = typeof engineNames[number];
 
 const factories: Record<EngineName, (options: EngineOptions) => Engine | Promise<Engine>> = {
   "tensorflow": async (options) => (await import("./tensorflow.ts")).tensorflowEngine(options),
@@ -70,7 +57,7 @@ export interface EngineStatus {
  *   inputs: { x: { shape: [3], dtype: "float32" } },
  *   body: ({ w }, { x }) => ({ outputs: { y: tf.mul(w, x) } }),
  * };
- * const { engine } = await startEngine("onnx"); // or "auto", which takes the fastest that runs here
+ * const { engine } = await startEngine("onnx"); // or "auto", which takes the best that runs here
  * const session = await engine.load({ w: { shape: [1], data: Float32Array.of(2) } }, { double });
  * const { y } = await session.run("double", { x: Float32Array.of(1, 2, 3) });
  * session.dispose();
@@ -100,7 +87,7 @@ export async function startEngine(
 /** What `auto` tries, best first, each with the reason to prefer it. */
 async function preferred(options: EngineOptions): Promise<{ name: EngineName; reason: string }[]> {
   const onCpu = [
-    { name: "tensorflow", reason: "the fastest on the CPU, and it is set up" },
+    { name: "tensorflow", reason: "the fastest for large networks on the CPU, and it is set up" },
     { name: "onnx", reason: "the fastest that needs no setup" },
     { name: "eager:wasm", reason: "onnxruntime does not start here" },
   ] as const;
@@ -185,18 +172,6 @@ export async function engineStatuses(
   }
   return statuses;
 }
-
-const purposes: Record<EngineName, string> = {
-  "tensorflow": "each program recorded once and run inside TensorFlow: the fastest",
-  "onnx:cuda": "each program recorded once and run by onnxruntime on an NVIDIA GPU",
-  "onnx": "each program recorded once and run by onnxruntime on the CPU: the default",
-  "onnx:webgpu": "each program recorded once and run by onnxruntime on a GPU by WebGPU",
-  "eager:wasm": "tfjs on WebAssembly, operation by operation: slow, runs nearly everywhere",
-  "eager:cpu": "tfjs in plain JavaScript: very slow, the reference for tests",
-  "eager:webgpu":
-    "tfjs on the GPU by WebGPU, operation by operation (a software driver counts too)",
-  "eager:tensorflow": "tfjs on TensorFlow, operation by operation",
-};
 
 async function check(engine: Engine): Promise<void> {
   const state = { w: { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) } };

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { type EngineName, engineNames, engineStatuses, startEngine } from "./mod.ts";
+import { engineStatuses, startEngine } from "./mod.ts";
+import { type EngineName, engineNames } from "./names.ts";
 import { testedEngines } from "./suite/tested_engines.ts";
 
 const statuses = await engineStatuses(testedEngines);
@@ -72,6 +73,6 @@ Deno.test("an engine of an unknown name is refused with the names there are", as
   const error = await assertRejects(() => startEngine("cuda" as EngineName));
   assertMatch(
     (error as Error).message,
-    /^Cannot start the engine "cuda": .*onnx, onnx:webgpu, eager:wasm/,
+    /^Cannot start the engine "cuda": .*onnx, onnx:cuda, onnx:webgpu, tensorflow/,
   );
 });

@@ -5,7 +5,7 @@
 import { assert, assertAlmostEquals, assertLess } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
-import { validationBlocks } from "../../core/evaluate.ts";
+import { validationBlocks } from "../../core/validation_blocks.ts";
 import { readPt, writePt } from "../../core/formats/pt.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { EvaluationRow } from "../../core/results.ts";

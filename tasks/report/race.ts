@@ -2,6 +2,7 @@
  * The race: two samples side by side, replayed on one clock. This file makes what stands in the
  * page and the data that `race.js` replays; without scripts the finished texts are there.
  */
+import { MASK_TOKEN } from "../../core/tokenizer.ts";
 import { blocksOf } from "../../core/blocks.ts";
 import type { ModelKind } from "../../core/config.ts";
 import type { Sample, SampleResult } from "../../core/results.ts";
@@ -120,7 +121,7 @@ export function bordersOf(
   if (typeof overlap !== "number" || typeof context !== "number") return [];
   const tokens = new Array<number>([...text].length).fill(1);
   for (const { changes } of steps) for (const [position] of changes) tokens[position] = 0;
-  const blocks = blocksOf(tokens, { mask: 0, context, overlap })
+  const blocks = blocksOf(tokens, { mask: MASK_TOKEN, context, overlap })
     .map(({ start, masked }) => masked.map((position) => start + position));
   let block = 0;
   for (const { changes } of steps) {

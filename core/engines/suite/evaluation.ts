@@ -7,7 +7,7 @@ import { models } from "../../models.ts";
 import { targetNats } from "../../programs.ts";
 import { seededRandom } from "../../random.ts";
 import type { Estimator } from "../../results.ts";
-import { scorerOf } from "../../stepper.ts";
+import { scorerOf } from "../../scoring.ts";
 import type { Engine } from "../engine.ts";
 import { type EngineCase, referenceEngine, tolerance } from "./engine_case.ts";
 

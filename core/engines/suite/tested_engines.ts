@@ -1,5 +1,6 @@
 /** Which engines the tests of this process cover. */
-import { type EngineName, engineNames, type EngineStatus, engineStatuses } from "../mod.ts";
+import { type EngineStatus, engineStatuses } from "../mod.ts";
+import { type EngineName, engineNames } from "../names.ts";
 
 /**
  * Those that the variable ENGINES names, separated by commas; else all but `eager:webgpu`, which

@@ -32,7 +32,7 @@ export const mutations: Mutation[] = [
   {
     name: "the mask can be typed",
     file: "core/tokenizer.ts",
-    from: "if (mask && token === 0) return;",
+    from: "if (mask && token === MASK_TOKEN) return;",
     to: "",
     tests: ["core/tokenizer_test.ts"],
   },

@@ -1,0 +1,21 @@
+/** The engines by name: apart from what they are made of, so that help needs load none of them. */
+
+/** What each is good for, in the order in which lists show them. */
+export const purposes = {
+  "onnx": "each program recorded once and run by onnxruntime on the CPU: the default",
+  "onnx:cuda": "each program recorded once and run by onnxruntime on an NVIDIA GPU",
+  "onnx:webgpu": "each program recorded once and run by onnxruntime on a GPU by WebGPU",
+  "tensorflow":
+    "each program recorded once and run inside TensorFlow: the fastest for large networks, has bf16",
+  "eager:wasm": "tfjs on WebAssembly, operation by operation: slow, runs nearly everywhere",
+  "eager:cpu": "tfjs in plain JavaScript: very slow, the reference for tests",
+  "eager:webgpu":
+    "tfjs on the GPU by WebGPU, operation by operation (a software driver counts too)",
+  "eager:tensorflow": "tfjs on TensorFlow, operation by operation",
+} as const;
+
+/** The name of an engine. */
+export type EngineName = keyof typeof purposes;
+
+/** The engines; `engineStatuses` says which of them run on a machine. */
+export const engineNames = Object.keys(purposes) as EngineName[];
