@@ -56,7 +56,10 @@ export interface TrainingConfig {
   weightDecay: number;
   /** Largest norm of all gradients together; longer ones are shortened to it. 0 = no limit. */
   clip: number;
-  /** Share of the residual stream's additions that a training step leaves out. */
+  /**
+   * Share of the entries of the embedding, and of what each branch adds, that a training step leaves
+   * out.
+   */
   dropout: number;
   /**
    * How much of the weights' moving average a step keeps; validation and export then use the
@@ -156,7 +159,7 @@ export const presets: Record<PresetName, Preset> = {
     steps: { gpt: 30, diffusion: 30 },
     evalEvery: 15,
   },
-  /** Nanos of the original: for comparing engines. */
+  /** A miniature of the original, for comparing engines. */
   small: {
     ...original,
     layers: 4,

@@ -14,8 +14,8 @@ import { candidates, draw } from "./sampling.ts";
 import type { Gap } from "./template.ts";
 
 /**
- * Given characters after a gap by which its length is judged. More cost more passes, and made the
- * network over-sure.
+ * Given characters after a gap by which its length is judged. 8 cost twice the passes for 0.07 ±
+ * 0.1 bits more (docs/lab-log.md, "how long a gap is").
  */
 const SCORED = 4;
 

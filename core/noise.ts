@@ -6,11 +6,12 @@ import type { TrainingConfig } from "./config.ts";
 import type { Random } from "./random.ts";
 
 /**
- * One time t per row, that is, one share of hidden characters, each uniform on [0, 1).
+ * One time t per row, that is, one share of hidden characters: uniform on [0, 1).
  *
  * With `evenMaskShares` the rows share one draw, (u + i) / rows, so that every batch has light and
  * heavy masking in equal parts: less noise in the loss at no cost (Kingma et al., "Variational
- * Diffusion Models", arXiv:2107.00630, appendix I.1).
+ * Diffusion Models", arXiv:2107.00630, appendix I.1). Row i then has its t in [i / rows,
+ * (i + 1) / rows); over the batch as a whole it is uniform still.
  */
 export function maskShares(
   rows: number,

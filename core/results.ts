@@ -101,8 +101,8 @@ export interface EvaluationRow<Model extends string = ModelKind> {
   /** The same in nats per scored character. */
   nats: number;
   /**
-   * Standard error over passes (mask noise), in bits per character; null if the figure is exact on
-   * its blocks.
+   * Standard error over passes (mask noise), in bits per character (in nats for `masked-mean`);
+   * null if the figure is exact on its blocks.
    */
   se_passes: number | null;
   /** Standard error by bootstrap over blocks, in bits per character (in nats for `masked-mean`). */

@@ -114,8 +114,8 @@ export interface TrainingResult {
   /** Characters seen. */
   chars: number;
   /**
-   * The mean training loss since the validation before the last, or since the last where steps were
-   * done after it.
+   * Mean training loss of the steps since the last validation; where none follow it, of those
+   * between it and the one before.
    */
   lossNats: number;
   /** Bits per character of the best validation: exact for a GPT, an upper bound for diffusion. */

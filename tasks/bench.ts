@@ -193,7 +193,11 @@ class Contestant implements Disposable {
 
   static ofEngine(contest: Contest): Promise<Contestant> {
     const script = fromFileUrl(new URL("bench_step.ts", import.meta.url));
-    const command = [Deno.execPath(), "run", "--allow-all", script, JSON.stringify(contest)];
+    const allowed = ["read", "write", "env", "ffi", "sys"].map((what) => `--allow-${what}`);
+    const command = [
+      ...[Deno.execPath(), "run", "--no-prompt", ...allowed, script],
+      JSON.stringify(contest),
+    ];
     return Contestant.start(`the engine "${contest.engine}"`, command, contest.precision);
   }
 

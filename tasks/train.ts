@@ -65,7 +65,12 @@ const flags = {
   },
   steps: { type: "integer", min: 1, help: "steps in all, instead of the preset's" },
   batch: { type: "integer", min: 1, max: 65536, help: "windows of text a step" },
-  lr: { type: "number", above: 0, max: 10, help: "learning rate" },
+  lr: {
+    type: "number",
+    above: 0,
+    max: 10,
+    help: "learning rate of AdamW; Muon's is --set muonLearningRate=X",
+  },
   out: { type: "path", help: "weights file; without it, weights/MODEL-PRESET.safetensors" },
   resume: {
     type: "boolean",
@@ -75,7 +80,11 @@ const flags = {
   },
   evalEvery: { type: "integer", min: 1, help: "steps between two validations" },
   set: setFlag,
-  patience: { type: "integer", min: 1, help: "stop after this many validations without a better" },
+  patience: {
+    type: "integer",
+    min: 1,
+    help: "stop after this many validations without a better one",
+  },
   distributed: { type: "boolean", help: "share each batch with the other ranks of mpirun" },
   ...commonFlags,
   seed: seedFlag,

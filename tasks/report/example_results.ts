@@ -230,7 +230,15 @@ export function exampleRun(model: ModelKind): string {
     model,
   );
   const header: RunHeader = {
-    ...{ kind: "run", name: `${model}-small`, model, config, engine, precision, threads },
+    ...{
+      kind: "run",
+      name: `weights/${model}-small.safetensors`,
+      model,
+      config,
+      engine,
+      precision,
+      threads,
+    },
     ...{ corpus, corpusSha256, charsPerStep: 12 * 64, date },
     command: `deno task train-${model} --preset small`,
   };

@@ -19,6 +19,7 @@ import {
 import { readBytes, sha256Hex } from "../../core/files.ts";
 import { commandLine } from "../cli.ts";
 import type { Results, Run } from "./read_results.ts";
+import { MODELS } from "./words.ts";
 
 /**
  * Something shown, and what to know before it is held against the rest: one phrase for each reason.
@@ -82,7 +83,6 @@ export interface ReportData {
 /** SHA-256 of a file as it is now, or why there is none. */
 export type Hash = (path: string) => Promise<{ sha256: string } | { reason: string }>;
 
-const MODELS = ["diffusion", "gpt"] as const;
 const NAMES = { gpt: "GPT", diffusion: "diffusion model" };
 
 /** Hashes of files on disk, each computed once. Relative paths start at `root`. */
@@ -136,7 +136,11 @@ export async function gather(results: Results, hash: Hash): Promise<ReportData> 
   }
   const runs: RunEntry[] = [];
   for (const run of results.runs) {
-    runs.push({ run, stale: await corpusNotes(run.header), other: [] });
+    const { model, name } = run.header, shown = race[model]?.result.provenance.weights;
+    const other = shown === undefined || shown === name
+      ? []
+      : [`the training of other weights ("${name}") than those of the race ("${shown}")`];
+    runs.push({ run, stale: await corpusNotes(run.header), other });
   }
 
   const data: ReportData = {
@@ -175,7 +179,7 @@ export async function gather(results: Results, hash: Hash): Promise<ReportData> 
   }
   data.evaluations.sort((a, b) =>
     b.row.context - a.row.context ||
-    MODELS.indexOf(b.row.model) - MODELS.indexOf(a.row.model) ||
+    MODELS.indexOf(a.row.model) - MODELS.indexOf(b.row.model) ||
     estimators[a.row.model].indexOf(a.row.estimator) -
       estimators[b.row.model].indexOf(b.row.estimator)
   );

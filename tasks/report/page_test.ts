@@ -230,6 +230,18 @@ Deno.test("buildPage says of what was made with other weights than the race that
   assertEquals(document.querySelectorAll(".stale").length, 0);
 });
 
+Deno.test("buildPage says of a loss curve that it is not of the weights in the race", async () => {
+  const results = everything();
+  const [run] = results.runs.filter(({ header }) => header.model === "gpt");
+  run.header.name = "weights/gpt-old.safetensors";
+  const { document } = parseHTML(await pageOf(results));
+  const marks = [...document.querySelectorAll("#training .other")];
+  assertEquals(marks.map((mark) => mark.textContent!.replace(/ than.*/, "")), [
+    'the training of other weights ("weights/gpt-old.safetensors")',
+    'the training of other weights ("weights/gpt-old.safetensors")',
+  ]);
+});
+
 Deno.test("buildPage gives each chart a label, a text with its limits and a command, and each table a caption", async () => {
   const { document } = parseHTML(await pageOf(everything()));
   const charts = [...document.querySelectorAll("figure.chart")];
