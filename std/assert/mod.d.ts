@@ -3,20 +3,16 @@ export class AssertionError extends Error {}
 export function assert(expr: unknown, message?: string): asserts expr;
 export function assertEquals<T>(actual: T, expected: T, message?: string): void;
 export function assertNotEquals<T>(actual: T, expected: T, message?: string): void;
-export function assertStrictEquals<T>(actual: unknown, expected: T, message?: string): void;
 export function assertAlmostEquals(
   actual: number,
   expected: number,
   tolerance?: number,
   message?: string,
 ): void;
-export function assertExists<T>(actual: T, message?: string): asserts actual is NonNullable<T>;
 export function assertGreater<T>(actual: T, expected: T, message?: string): void;
-export function assertGreaterOrEqual<T>(actual: T, expected: T, message?: string): void;
 export function assertLess<T>(actual: T, expected: T, message?: string): void;
 export function assertLessOrEqual<T>(actual: T, expected: T, message?: string): void;
 export function assertMatch(actual: string, expected: RegExp, message?: string): void;
-export function assertNotMatch(actual: string, expected: RegExp, message?: string): void;
 export function assertStringIncludes(actual: string, expected: string, message?: string): void;
 export function assertThrows<E extends Error = Error>(
   fn: () => unknown,
