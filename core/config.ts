@@ -230,58 +230,14 @@ export function makeConfig(
   };
 }
 
-/** What follows from the text, or has a flag of its own. */
-const withoutSet = [
-  "vocab",
-  "kind",
-  "preset",
-  "seed",
-  "steps",
-  "batch",
-  "learningRate",
-  "evalEvery",
-] as const;
-
-/** The settings that are words. */
-const choices: Partial<Record<keyof Config, readonly string[]>> = {
+/** The settings that are words, with what they may be. */
+export const choices: Partial<Record<keyof Config, readonly string[]>> = {
   optimizer: ["adamw", "muon"],
   schedule: ["constant", "cosine"],
 };
 
-/**
- * Reads settings of a run from texts such as `dropout=0.1`.
- *
- * @throws {TypeError} If there is no such setting, or the value is not of its kind.
- */
-export function parseSettings(assignments: string[], kind: ModelKind): Partial<Config> {
-  const settings: Partial<Config> = makeConfig(kind, "full", 66);
-  for (const name of withoutSet) delete settings[name];
-  return Object.fromEntries(assignments.map((assignment) => {
-    const [name, ...rest] = assignment.split("="), text = rest.join("=").trim();
-    const refuse = (expected: string) =>
-      new TypeError(`Cannot set ${quoted(assignment)}: expected ${expected}`);
-    if (!assignment.includes("=")) throw refuse("NAME=VALUE, such as dropout=0.1");
-    if (!Object.hasOwn(settings, name)) {
-      throw refuse(`NAME=VALUE with one of ${Object.keys(settings).join(", ")}`);
-    }
-    const key = name as keyof typeof settings, allowed = choices[key];
-    if (allowed) {
-      if (!allowed.includes(text)) throw refuse(`${name} to be ${allowed.join(" or ")}`);
-      return [name, text];
-    }
-    if (typeof settings[key] === "boolean") {
-      if (text !== "true" && text !== "false") throw refuse(`${name} to be true or false`);
-      return [name, text === "true"];
-    }
-    const value = Number(text);
-    const expected = text === "" ? "a number, 0 or more" : numberExpected(name, value);
-    if (expected !== undefined) throw refuse(`${name} to be ${expected}`);
-    return [name, value];
-  }));
-}
-
-/** What the number `name` has to be, if `value` is not that. */
-function numberExpected(name: string, value: number): string | undefined {
+/** What the setting `name`, a number, has to be, if `value` is not that. */
+export function numberExpected(name: string, value: number): string | undefined {
   if (!Number.isFinite(value) || value < 0) return "a number, 0 or more";
   const whole = ["context", "layers", "heads", "width", "warmup", "batch", "steps", "evalEvery"];
   if (whole.includes(name) && !Number.isSafeInteger(value)) return "a whole number";

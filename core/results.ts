@@ -39,6 +39,11 @@ export interface Provenance {
  */
 export type Change = [position: number, character: string, confidence: number];
 
+/** Characters that are there because a pass put them there; what was given is not among them. */
+export function charactersWritten(steps: GenerationStep[]): number {
+  return new Set(steps.flatMap(({ changes }) => changes.map(([position]) => position))).size;
+}
+
 /** One forward pass of generation and what it fixed; `seconds` since the start of the sample. */
 export interface GenerationStep {
   seconds: number;

@@ -7,7 +7,12 @@ import { lengthPasses } from "../core/gap_length.ts";
 import { models } from "../core/models.ts";
 import { type LoadedNetwork, loadNetworks } from "../core/network.ts";
 import { seededRandom } from "../core/random.ts";
-import type { GenerationStep, Sample, SampleResult } from "../core/results.ts";
+import {
+  charactersWritten,
+  type GenerationStep,
+  type Sample,
+  type SampleResult,
+} from "../core/results.ts";
 import { MASK_TOKEN, type Tokenizer, tokenizer } from "../core/tokenizer.ts";
 import { realWordShare, wordSet } from "../core/words.ts";
 import {
@@ -159,7 +164,7 @@ export async function main(args: string[]): Promise<void> {
       forwards_at_most: most,
       samples: samples.map(({ text, seed, forwards, seconds, steps }) => ({
         ...{ text, seed, forwards, seconds },
-        chars_per_forward: forwards === 0 ? null : charactersFixed(steps) / forwards,
+        chars_per_forward: forwards === 0 ? null : charactersWritten(steps) / forwards,
       })),
     });
   }
@@ -293,18 +298,13 @@ function shareOf(text: string, known: Set<string>): number | null {
   return Number.isNaN(share) ? null : share;
 }
 
-/** Characters that are there because a pass put them there. */
-function charactersFixed(steps: GenerationStep[]): number {
-  return new Set(steps.flatMap(({ changes }) => changes.map(([position]) => position))).size;
-}
-
 /** How a sample came about, and how it spells, in a line. */
 function summary(
   { forwards, seconds, steps }: Sample,
   realWords: number | null,
   heldOut: number | null,
 ): string {
-  const each = (charactersFixed(steps) / forwards).toFixed(2);
+  const each = (charactersWritten(steps) / forwards).toFixed(2);
   const rate = forwards === 0 ? "" : `, ${each} characters each`;
   return `${forwards} forward passes${rate}, ${seconds.toFixed(2)} s` +
     (realWords === null ? "" : `; real words ${percent(realWords)}`) +

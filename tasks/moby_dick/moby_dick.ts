@@ -7,6 +7,7 @@
  * the workspace's lock would list all 170.
  */
 import { fromFileUrl } from "@std/path";
+import { DenoError, denoOutput } from "../deno_child.ts";
 
 export const mobyDick = {
   name: "moby-dick",
@@ -28,7 +29,7 @@ const script = `
  * The bytes of the text, from npm or from Deno's cache.
  *
  * @param options.env Added to the environment of the process that gets them.
- * @throws {Error} If npm is not reached, or does not answer in `timeoutMs`. The message is the
+ * @throws {DenoError} If npm is not reached, or does not answer in `timeoutMs`. The message is the
  * reason only.
  */
 export async function readMobyDick(
@@ -37,27 +38,12 @@ export async function readMobyDick(
   const lock = fromFileUrl(new URL("deno.lock", import.meta.url));
   const options = ["--no-config", "--node-modules-dir=none", "--no-prompt", "--quiet"];
   const signal = AbortSignal.timeout(timeoutMs);
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", ...options, `--lock=${lock}`, "--frozen", "-"],
-    env: { NO_COLOR: "1", ...env },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-    signal,
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  // A child that ends early closes the pipe; its exit code and stderr say why.
-  await writer.write(new TextEncoder().encode(script)).then(() => writer.close()).catch(() => {});
-  const { success, stdout, stderr } = await child.output();
-  if (signal.aborted) throw new Error(`npm did not answer within ${timeoutMs / 1000} seconds`);
-  if (!success) throw new Error(reasonIn(new TextDecoder().decode(stderr)));
-  return stdout;
-}
-
-/** The line of Deno's output that says what went wrong. */
-function reasonIn(stderr: string): string {
-  const [report] = stderr.split(/^Stack backtrace/m); // there with RUST_BACKTRACE=1
-  const lines = report.split("\n").map((line) => line.trim()).filter((line) => line !== "");
-  const numbered = lines.filter((line) => /^\d+: /.test(line)).at(-1); // the innermost cause
-  return (numbered ?? lines[0] ?? "deno failed without a word").replace(/^(\d+|error): |\.$/g, "");
+  try {
+    return await denoOutput(["run", ...options, `--lock=${lock}`, "--frozen", "-"], script, {
+      ...{ signal, env },
+    });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new DenoError(`npm did not answer within ${timeoutMs / 1000} seconds`);
+  }
 }

@@ -3,7 +3,7 @@
  * result.
  */
 import type { ModelKind } from "../../core/config.ts";
-import type { Provenance, Sample } from "../../core/results.ts";
+import { charactersWritten, type Provenance, type Sample } from "../../core/results.ts";
 import { halfInterval } from "./bits.ts";
 import { type Child, command, h, number } from "./dom.ts";
 import type { EvaluationEntry, Marked, ReportData, SampleEntry } from "./gather.ts";
@@ -45,7 +45,7 @@ export function glance(data: ReportData): HTMLElement | null {
       const realWords = meanRealWords(sample.result);
       if (realWords !== null) facts.push([percent(realWords), "of the words it wrote are real"]);
       facts.push([
-        (charactersWritten(first) / Math.max(1, first.forwards)).toFixed(2),
+        (charactersWritten(first.steps) / Math.max(1, first.forwards)).toFixed(2),
         "characters per forward pass",
       ]);
     }
@@ -84,10 +84,6 @@ function headline(data: ReportData, model: ModelKind): EvaluationEntry | undefin
     candidates.find(({ other }) => other.length === 0) ??
     candidates.find(({ stale }) => stale.length === 0) ?? candidates[0];
 }
-
-/** Characters that the steps put into the text; what was given is not among them. */
-const charactersWritten = ({ steps }: Sample) =>
-  new Set(steps.flatMap(({ changes }) => changes.map(([position]) => position))).size;
 
 /** What is missing and what could not be read. */
 export function notes({ missing, problems }: ReportData): HTMLElement | null {

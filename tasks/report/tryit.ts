@@ -7,6 +7,7 @@
  * What is heavy is imported when it is needed: a report without a model loads neither tfjs nor a
  * bundler.
  */
+import { DenoError } from "../deno_child.ts";
 import { basename, dirname, join, relative } from "@std/path";
 import { lockFile, makeFolder, writeFileAtomically } from "../../core/files.ts";
 import type { LoadedModel } from "../../core/checkpoint.ts";
@@ -91,7 +92,6 @@ export async function writeTryIt(
     note('No page to try the model: there are no weights of it; run "deno task train-diffusion"');
     return undefined;
   }
-  const { BundleError } = await import("./tryit/bundle.ts");
   const { loadWeights } = await import("../../core/checkpoint.ts");
   let model: LoadedModel;
   try {
@@ -104,7 +104,7 @@ export async function writeTryIt(
     return await write(folder, { ...model, path: weights }, options);
   } catch (error) {
     signal?.throwIfAborted();
-    if (!(error instanceof BundleError)) throw error;
+    if (!(error instanceof DenoError)) throw error;
     note(`No page to try the model: ${error.message}; check the network and try again`);
     return undefined;
   }

@@ -7,6 +7,7 @@
  * its own.
  */
 import { fromFileUrl } from "@std/path";
+import { type ChildOptions, denoOutput } from "../../deno_child.ts";
 
 const beside = (name: string) => fromFileUrl(new URL(name, import.meta.url));
 
@@ -24,29 +25,17 @@ const onnxruntimeFiles = {
 };
 export const onnxruntimeNames = Object.keys(onnxruntimeFiles);
 
-/** A bundler or a package that can't be had; the message is the reason only. */
-export class BundleError extends Error {
-  override name = "BundleError";
-}
-
-/** How a process of our own is called. */
-export interface ChildOptions {
-  signal?: AbortSignal;
-  /** Added to its environment. */
-  env?: Record<string, string>;
-}
-
 /**
  * A browser script with all that it imports, in one file.
  *
- * @throws {BundleError} If `deno bundle` fails.
+ * @throws {DenoError} If `deno bundle` fails.
  */
 export async function bundled(
   entry: "browser.ts" | "worker.ts",
   options: ChildOptions = {},
 ): Promise<string> {
   const args = ["--platform=browser", "--minify", `--import-map=${beside("imports.json")}`];
-  const script = await deno(["bundle", ...ownLock(), ...args, beside(entry)], "", options);
+  const script = await denoOutput(["bundle", ...ownLock(), ...args, beside(entry)], "", options);
   return new TextDecoder().decode(script);
 }
 
@@ -54,7 +43,7 @@ export async function bundled(
  * One of onnxruntime-web's files.
  *
  * @param name One of `onnxruntimeNames`.
- * @throws {BundleError} If npm is not reached.
+ * @throws {DenoError} If npm is not reached.
  */
 export async function onnxruntimeFile(
   name: string,
@@ -67,43 +56,10 @@ export async function onnxruntimeFile(
     for (let rest = file; rest.length > 0;) rest = rest.subarray(Deno.stdout.writeSync(rest));
   `;
   const args = ["run", ...ownLock(), "--no-prompt", "--unstable-raw-imports", "-"];
-  return await deno(args, script, options);
+  return await denoOutput(args, script, options);
 }
 
 const ownLock = () => [
   ...["--quiet", "--no-config", "--node-modules-dir=none"],
   ...[`--lock=${beside("bundle.lock")}`, "--frozen"],
 ];
-
-/** What a `deno` of our own writes to stdout. */
-async function deno(
-  args: string[],
-  stdin: string,
-  { signal, env }: ChildOptions,
-): Promise<Uint8Array<ArrayBuffer>> {
-  signal?.throwIfAborted();
-  const child = new Deno.Command(Deno.execPath(), {
-    args,
-    env: { NO_COLOR: "1", ...env },
-    ...{ stdin: "piped", stdout: "piped", stderr: "piped", signal },
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  // A child that ends early closes the pipe; its exit code and stderr say why.
-  await writer.write(new TextEncoder().encode(stdin)).then(() => writer.close()).catch(() => {});
-  const { success, stdout, stderr } = await child.output();
-  signal?.throwIfAborted();
-  if (!success) throw new BundleError(reasonIn(new TextDecoder().decode(stderr)));
-  return stdout;
-}
-
-/** The line of Deno's output that says what went wrong. */
-function reasonIn(stderr: string): string {
-  const [report] = stderr.split(/^Stack backtrace/m); // there with RUST_BACKTRACE=1
-  const lines = report.split("\n").map((line) => line.trim()).filter((line) => line !== "");
-  const numbered = lines.filter((line) => /^\d+: /.test(line)).at(-1); // the innermost cause
-  const error = lines.find((line) => line.startsWith("error: "));
-  return (numbered ?? error ?? lines[0] ?? "deno failed without a word").replace(
-    /^(\d+|error): |\.$/g,
-    "",
-  );
-}

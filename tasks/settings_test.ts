@@ -1,0 +1,32 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "./cli.ts";
+import { settingsOf } from "./settings.ts";
+
+Deno.test("any setting without a flag of its own can be given as NAME=VALUE", () => {
+  const given = ["dropout=0.1", "optimizer=muon", "evenMaskShares=true", "width= 64"];
+  assertEquals(settingsOf(given, "gpt"), {
+    dropout: 0.1,
+    optimizer: "muon",
+    evenMaskShares: true,
+    width: 64,
+  });
+});
+
+Deno.test("a setting that there is not, or a value not of its kind, is refused with what is expected", () => {
+  const wrong = {
+    "dropot=0.1": "expected NAME=VALUE with one of",
+    "steps=3": "expected NAME=VALUE with one of",
+    "__proto__=3": "expected NAME=VALUE with one of",
+    "dropout": "expected NAME=VALUE, such as dropout=0.1",
+    "dropout=": "dropout to be a number",
+    "dropout=1": "dropout to be below 1",
+    "clip=-1": "clip to be a number, 0 or more",
+    "layers=2.5": "layers to be a whole number",
+    "epsilon=0": "epsilon to be above 0",
+    "optimizer=sgd": "optimizer to be adamw or muon",
+    "zeroProjections=1": "zeroProjections to be true or false",
+  };
+  for (const [given, message] of Object.entries(wrong)) {
+    assertThrows(() => settingsOf([given], "gpt"), UsageError, message);
+  }
+});
