@@ -5,8 +5,8 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import type { ModelConfig, TrainingConfig } from "./config.ts";
-import type { HostTensors, Tensors } from "./tensors.ts";
 import { parameterShapes } from "./model.ts";
+import type { HostTensors, Tensor, Tensors } from "./tensors.ts";
 
 type Setting = Pick<TrainingConfig, "emaDecay">;
 
@@ -35,7 +35,7 @@ export function averageStep(step: number, { emaDecay }: Setting): number {
 export function movedAverage(
   state: Tensors,
   weights: Tensors,
-  emaStep: tf.Tensor,
+  emaStep: Tensor,
   { emaDecay }: Setting,
 ): Tensors {
   if (emaDecay === 0) return {};

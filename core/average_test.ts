@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
-import { makeConfig } from "./config.ts";
 import { averageStep, exportedNames, initialAverage, movedAverage } from "./average.ts";
+import { makeConfig } from "./config.ts";
 
 await tf.setBackend("cpu");
 

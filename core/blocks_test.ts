@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import * as fc from "fast-check";
 import { blocksOf, passesOf } from "./blocks.ts";
-import type { GenerationOptions } from "./samplers/sampler.ts";
 import { samplers } from "./samplers/mod.ts";
+import type { GenerationOptions } from "./samplers/sampler.ts";
 import { plainOptions } from "./testing/options.ts";
 
 const MASK = 0;

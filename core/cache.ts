@@ -7,8 +7,8 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import type { ModelConfig } from "./config.ts";
+import { noDropout } from "./dropout.ts";
 import type { Program, Session } from "./engines/engine.ts";
-import type { Tensors, TensorSpec } from "./tensors.ts";
 import { mapValues } from "./engines/map_values.ts";
 import type { Question } from "./language_model.ts";
 import {
@@ -23,7 +23,7 @@ import {
   ropeTable,
   type Rotation,
 } from "./model.ts";
-import { noDropout } from "./dropout.ts";
+import type { Tensor2D, Tensor4D, Tensors, TensorSpec } from "./tensors.ts";
 
 const keyOf = (layer: number) => `key/${layer}`;
 const valueOf = (layer: number) => `value/${layer}`;
@@ -39,7 +39,7 @@ export function prefill(config: ModelConfig): Program {
     body(weights, { tokens }) {
       const outputs: Tensors = {};
       outputs.logits = forward(
-        tokens as tf.Tensor2D,
+        tokens as Tensor2D,
         weights,
         config,
         true,
@@ -73,8 +73,8 @@ export function next(config: ModelConfig, rows = 1): Program {
       ...Object.fromEntries(caches),
     },
     body(weights, { token, slot, hidden, ...cached }) {
-      const outputs: Tensors = {}, rotation = rotationAt(slot as tf.Tensor2D, config);
-      let x = rmsNorm(embed(token as tf.Tensor2D, weights["token_emb.weight"]));
+      const outputs: Tensors = {}, rotation = rotationAt(slot as Tensor2D, config);
+      let x = rmsNorm(embed(token as Tensor2D, weights["token_emb.weight"]));
       for (let layer = 0; layer < layers; layer++) {
         const block = blockWeights(weights, layer);
         const { query, key, value } = projections(rmsNorm(x), block, config, rotation);
@@ -83,7 +83,7 @@ export function next(config: ModelConfig, rows = 1): Program {
         const shares = tf.softmax(tf.concat([past, own], -1)); // [rows, H, 1, context + 1]
         const [ofPast, ofOwn] = tf.split(shares, [context, 1], -1);
         const seen = tf.add(tf.matMul(ofPast, cached[valueOf(layer)]), tf.mul(ofOwn, value));
-        x = tf.add(x, joinHeads(seen as tf.Tensor4D, block.projection));
+        x = tf.add(x, joinHeads(seen as Tensor4D, block.projection));
         x = tf.add(x, mlp(rmsNorm(x), block));
         outputs[keyOf(layer)] = key;
         outputs[valueOf(layer)] = value;
@@ -94,12 +94,12 @@ export function next(config: ModelConfig, rows = 1): Program {
 }
 
 /** The rotation of the position that `slot` marks in each row. */
-function rotationAt(slot: tf.Tensor2D, config: ModelConfig): Rotation {
+function rotationAt(slot: Tensor2D, config: ModelConfig): Rotation {
   const size = config.width / config.heads, [rows] = slot.shape;
-  const row = (table: tf.Tensor4D) =>
+  const row = (table: Tensor4D) =>
     tf.reshape(tf.matMul(slot, tf.reshape(table, [config.context, size])), [rows, 1, 1, size]);
   const { cos, sin } = ropeTable(config.context, config);
-  return { cos: row(cos) as tf.Tensor4D, sin: row(sin) as tf.Tensor4D };
+  return { cos: row(cos) as Tensor4D, sin: row(sin) as Tensor4D };
 }
 
 /**

@@ -2,15 +2,15 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Cache, next, prefill } from "./cache.ts";
 import { makeConfig } from "./config.ts";
 import type { Session } from "./engines/engine.ts";
-import type { HostTensors } from "./tensors.ts";
 import { onnxEngine } from "./engines/onnx.ts";
 import * as gpt from "./gpt.ts";
 import type { Network } from "./language_model.ts";
 import { initialWeights } from "./model.ts";
 import { windowLogits } from "./programs.ts";
 import { seededRandom } from "./random.ts";
-import { charactersOf, tokenizer } from "./tokenizer.ts";
+import type { HostTensors } from "./tensors.ts";
 import { plainOptions } from "./testing/options.ts";
+import { charactersOf, tokenizer } from "./tokenizer.ts";
 
 const text = "ROMEO:\nFirst Citizen:\nBefore we proceed any further, hear me speak.\n";
 const vocabulary = charactersOf(text);

@@ -11,13 +11,13 @@ import {
   makeConfig,
   type ModelKind,
 } from "./config.ts";
-import type { HostTensor, HostTensors } from "./tensors.ts";
 import { readBytes, sha256Hex, writeFileAtomically, type WriteOptions } from "./files.ts";
 import { readPt } from "./formats/pt.ts";
 import { quoted } from "./formats/quoted.ts";
 import { readSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 import { parameterShapes } from "./model.ts";
 import { restoreRandom } from "./random.ts";
+import type { HostTensor, HostTensors } from "./tensors.ts";
 import { MASK, tokenizer } from "./tokenizer.ts";
 
 const exportFormat = "tiny-diffusion/1";

@@ -4,10 +4,10 @@ import * as fc from "fast-check";
 import { type Config, makeConfig } from "./config.ts";
 import * as diffusion from "./diffusion.ts";
 import type { Network } from "./language_model.ts";
-import type { GenerationOptions } from "./samplers/sampler.ts";
-import { seededRandom } from "./random.ts";
-import { plainOptions } from "./testing/options.ts";
 import { crossEntropy, weightedMean } from "./loss.ts";
+import { seededRandom } from "./random.ts";
+import type { GenerationOptions } from "./samplers/sampler.ts";
+import { plainOptions } from "./testing/options.ts";
 
 await tf.setBackend("cpu");
 const MASK = 0;

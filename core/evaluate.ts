@@ -21,8 +21,8 @@ import {
   unmaskingRows,
   windowRows,
 } from "./scoring.ts";
-import { evenlySpaced, scoredIndices } from "./validation_blocks.ts";
 import { bootstrapStandardError, mean, standardError, sum } from "./statistics.ts";
+import { evenlySpaced, scoredIndices } from "./validation_blocks.ts";
 
 /** Options of every estimator. */
 export interface EstimateOptions extends ScoreOptions {

@@ -15,11 +15,11 @@ import {
   nelboContinuous,
   validator,
 } from "./evaluate.ts";
-import { evenlySpaced, validationBlocks } from "./validation_blocks.ts";
 import { seededRandom } from "./random.ts";
 import type { Scorer } from "./scoring.ts";
 import { mean, standardDeviation, sum } from "./statistics.ts";
 import { TOY, toyGpt, toyNats, toyScorer, toyStrings, toyWorld } from "./testing/toy_world.ts";
+import { evenlySpaced, validationBlocks } from "./validation_blocks.ts";
 
 const world = toyWorld();
 const strings = toyStrings();

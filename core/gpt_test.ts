@@ -3,10 +3,10 @@ import * as tf from "@tensorflow/tfjs";
 import { makeConfig } from "./config.ts";
 import * as gpt from "./gpt.ts";
 import type { Network } from "./language_model.ts";
-import type { GenerationOptions } from "./samplers/sampler.ts";
-import { type Random, seededRandom } from "./random.ts";
-import { plainOptions } from "./testing/options.ts";
 import { crossEntropy, weightedMean } from "./loss.ts";
+import { type Random, seededRandom } from "./random.ts";
+import type { GenerationOptions } from "./samplers/sampler.ts";
+import { plainOptions } from "./testing/options.ts";
 
 await tf.setBackend("cpu");
 const config = makeConfig("gpt", "smoke", 10);

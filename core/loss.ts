@@ -1,5 +1,6 @@
 /** The training loss of both models: cross-entropy, averaged over the positions that count. */
 import * as tf from "@tensorflow/tfjs";
+import type { Scalar, Tensor2D, Tensor3D } from "./tensors.ts";
 
 /**
  * -log p(target) of every position, in nats.
@@ -8,13 +9,13 @@ import * as tf from "@tensorflow/tfjs";
  * @param targets int32 [batch, time]
  * @returns [batch, time]
  */
-export function crossEntropy(logits: tf.Tensor3D, targets: tf.Tensor2D): tf.Tensor2D {
+export function crossEntropy(logits: Tensor3D, targets: Tensor2D): Tensor2D {
   const [batch, time, vocab] = logits.shape;
   const oneHot = tf.reshape(tf.oneHot(tf.reshape(targets, [batch * time]), vocab), logits.shape);
   return tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits), tf.cast(oneHot, "float32")), -1));
 }
 
 /** The mean over all positions of a batch, each counted `weights` times. Both are [batch, time]. */
-export function weightedMean(x: tf.Tensor2D, weights: tf.Tensor2D): tf.Scalar {
+export function weightedMean(x: Tensor2D, weights: Tensor2D): Scalar {
   return tf.div(tf.sum(tf.mul(weights, x)), tf.maximum(tf.sum(weights), 1)); // 0 where none counts
 }

@@ -1,9 +1,9 @@
 import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
 import { makeConfig, type ModelConfig, presets } from "./config.ts";
-import type { Tensors } from "./tensors.ts";
 import { forward, initialWeights, parameterShapes, rmsNorm, ropeTable, rotate } from "./model.ts";
 import { seededRandom } from "./random.ts";
+import type { Tensors } from "./tensors.ts";
 
 await tf.setBackend("cpu");
 

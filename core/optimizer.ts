@@ -7,7 +7,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { averageStep } from "./average.ts";
 import type { TrainingConfig } from "./config.ts";
-import type { HostTensors, Tensors, TensorSpec } from "./tensors.ts";
+import type { HostTensors, Scalar, Tensor, Tensor2D, Tensors, TensorSpec } from "./tensors.ts";
 
 const MUON_MOMENTUM = 0.95;
 /**
@@ -106,10 +106,10 @@ export function updated(
  * Shortens all gradients together to norm `limit` if they are longer (0 = never); `norm` is what
  * they had.
  */
-export function clip(gradients: Tensors, limit: number): { clipped: Tensors; norm: tf.Scalar } {
+export function clip(gradients: Tensors, limit: number): { clipped: Tensors; norm: Scalar } {
   const squares = Object.values(gradients).map((gradient) => tf.sum(tf.square(gradient)));
   // Not addN: on WebGPU it spoils other tensors.
-  const norm = tf.sqrt(squares.reduce((a, b) => tf.add(a, b))) as tf.Scalar;
+  const norm = tf.sqrt(squares.reduce((a, b) => tf.add(a, b))) as Scalar;
   if (limit === 0) return { clipped: gradients, norm };
   const share = tf.minimum(1, tf.div(limit, tf.add(norm, 1e-6)));
   const clipped = Object.entries(gradients).map((
@@ -120,12 +120,12 @@ export function clip(gradients: Tensors, limit: number): { clipped: Tensors; nor
 
 /** Adam with decoupled weight decay (Loshchilov & Hutter, arXiv:1711.05101), as in PyTorch. */
 function adamW(
-  weight: tf.Tensor,
-  gradient: tf.Tensor,
-  [m, v]: tf.Tensor[],
+  weight: Tensor,
+  gradient: Tensor,
+  [m, v]: Tensor[],
   { learningRate, adamStep, adamEpsilon }: Tensors,
   { beta1, beta2, weightDecay }: TrainingConfig,
-): tf.Tensor[] {
+): Tensor[] {
   const newM = tf.add(tf.mul(m, beta1), tf.mul(gradient, 1 - beta1));
   const newV = tf.add(tf.mul(v, beta2), tf.mul(tf.square(gradient), 1 - beta2));
   const step = tf.mul(tf.div(newM, tf.add(tf.sqrt(newV), adamEpsilon)), adamStep);
@@ -138,17 +138,17 @@ function adamW(
  * look-ahead; tall matrices get longer steps.
  */
 function muon(
-  weight: tf.Tensor,
-  gradient: tf.Tensor,
-  [m]: tf.Tensor[],
+  weight: Tensor,
+  gradient: Tensor,
+  [m]: Tensor[],
   { muonLearningRate }: Tensors,
   { weightDecay }: TrainingConfig,
-): tf.Tensor[] {
+): Tensor[] {
   const newM = tf.add(tf.mul(m, MUON_MOMENTUM), gradient);
   const ahead = tf.add(gradient, tf.mul(newM, MUON_MOMENTUM));
   const [rows, columns] = weight.shape;
   const scale = Math.sqrt(Math.max(1, rows / columns));
-  const step = tf.mul(tf.mul(orthogonalized(ahead as tf.Tensor2D), scale), muonLearningRate);
+  const step = tf.mul(tf.mul(orthogonalized(ahead as Tensor2D), scale), muonLearningRate);
   return [tf.sub(decayed(weight, muonLearningRate, weightDecay), step), newM];
 }
 
@@ -156,7 +156,7 @@ function muon(
  * The nearest matrix whose singular values are about 1, by Newton-Schulz steps X <- a X + (b A + c
  * A²) X with A = X Xᵀ.
  */
-export function orthogonalized(matrix: tf.Tensor2D): tf.Tensor2D {
+export function orthogonalized(matrix: Tensor2D): Tensor2D {
   const [a, b, c] = NEWTON_SCHULZ;
   const tall = matrix.shape[0] > matrix.shape[1]; // A is smaller when X is wide
   let x = tall ? tf.transpose(matrix) : matrix;
@@ -169,6 +169,6 @@ export function orthogonalized(matrix: tf.Tensor2D): tf.Tensor2D {
   return tall ? tf.transpose(x) : x;
 }
 
-function decayed(weight: tf.Tensor, learningRate: tf.Tensor, weightDecay: number): tf.Tensor {
+function decayed(weight: Tensor, learningRate: Tensor, weightDecay: number): Tensor {
   return weightDecay === 0 ? weight : tf.mul(weight, tf.sub(1, tf.mul(learningRate, weightDecay)));
 }

@@ -1,7 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
 import { type Config, makeConfig } from "./config.ts";
-import type { HostTensors, Tensors } from "./tensors.ts";
 import {
   clip,
   initialMoments,
@@ -12,6 +11,7 @@ import {
   updated,
 } from "./optimizer.ts";
 import { seededRandom } from "./random.ts";
+import type { HostTensors, Tensors } from "./tensors.ts";
 
 await tf.setBackend("cpu");
 

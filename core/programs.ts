@@ -7,12 +7,20 @@ import { initialAverage, movedAverage } from "./average.ts";
 import type { Config, ModelConfig } from "./config.ts";
 import { drawDropout, dropoutInputs, dropoutOf } from "./dropout.ts";
 import type { Program } from "./engines/engine.ts";
-import type { HostTensors, Tensors, TensorSpec } from "./tensors.ts";
 import type { LanguageModel } from "./language_model.ts";
 import { crossEntropy, weightedMean } from "./loss.ts";
 import { forward, initialWeights, parameterShapes } from "./model.ts";
 import { clip, initialMoments, scheduleAt, scheduleInputs, updated } from "./optimizer.ts";
 import type { Random } from "./random.ts";
+import type {
+  HostTensors,
+  Scalar,
+  Tensor,
+  Tensor2D,
+  Tensor3D,
+  Tensors,
+  TensorSpec,
+} from "./tensors.ts";
 
 const tokensOf = (rows: number, time: number): TensorSpec => ({
   shape: [rows, time],
@@ -39,17 +47,17 @@ export function lossAndGradients(
   config: Config,
   weights: Tensors,
   { tokens, targets, lossWeights, ...noise }: Tensors,
-): { loss: tf.Scalar; gradients: Tensors } {
+): { loss: Scalar; gradients: Tensors } {
   const names = Object.keys(weights);
-  const lossOf = (...values: tf.Tensor[]) => {
+  const lossOf = (...values: Tensor[]) => {
     const named = Object.fromEntries(names.map((name, i) => [name, values[i]]));
     const drop = dropoutOf(noise, config);
-    const logits = forward(tokens as tf.Tensor2D, named, config, model.causal, drop);
-    return weightedMean(crossEntropy(logits, targets as tf.Tensor2D), lossWeights as tf.Tensor2D);
+    const logits = forward(tokens as Tensor2D, named, config, model.causal, drop);
+    return weightedMean(crossEntropy(logits, targets as Tensor2D), lossWeights as Tensor2D);
   };
   const { value, grads } = tf.valueAndGrads(lossOf)(names.map((name) => weights[name]));
   return {
-    loss: value as tf.Scalar,
+    loss: value as Scalar,
     gradients: Object.fromEntries(names.map((name, i) => [name, grads[i]])),
   };
 }
@@ -117,7 +125,7 @@ export function stepped(
   gradients: Tensors,
   schedule: Tensors,
   config: Config,
-): { norm: tf.Scalar; newState: Tensors } {
+): { norm: Scalar; newState: Tensors } {
   const { clipped, norm } = clip(gradients, config.clip);
   const moved = updated(state, clipped, schedule, config);
   const average = movedAverage(state, weightsOf(moved, config), schedule.emaStep, config);
@@ -152,7 +160,7 @@ export function windowLogits(
   return {
     inputs: { tokens: tokensOf(rows, time) },
     body: (state, { tokens }) => ({
-      outputs: { logits: forward(tokens as tf.Tensor2D, state, config, model.causal) },
+      outputs: { logits: forward(tokens as Tensor2D, state, config, model.causal) },
     }),
   };
 }
@@ -189,13 +197,13 @@ export function targetNats(
     inputs: { tokens: tokensOf(rows, config.context), targets: tokensOf(rows, config.context) },
     body(state, { tokens, targets }) {
       let logits = forward(
-        tokens as tf.Tensor2D,
+        tokens as Tensor2D,
         weightsOf(state, config, names),
         config,
         model.causal,
       );
       if (model.maskToken !== undefined && !keepMask) logits = without(model.maskToken, logits);
-      return { outputs: { nats: crossEntropy(logits, targets as tf.Tensor2D) } };
+      return { outputs: { nats: crossEntropy(logits, targets as Tensor2D) } };
     },
   };
 }
@@ -204,7 +212,7 @@ export function targetNats(
  * Takes all probability from one token. A large finite number, since minus infinity times the zero
  * of a one-hot target would be NaN.
  */
-function without(token: number, logits: tf.Tensor3D): tf.Tensor3D {
+function without(token: number, logits: Tensor3D): Tensor3D {
   const never = Array.from({ length: logits.shape[2] }, (_, i) => i === token ? -1e9 : 0);
   return tf.add(logits, tf.tensor1d(never));
 }

@@ -10,9 +10,7 @@ import { saveTraining, saveWeights, trainingPath, type TrainingState } from "./c
 import type { Config } from "./config.ts";
 import { type Dataset, drawWindows } from "./dataset.ts";
 import type { Engine, Session } from "./engines/engine.ts";
-import type { HostTensors } from "./tensors.ts";
 import { validator } from "./evaluate.ts";
-import { validationBlocks } from "./validation_blocks.ts";
 import { breather } from "./event_loop.ts";
 import type { WriteOptions } from "./files.ts";
 import type { LanguageModel } from "./language_model.ts";
@@ -21,6 +19,8 @@ import { initialMoments, scheduleShare } from "./optimizer.ts";
 import { initialState, trainInputs } from "./programs.ts";
 import { type Random, restoreRandom, seededRandom } from "./random.ts";
 import { alone, type Runner, type StepOutcome, type Stepper } from "./stepper.ts";
+import type { HostTensors } from "./tensors.ts";
+import { validationBlocks } from "./validation_blocks.ts";
 
 /** Lets Ctrl-C through. */
 const breathe = breather();

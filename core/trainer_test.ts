@@ -8,9 +8,9 @@ import { onnxEngine } from "./engines/onnx.ts";
 import { type Filesystem, type OpenFile, sha256Hex } from "./files.ts";
 import { models } from "./models.ts";
 import { seededRandom } from "./random.ts";
+import { inFolder } from "./testing/temporary_folder.ts";
 import { tokenizer } from "./tokenizer.ts";
 import { train, type TrainingObserver, type TrainingRun } from "./trainer.ts";
-import { inFolder } from "./testing/temporary_folder.ts";
 
 /** Some 8,000 characters of made-up sentences: quickly learnt, not at once. */
 const text = (() => {

@@ -5,9 +5,8 @@
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { Config } from "../core/config.ts";
-import { productFlops } from "../core/engines/graph.ts";
 import { type Precision, type Program, runSteps } from "../core/engines/engine.ts";
-import type { HostTensors } from "../core/tensors.ts";
+import { productFlops } from "../core/engines/graph.ts";
 import { startEngine } from "../core/engines/mod.ts";
 import type { EngineName } from "../core/engines/names.ts";
 import { largeProducts } from "../core/engines/peak.ts";
@@ -15,6 +14,7 @@ import { record } from "../core/engines/recorder.ts";
 import { models } from "../core/models.ts";
 import { initialState, trainInputs, trainStep } from "../core/programs.ts";
 import { seededRandom } from "../core/random.ts";
+import type { HostTensors } from "../core/tensors.ts";
 import { stepGroups } from "../core/trainer.ts";
 import { runTask } from "./cli.ts";
 

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { stripAnsiCode } from "@std/fmt/colors";
 import { fromFileUrl } from "@std/path";
-import { testOnUnix } from "../core/testing/system.ts";
 import fc from "fast-check";
+import { testOnUnix } from "../core/testing/system.ts";
 import {
   commandLine,
   commonFlags,

@@ -12,7 +12,6 @@ import { productFlops } from "../core/engines/graph.ts";
 import { productPeak } from "../core/engines/peak.ts";
 import { record } from "../core/engines/recorder.ts";
 import { evaluate, type Evaluation } from "../core/evaluate.ts";
-import { scoredIndices, validationBlocks } from "../core/validation_blocks.ts";
 import { type Journal, openJournal } from "../core/journal.ts";
 import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";
@@ -27,6 +26,7 @@ import {
 } from "../core/results.ts";
 import { type Scorer, scorerOf } from "../core/scoring.ts";
 import { charactersOf, tokenizer } from "../core/tokenizer.ts";
+import { scoredIndices, validationBlocks } from "../core/validation_blocks.ts";
 import {
   commandLine,
   commonFlags,
@@ -40,9 +40,9 @@ import {
   UsageError,
 } from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
+import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./eval_tables.ts";
 import { duration, type Progress, startProgress } from "./progress.ts";
 import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./provenance.ts";
-import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./eval_tables.ts";
 import { latestQuality, qualityTables } from "./quality_table.ts";
 import {
   type ChosenWeights,

@@ -1,13 +1,13 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { KILLED, testOnUnix } from "../core/testing/system.ts";
 import { baselines, scoreBaseline } from "../core/baselines.ts";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
 import { loadCorpus } from "../core/corpus.ts";
 import { datasetOf } from "../core/dataset.ts";
-import { evenlySpaced, validationBlocks } from "../core/validation_blocks.ts";
 import type { EvaluationRow, ModelComparison } from "../core/results.ts";
+import { KILLED, testOnUnix } from "../core/testing/system.ts";
 import { charactersOf, tokenizer } from "../core/tokenizer.ts";
+import { evenlySpaced, validationBlocks } from "../core/validation_blocks.ts";
 import { readResults } from "./report/read_results.ts";
 import {
   assertFailed,

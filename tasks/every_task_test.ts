@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { testOnUnix } from "../core/testing/system.ts";
 import { loadCorpus } from "../core/corpus.ts";
+import { testOnUnix } from "../core/testing/system.ts";
 import { writeExample } from "./report/example_results.ts";
 import { readResults } from "./report/read_results.ts";
 import { assertFailed, inFolder, jsonOf, namesIn, runTaskIn, signalled } from "./task_process.ts";

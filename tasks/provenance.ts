@@ -1,6 +1,6 @@
 /** Says where a result comes from, and keeps results for `report`. */
-import { cpus, release, type as system } from "node:os";
 import { join } from "@std/path";
+import { cpus, release, type as system } from "node:os";
 import type { Config } from "../core/config.ts";
 import type { Engine } from "../core/engines/engine.ts";
 import {

@@ -34,8 +34,8 @@ import {
 } from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
 import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./provenance.ts";
-import { qualityTables, withoutRepeats } from "./quality_table.ts";
 import { type Writer, writerOf, writtenRows } from "./quality_samples.ts";
+import { qualityTables, withoutRepeats } from "./quality_table.ts";
 import { samplerFlags, truncationFlags } from "./sampler_flags.ts";
 import {
   type ChosenWeights,

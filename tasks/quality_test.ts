@@ -1,8 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { KILLED } from "../core/testing/system.ts";
 import { characterEntropy } from "../core/quality/ngrams.ts";
 import { qualityFigures, type QualityRow } from "../core/results.ts";
+import { KILLED } from "../core/testing/system.ts";
 import { readResults } from "./report/read_results.ts";
 import {
   assertFailed,

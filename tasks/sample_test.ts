@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { join } from "@std/path";
-import { testOnUnix } from "../core/testing/system.ts";
 import type { SampleResult } from "../core/results.ts";
+import { testOnUnix } from "../core/testing/system.ts";
 import { readResults } from "./report/read_results.ts";
 import {
   assertFailed,

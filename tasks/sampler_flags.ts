@@ -1,7 +1,7 @@
 /** The flags that say how a diffusion model generates, and the options that they mean. */
 import type { ModelConfig, ModelKind } from "../core/config.ts";
-import type { GenerationOptions } from "../core/samplers/sampler.ts";
 import { type SamplerName, samplers, usualOptions } from "../core/samplers/mod.ts";
+import type { GenerationOptions } from "../core/samplers/sampler.ts";
 import { checkTruncation } from "../core/sampling.ts";
 import { UsageError, type Values } from "./cli.ts";
 

@@ -6,11 +6,11 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { saveWeights } from "../core/checkpoint.ts";
 import { makeConfig } from "../core/config.ts";
-import type { HostTensors } from "../core/tensors.ts";
 import { sha256Hex } from "../core/files.ts";
 import { initialWeights } from "../core/model.ts";
 import { models } from "../core/models.ts";
 import { seededRandom } from "../core/random.ts";
+import type { HostTensors } from "../core/tensors.ts";
 import { inFolder } from "../core/testing/temporary_folder.ts";
 
 const root = fromFileUrl(new URL("..", import.meta.url));

@@ -48,9 +48,9 @@ import {
 } from "./cli.ts";
 import { chosenEngine } from "./engine.ts";
 import { type Progress, startProgress } from "./progress.ts";
+import { openRunLog, type RunLog, runLogPath } from "./run_log.ts";
 import { setFlag, settingsOf } from "./settings.ts";
 import { sparkline } from "./sparkline.ts";
-import { openRunLog, type RunLog, runLogPath } from "./run_log.ts";
 
 const { default: SEED, ...seedFlag } = {
   ...commonFlags.seed,

@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { testOnLinux } from "../core/testing/system.ts";
 import { loadTraining, loadWeights } from "../core/checkpoint.ts";
 import type { ModelKind } from "../core/config.ts";
 import {
@@ -8,6 +7,7 @@ import {
   mpiEnvironment,
   testedLaunchers,
 } from "../core/distributed/tested_ranks.ts";
+import { testOnLinux } from "../core/testing/system.ts";
 import {
   assertFailed,
   type Ended,

@@ -1,12 +1,11 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
-import { recipeCommand } from "./train.ts";
 import { loadTraining, loadWeights, trainingPath } from "../core/checkpoint.ts";
 import { sha256Hex } from "../core/files.ts";
 import { testOnUnix } from "../core/testing/system.ts";
+import { exampleRun } from "./report/example_results.ts";
 import { parseRun } from "./report/read_results.ts";
 import { openRunLog, runLogPath } from "./run_log.ts";
-import { exampleRun } from "./report/example_results.ts";
 import {
   assertFailed,
   exampleText,
@@ -16,6 +15,7 @@ import {
   runTaskIn,
   signalled,
 } from "./task_process.ts";
+import { recipeCommand } from "./train.ts";
 
 /** One thread of the engine that is everywhere, so that the same bytes come out. */
 const smoke = ["--preset", "smoke", "--engine", "onnx", "--threads", "1"];

@@ -6,11 +6,11 @@
  */
 import type { Config } from "../config.ts";
 import type { Program } from "../engines/engine.ts";
-import { sizeOf } from "../tensors.ts";
 import { sha256Hex } from "../files.ts";
 import type { LanguageModel } from "../language_model.ts";
-import { type Stepper, validationNats } from "../stepper.ts";
 import { scorerOf } from "../scoring.ts";
+import { type Stepper, validationNats } from "../stepper.ts";
+import { sizeOf } from "../tensors.ts";
 import type { Communicator } from "./mpi.ts";
 import { gradientSums, layoutOf, stepFromSums } from "./programs.ts";
 

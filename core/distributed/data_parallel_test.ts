@@ -17,12 +17,12 @@ import { startEngine } from "../engines/mod.ts";
 import { models } from "../models.ts";
 import { gradients, initialState, trainInputs } from "../programs.ts";
 import { seededRandom } from "../random.ts";
+import { inFolder } from "../testing/temporary_folder.ts";
 import { tokenizer } from "../tokenizer.ts";
 import { train, type TrainingObserver, type TrainingRun } from "../trainer.ts";
 import { requireAlike, rowsOf, shared } from "./data_parallel.ts";
 import { gradientSums, layoutOf } from "./programs.ts";
 import { assertSameWeights, ranksInProcess } from "./tested_ranks.ts";
-import { inFolder } from "../testing/temporary_folder.ts";
 
 const { engine: onnx } = await startEngine("onnx", { threads: 1 });
 

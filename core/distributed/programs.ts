@@ -9,11 +9,11 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Config } from "../config.ts";
 import type { Program } from "../engines/engine.ts";
-import { sizeOf } from "../tensors.ts";
 import type { LanguageModel } from "../language_model.ts";
 import { parameterShapes } from "../model.ts";
 import { scheduleInputs } from "../optimizer.ts";
 import { batchInputs, lossAndGradients, stepped, weightsOf } from "../programs.ts";
+import { sizeOf, type Tensor } from "../tensors.ts";
 
 /**
  * How the numbers lie in the one buffer that is added up: the gradients in the order of the
@@ -40,7 +40,7 @@ export function gradientSums(model: LanguageModel, config: Config, rows: number)
     body(state, inputs) {
       const { loss, gradients } = lossAndGradients(model, config, weightsOf(state, config), inputs);
       const { shapes } = layoutOf(config);
-      const flat = (tensor: tf.Tensor) => tf.reshape<tf.Rank.R1>(tensor, [-1]);
+      const flat = (tensor: Tensor) => tf.reshape<tf.Rank.R1>(tensor, [-1]);
       const means = [...shapes.map(([name]) => gradients[name]), loss].map(flat);
       const weight = flat(tf.sum(inputs.lossWeights));
       return {
@@ -62,7 +62,7 @@ export function stepFromSums(config: Config): Program {
       const sizes = [...shapes.map(([, shape]) => sizeOf(shape)), 1, 1, 1];
       const pieces = tf.split(sums, sizes);
       const [loss, weight] = pieces.slice(shapes.length).map((piece) => tf.reshape(piece, []));
-      const meanOf = (sum: tf.Tensor) => tf.div(sum, tf.maximum(weight, 1));
+      const meanOf = (sum: Tensor) => tf.div(sum, tf.maximum(weight, 1));
       const gradients = Object.fromEntries(
         shapes.map(([name, shape], i) => [name, meanOf(tf.reshape(pieces[i], shape))]),
       );

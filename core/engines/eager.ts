@@ -3,8 +3,8 @@
  * Nothing is recorded, so what a program does here is what it says.
  */
 import * as tf from "@tensorflow/tfjs";
-import { checkInputs, type Engine, type Program, type Session } from "./engine.ts";
 import type { HostTensors } from "../tensors.ts";
+import { checkInputs, type Engine, type Program, type Session } from "./engine.ts";
 import { mapValues } from "./map_values.ts";
 
 /** Makes tfjs's own backends known to it; `cpu` comes with it. */

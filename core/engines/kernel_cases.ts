@@ -4,8 +4,8 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import { seededRandom } from "../random.ts";
-import type { Program } from "./engine.ts";
 import { sizeOf, type Tensors, type TensorSpec } from "../tensors.ts";
+import type { Program } from "./engine.ts";
 
 /**
  * Numbers to feed: normal; from 0.5 to 2; or whole ones from -2 to 2, so that some are equal and

@@ -14,8 +14,8 @@
  * character of a full-size GPT).
  */
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import { checkInputs, type Engine, type Program, type Session } from "./engine.ts";
 import { type HostTensors, sizeOf } from "../tensors.ts";
+import { checkInputs, type Engine, type Program, type Session } from "./engine.ts";
 import type { Graph } from "./graph.ts";
 import { mapValues } from "./map_values.ts";
 import {

@@ -5,7 +5,6 @@
  */
 import onnxProto from "onnx-proto";
 import { type HostTensors, sizeOf } from "../tensors.ts";
-import type { OnnxDevice } from "./onnxruntime.ts";
 import {
   type Graph,
   type GraphDType,
@@ -15,6 +14,7 @@ import {
   sameShape,
   type Value,
 } from "./graph.ts";
+import type { OnnxDevice } from "./onnxruntime.ts";
 
 const { onnx } = onnxProto;
 const OPSET = 18;

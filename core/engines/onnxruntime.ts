@@ -13,9 +13,9 @@
  * npm's package in Deno's cache, where onnxruntime's own installer would put it; but Deno may empty
  * its cache, and what is in there belongs to no one. So setup makes a folder of its own.
  */
+import { dirname, join } from "@std/path";
 import { createRequire } from "node:module";
 import process from "node:process";
-import { dirname, join } from "@std/path";
 import type * as onnxruntime from "onnxruntime-node";
 import { cudaDevices } from "./cuda.ts";
 import { readRecord, setupCommand } from "./installation.ts";

@@ -3,8 +3,8 @@
  * that.
  */
 import * as tf from "@tensorflow/tfjs";
-import type { Engine, Program } from "./engine.ts";
 import type { HostTensors } from "../tensors.ts";
+import type { Engine, Program } from "./engine.ts";
 
 /**
  * Large matrix products and nothing else, of a matrix that stays where it is, so that hardly

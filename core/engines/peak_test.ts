@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Engine, Program } from "./engine.ts";
 import type { HostTensors } from "../tensors.ts";
+import type { Engine, Program } from "./engine.ts";
 import { productFlops } from "./graph.ts";
 import { productPeak } from "./peak.ts";
 import { record } from "./recorder.ts";

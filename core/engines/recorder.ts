@@ -7,8 +7,8 @@
  * runs the graph.
  */
 import * as tf from "@tensorflow/tfjs";
-import type { Program } from "./engine.ts";
 import { type HostTensors, sizeOf, type Tensors, type TensorSpec } from "../tensors.ts";
+import type { Program } from "./engine.ts";
 import { type Attribute, type Graph, type GraphDType, makeNode, type Value } from "./graph.ts";
 import { mapValues } from "./map_values.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
-import type { Program } from "./engine.ts";
 import type { Tensors } from "../tensors.ts";
+import type { Program } from "./engine.ts";
 import { nodesInOrder, results } from "./graph.ts";
 import { inputsOf, kernelCases, programOf } from "./kernel_cases.ts";
 import { record, rules } from "./recorder.ts";

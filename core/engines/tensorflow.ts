@@ -7,13 +7,13 @@
  * nothing to `loadSavedModel` and `runSavedModel` but tensors of tfjs around what goes in and out,
  * one garbage-collected handle each.
  */
-import { tmpdir } from "node:os";
 import { join } from "@std/path";
 import * as tf from "@tensorflow/tfjs";
+import { tmpdir } from "node:os";
 import { explained, writeFileAtomically } from "../files.ts";
+import type { HostTensors } from "../tensors.ts";
 import { chosenDevices } from "./cuda.ts";
 import { checkInputs, type Engine, type Precision, type Program, type Session } from "./engine.ts";
-import type { HostTensors } from "../tensors.ts";
 import { mapValues } from "./map_values.ts";
 import { record } from "./recorder.ts";
 import { simplify } from "./simplify.ts";

@@ -6,10 +6,10 @@
  * for functions that are gone. Its backend and kernels are modules of their own, which ask for
  * nothing but the addon and tfjs.
  */
-import { createRequire } from "node:module";
-import util from "node:util";
 import { join } from "@std/path";
 import * as tf from "@tensorflow/tfjs";
+import { createRequire } from "node:module";
+import util from "node:util";
 import { type Binding, loadBinding } from "./tensorflow_binding.ts";
 
 /**

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dirname, fromFileUrl, join } from "@std/path";
+import { testOnLinux } from "../testing/system.ts";
 import { tensorflowStatus } from "./tensorflow.ts";
 import { type Installation, readInstallation } from "./tensorflow_binding.ts";
-import { testOnLinux } from "../testing/system.ts";
 
 // A process loads the addon once at most, so each status here is that of a process of its own.
 

@@ -3,9 +3,10 @@
  * operators. The state becomes resource variables, which stay inside the session and which all
  * programs share.
  */
-import type { Precision } from "./engine.ts";
 import type { HostTensors } from "../tensors.ts";
+import type { Precision } from "./engine.ts";
 import { type Graph, type GraphDType, type Node, nodesInOrder, type Value } from "./graph.ts";
+import { mapValues } from "./map_values.ts";
 import {
   type AttrValue,
   type DataType,
@@ -17,7 +18,6 @@ import {
   type TensorInfo,
   type TensorProto,
 } from "./tensorflow_proto.ts";
-import { mapValues } from "./map_values.ts";
 
 /**
  * Names of tensors that one run of a session feeds or fetches, by the names that the caller uses.

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
-import { tmpdir } from "node:os";
 import * as tf from "@tensorflow/tfjs";
+import { tmpdir } from "node:os";
 import { makeConfig } from "../config.ts";
 import * as diffusion from "../diffusion.ts";
 import * as gpt from "../gpt.ts";
@@ -9,8 +9,8 @@ import { initialWeights } from "../model.ts";
 import { initialMoments, scheduleAt } from "../optimizer.ts";
 import { gradients, targetNats, trainStep } from "../programs.ts";
 import { seededRandom } from "../random.ts";
-import type { Precision, Program, Session } from "./engine.ts";
 import type { HostTensors } from "../tensors.ts";
+import type { Precision, Program, Session } from "./engine.ts";
 import { record, rules } from "./recorder.ts";
 import { simplify } from "./simplify.ts";
 import { tensorflowEngine, tensorflowStatus } from "./tensorflow.ts";

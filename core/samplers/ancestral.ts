@@ -12,9 +12,9 @@
  * independently. As the steps grow in number, that becomes rare: the limit is one at a time in an
  * order drawn uniformly, whose law the NELBO bounds.
  */
-import type { GenerationOptions, Sampler } from "./sampler.ts";
 import { gridOf } from "./grid.ts";
 import { drawEach } from "./revealing.ts";
+import type { GenerationOptions, Sampler } from "./sampler.ts";
 
 export const ancestral: Sampler = {
   passes: (masked, { denoisingSteps }: GenerationOptions) => Math.min(masked, denoisingSteps),

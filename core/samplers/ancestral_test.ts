@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Fixed, GenerationOptions, MaskedWindow } from "./sampler.ts";
 import { seededRandom } from "../random.ts";
+import { plainOptions } from "../testing/options.ts";
 import { ancestral } from "./ancestral.ts";
 import { gridOf } from "./grid.ts";
-import { plainOptions } from "../testing/options.ts";
+import type { Fixed, GenerationOptions, MaskedWindow } from "./sampler.ts";
 
 const row = Float32Array.of(9, 0, 0);
 

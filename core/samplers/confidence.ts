@@ -11,9 +11,9 @@
  * other. With as many steps as characters it is one at a time, and draws from the exact law of its
  * order, surest first.
  */
-import type { GenerationOptions, Sampler } from "./sampler.ts";
 import { certainty } from "../sampling.ts";
 import { drawEach, revealing } from "./revealing.ts";
+import type { GenerationOptions, Sampler } from "./sampler.ts";
 
 const passes = (masked: number, { denoisingSteps }: GenerationOptions) =>
   Math.min(masked, denoisingSteps);

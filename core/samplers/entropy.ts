@@ -11,9 +11,9 @@
  * temperature and truncation) away from it. With bound 0 it is one at a time, and draws from the
  * exact law of its order, the least uncertain first.
  */
-import type { Sampler } from "./sampler.ts";
 import { certainty } from "../sampling.ts";
 import { drawEach, revealing } from "./revealing.ts";
+import type { Sampler } from "./sampler.ts";
 
 export const entropy: Sampler = {
   passes: (masked) => masked,

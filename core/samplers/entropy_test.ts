@@ -2,8 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import * as fc from "fast-check";
 import { seededRandom } from "../random.ts";
 import { certainty } from "../sampling.ts";
-import { entropy } from "./entropy.ts";
 import { plainOptions } from "../testing/options.ts";
+import { entropy } from "./entropy.ts";
 
 const MASK = 0;
 /** Two characters, of which the first has probability p. */

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { gridOf } from "./grid.ts";
 import { plainOptions } from "../testing/options.ts";
+import { gridOf } from "./grid.ts";
 
 const options = plainOptions();
 

@@ -1,9 +1,9 @@
 /** The ways to choose what to reveal, by the names that `--sampler` takes. */
-import type { GenerationOptions, Sampler } from "./sampler.ts";
 import { ancestral } from "./ancestral.ts";
 import { confidence } from "./confidence.ts";
 import { entropy } from "./entropy.ts";
 import { remask } from "./remask.ts";
+import type { GenerationOptions, Sampler } from "./sampler.ts";
 import { threshold } from "./threshold.ts";
 
 /**

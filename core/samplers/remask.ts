@@ -15,9 +15,9 @@
  * alone would lead to (a Gibbs sampler's law), which the order of the first draws no longer
  * decides. With cap 0 it is `ancestral`.
  */
-import type { GenerationOptions, Sampler } from "./sampler.ts";
 import { gridOf } from "./grid.ts";
 import { drawEach } from "./revealing.ts";
+import type { GenerationOptions, Sampler } from "./sampler.ts";
 
 export const remask: Sampler = {
   passes: (masked, { denoisingSteps }: GenerationOptions) => masked === 0 ? 0 : denoisingSteps,

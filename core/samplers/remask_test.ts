@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
-import type { Fixed, GenerationOptions, Sampler } from "./sampler.ts";
 import { seededRandom } from "../random.ts";
+import { plainOptions } from "../testing/options.ts";
 import { ancestral } from "./ancestral.ts";
 import { gridOf } from "./grid.ts";
 import { remask } from "./remask.ts";
-import { plainOptions } from "../testing/options.ts";
+import type { Fixed, GenerationOptions, Sampler } from "./sampler.ts";
 
 const MASK = 0;
 

@@ -1,7 +1,7 @@
 /** What the samplers share that reveal something in every pass and take nothing back. */
-import type { Fixed, GenerationOptions, Sampler } from "./sampler.ts";
 import type { Random } from "../random.ts";
 import { candidates, draw } from "../sampling.ts";
+import type { Fixed, GenerationOptions, Sampler } from "./sampler.ts";
 
 /** What a pass can know when it chooses. */
 export interface Pass {

@@ -2,9 +2,9 @@ import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "
 import * as fc from "fast-check";
 import * as diffusion from "../diffusion.ts";
 import type { Network } from "../language_model.ts";
-import type { Fixed, GenerationOptions } from "./sampler.ts";
 import { seededRandom } from "../random.ts";
 import { certainty } from "../sampling.ts";
+import { plainOptions } from "../testing/options.ts";
 import {
   chiSquare,
   type Order,
@@ -15,7 +15,7 @@ import {
   toyWorld,
 } from "../testing/toy_world.ts";
 import { type SamplerName, samplers } from "./mod.ts";
-import { plainOptions } from "../testing/options.ts";
+import type { Fixed, GenerationOptions } from "./sampler.ts";
 
 const names = Object.keys(samplers) as SamplerName[];
 const MASK = 0;

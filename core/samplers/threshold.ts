@@ -11,9 +11,9 @@
  * law of the order that it takes, surest first; without truncation all are equally sure, and that
  * order is from left to right.
  */
-import type { Sampler } from "./sampler.ts";
 import { candidates, draw } from "../sampling.ts";
 import { revealing } from "./revealing.ts";
+import type { Sampler } from "./sampler.ts";
 
 export const threshold: Sampler = {
   passes: (masked) => masked,

@@ -1,8 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import type { Fixed, GenerationOptions } from "./sampler.ts";
 import { seededRandom } from "../random.ts";
-import { threshold } from "./threshold.ts";
 import { plainOptions } from "../testing/options.ts";
+import type { Fixed, GenerationOptions } from "./sampler.ts";
+import { threshold } from "./threshold.ts";
 
 const MASK = 0;
 

@@ -7,13 +7,13 @@
  */
 import { makeConfig, type ModelKind } from "../../core/config.ts";
 import { drawWindows } from "../../core/dataset.ts";
+import { startEngine } from "../../core/engines/mod.ts";
+import type { EngineName } from "../../core/engines/names.ts";
 import { initialWeights } from "../../core/model.ts";
 import { models } from "../../core/models.ts";
 import { initialMoments, scheduleAt } from "../../core/optimizer.ts";
 import { trainStep } from "../../core/programs.ts";
 import { seededRandom } from "../../core/random.ts";
-import { startEngine } from "../../core/engines/mod.ts";
-import type { EngineName } from "../../core/engines/names.ts";
 
 const [name = "onnx", kind = "diffusion"] = Deno.args as [EngineName?, ModelKind?];
 const model = models[kind], config = makeConfig(kind, "small", 66), random = seededRandom(1);

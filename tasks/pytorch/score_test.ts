@@ -5,12 +5,12 @@
 import { assert, assertAlmostEquals, assertLess } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
-import { validationBlocks } from "../../core/validation_blocks.ts";
 import { readPt, writePt } from "../../core/formats/pt.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { EvaluationRow } from "../../core/results.ts";
 import { unmaskingRows } from "../../core/scoring.ts";
 import { charactersOf, tokenizer } from "../../core/tokenizer.ts";
+import { validationBlocks } from "../../core/validation_blocks.ts";
 import { exampleText, inFolder, jsonOf } from "../task_process.ts";
 
 const python = Deno.env.get("PYTHON_WITH_TORCH");

@@ -6,6 +6,8 @@
 import { join } from "@std/path";
 import { blocksOf } from "../../core/blocks.ts";
 import { makeConfig, type ModelKind } from "../../core/config.ts";
+import { sha256Hex } from "../../core/files.ts";
+import { type Random, seededRandom } from "../../core/random.ts";
 import {
   type BaselineRow,
   type EvaluationResult,
@@ -19,8 +21,6 @@ import {
   type Sample,
   type SampleResult,
 } from "../../core/results.ts";
-import { type Random, seededRandom } from "../../core/random.ts";
-import { sha256Hex } from "../../core/files.ts";
 
 export const PROMPT = "MIRANDA:\n";
 

@@ -5,6 +5,7 @@
  */
 import { resolve } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
+import { readBytes, sha256Hex } from "../../core/files.ts";
 import {
   type BaselineRow,
   type Estimator,
@@ -16,7 +17,6 @@ import {
   type QualityRow,
   type SampleResult,
 } from "../../core/results.ts";
-import { readBytes, sha256Hex } from "../../core/files.ts";
 import { commandLine } from "../cli.ts";
 import type { Results, Run } from "./read_results.ts";
 import { MODELS } from "./words.ts";

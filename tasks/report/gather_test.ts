@@ -1,6 +1,4 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { parseRun, type Results, type Run } from "./read_results.ts";
-import { gather, type Hash } from "./gather.ts";
 import {
   exampleEvaluation,
   exampleProvenance,
@@ -8,6 +6,8 @@ import {
   exampleRun,
   exampleSample,
 } from "./example_results.ts";
+import { gather, type Hash } from "./gather.ts";
+import { parseRun, type Results, type Run } from "./read_results.ts";
 
 const WEIGHTS = "1".repeat(64), CORPUS = "2".repeat(64);
 

@@ -1,9 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
 import { parseHTML } from "linkedom";
-import { parseRun, type Results } from "./read_results.ts";
-import { gather, type Hash } from "./gather.ts";
-import { buildPage } from "./page.ts";
 import { thin } from "./charts.ts";
 import { visible } from "./dom.ts";
 import {
@@ -13,6 +10,9 @@ import {
   exampleRun,
   exampleSample,
 } from "./example_results.ts";
+import { gather, type Hash } from "./gather.ts";
+import { buildPage } from "./page.ts";
+import { parseRun, type Results } from "./read_results.ts";
 
 const unchanged: Hash = (path) =>
   Promise.resolve({ sha256: (path.startsWith("data/") ? "2" : "1").repeat(64) });

@@ -2,14 +2,14 @@
  * The race: two samples side by side, replayed on one clock. This file makes what stands in the
  * page and the data that `race.js` replays; without scripts the finished texts are there.
  */
-import { MASK_TOKEN } from "../../core/tokenizer.ts";
 import { blocksOf } from "../../core/blocks.ts";
 import type { ModelKind } from "../../core/config.ts";
 import type { Sample, SampleResult } from "../../core/results.ts";
+import { MASK_TOKEN } from "../../core/tokenizer.ts";
 import { type Child, h } from "./dom.ts";
 import type { ReportData, SampleEntry } from "./gather.ts";
-import { describeSampler, MODEL_NAMES, MODELS, stem } from "./words.ts";
 import { modelTag, section } from "./parts.ts";
+import { describeSampler, MODEL_NAMES, MODELS, stem } from "./words.ts";
 
 /**
  * The changes of one forward pass, flat: position, counted from that of the change before,

@@ -4,6 +4,7 @@
  * `problems`, and the rest goes on.
  */
 import { join } from "@std/path";
+import { readBytes } from "../../core/files.ts";
 import {
   type BaselineName,
   estimators,
@@ -16,7 +17,6 @@ import {
   type Sample,
   type SampleResult,
 } from "../../core/results.ts";
-import { readBytes } from "../../core/files.ts";
 import * as is from "./shape.ts";
 
 export type TrainLine = Extract<RunLine, { kind: "train" }>;

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { join } from "@std/path";
+import fc from "fast-check";
 import type { SampleResult } from "../../core/results.ts";
 import { inFolder } from "../../core/testing/temporary_folder.ts";
 import {

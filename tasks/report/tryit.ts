@@ -7,10 +7,10 @@
  * What is heavy is imported when it is needed: a report without a model loads neither tfjs nor a
  * bundler.
  */
-import { DenoError } from "../deno_child.ts";
 import { basename, dirname, join, relative } from "@std/path";
-import { lockFile, makeFolder, writeFileAtomically } from "../../core/files.ts";
 import type { LoadedModel } from "../../core/checkpoint.ts";
+import { lockFile, makeFolder, writeFileAtomically } from "../../core/files.ts";
+import { DenoError } from "../deno_child.ts";
 import { type ChosenWeights, defaultWeights } from "../weights.ts";
 import { command, h } from "./dom.ts";
 import type { StoredPrecision } from "./tryit/exported.ts";

@@ -1,6 +1,6 @@
 /** Packages from PyPI, by pip, in a virtual environment of their own. */
-import { statfs } from "node:fs/promises";
 import { join } from "@std/path";
+import { statfs } from "node:fs/promises";
 import { writeFileAtomically } from "../../core/files.ts";
 import { note } from "../cli.ts";
 import {

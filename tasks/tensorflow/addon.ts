@@ -6,8 +6,8 @@
  * this one was therefore cut down by hand to the package itself and Node's C headers; Deno fetches
  * what a lock lists, and no more. It works only in a process of its own.
  */
-import { cp } from "node:fs/promises";
 import { fromFileUrl, join } from "@std/path";
+import { cp } from "node:fs/promises";
 import type { Installation } from "../../core/engines/tensorflow_binding.ts";
 import { sha256Hex, writeFileAtomically } from "../../core/files.ts";
 import workspace from "../../deno.json" with { type: "json" };

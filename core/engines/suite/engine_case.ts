@@ -3,9 +3,9 @@
  * they must come.
  */
 import { assert } from "@std/assert";
+import type { HostTensors } from "../../tensors.ts";
 import { backends, eagerEngine } from "../eager.ts";
 import type { Engine } from "../engine.ts";
-import type { HostTensors } from "../../tensors.ts";
 
 /** Something that every engine must do. */
 export interface EngineCase {

@@ -11,10 +11,10 @@ import { loadNetworks } from "../../network.ts";
 import { seededRandom } from "../../random.ts";
 import { type SamplerName, samplers } from "../../samplers/mod.ts";
 import { parseTemplate } from "../../template.ts";
+import { plainOptions } from "../../testing/options.ts";
 import { charactersOf, MASK, tokenizer } from "../../tokenizer.ts";
 import type { Engine } from "../engine.ts";
 import { type EngineCase, referenceEngine } from "./engine_case.ts";
-import { plainOptions } from "../../testing/options.ts";
 
 /** Each is a beginning to go on from, or a text with gaps. */
 const beginnings = ["To be", "To {1..3}, or ___ to be"];

@@ -4,8 +4,8 @@
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
-import { type Engine, type Program, runSteps, type Session } from "../engine.ts";
 import type { HostTensors } from "../../tensors.ts";
+import { type Engine, type Program, runSteps, type Session } from "../engine.ts";
 import type { EngineCase } from "./engine_case.ts";
 
 const state = (): HostTensors => ({

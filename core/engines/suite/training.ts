@@ -10,10 +10,10 @@ import { models } from "../../models.ts";
 import { initialState, trainInputs, trainStep } from "../../programs.ts";
 import { seededRandom } from "../../random.ts";
 import { alone } from "../../stepper.ts";
+import type { HostTensors } from "../../tensors.ts";
 import { tokenizer } from "../../tokenizer.ts";
 import { backends, eagerEngine } from "../eager.ts";
 import { type Engine, runSteps, type Session } from "../engine.ts";
-import type { HostTensors } from "../../tensors.ts";
 import { distance, type EngineCase, referenceEngine, tolerance } from "./engine_case.ts";
 
 /**

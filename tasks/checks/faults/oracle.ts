@@ -1,7 +1,7 @@
 /** What must hold after a fault, and after the same command was run once more. */
 import { basename, dirname } from "@std/path";
-import type { Fault } from "./sweep.ts";
 import { isTemporary, type Snapshot, steadyName, TORN } from "./snapshot.ts";
+import type { Fault } from "./sweep.ts";
 
 /** How a run ended. */
 export interface Ended {

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { inFolder } from "../../../core/testing/temporary_folder.ts";
-import { faultsOf, findingsOf, recorded, type Scenario, stage } from "./sweep.ts";
 import { missedCalls } from "./strace.ts";
+import { faultsOf, findingsOf, recorded, type Scenario, stage } from "./sweep.ts";
 
 const config = fromFileUrl(new URL("../../../deno.json", import.meta.url));
 const files = new URL("../../../core/files.ts", import.meta.url).href;

@@ -1,7 +1,7 @@
 /** The target `corpus`: a text to train on and the JSON file beside it. */
-import { charactersOf, tokenizer } from "../../../core/tokenizer.ts";
 import { defaultCorpus, loadCorpus, openingOf } from "../../../core/corpus.ts";
 import { sha256Hex } from "../../../core/files.ts";
+import { charactersOf, tokenizer } from "../../../core/tokenizer.ts";
 import { mutateBytes, mutateJson } from "./mutate.ts";
 import { isSameBytes, promise, type Target, textBytes } from "./target.ts";
 

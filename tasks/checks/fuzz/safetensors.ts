@@ -1,7 +1,7 @@
 /** The target `safetensors`: the format itself, whatever the tensors mean. */
-import type { HostTensor } from "../../../core/tensors.ts";
 import { readSafetensors, writeSafetensors } from "../../../core/formats/safetensors.ts";
 import type { Random } from "../../../core/random.ts";
+import type { HostTensor } from "../../../core/tensors.ts";
 import { joined, mutateBytes, mutateJson, oddString, pick } from "./mutate.ts";
 import { isSameData, promise, roundTrip, type Target, textBytes } from "./target.ts";
 

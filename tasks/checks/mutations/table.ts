@@ -254,7 +254,7 @@ export const mutations: Mutation[] = [
   {
     name: "Muon does not look ahead",
     file: "core/optimizer.ts",
-    from: "orthogonalized(ahead as tf.Tensor2D)",
+    from: "orthogonalized(ahead as Tensor2D)",
     to: "orthogonalized(newM as tf.Tensor2D)",
     tests: ["core/optimizer_test.ts"],
   },

@@ -6,12 +6,12 @@
  */
 import onnxProto from "onnx-proto";
 import type { SavedModel } from "../../../core/checkpoint.ts";
-import type { HostTensor, HostTensors } from "../../../core/tensors.ts";
+import * as diffusion from "../../../core/diffusion.ts";
 import { onnxModel, stateName } from "../../../core/engines/onnx_model.ts";
 import { record } from "../../../core/engines/recorder.ts";
 import { simplify } from "../../../core/engines/simplify.ts";
-import * as diffusion from "../../../core/diffusion.ts";
 import { windowLogits } from "../../../core/programs.ts";
+import type { HostTensor, HostTensors } from "../../../core/tensors.ts";
 
 const { onnx } = onnxProto;
 /** TensorProto.DataType */

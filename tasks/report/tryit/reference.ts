@@ -7,8 +7,8 @@
  * writes into FOLDER what `deno task serve` serves, and prints the texts that the page has to give.
  */
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { tokenizer } from "../../../core/tokenizer.ts";
 import { type LoadedModel, loadWeights } from "../../../core/checkpoint.ts";
+import { tokenizer } from "../../../core/tokenizer.ts";
 import { printJson } from "../../cli.ts";
 import { writeWeights } from "../../task_process.ts";
 import { writeTryIt } from "../tryit.ts";

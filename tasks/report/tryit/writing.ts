@@ -5,10 +5,10 @@
 import * as diffusion from "../../../core/diffusion.ts";
 import { chooseLengths, type TokenPiece } from "../../../core/gap_length.ts";
 import type { Network } from "../../../core/language_model.ts";
-import type { GenerationOptions } from "../../../core/samplers/sampler.ts";
 import { seededRandom } from "../../../core/random.ts";
 import type { Change } from "../../../core/results.ts";
 import { type SamplerName, samplers, usualOptions } from "../../../core/samplers/mod.ts";
+import type { GenerationOptions } from "../../../core/samplers/sampler.ts";
 import { parseTemplate } from "../../../core/template.ts";
 import type { Tokenizer } from "../../../core/tokenizer.ts";
 
