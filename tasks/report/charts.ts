@@ -89,14 +89,21 @@ export function key(name: string, shape: string, label: string): HTMLElement {
 /** The signs by which charts tell samplers apart; colour alone would not do. */
 const SYMBOLS = ["circle", "square", "triangle", "diamond", "star", "cross", "wye"] as const;
 
-export const symbolOf = (index: number) => SYMBOLS[index % SYMBOLS.length];
+/** A symbol in a colour, filled; hollow once all symbols are taken. */
+export function symbolOf(index: number, colour: string) {
+  const isHollow = index % (2 * SYMBOLS.length) >= SYMBOLS.length;
+  return {
+    symbol: SYMBOLS[index % SYMBOLS.length],
+    ...isHollow ? { fill: "var(--surface)", stroke: colour } : { fill: colour },
+  };
+}
 
 /** An entry of a legend with one of the symbols. */
 export function symbolKey(name: string, index: number, label: string): HTMLElement {
   const sign = plot(16, 16, label, {
     ...{ marginLeft: 0, marginRight: 0, marginTop: 0, marginBottom: 0, axis: null },
     ...{ x: { domain: [0, 2] }, y: { domain: [0, 2] } },
-    marks: [Plot.dot([1], { x: 1, y: 1, r: 5, symbol: symbolOf(index), fill: color(name) })],
+    marks: [Plot.dot([1], { x: 1, y: 1, r: 5, ...symbolOf(index, color(name)) })],
   });
   for (const attribute of ["role", "aria-label"]) sign.removeAttribute(attribute);
   sign.setAttribute("aria-hidden", "true");

@@ -142,6 +142,11 @@ export async function gather(results: Results, hash: Hash): Promise<ReportData> 
       : [`the training of other weights ("${name}") than those of the race ("${shown}")`];
     runs.push({ run, stale: await corpusNotes(run.header), other });
   }
+  // Among equals, the runs of what the race shows, or of the same preset, are taken for newer.
+  const isOfRace = ({ run: { header }, other }: RunEntry) =>
+    2 * Number(other.length === 0) +
+    Number(header.config.preset === race[header.model]?.result.provenance.config.preset);
+  runs.sort((a, b) => isOfRace(b) - isOfRace(a));
 
   const data: ReportData = {
     evaluations: [],

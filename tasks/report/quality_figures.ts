@@ -58,15 +58,30 @@ export function mainMeasurements(entries: QualityEntry[]): Measured | undefined 
     ).size > 1
   );
   const nameOf = ({ row, result }: QualityEntry) =>
-    `${MODEL_NAMES[row.source as "gpt" | "diffusion"]}, ${
-      describeSampler(seriesSampler(row), row.settings)
-    }${hasTwins ? `, ${stem(result.provenance.weights)}` : ""}`;
+    [
+      MODEL_NAMES[row.source as "gpt" | "diffusion"],
+      describeSampler(seriesSampler(row), row.settings),
+      ...varied(written, row).map((name) => `${name} ${row.settings[name]}`),
+      ...hasTwins ? [stem(result.provenance.weights)] : [],
+    ].join(", ");
   const series = [...Map.groupBy(written, nameOf)].map(([name, entries]) => ({
     ...{ name, model: entries[0].row.source as "gpt" | "diffusion", index: 0 },
     entries: entries.toSorted((a, b) => (a.row.temperature ?? 0) - (b.row.temperature ?? 0)),
   })).sort((a, b) => MODELS.indexOf(a.model) - MODELS.indexOf(b.model));
   series.forEach((one, i) => one.index = i);
   return { series, references: main.filter((entry) => !isOf(entry)), entries: written };
+}
+
+/** Settings that every sampler has, but not every text of this model was written with. */
+function varied(written: QualityEntry[], { source, settings }: QualityRow): string[] {
+  const own = written.filter(({ row }) => row.source === source).map(({ row }) => row.settings);
+  const differs = (name: string, rows = own) =>
+    new Set(rows.flatMap((row) => row[name] ?? [])).size > 1;
+  const sameWindow = own.filter(({ window }) => window === settings.window);
+  return [
+    ...["top-k", "top-p", "window"].filter((name) => differs(name)),
+    ...differs("overlap", sameWindow) ? ["overlap"] : [], // it follows the window unless told otherwise
+  ].filter((name) => settings[name] !== undefined);
 }
 
 /** A GPT at temperature 0 is one end of the same series. */
@@ -158,7 +173,7 @@ function panel(
       measured.series.map((series) =>
         Plot.dot(dots.filter((dot) => dot.series === series), {
           ...position,
-          ...{ r: 4.5, symbol: symbolOf(series.index), fill: color(series.model) },
+          ...{ r: 4.5, ...symbolOf(series.index, color(series.model)) },
           title: ({ spread, entry: { row } }: Dot) =>
             `${series.name}, temperature ${row.temperature}: ${says(spread.mean)}` +
             (spread.sd === null ? "" : ` ± ${says(spread.sd)}`) +
@@ -379,11 +394,10 @@ function memorisation(measured: Measured): HTMLElement | null {
   }));
   type Labelled = typeof labelled[number];
   const draw = (width: number) => {
-    const isNarrow = width < 600;
-    const short = (label: string) =>
-      isNarrow && label.length > 25 ? `${label.slice(0, 24)}…` : label;
+    const isNarrow = width < 600, most = isNarrow ? 25 : 45;
+    const short = (label: string) => label.length > most ? `${label.slice(0, most - 1)}…` : label;
     return plot(width, 64 + 22 * rows.length, "Longest copied passage", {
-      ...{ marginLeft: isNarrow ? 160 : 230, marginTop: 8, marginRight: 20 },
+      ...{ marginLeft: isNarrow ? 160 : 290, marginTop: 8, marginRight: 20 },
       x: { label: "characters →", zero: true, grid: true, nice: true, ticks: isNarrow ? 4 : 8 },
       y: {
         ...{ label: null, domain: labelled.map(({ label }) => label), tickSize: 0 },

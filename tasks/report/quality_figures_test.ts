@@ -46,6 +46,26 @@ Deno.test("mainMeasurements makes one series of each sampler and its temperature
   assertEquals(series.map(({ index }) => index), [0, 1, 2]);
 });
 
+Deno.test("mainMeasurements tells apart what was written with another top-k or window, and names only what differs", () => {
+  const few = entries("diffusion"), many = entries("diffusion");
+  for (const { row } of few) Object.assign(row.settings, { "top-k": 2, window: 64, overlap: 32 });
+  for (const { row } of many) {
+    Object.assign(row.settings, { "top-k": 65, window: 256, overlap: 64 });
+  }
+  const names = () =>
+    mainMeasurements([...few, ...many, ...entries("gpt")])!.series.map(({ name }) => name);
+  assertEquals(names(), [
+    "GPT, autoregressive",
+    "Diffusion, threshold, top-k 2, window 64",
+    "Diffusion, threshold, top-k 65, window 256",
+  ]);
+  for (const { row } of few) Object.assign(row.settings, { window: 256 });
+  assertEquals(names().slice(1), [
+    "Diffusion, threshold, top-k 2, overlap 32",
+    "Diffusion, threshold, top-k 65, overlap 64",
+  ]);
+});
+
 Deno.test("sharedTemperature is that of most rows, and that nearest to 0.8 among equals", () => {
   const of = (...temperatures: number[]) => ({
     entries: temperatures.map((temperature) =>
