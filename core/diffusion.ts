@@ -24,7 +24,7 @@ export const kind = "diffusion";
 
 // change 1 of 5: one more token, the mask, stands for a hidden character
 /** The token that stands for a hidden character. */
-export const maskToken = MASK_TOKEN;
+export const maskToken: number = MASK_TOKEN;
 /** The tokens of a text in order. */
 export const vocabulary = (text: string): string[] => [MASK, ...charactersOf(text)];
 

@@ -89,7 +89,7 @@ export type { ModelComparison } from "./results.ts";
 
 // engines, and the programs that they run
 export { engineStatuses, startEngine } from "./engines/mod.ts";
-export { engineNames } from "./engines/names.ts";
+export { engineNames, enginePurposes } from "./engines/names.ts";
 export type { EngineOptions, EngineStatus } from "./engines/mod.ts";
 export type { EngineName } from "./engines/names.ts";
 export { checkInputs, type Engine, type Program, type Session } from "./engines/engine.ts";

@@ -5,7 +5,7 @@
 import { cudaDevices } from "./cuda.ts";
 import { backends, eagerEngine } from "./eager.ts";
 import type { Engine, Precision } from "./engine.ts";
-import { type EngineName, engineNames, purposes } from "./names.ts";
+import { type EngineName, engineNames, enginePurposes } from "./names.ts";
 
 /** How an engine is to compute. */
 export interface EngineOptions {
@@ -165,7 +165,7 @@ export async function engineStatuses(
   for (const name of names) {
     try {
       await check(await start(name, {}));
-      statuses.push({ name, available: true, reason: purposes[name] });
+      statuses.push({ name, available: true, reason: enginePurposes[name] });
     } catch (error) {
       statuses.push({ name, available: false, reason: messageOf(error) });
     }

@@ -1,7 +1,7 @@
 /** The engines by name: apart from what they are made of, so that help needs load none of them. */
 
 /** What each is good for, in the order in which lists show them. */
-export const purposes = {
+export const enginePurposes = {
   "onnx": "each program recorded once and run by onnxruntime on the CPU: the default",
   "onnx:cuda": "each program recorded once and run by onnxruntime on an NVIDIA GPU",
   "onnx:webgpu": "each program recorded once and run by onnxruntime on a GPU by WebGPU",
@@ -15,7 +15,7 @@ export const purposes = {
 } as const;
 
 /** The name of an engine. */
-export type EngineName = keyof typeof purposes;
+export type EngineName = keyof typeof enginePurposes;
 
 /** The engines; `engineStatuses` says which of them run on a machine. */
-export const engineNames = Object.keys(purposes) as EngineName[];
+export const engineNames = Object.keys(enginePurposes) as EngineName[];
