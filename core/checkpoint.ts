@@ -11,14 +11,14 @@ import {
   makeConfig,
   type ModelKind,
 } from "./config.ts";
-import { readBytes, sha256Hex, writeFileAtomically, type WriteOptions } from "./files.ts";
-import { readPt } from "./formats/pt.ts";
-import { quoted } from "./formats/quoted.ts";
-import { readSafetensors, writeSafetensors } from "./formats/safetensors.ts";
+import { readBytes, sha256Hex, writeFileAtomically, type WriteOptions } from "./files/files.ts";
+import { readPt } from "./files/pt.ts";
+import { quoted } from "../engines/quoted.ts";
+import { readSafetensors, writeSafetensors } from "./files/safetensors.ts";
 import { parameterShapes } from "./model.ts";
 import { restoreRandom } from "./random.ts";
-import type { HostTensor, HostTensors } from "./tensors.ts";
-import { MASK, tokenizer } from "./tokenizer.ts";
+import type { HostTensor, HostTensors } from "../engines/tensors.ts";
+import { MASK, tokenizer } from "./data/tokenizer.ts";
 
 const exportFormat = "tiny-diffusion/1";
 const trainingFormat = "tiny-diffusion-training/1";

@@ -11,11 +11,11 @@ import {
   type TrainingState,
 } from "./checkpoint.ts";
 import { type Config, makeConfig, type ModelKind } from "./config.ts";
-import { writePt } from "./formats/pt.ts";
-import { readSafetensors, writeSafetensors } from "./formats/safetensors.ts";
+import { writePt } from "./files/pt.ts";
+import { readSafetensors, writeSafetensors } from "./files/safetensors.ts";
 import { initialWeights } from "./model.ts";
 import { restoreRandom, seededRandom } from "./random.ts";
-import type { HostTensors } from "./tensors.ts";
+import type { HostTensors } from "../engines/tensors.ts";
 import { inFolder } from "./testing/temporary_folder.ts";
 
 const testdata = fromFileUrl(new URL("testdata/", import.meta.url));

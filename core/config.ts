@@ -6,7 +6,7 @@
  * value surprises.
  */
 
-import { quoted } from "./formats/quoted.ts";
+import { quoted } from "../engines/quoted.ts";
 
 /** Which of the two models. */
 export type ModelKind = "gpt" | "diffusion";

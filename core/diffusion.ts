@@ -11,13 +11,13 @@
  * As in the original, the loss here leaves the 1/t out (`noise.ts`). The network is not told t:
  * what it sees says enough.
  */
-import { blocksOf } from "./blocks.ts";
+import { blocksOf } from "./sampling/blocks.ts";
 import type { TrainingConfig } from "./config.ts";
 import { type Batch, batchOf, type Network } from "./language_model.ts";
-import { lossWeight, maskShares } from "./noise.ts";
+import { lossWeight, maskShares } from "./training/noise.ts";
 import type { Random } from "./random.ts";
-import type { Fixed, GenerationOptions } from "./samplers/sampler.ts";
-import { charactersOf, MASK, MASK_TOKEN } from "./tokenizer.ts";
+import type { Fixed, GenerationOptions } from "./sampling/samplers/sampler.ts";
+import { charactersOf, MASK, MASK_TOKEN } from "./data/tokenizer.ts";
 
 /** Which of the two models this is. */
 export const kind = "diffusion";

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import * as diffusion from "./diffusion.ts";
 import * as gpt from "./gpt.ts";
-import { hunksOf, type Line } from "./line_diff.ts";
+import { hunksOf, type Line } from "../tasks/report/line_diff.ts";
 
 const sourceOf = async (name: string) =>
   (await Deno.readTextFile(new URL(name, import.meta.url))).trimEnd().split("\n");

@@ -6,9 +6,9 @@
 import type { TrainingConfig } from "./config.ts";
 import { type Batch, batchOf, type Network } from "./language_model.ts";
 import type { Random } from "./random.ts";
-import type { Fixed, GenerationOptions } from "./samplers/sampler.ts";
-import { candidates, draw } from "./sampling.ts";
-import { charactersOf } from "./tokenizer.ts";
+import type { Fixed, GenerationOptions } from "./sampling/samplers/sampler.ts";
+import { candidates, draw } from "./sampling/draw.ts";
+import { charactersOf } from "./data/tokenizer.ts";
 
 /** Which of the two models this is. */
 export const kind = "gpt";

@@ -5,7 +5,7 @@ import * as gpt from "./gpt.ts";
 import type { Network } from "./language_model.ts";
 import { crossEntropy, weightedMean } from "./loss.ts";
 import { type Random, seededRandom } from "./random.ts";
-import type { GenerationOptions } from "./samplers/sampler.ts";
+import type { GenerationOptions } from "./sampling/samplers/sampler.ts";
 import { plainOptions } from "./testing/options.ts";
 
 await tf.setBackend("cpu");

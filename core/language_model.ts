@@ -4,7 +4,7 @@
  */
 import type { ModelKind, TrainingConfig } from "./config.ts";
 import type { Random } from "./random.ts";
-import type { Fixed, GenerationOptions } from "./samplers/sampler.ts";
+import type { Fixed, GenerationOptions } from "./sampling/samplers/sampler.ts";
 
 /**
  * What a step learns from. Of a window, each array is [time]; of a batch, [batch, time] in rows.

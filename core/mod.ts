@@ -29,9 +29,9 @@
  */
 
 // text -> tokens
-export { type Corpus, type CorpusInfo, loadCorpus } from "./corpus.ts";
-export { charactersOf, MASK, MASK_TOKEN, type Tokenizer, tokenizer } from "./tokenizer.ts";
-export { type Dataset, datasetOf, drawWindows } from "./dataset.ts";
+export { type Corpus, type CorpusInfo, loadCorpus } from "./data/corpus.ts";
+export { charactersOf, MASK, MASK_TOKEN, type Tokenizer, tokenizer } from "./data/tokenizer.ts";
+export { type Dataset, datasetOf, drawWindows } from "./data/dataset.ts";
 export { type Random, restoreRandom, seededRandom } from "./random.ts";
 
 // the two models
@@ -54,50 +54,60 @@ export {
 export { type Preset, type PresetName, presets, type TrainingConfig } from "./config.ts";
 export { forward, type Heads, initialWeights, parameterShapes } from "./model.ts";
 export type { Dropout } from "./dropout.ts";
-export type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D } from "./tensors.ts";
+export type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D } from "../engines/tensors.ts";
 
 // training
-export { train, type TrainingObserver, type TrainingResult, type TrainingRun } from "./trainer.ts";
-export type { StepReport, ValidationReport } from "./trainer.ts";
+export {
+  train,
+  type TrainingObserver,
+  type TrainingResult,
+  type TrainingRun,
+} from "./training/trainer.ts";
+export type { StepReport, ValidationReport } from "./training/trainer.ts";
 export { type LoadedModel, type LoadOptions, loadTraining, loadWeights } from "./checkpoint.ts";
 export { type SavedModel, saveWeights, trainingPath, type TrainingState } from "./checkpoint.ts";
-export type { Filesystem, OpenFile, WriteOptions } from "./files.ts";
-export type { Runner, StepOutcome, Stepper } from "./stepper.ts";
-export { requireAlike, shared, type SharedStepper } from "./distributed/data_parallel.ts";
-export { type Communicator, joinRanks, type Mpi } from "./distributed/mpi.ts";
+export type { Filesystem, OpenFile, WriteOptions } from "./files/files.ts";
+export type { Runner, StepOutcome, Stepper } from "./training/stepper.ts";
+export { requireAlike, shared, type SharedStepper } from "./training/data_parallel.ts";
+export { type Communicator, joinRanks, type Mpi } from "./training/mpi.ts";
 
 // sampling
-export { type LoadedNetwork, loadNetwork, loadNetworks } from "./network.ts";
-export type { Fixed, GenerationOptions, MaskedWindow, Sampler } from "./samplers/sampler.ts";
-export { type SamplerName, samplers, usualOptions } from "./samplers/mod.ts";
-export { drawEach, type Pass, revealing } from "./samplers/revealing.ts";
-export { type Candidates, candidates, type Certainty, certainty, draw } from "./sampling.ts";
-export type { Truncation } from "./sampling.ts";
-export { type Gap, parseTemplate, type Piece } from "./template.ts";
-export { chooseLengths, type TokenPiece } from "./gap_length.ts";
+export { type LoadedNetwork, loadNetwork, loadNetworks } from "./sampling/network.ts";
+export type {
+  Fixed,
+  GenerationOptions,
+  MaskedWindow,
+  Sampler,
+} from "./sampling/samplers/sampler.ts";
+export { type SamplerName, samplers, usualOptions } from "./sampling/samplers/mod.ts";
+export { drawEach, type Pass, revealing } from "./sampling/samplers/revealing.ts";
+export { type Candidates, candidates, type Certainty, certainty, draw } from "./sampling/draw.ts";
+export type { Truncation } from "./sampling/draw.ts";
+export { type Gap, parseTemplate, type Piece } from "./sampling/template.ts";
+export { chooseLengths, type TokenPiece } from "./sampling/gap_length.ts";
 
 // scores
-export { evaluate, type EvaluateOptions, type Evaluation } from "./evaluate.ts";
-export { validationBlocks } from "./validation_blocks.ts";
-export type { EstimateOptions, ResumeOptions } from "./evaluate.ts";
-export { scorerOf } from "./scoring.ts";
-export type { ScoreOptions, Scorer } from "./scoring.ts";
-export { type Baseline, baselines, scoreBaseline } from "./baselines.ts";
-export { type BlockFigures, compareOnBlocks } from "./comparison.ts";
-export type { BaselineName, Compared, Estimator, EvaluationRow } from "./results.ts";
-export type { ModelComparison } from "./results.ts";
+export { evaluate, type EvaluateOptions, type Evaluation } from "./scoring/estimators.ts";
+export { validationBlocks } from "./scoring/validation_blocks.ts";
+export type { EstimateOptions, ResumeOptions } from "./scoring/estimators.ts";
+export { scorerOf } from "./scoring/rows.ts";
+export type { ScoreOptions, Scorer } from "./scoring/rows.ts";
+export { type Baseline, baselines, scoreBaseline } from "./scoring/baselines.ts";
+export { type BlockFigures, compareOnBlocks } from "./scoring/comparison.ts";
+export type { BaselineName, Compared, Estimator, EvaluationRow } from "./scoring/results.ts";
+export type { ModelComparison } from "./scoring/results.ts";
 
 // engines, and the programs that they run
-export { engineStatuses, startEngine } from "./engines/mod.ts";
-export { engineNames, enginePurposes } from "./engines/names.ts";
-export type { EngineOptions, EngineStatus } from "./engines/mod.ts";
-export type { EngineName } from "./engines/names.ts";
-export { checkInputs, type Engine, type Program, type Session } from "./engines/engine.ts";
-export type { Precision } from "./engines/engine.ts";
-export type { DType, HostTensor, HostTensors } from "./tensors.ts";
-export type { Tensors, TensorSpec } from "./tensors.ts";
+export { engineStatuses, startEngine } from "../engines/mod.ts";
+export { engineNames, enginePurposes } from "../engines/names.ts";
+export type { EngineOptions, EngineStatus } from "../engines/mod.ts";
+export type { EngineName } from "../engines/names.ts";
+export { checkInputs, type Engine, type Program, type Session } from "../engines/engine.ts";
+export type { Precision } from "../engines/engine.ts";
+export type { DType, HostTensor, HostTensors } from "../engines/tensors.ts";
+export type { Tensors, TensorSpec } from "../engines/tensors.ts";
 export { initialState, targetNats, trainInputs, trainStep, windowLogits } from "./programs.ts";
-export { record } from "./engines/recorder.ts";
-export { simplify } from "./engines/simplify.ts";
-export { type Attribute, type Graph, type GraphDType, type Node } from "./engines/graph.ts";
-export { nodesInOrder, type Value } from "./engines/graph.ts";
+export { record } from "../engines/record/recorder.ts";
+export { simplify } from "../engines/record/simplify.ts";
+export { type Attribute, type Graph, type GraphDType, type Node } from "../engines/record/graph.ts";
+export { nodesInOrder, type Value } from "../engines/record/graph.ts";

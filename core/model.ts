@@ -14,7 +14,14 @@ import * as tf from "@tensorflow/tfjs";
 import type { ModelConfig } from "./config.ts";
 import { type Dropout, noDropout } from "./dropout.ts";
 import type { Random } from "./random.ts";
-import type { HostTensors, Tensor, Tensor2D, Tensor3D, Tensor4D, Tensors } from "./tensors.ts";
+import type {
+  HostTensors,
+  Tensor,
+  Tensor2D,
+  Tensor3D,
+  Tensor4D,
+  Tensors,
+} from "../engines/tensors.ts";
 
 /** Float32's machine epsilon, which PyTorch's `rms_norm` uses when none is given. */
 const NORM_EPSILON = 2 ** -23;

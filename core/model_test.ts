@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs";
 import { makeConfig, type ModelConfig, presets } from "./config.ts";
 import { forward, initialWeights, parameterShapes, rmsNorm, ropeTable, rotate } from "./model.ts";
 import { seededRandom } from "./random.ts";
-import type { Tensors } from "./tensors.ts";
+import type { Tensors } from "../engines/tensors.ts";
 
 await tf.setBackend("cpu");
 

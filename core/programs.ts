@@ -3,14 +3,14 @@
  * the optimiser put together for fixed shapes.
  */
 import * as tf from "@tensorflow/tfjs";
-import { initialAverage, movedAverage } from "./average.ts";
+import { initialAverage, movedAverage } from "./training/average.ts";
 import type { Config, ModelConfig } from "./config.ts";
 import { drawDropout, dropoutInputs, dropoutOf } from "./dropout.ts";
-import type { Program } from "./engines/engine.ts";
+import type { Program } from "../engines/engine.ts";
 import type { LanguageModel } from "./language_model.ts";
 import { crossEntropy, weightedMean } from "./loss.ts";
 import { forward, initialWeights, parameterShapes } from "./model.ts";
-import { clip, initialMoments, scheduleAt, scheduleInputs, updated } from "./optimizer.ts";
+import { clip, initialMoments, scheduleAt, scheduleInputs, updated } from "./training/optimizer.ts";
 import type { Random } from "./random.ts";
 import type {
   HostTensors,
@@ -20,7 +20,7 @@ import type {
   Tensor3D,
   Tensors,
   TensorSpec,
-} from "./tensors.ts";
+} from "../engines/tensors.ts";
 
 const tokensOf = (rows: number, time: number): TensorSpec => ({
   shape: [rows, time],

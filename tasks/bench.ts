@@ -12,13 +12,13 @@ import {
   type PresetName,
   presets,
 } from "../core/config.ts";
-import { loadCorpus } from "../core/corpus.ts";
-import { median } from "../core/statistics.ts";
-import { charactersOf } from "../core/tokenizer.ts";
-import { type Contest, linesOf, type Measured, type Ready } from "./bench_step.ts";
-import { commonFlags, note, parseFlags, print, printJson, runTask } from "./cli.ts";
-import { startProgress } from "./progress.ts";
-import { setFlag, settingsOf } from "./settings.ts";
+import { loadCorpus } from "../core/data/corpus.ts";
+import { median } from "../core/scoring/statistics.ts";
+import { charactersOf } from "../core/data/tokenizer.ts";
+import { type Contest, linesOf, type Measured, type Ready } from "./bench/step.ts";
+import { commonFlags, note, parseFlags, print, printJson, runTask } from "./shared/cli.ts";
+import { startProgress } from "./shared/progress.ts";
+import { setFlag, settingsOf } from "./shared/settings.ts";
 
 const ROUNDS = 5;
 /** Of the matrices whose product gives the peak: larger ones gain no more. */
@@ -115,7 +115,7 @@ export async function main(args: string[]): Promise<void> {
   }
   if (contestants.length === 0) throw new Error("Cannot compare: no engine has such a precision");
   if (values.pytorch) {
-    const script = fromFileUrl(new URL("pytorch/step.py", import.meta.url));
+    const script = fromFileUrl(new URL("bench/pytorch/step.py", import.meta.url));
     const command = [values.pytorch, script, JSON.stringify({ ...config, threads })];
     const what = `PyTorch in ${JSON.stringify(values.pytorch)}`;
     contestants.push(stack.use(await Contestant.start(what, command, "f32")));
@@ -192,7 +192,7 @@ class Contestant implements Disposable {
   ) {}
 
   static ofEngine(contest: Contest): Promise<Contestant> {
-    const script = fromFileUrl(new URL("bench_step.ts", import.meta.url));
+    const script = fromFileUrl(new URL("bench/step.ts", import.meta.url));
     const allowed = ["read", "write", "env", "ffi", "sys"].map((what) => `--allow-${what}`);
     const command = [
       ...[Deno.execPath(), "run", "--no-prompt", ...allowed, script],

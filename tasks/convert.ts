@@ -6,17 +6,25 @@
 import { extname } from "@std/path";
 import { assumedOf, type LoadedModel, loadWeights, saveWeights } from "../core/checkpoint.ts";
 import type { Config } from "../core/config.ts";
-import { defaultCorpus, loadCorpus, openingOf } from "../core/corpus.ts";
-import { onnxModel } from "../core/engines/onnx_model.ts";
-import { record } from "../core/engines/recorder.ts";
-import { simplify } from "../core/engines/simplify.ts";
-import { requireWritable, writeFileAtomically } from "../core/files.ts";
-import { writePt } from "../core/formats/pt.ts";
+import { defaultCorpus, loadCorpus, openingOf } from "../core/data/corpus.ts";
+import { onnxModel } from "../engines/onnx/model.ts";
+import { record } from "../engines/record/recorder.ts";
+import { simplify } from "../engines/record/simplify.ts";
+import { requireWritable, writeFileAtomically } from "../core/files/files.ts";
+import { writePt } from "../core/files/pt.ts";
 import { models } from "../core/models.ts";
 import { windowLogits } from "../core/programs.ts";
-import { charactersOf } from "../core/tokenizer.ts";
-import { note, outputFlags, parseFlags, print, printJson, runTask, UsageError } from "./cli.ts";
-import { noteAssumed, shapeOf } from "./weights.ts";
+import { charactersOf } from "../core/data/tokenizer.ts";
+import {
+  note,
+  outputFlags,
+  parseFlags,
+  print,
+  printJson,
+  runTask,
+  UsageError,
+} from "./shared/cli.ts";
+import { noteAssumed, shapeOf } from "./shared/weights.ts";
 
 const task = {
   name: "convert",

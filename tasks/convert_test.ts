@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { loadWeights } from "../core/checkpoint.ts";
-import { readPt } from "../core/formats/pt.ts";
-import { readSafetensors } from "../core/formats/safetensors.ts";
+import { readPt } from "../core/files/pt.ts";
+import { readSafetensors } from "../core/files/safetensors.ts";
 
-const testdata = fromFileUrl(new URL("../core/testdata/", import.meta.url));
+const testdata = fromFileUrl(new URL("../core/testing/data/", import.meta.url));
 
 /** A text with the 65 characters of the models in `core/testdata/`, those of Tiny Shakespeare. */
 const text = "First Citizen:\nBefore we proceed any further, hear me speak.\n" +

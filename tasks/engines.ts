@@ -1,6 +1,6 @@
 /** Lists what this machine can compute with, and why not with the rest. */
-import { engineStatuses, startEngine } from "../core/engines/mod.ts";
-import { outputFlags, parseFlags, print, printJson, runTask } from "./cli.ts";
+import { engineStatuses, startEngine } from "../engines/mod.ts";
+import { outputFlags, parseFlags, print, printJson, runTask } from "./shared/cli.ts";
 
 const task = {
   name: "engines",

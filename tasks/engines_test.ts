@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { engineNames } from "../core/engines/names.ts";
-import { assertFailed, inFolder, jsonOf, runTaskIn, writeWeights } from "./task_process.ts";
+import { engineNames } from "../engines/names.ts";
+import { assertFailed, inFolder, jsonOf, runTaskIn, writeWeights } from "./testing/task_process.ts";
 
 Deno.test("engines lists every engine with a reason in one line, and what auto is", () =>
   inFolder(async (folder) => {

@@ -2,17 +2,17 @@
  * Scores trained weights on the validation text, in bits per character, beside baselines, and
  * compares them.
  */
-import { baselines, scoreBaseline } from "../core/baselines.ts";
-import { type BlockFigures, compareOnBlocks, isComparable } from "../core/comparison.ts";
+import { baselines, scoreBaseline } from "../core/scoring/baselines.ts";
+import { type BlockFigures, compareOnBlocks, isComparable } from "../core/scoring/comparison.ts";
 import type { ModelKind } from "../core/config.ts";
-import { type Corpus, defaultCorpus, loadCorpus } from "../core/corpus.ts";
-import { datasetOf } from "../core/dataset.ts";
-import type { Engine } from "../core/engines/engine.ts";
-import { productFlops } from "../core/engines/graph.ts";
-import { productPeak } from "../core/engines/peak.ts";
-import { record } from "../core/engines/recorder.ts";
-import { evaluate, type Evaluation } from "../core/evaluate.ts";
-import { type Journal, openJournal } from "../core/journal.ts";
+import { type Corpus, defaultCorpus, loadCorpus } from "../core/data/corpus.ts";
+import { datasetOf } from "../core/data/dataset.ts";
+import type { Engine } from "../engines/engine.ts";
+import { productFlops } from "../engines/record/graph.ts";
+import { productPeak } from "../engines/peak.ts";
+import { record } from "../engines/record/recorder.ts";
+import { evaluate, type Evaluation } from "../core/scoring/estimators.ts";
+import { type Journal, openJournal } from "../core/files/journal.ts";
 import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";
 import { seededRandom } from "../core/random.ts";
@@ -23,10 +23,10 @@ import {
   estimators,
   type EvaluationRow,
   type ModelComparison,
-} from "../core/results.ts";
-import { type Scorer, scorerOf } from "../core/scoring.ts";
-import { charactersOf, tokenizer } from "../core/tokenizer.ts";
-import { scoredIndices, validationBlocks } from "../core/validation_blocks.ts";
+} from "../core/scoring/results.ts";
+import { type Scorer, scorerOf } from "../core/scoring/rows.ts";
+import { charactersOf, tokenizer } from "../core/data/tokenizer.ts";
+import { scoredIndices, validationBlocks } from "../core/scoring/validation_blocks.ts";
 import {
   commandLine,
   commonFlags,
@@ -38,12 +38,12 @@ import {
   printJson,
   runTask,
   UsageError,
-} from "./cli.ts";
-import { chosenEngine } from "./engine.ts";
-import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./eval_tables.ts";
-import { duration, type Progress, startProgress } from "./progress.ts";
-import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./provenance.ts";
-import { latestQuality, qualityTables } from "./quality_table.ts";
+} from "./shared/cli.ts";
+import { chosenEngine } from "./shared/engine.ts";
+import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./shared/eval_tables.ts";
+import { duration, type Progress, startProgress } from "./shared/progress.ts";
+import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./shared/provenance.ts";
+import { latestQuality, qualityTables } from "./shared/quality_table.ts";
 import {
   type ChosenWeights,
   chosenWeights,
@@ -52,7 +52,7 @@ import {
   tellingOfShipped,
   trainedKinds,
   weightsFlags,
-} from "./weights.ts";
+} from "./shared/weights.ts";
 
 const task = {
   name: "eval",

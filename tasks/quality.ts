@@ -2,24 +2,29 @@
  * Measures how models write: samples over a range of temperatures beside held-out and shuffled
  * text.
  */
-import { kneserNey } from "../core/baselines.ts";
-import { type Corpus, defaultCorpus, loadCorpus } from "../core/corpus.ts";
-import type { Engine } from "../core/engines/engine.ts";
+import { kneserNey } from "../core/scoring/baselines.ts";
+import { type Corpus, defaultCorpus, loadCorpus } from "../core/data/corpus.ts";
+import type { Engine } from "../engines/engine.ts";
 import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";
-import { divergences, type Measures, qualityOf, referenceOf } from "../core/quality/measure.ts";
-import { memorisationIn } from "../core/quality/memorisation.ts";
+import {
+  divergences,
+  type Measures,
+  qualityOf,
+  referenceOf,
+} from "../core/scoring/quality/measure.ts";
+import { memorisationIn } from "../core/scoring/quality/memorisation.ts";
 import {
   halvesOf,
   piecesOfText,
   shuffledCharacters,
   shuffledWords,
-} from "../core/quality/reference_texts.ts";
+} from "../core/scoring/quality/reference_texts.ts";
 import { seededRandom } from "../core/random.ts";
-import type { QualityResult, QualityRow, TextSource } from "../core/results.ts";
-import { scorerOf } from "../core/scoring.ts";
-import { charactersOf, tokenizer } from "../core/tokenizer.ts";
-import { wordSet } from "../core/words.ts";
+import type { QualityResult, QualityRow, TextSource } from "../core/scoring/results.ts";
+import { scorerOf } from "../core/scoring/rows.ts";
+import { charactersOf, tokenizer } from "../core/data/tokenizer.ts";
+import { wordSet } from "../core/scoring/quality/words.ts";
 import {
   commandLine,
   commonFlags,
@@ -31,12 +36,12 @@ import {
   printJson,
   runTask,
   UsageError,
-} from "./cli.ts";
-import { chosenEngine } from "./engine.ts";
-import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./provenance.ts";
-import { type Writer, writerOf, writtenRows } from "./quality_samples.ts";
-import { qualityTables, withoutRepeats } from "./quality_table.ts";
-import { samplerFlags, truncationFlags } from "./sampler_flags.ts";
+} from "./shared/cli.ts";
+import { chosenEngine } from "./shared/engine.ts";
+import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./shared/provenance.ts";
+import { type Writer, writerOf, writtenRows } from "./shared/quality_samples.ts";
+import { qualityTables, withoutRepeats } from "./shared/quality_table.ts";
+import { samplerFlags, truncationFlags } from "./shared/sampler_flags.ts";
 import {
   type ChosenWeights,
   chosenWeights,
@@ -44,7 +49,7 @@ import {
   namedWeights,
   trainedKinds,
   weightsFlags,
-} from "./weights.ts";
+} from "./shared/weights.ts";
 
 const task = {
   name: "quality",

@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { characterEntropy } from "../core/quality/ngrams.ts";
-import { qualityFigures, type QualityRow } from "../core/results.ts";
+import { characterEntropy } from "../core/scoring/quality/ngrams.ts";
+import { qualityFigures, type QualityRow } from "../core/scoring/results.ts";
 import { KILLED } from "../core/testing/system.ts";
 import { readResults } from "./report/read_results.ts";
 import {
@@ -12,7 +12,7 @@ import {
   namesIn,
   runTaskIn,
   signalled,
-} from "./task_process.ts";
+} from "./testing/task_process.ts";
 
 const text = ["--data", "text.txt"];
 const engine = ["--engine", "onnx", "--threads", "1"];

@@ -14,7 +14,7 @@ import {
   printJson,
   runTask,
   UsageError,
-} from "./cli.ts";
+} from "./shared/cli.ts";
 
 const task = {
   name: "quickstart",

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { testOnUnix } from "../core/testing/system.ts";
 import { stepsFor } from "./quickstart.ts";
-import { assertFailed, inFolder, runTaskIn, writeWeights } from "./task_process.ts";
+import { assertFailed, inFolder, runTaskIn, writeWeights } from "./testing/task_process.ts";
 
 const settings = { engine: "auto", precision: "f32", seed: 1337 };
 

@@ -3,8 +3,8 @@
  * itself.
  */
 import { dirname, join } from "@std/path";
-import { makeFolder, requireWritable, writeFileAtomically } from "../core/files.ts";
-import { note, outputFlags, parseFlags, print, printJson, runTask } from "./cli.ts";
+import { makeFolder, requireWritable, writeFileAtomically } from "../core/files/files.ts";
+import { note, outputFlags, parseFlags, print, printJson, runTask } from "./shared/cli.ts";
 import { gather, hashOfFiles, type ReportData } from "./report/gather.ts";
 import { buildPage } from "./report/page.ts";
 import { readResults } from "./report/read_results.ts";

@@ -2,7 +2,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { inFolder } from "../core/testing/temporary_folder.ts";
 import { writeReport } from "./report.ts";
-import { writeExample } from "./report/example_results.ts";
+import { writeExample } from "./testing/example_results.ts";
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
 

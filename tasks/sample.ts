@@ -1,20 +1,20 @@
 /** Generates text with trained weights. */
-import { blocksOf, passesOf } from "../core/blocks.ts";
+import { blocksOf, passesOf } from "../core/sampling/blocks.ts";
 import type { ModelKind } from "../core/config.ts";
-import { defaultCorpus, loadCorpus } from "../core/corpus.ts";
+import { defaultCorpus, loadCorpus } from "../core/data/corpus.ts";
 import { breather } from "../core/event_loop.ts";
-import { lengthPasses } from "../core/gap_length.ts";
+import { lengthPasses } from "../core/sampling/gap_length.ts";
 import { models } from "../core/models.ts";
-import { type LoadedNetwork, loadNetworks } from "../core/network.ts";
+import { type LoadedNetwork, loadNetworks } from "../core/sampling/network.ts";
 import { seededRandom } from "../core/random.ts";
 import {
   charactersWritten,
   type GenerationStep,
   type Sample,
   type SampleResult,
-} from "../core/results.ts";
-import { MASK_TOKEN, type Tokenizer, tokenizer } from "../core/tokenizer.ts";
-import { realWordShare, wordSet } from "../core/words.ts";
+} from "../core/scoring/results.ts";
+import { MASK_TOKEN, type Tokenizer, tokenizer } from "../core/data/tokenizer.ts";
+import { realWordShare, wordSet } from "../core/scoring/quality/words.ts";
 import {
   commandLine,
   commonFlags,
@@ -26,13 +26,24 @@ import {
   printText,
   runTask,
   UsageError,
-} from "./cli.ts";
-import { chosenEngine } from "./engine.ts";
-import { generation, type Given, givenPrompt, givenTemplate, templateFlags } from "./generation.ts";
-import { startProgress } from "./progress.ts";
-import { keepResult, provenance, requireResultsFolder } from "./provenance.ts";
-import { samplerFlags, type Sampling, samplingOf, truncationFlags } from "./sampler_flags.ts";
-import { chosenWeights, isOfOtherText, tellingOfShipped, weightsFlags } from "./weights.ts";
+} from "./shared/cli.ts";
+import { chosenEngine } from "./shared/engine.ts";
+import {
+  generation,
+  type Given,
+  givenPrompt,
+  givenTemplate,
+  templateFlags,
+} from "./shared/generation.ts";
+import { startProgress } from "./shared/progress.ts";
+import { keepResult, provenance, requireResultsFolder } from "./shared/provenance.ts";
+import {
+  samplerFlags,
+  type Sampling,
+  samplingOf,
+  truncationFlags,
+} from "./shared/sampler_flags.ts";
+import { chosenWeights, isOfOtherText, tellingOfShipped, weightsFlags } from "./shared/weights.ts";
 
 const task = {
   name: "sample",

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { join } from "@std/path";
-import type { SampleResult } from "../core/results.ts";
+import type { SampleResult } from "../core/scoring/results.ts";
 import { testOnUnix } from "../core/testing/system.ts";
 import { readResults } from "./report/read_results.ts";
 import {
@@ -13,7 +13,7 @@ import {
   runTaskIn,
   signalled,
   writeWeights,
-} from "./task_process.ts";
+} from "./testing/task_process.ts";
 
 /** One thread of the engine that is everywhere, so that the same bytes come out. */
 const engine = ["--engine", "onnx", "--threads", "1"];

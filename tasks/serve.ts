@@ -1,6 +1,14 @@
 /** Serves the report, and the page to try the model, to the browser of this machine; opens it. */
 import { join } from "@std/path";
-import { interruption, note, outputFlags, parseFlags, print, printJson, runTask } from "./cli.ts";
+import {
+  interruption,
+  note,
+  outputFlags,
+  parseFlags,
+  print,
+  printJson,
+  runTask,
+} from "./shared/cli.ts";
 import { readTryIt, writeTryIt } from "./report/tryit.ts";
 import { fileHandler } from "./report/tryit/server.ts";
 

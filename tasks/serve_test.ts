@@ -9,7 +9,7 @@ import {
   namesIn,
   runTaskIn,
   writeWeights,
-} from "./task_process.ts";
+} from "./testing/task_process.ts";
 
 /** A folder as `report` leaves it, with files of a few bytes, and a secret beside it. */
 async function writeSite(folder: string): Promise<string> {

@@ -1,15 +1,15 @@
 /**
  * Sets onnxruntime up for NVIDIA's GPUs: the CUDA half and the library that it fits, from the PyPI
  * wheel `onnxruntime-gpu`, put together with the addon of the npm package;
- * `core/engines/onnxruntime.ts` says why like this.
+ * `engines/onnx/runtime.ts` says why like this.
  *
  * As in `setup_tensorflow.ts`, all of it is made under names that nothing uses yet, tried in a
  * process of its own, and only then written down, so that a run that fails or is killed changes
  * nothing, and the next one goes on from what is whole.
  */
 import { fromFileUrl, join } from "@std/path";
-import { npmOnnxruntime, type OnnxCudaInstallation } from "../core/engines/onnxruntime.ts";
-import { sha256Hex, writeFileAtomically } from "../core/files.ts";
+import { npmOnnxruntime, type OnnxCudaInstallation } from "../engines/onnx/runtime.ts";
+import { sha256Hex, writeFileAtomically } from "../core/files/files.ts";
 import {
   interruption,
   note,
@@ -19,8 +19,8 @@ import {
   printJson,
   runTask,
   UsageError,
-} from "./cli.ts";
-import type { Check } from "./onnx_cuda/check.ts";
+} from "./shared/cli.ts";
+import type { Check } from "./setup/onnx_cuda/check.ts";
 import { type CommandOptions, errorLine, run, settingUp, SetupError } from "./setup/commands.ts";
 import { folderFlags, type Folders, setUpIn, uninstallFrom } from "./setup/folders.ts";
 import { completePackages, type Installed, installPackages } from "./setup/packages.ts";
@@ -188,7 +188,7 @@ async function tryInstallation(
   options: CommandOptions,
 ): Promise<Check> {
   const permissions = ["read", "write", "env", "ffi", "sys"].map((name) => `--allow-${name}`);
-  const script = fromFileUrl(new URL("onnx_cuda/check.ts", import.meta.url));
+  const script = fromFileUrl(new URL("setup/onnx_cuda/check.ts", import.meta.url));
   const args = ["run", ...permissions, "--no-prompt", "--quiet", script];
   const env = { TINY_DIFFUSION_ONNX_CUDA: folder };
   const { stdout, stderr, signal } = await run(Deno.execPath(), args, { ...options, env });

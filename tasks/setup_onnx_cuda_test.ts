@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dirname, join } from "@std/path";
-import { npmOnnxruntime } from "../core/engines/onnxruntime.ts";
+import { npmOnnxruntime } from "../engines/onnx/runtime.ts";
 import {
   assertUninstalls,
   end,
   endedInPip,
   fakePython,
   place as anyPlace,
-} from "./setup/fake_tools.ts";
+} from "./testing/fake_tools.ts";
 
 // Python and pip are shell scripts here, first in the PATH. The wheel that they put in place has
 // npm's own library, so that what setup puts together and tries does compute on the CPU, and a CUDA

@@ -7,7 +7,7 @@
  * written down in `installation.json`, which is all that the engines look at. So a run that fails
  * or is killed changes nothing, and the next one goes on from what is whole.
  */
-import type { Installation } from "../core/engines/tensorflow_binding.ts";
+import type { Installation } from "../engines/tensorflow/binding.ts";
 import {
   interruption,
   outputFlags,
@@ -16,11 +16,16 @@ import {
   printJson,
   runTask,
   UsageError,
-} from "./cli.ts";
+} from "./shared/cli.ts";
 import { settingUp, SetupError } from "./setup/commands.ts";
 import { folderFlags, type Folders, setUpIn, uninstallFrom } from "./setup/folders.ts";
-import { buildAddon, fetchSources, packagedAddon, tryInstallation } from "./tensorflow/addon.ts";
-import { type Flavour, installWheel, isIncomplete } from "./tensorflow/wheel.ts";
+import {
+  buildAddon,
+  fetchSources,
+  packagedAddon,
+  tryInstallation,
+} from "./setup/tensorflow/addon.ts";
+import { type Flavour, installWheel, isIncomplete } from "./setup/tensorflow/wheel.ts";
 
 const folders: Folders = {
   what: "tensorflow",

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { tensorflowStatus } from "../core/engines/tensorflow.ts";
-import { readInstallation } from "../core/engines/tensorflow_binding.ts";
+import { tensorflowStatus } from "../engines/tensorflow/engine.ts";
+import { readInstallation } from "../engines/tensorflow/binding.ts";
 import { testOnLinux } from "../core/testing/system.ts";
 import {
   assertUninstalls,
@@ -10,8 +10,8 @@ import {
   fakePython,
   place as anyPlace,
   untilPipWorks,
-} from "./setup/fake_tools.ts";
-import { fetchSources } from "./tensorflow/addon.ts";
+} from "./testing/fake_tools.ts";
+import { fetchSources } from "./setup/tensorflow/addon.ts";
 
 // Python, pip and the compiler are shell scripts here, first in the PATH: they put the library and
 // addon of this machine's own installation where the real ones would put theirs. What setup then

@@ -1,7 +1,7 @@
 /** Trains the GPT. */
 import * as gpt from "../core/gpt.ts";
-import { runTask } from "./cli.ts";
-import { trainTask } from "./train.ts";
+import { runTask } from "./shared/cli.ts";
+import { trainTask } from "./shared/train.ts";
 
 export const main = (args: string[]): Promise<void> => trainTask(gpt, args);
 

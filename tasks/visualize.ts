@@ -2,14 +2,14 @@
  * Shows a diffusion model while it writes, and a GPT beside it, on a terminal; keeps the film as an
  * animated SVG.
  */
-import { blocksOf } from "../core/blocks.ts";
+import { blocksOf } from "../core/sampling/blocks.ts";
 import type { ModelKind } from "../core/config.ts";
-import { defaultCorpus, loadCorpus } from "../core/corpus.ts";
+import { defaultCorpus, loadCorpus } from "../core/data/corpus.ts";
 import { breather } from "../core/event_loop.ts";
-import { requireWritable, writeFileAtomically } from "../core/files.ts";
-import { loadNetwork } from "../core/network.ts";
+import { requireWritable, writeFileAtomically } from "../core/files/files.ts";
+import { loadNetwork } from "../core/sampling/network.ts";
 import { seededRandom } from "../core/random.ts";
-import { MASK_TOKEN, type Tokenizer, tokenizer } from "../core/tokenizer.ts";
+import { MASK_TOKEN, type Tokenizer, tokenizer } from "../core/data/tokenizer.ts";
 import {
   commonFlags,
   Interrupted,
@@ -21,8 +21,8 @@ import {
   runTask,
   UsageError,
   type Values,
-} from "./cli.ts";
-import { chosenEngine } from "./engine.ts";
+} from "./shared/cli.ts";
+import { chosenEngine } from "./shared/engine.ts";
 import {
   type Generation,
   generation,
@@ -30,9 +30,14 @@ import {
   givenPrompt,
   givenTemplate,
   templateFlags,
-} from "./generation.ts";
-import { startProgress } from "./progress.ts";
-import { samplerFlags, type Sampling, samplingOf, truncationFlags } from "./sampler_flags.ts";
+} from "./shared/generation.ts";
+import { startProgress } from "./shared/progress.ts";
+import {
+  samplerFlags,
+  type Sampling,
+  samplingOf,
+  truncationFlags,
+} from "./shared/sampler_flags.ts";
 import { shownText } from "./visualize/characters.ts";
 import {
   firstFrame,
@@ -52,7 +57,7 @@ import {
   isOfOtherText,
   tellingOfShipped,
   weightsFlags,
-} from "./weights.ts";
+} from "./shared/weights.ts";
 
 const task = {
   name: "visualize",

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { testOnUnix } from "../core/testing/system.ts";
-import { UsageError } from "./cli.ts";
+import { UsageError } from "./shared/cli.ts";
 import {
   assertFailed,
   denoArguments,
@@ -12,7 +12,7 @@ import {
   runTaskIn,
   signalled,
   writeWeights,
-} from "./task_process.ts";
+} from "./testing/task_process.ts";
 import { main } from "./visualize.ts";
 
 /** One thread of the engine that is everywhere, so that the same bytes come out. */

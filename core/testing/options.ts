@@ -1,6 +1,6 @@
 /** Options of generation for tests. */
-import { usualOptions } from "../samplers/mod.ts";
-import type { GenerationOptions } from "../samplers/sampler.ts";
+import { usualOptions } from "../sampling/samplers/mod.ts";
+import type { GenerationOptions } from "../sampling/samplers/sampler.ts";
 
 /**
  * The plainest: the model's own probabilities, one character at a time unless the sampler says

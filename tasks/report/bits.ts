@@ -3,8 +3,8 @@
  * share that is masked.
  */
 import * as Plot from "@observablehq/plot";
-import { estimatorNotes } from "../../core/evaluate.ts";
-import type { Compared, Estimator } from "../../core/results.ts";
+import { estimatorNotes } from "../../core/scoring/estimators.ts";
+import type { Compared, Estimator } from "../../core/scoring/results.ts";
 import { bothWidths, color, figure, key, plot } from "./charts.ts";
 import { type Child, command, h, number, table } from "./dom.ts";
 import type {

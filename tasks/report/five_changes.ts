@@ -2,7 +2,7 @@
  * The five changes that turn the GPT into the diffusion model: each with a picture and with the
  * very lines of `core/gpt.ts` and `core/diffusion.ts`, read when the page is built.
  */
-import { hunksOf, type Line } from "../../core/line_diff.ts";
+import { hunksOf, type Line } from "./line_diff.ts";
 import { type Child, h } from "./dom.ts";
 import { section } from "./parts.ts";
 

@@ -5,7 +5,7 @@
  */
 import { resolve } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
-import { readBytes, sha256Hex } from "../../core/files.ts";
+import { readBytes, sha256Hex } from "../../core/files/files.ts";
 import {
   type BaselineRow,
   type Estimator,
@@ -16,8 +16,8 @@ import {
   type QualityResult,
   type QualityRow,
   type SampleResult,
-} from "../../core/results.ts";
-import { commandLine } from "../cli.ts";
+} from "../../core/scoring/results.ts";
+import { commandLine } from "../shared/cli.ts";
 import type { Results, Run } from "./read_results.ts";
 import { MODELS } from "./words.ts";
 

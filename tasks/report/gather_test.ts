@@ -5,7 +5,7 @@ import {
   exampleQuality,
   exampleRun,
   exampleSample,
-} from "./example_results.ts";
+} from "../testing/example_results.ts";
 import { gather, type Hash } from "./gather.ts";
 import { parseRun, type Results, type Run } from "./read_results.ts";
 

@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
-import { exampleRun } from "./example_results.ts";
+import { exampleRun } from "../testing/example_results.ts";
 import type { ReportData, RunEntry } from "./gather.ts";
 import { curvesOf, lossChart, training } from "./loss.ts";
 import { parseRun } from "./read_results.ts";

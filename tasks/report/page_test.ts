@@ -9,7 +9,7 @@ import {
   exampleQuality,
   exampleRun,
   exampleSample,
-} from "./example_results.ts";
+} from "../testing/example_results.ts";
 import { gather, type Hash } from "./gather.ts";
 import { buildPage } from "./page.ts";
 import { parseRun, type Results } from "./read_results.ts";

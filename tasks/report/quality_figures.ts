@@ -3,7 +3,7 @@
  * training text.
  */
 import * as Plot from "@observablehq/plot";
-import type { QualityFigure, QualityRow, Spread } from "../../core/results.ts";
+import type { QualityFigure, QualityRow, Spread } from "../../core/scoring/results.ts";
 import { bothWidths, color, figure, key, plot, switched, symbolKey, symbolOf } from "./charts.ts";
 import { type Child, h, table } from "./dom.ts";
 import { type QualityEntry, type ReportData, yardstick } from "./gather.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import type { QualityRow } from "../../core/results.ts";
-import { exampleProvenance, exampleQuality } from "./example_results.ts";
+import type { QualityRow } from "../../core/scoring/results.ts";
+import { exampleProvenance, exampleQuality } from "../testing/example_results.ts";
 import type { QualityEntry } from "./gather.ts";
 import { mainMeasurements, sharedTemperature } from "./quality_figures.ts";
 

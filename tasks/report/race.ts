@@ -2,10 +2,10 @@
  * The race: two samples side by side, replayed on one clock. This file makes what stands in the
  * page and the data that `race.js` replays; without scripts the finished texts are there.
  */
-import { blocksOf } from "../../core/blocks.ts";
+import { blocksOf } from "../../core/sampling/blocks.ts";
 import type { ModelKind } from "../../core/config.ts";
-import type { Sample, SampleResult } from "../../core/results.ts";
-import { MASK_TOKEN } from "../../core/tokenizer.ts";
+import type { Sample, SampleResult } from "../../core/scoring/results.ts";
+import { MASK_TOKEN } from "../../core/data/tokenizer.ts";
 import { type Child, h } from "./dom.ts";
 import type { ReportData, SampleEntry } from "./gather.ts";
 import { modelTag, section } from "./parts.ts";

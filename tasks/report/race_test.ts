@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Sample, SampleResult } from "../../core/results.ts";
-import { exampleProvenance, exampleSample, PROMPT } from "./example_results.ts";
+import type { Sample, SampleResult } from "../../core/scoring/results.ts";
+import { exampleProvenance, exampleSample, PROMPT } from "../testing/example_results.ts";
 import { gather } from "./gather.ts";
 import { bordersOf, type Race, raceOf, type Replay } from "./race.ts";
 

@@ -4,7 +4,7 @@
  * `problems`, and the rest goes on.
  */
 import { join } from "@std/path";
-import { readBytes } from "../../core/files.ts";
+import { readBytes } from "../../core/files/files.ts";
 import {
   type BaselineName,
   estimators,
@@ -16,7 +16,7 @@ import {
   type RunLine,
   type Sample,
   type SampleResult,
-} from "../../core/results.ts";
+} from "../../core/scoring/results.ts";
 import * as is from "./shape.ts";
 
 export type TrainLine = Extract<RunLine, { kind: "train" }>;

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import fc from "fast-check";
-import type { SampleResult } from "../../core/results.ts";
+import type { SampleResult } from "../../core/scoring/results.ts";
 import { inFolder } from "../../core/testing/temporary_folder.ts";
 import {
   exampleEvaluation,
@@ -9,7 +9,7 @@ import {
   exampleRun,
   exampleSample,
   writeExample,
-} from "./example_results.ts";
+} from "../testing/example_results.ts";
 import { parseResult, parseRun, readResults } from "./read_results.ts";
 
 const small = () => exampleSample("diffusion", { text: "AB: wind 😀\n", prompt: "AB:" });

@@ -3,7 +3,7 @@
  * result.
  */
 import type { ModelKind } from "../../core/config.ts";
-import { charactersWritten, type Provenance, type Sample } from "../../core/results.ts";
+import { charactersWritten, type Provenance, type Sample } from "../../core/scoring/results.ts";
 import { halfInterval } from "./bits.ts";
 import { type Child, command, h, number } from "./dom.ts";
 import type { EvaluationEntry, Marked, ReportData, SampleEntry } from "./gather.ts";

@@ -3,7 +3,7 @@
  * and says where.
  */
 
-import { quoted } from "../../core/formats/quoted.ts";
+import { quoted } from "../../engines/quoted.ts";
 
 export type Shape<T> = (value: unknown, path?: string) => T;
 type Shaped<S> = S extends Shape<infer T> ? T : never;

@@ -9,9 +9,9 @@
  */
 import { basename, dirname, join, relative } from "@std/path";
 import type { LoadedModel } from "../../core/checkpoint.ts";
-import { lockFile, makeFolder, writeFileAtomically } from "../../core/files.ts";
-import { DenoError } from "../deno_child.ts";
-import { type ChosenWeights, defaultWeights } from "../weights.ts";
+import { lockFile, makeFolder, writeFileAtomically } from "../../core/files/files.ts";
+import { DenoError } from "../shared/deno_child.ts";
+import { type ChosenWeights, defaultWeights } from "../shared/weights.ts";
 import { command, h } from "./dom.ts";
 import type { StoredPrecision } from "./tryit/exported.ts";
 

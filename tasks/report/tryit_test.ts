@@ -9,18 +9,18 @@ import { join } from "@std/path";
 import { loadWeights } from "../../core/checkpoint.ts";
 import { makeConfig } from "../../core/config.ts";
 import * as diffusion from "../../core/diffusion.ts";
-import { onnxEngine } from "../../core/engines/onnx.ts";
-import { lockFile } from "../../core/files.ts";
+import { onnxEngine } from "../../engines/onnx/engine.ts";
+import { lockFile } from "../../core/files/files.ts";
 import { initialWeights } from "../../core/model.ts";
 import { windowLogits } from "../../core/programs.ts";
 import { seededRandom } from "../../core/random.ts";
-import { inFolder, jsonOf, namesIn, writeWeights } from "../task_process.ts";
+import { inFolder, jsonOf, namesIn, writeWeights } from "../testing/task_process.ts";
 import { document } from "./dom.ts";
 import { readTryIt, tryItSection, writeTryIt } from "./tryit.ts";
 import { onnxruntimeNames, onnxruntimeWeb } from "./tryit/bundle.ts";
 import { exportedModel, precisions, roundedWeights } from "./tryit/exported.ts";
 import { tryItPage } from "./tryit/page.ts";
-import { referenceOf, requests, runInDeno } from "./tryit/reference.ts";
+import { referenceOf, requests, runInDeno } from "../testing/tryit_reference.ts";
 
 /** Preset smoke with 11 characters; weights large enough that rounding them shows. */
 function example() {

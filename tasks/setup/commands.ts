@@ -2,7 +2,7 @@
  * Programs that setup calls: each is shown before it runs, its output goes to stderr, and Ctrl-C
  * ends it.
  */
-import { note } from "../cli.ts";
+import { note } from "../shared/cli.ts";
 
 /**
  * Something is missing or failed around us: found and expected, and what to do. `settingUp` says of

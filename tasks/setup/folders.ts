@@ -8,9 +8,9 @@ import {
   installationFolder,
   readRecord,
   type SetUp,
-} from "../../core/engines/installation.ts";
-import { lockFile, writeFileAtomically } from "../../core/files.ts";
-import { print, printJson } from "../cli.ts";
+} from "../../engines/installation.ts";
+import { lockFile, writeFileAtomically } from "../../core/files/files.ts";
+import { print, printJson } from "../shared/cli.ts";
 import { SetupError } from "./commands.ts";
 
 /** What a setup makes in its prefix. */

@@ -1,8 +1,8 @@
 /** Packages from PyPI, by pip, in a virtual environment of their own. */
 import { join } from "@std/path";
 import { statfs } from "node:fs/promises";
-import { writeFileAtomically } from "../../core/files.ts";
-import { note } from "../cli.ts";
+import { writeFileAtomically } from "../../core/files/files.ts";
+import { note } from "../shared/cli.ts";
 import {
   type CommandOptions,
   errorLine,

@@ -2,8 +2,8 @@
  * The moments of a generation, each made from the one before and what a step changed. Nothing here
  * draws or generates.
  */
-import type { Block } from "../../core/blocks.ts";
-import type { GenerationStep } from "../../core/results.ts";
+import type { Block } from "../../core/sampling/blocks.ts";
+import type { GenerationStep } from "../../core/scoring/results.ts";
 
 /** A character of the text, or the place of one. */
 export interface Cell {

@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { DELIMITER, fromFileUrl, join } from "@std/path";
-import { denoArguments, exampleText, inFolder, writeWeights } from "../task_process.ts";
+import { denoArguments, exampleText, inFolder, writeWeights } from "../testing/task_process.ts";
 
 const tmuxPath = await findTmux();
 if (!tmuxPath) {
@@ -225,7 +225,7 @@ for (
       const at = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
       await Deno.writeTextFile(
         join(folder, "film.ts"),
-        `import { interruption, runTask } from ${at("../cli.ts")};
+        `import { interruption, runTask } from ${at("../shared/cli.ts")};
        import { openScreen } from ${at("screen.ts")};
        await runTask(async () => {
          const line = [{ text: "playing", width: 7, style: "fresh" }];

@@ -7,7 +7,7 @@
  * its own.
  */
 import { fromFileUrl } from "@std/path";
-import { type ChildOptions, denoOutput } from "../../deno_child.ts";
+import { type ChildOptions, denoOutput } from "../../shared/deno_child.ts";
 
 const beside = (name: string) => fromFileUrl(new URL(name, import.meta.url));
 

@@ -7,11 +7,11 @@
 import onnxProto from "onnx-proto";
 import type { SavedModel } from "../../../core/checkpoint.ts";
 import * as diffusion from "../../../core/diffusion.ts";
-import { onnxModel, stateName } from "../../../core/engines/onnx_model.ts";
-import { record } from "../../../core/engines/recorder.ts";
-import { simplify } from "../../../core/engines/simplify.ts";
+import { onnxModel, stateName } from "../../../engines/onnx/model.ts";
+import { record } from "../../../engines/record/recorder.ts";
+import { simplify } from "../../../engines/record/simplify.ts";
 import { windowLogits } from "../../../core/programs.ts";
-import type { HostTensor, HostTensors } from "../../../core/tensors.ts";
+import type { HostTensor, HostTensors } from "../../../engines/tensors.ts";
 
 const { onnx } = onnxProto;
 /** TensorProto.DataType */

@@ -2,8 +2,8 @@
  * The try-it page: a form, a stage, and the script and the worker that run the model. Its policy
  * lets it load nothing but what lies beside it.
  */
-import { samplers, usualOptions } from "../../../core/samplers/mod.ts";
-import { samplerFlags, usedBy } from "../../sampler_flags.ts";
+import { samplers, usualOptions } from "../../../core/sampling/samplers/mod.ts";
+import { samplerFlags, usedBy } from "../../shared/sampler_flags.ts";
 import { htmlDocument } from "../document.ts";
 import { type Child, dataElement, h } from "../dom.ts";
 import type { ModelFacts } from "./messages.ts";

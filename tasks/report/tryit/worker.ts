@@ -4,7 +4,7 @@
  * server allows it (cross-origin isolation).
  */
 import { breather } from "../../../core/event_loop.ts";
-import { tokenizer } from "../../../core/tokenizer.ts";
+import { tokenizer } from "../../../core/data/tokenizer.ts";
 import type { Device, FromWorker, ModelFacts, ToWorker } from "./messages.ts";
 import { type ExportedNetwork, exportedNetwork, type RunOnce } from "./network.ts";
 import { begin, type Request } from "./writing.ts";

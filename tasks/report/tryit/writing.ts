@@ -3,14 +3,14 @@
  * `deno task sample` uses.
  */
 import * as diffusion from "../../../core/diffusion.ts";
-import { chooseLengths, type TokenPiece } from "../../../core/gap_length.ts";
+import { chooseLengths, type TokenPiece } from "../../../core/sampling/gap_length.ts";
 import type { Network } from "../../../core/language_model.ts";
 import { seededRandom } from "../../../core/random.ts";
-import type { Change } from "../../../core/results.ts";
-import { type SamplerName, samplers, usualOptions } from "../../../core/samplers/mod.ts";
-import type { GenerationOptions } from "../../../core/samplers/sampler.ts";
-import { parseTemplate } from "../../../core/template.ts";
-import type { Tokenizer } from "../../../core/tokenizer.ts";
+import type { Change } from "../../../core/scoring/results.ts";
+import { type SamplerName, samplers, usualOptions } from "../../../core/sampling/samplers/mod.ts";
+import type { GenerationOptions } from "../../../core/sampling/samplers/sampler.ts";
+import { parseTemplate } from "../../../core/sampling/template.ts";
+import type { Tokenizer } from "../../../core/data/tokenizer.ts";
 
 /** How to generate; what is left out is as `deno task sample` has it. */
 export interface Settings extends Partial<Omit<GenerationOptions, "sampler">> {

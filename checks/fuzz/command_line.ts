@@ -1,0 +1,265 @@
+/** The target `arguments`: what is typed after a task's name, `--template` and `--set` with it. */
+import { makeConfig } from "../../core/config.ts";
+import { parseTemplate, type Piece } from "../../core/sampling/template.ts";
+import {
+  commandLine,
+  commonFlags,
+  type Flag,
+  HelpRequest,
+  parseFlags,
+  UsageError,
+} from "../../tasks/shared/cli.ts";
+import { samplerFlags, truncationFlags } from "../../tasks/shared/sampler_flags.ts";
+import { setFlag, settingsOf } from "../../tasks/shared/settings.ts";
+import { weightsFlags } from "../../tasks/shared/weights.ts";
+import { mutateJson, oddString, pick } from "./mutate.ts";
+import {
+  BrokenPromise,
+  faultOf,
+  faultOfLine,
+  kindOf,
+  promise,
+  roundTrip,
+  type Target,
+  textBytes,
+} from "./target.ts";
+
+/** Flags of every kind, most of them real. */
+const table = {
+  model: { choices: ["gpt", "diffusion"], help: "which" },
+  prompt: { type: "string", help: "text" },
+  length: { type: "integer", min: 1, max: 1e6, default: 2000, help: "characters" },
+  resume: { type: "boolean", help: "go on" },
+  ratio: { type: "number", multiple: true, above: -1, below: 1, default: [0.5], help: "shares" },
+  template: { type: "string", help: "text with gaps" },
+  gap: { type: "string", default: "_", help: "character" },
+  ...truncationFlags,
+  ...samplerFlags,
+  ...weightsFlags,
+  set: setFlag,
+  ...commonFlags,
+} as const;
+
+const flagName = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+const names = Object.keys(table).map(flagName);
+
+/** A case is this as JSON. */
+interface Typed {
+  args: string[];
+  positionals: string[];
+}
+
+const lines: Typed[] = [
+  { args: [], positionals: [] },
+  { args: ["--", "--model", "gpt", "--temperature=0.5", "--top-k", "3"], positionals: [] },
+  { args: ["in.pt", "out.safetensors", "--seed", "7", "--json"], positionals: ["IN", "OUT"] },
+  { args: ["--template", "To be, or ____ to {3..12}", "--gap", "_"], positionals: [] },
+  { args: ["--set", "dropout=0.1", "--set=optimizer=muon", "--resume"], positionals: [] },
+  { args: ["--ratio", "-0.5", "--ratio", ".25", "--", "-a", "b"], positionals: ["A", "B"] },
+  { args: ["--set", "zeroProjections=true", "--set", "layers=3", "--help"], positionals: [] },
+];
+
+export const commandArguments: Target = {
+  readers: [
+    "tasks/shared/cli.ts",
+    "tasks/shared/settings.ts",
+    "core/sampling/template.ts",
+    "core/config.ts",
+    "engines/quoted.ts",
+  ],
+
+  starts: () => lines.map((line) => textBytes(JSON.stringify(line))),
+
+  mutate(bytes, other, random) {
+    const text = new TextDecoder().decode(bytes);
+    if (random.uniform() < 0.4) return textBytes(mutateJson(text, "[]", random));
+    const { args, positionals } = typed(text),
+      { args: others } = typed(new TextDecoder().decode(other));
+    do {
+      const at = random.integer(args.length + 1), was = args[at] ?? "";
+      const flag = `--${pick(names, random)}`;
+      const setting = pick(Object.keys(makeConfig("gpt", "full", 66)), random);
+      const numbers = ["0", "-0", "1", "-1", "2.5", "1e3", "1e400", ".5", "+7", "0x10", "1_000"];
+      const changes: (() => string[])[] = [
+        () => [],
+        () => [was, was],
+        () => [flag],
+        () => [flag, pick(numbers, random)],
+        () => [flag, oddString(random)],
+        () => [`${flag}=${oddString(random)}`],
+        () => [`${flag}=${pick(numbers, random)}`],
+        () => [was.slice(0, random.integer(was.length + 1))],
+        () => [was + oddString(random)],
+        () => ["--set", `${setting}=${pick([...numbers, "true", "adamw", "cosine"], random)}`],
+        () => ["--template", `a{${pick(numbers, random)}..${pick(numbers, random)}}_${was}`],
+        () => [
+          pick(["-", "--", "---", "-h", "-m", "--no-json", "--flag-json", "-=", "--="], random),
+        ],
+        () => [`--${oddString(random)}`],
+        () => others.slice(at, at + 3),
+      ];
+      args.splice(at, random.integer(2), ...pick(changes, random)());
+    } while (random.uniform() < 0.5);
+    return textBytes(JSON.stringify({ args, positionals }));
+  },
+
+  async check(bytes) {
+    const { args, positionals } = typed(new TextDecoder().decode(bytes));
+    const task = { name: "example", summary: "A task.", examples: [], positionals };
+    const shown = commandLine("example", args), given = args[0] === "--" ? args.slice(1) : args;
+    promise(
+      sameList(shellWords(shown), ["deno", "task", "example", ...given]),
+      `a POSIX shell reads ${shown} as what was typed`,
+    );
+    let values: ReturnType<typeof parseFlags<typeof table>>;
+    try {
+      values = parseFlags(task, table, args);
+    } catch (error) {
+      if (error instanceof HelpRequest) return "help";
+      promise(error instanceof UsageError, `a command line is read or refused: ${error}`);
+      const mistakes = (error as Error).message.split("\n");
+      for (const mistake of mistakes) checkMistake(mistake);
+      return kindOf(mistakes[0]);
+    }
+    for (const [key, flag] of Object.entries(table)) {
+      checkValue(key, flag, values[key as keyof typeof table]);
+    }
+    const again = await roundTrip("it", () => parseFlags(task, table, typedAgain(values)));
+    promise(JSON.stringify(again) === JSON.stringify(values), "values come back as they were");
+    const outcomes = [`read ${Math.min(3, args.length)}`];
+    if (values.set.length > 0) outcomes.push(await checkSettings(values.set));
+    if (values.template !== undefined) {
+      outcomes.push(await checkTemplate(values.template, values.gap));
+    }
+    return outcomes.join(" ");
+  },
+};
+
+function typed(text: string): Typed {
+  try {
+    const { args, positionals } = JSON.parse(text);
+    const texts = (list: unknown) => Array.isArray(list) ? list.map((item) => shallow(item)) : [];
+    return { args: texts(args), positionals: known(texts(positionals)) };
+  } catch {
+    return { args: [text], positionals: [] };
+  }
+}
+
+/** Names of arguments are a task's own. */
+const known = (names: string[]) => names.filter((name) => ["IN", "OUT", "A", "B"].includes(name));
+
+const shallow = (item: unknown) => typeof item === "object" ? "object" : String(item);
+
+/** What a POSIX shell makes of a line in which only single quotes and backslashes are special. */
+function shellWords(line: string): string[] {
+  const words = [""];
+  for (let i = 0, quoted = false; i < line.length; i++) {
+    if (line[i] === "'") quoted = !quoted;
+    else if (quoted || !" \\".includes(line[i])) words[words.length - 1] += line[i];
+    else if (line[i] === "\\") words[words.length - 1] += line[++i];
+    else words.push("");
+  }
+  return words;
+}
+
+const sameList = (a: string[], b: string[]) =>
+  a.length === b.length && a.every((item, i) => item === b[i]);
+
+function checkMistake(mistake: string): void {
+  // The names of flags are not from outside, and the last line says where help is.
+  const isOurs = /^(Unknown flag|Cannot use|Missing|Unexpected argument) ?.+/.test(mistake);
+  const fault = isOurs ? faultOfLine(`Cannot x: ${mistake}; y`) : "it is none of ours";
+  promise(fault === undefined, `a mistake is told in a line: ${fault}: ${mistake.slice(0, 200)}`);
+}
+
+function checkValue(key: string, flag: Flag, value: unknown): void {
+  if (flag.multiple) {
+    promise(Array.isArray(value), `--${key} is a list`);
+    const single = { ...flag, multiple: false } as Flag;
+    return (value as unknown[]).forEach((item) => checkValue(key, single, item));
+  }
+  if (value === undefined) {
+    return promise(!("default" in flag) || flag.default === undefined, `--${key} has a value`);
+  }
+  if ("choices" in flag) {
+    return promise(flag.choices.includes(value as string), `--${key} is a choice`);
+  }
+  const number = Number(value);
+  const { min = -Infinity, max = Infinity, above = -Infinity, below = Infinity } = flag as {
+    [limit in "min" | "max" | "above" | "below"]?: number;
+  };
+  const isInRange = Number.isFinite(number) && number >= min && number <= max && number > above &&
+    number < below;
+  const fits = {
+    boolean: typeof value === "boolean",
+    string: typeof value === "string",
+    path: typeof value === "string" && value !== "",
+    number: typeof value === "number" && isInRange,
+    integer: Number.isSafeInteger(value) && isInRange,
+  }[flag.type];
+  promise(fits, `--${key} ${JSON.stringify(value)} is what the table says`);
+}
+
+/** A command line that means these values. */
+function typedAgain(values: Record<string, unknown> & { positionals: string[] }): string[] {
+  const flags = Object.entries(table).flatMap(([key]) =>
+    [values[key]].flat().filter((value) => value !== undefined)
+      .map((value) => `--${flagName(key)}=${value}`)
+  );
+  return [...flags, "--", ...values.positionals];
+}
+
+async function checkSettings(assignments: string[]): Promise<string> {
+  const defaults = makeConfig("gpt", "full", 66);
+  const outcome = refusedOr(() => {
+    try {
+      return settingsOf(assignments, "gpt");
+    } catch (error) {
+      promise(error instanceof UsageError, `settings are read or refused: ${error}`);
+      throw new TypeError((error as Error).message);
+    }
+  });
+  if (typeof outcome === "string") return outcome;
+  for (const [name, value] of Object.entries(outcome)) {
+    promise(
+      Object.hasOwn(defaults, name) &&
+        typeof value === typeof defaults[name as keyof typeof defaults],
+      `the setting ${name} is of its kind`,
+    );
+  }
+  const again = Object.entries(outcome).map(([name, value]) => `${name}=${value}`);
+  const back = await roundTrip("it", () => settingsOf(again, "gpt"));
+  promise(JSON.stringify(back) === JSON.stringify(outcome), "settings come back as they were");
+  return `set ${Object.keys(outcome).sort()}`;
+}
+
+async function checkTemplate(template: string, gap: string): Promise<string> {
+  const pieces = refusedOr(() => parseTemplate(template, gap));
+  if (typeof pieces === "string") return pieces;
+  for (const piece of pieces) {
+    if ("given" in piece) promise(piece.given !== "", "a given piece has text");
+    else promise(piece.min <= piece.max && piece.max > 0, "a gap has a length");
+  }
+  const written = pieces.map(writtenPiece).join("");
+  const back = await roundTrip("it", () => parseTemplate(written, gap));
+  promise(back.map(writtenPiece).join("") === written, "a template comes back as it was");
+  return `template of ${Math.min(5, pieces.length)} pieces`;
+}
+
+const writtenPiece = (piece: Piece) =>
+  "given" in piece ? piece.given : `{${piece.min}..${piece.max}}`;
+
+/** What `read` gives, or, if it refuses in a line of ours, the kind of that line. */
+function refusedOr<T>(read: () => T): T | string {
+  try {
+    return read();
+  } catch (error) {
+    // These become mistakes of the command line, where the advice is to look at the help.
+    const line = (error as Error).message;
+    const fault = faultOf(error), isOpen = fault !== undefined && /^Cannot .+?: .+$/s.test(line);
+    if (fault === undefined || isOpen && faultOfLine(`${line}; x`) === undefined) {
+      return kindOf(line);
+    }
+    throw new BrokenPromise(`${fault}: ${line.slice(0, 200)}`);
+  }
+}

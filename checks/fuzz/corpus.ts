@@ -1,0 +1,70 @@
+/** The target `corpus`: a text to train on and the JSON file beside it. */
+import { defaultCorpus, loadCorpus, openingOf } from "../../core/data/corpus.ts";
+import { sha256Hex } from "../../core/files/files.ts";
+import { charactersOf, tokenizer } from "../../core/data/tokenizer.ts";
+import { mutateBytes, mutateJson } from "./mutate.ts";
+import { isSameBytes, promise, type Target, textBytes } from "./target.ts";
+
+const separator = textBytes("\n<text>\n");
+
+/** The JSON file, a line, the text. */
+function split(
+  bytes: Uint8Array,
+): { info: Uint8Array<ArrayBuffer>; text: Uint8Array<ArrayBuffer> } {
+  for (let at = 0; at <= bytes.length - separator.length; at++) {
+    if (separator.every((byte, i) => bytes[at + i] === byte)) {
+      return { info: bytes.slice(0, at), text: bytes.slice(at + separator.length) };
+    }
+  }
+  return { info: new Uint8Array(), text: bytes.slice() };
+}
+
+const joinedCase = (info: string, text: Uint8Array) =>
+  Uint8Array.from([...textBytes(info), ...separator, ...text]);
+
+export const corpus: Target = {
+  readers: ["core/data/corpus.ts", "core/data/tokenizer.ts"],
+
+  async starts() {
+    const texts = [
+      ...["ab", "To be, or not to be: that is the question.\n".repeat(20), "Où est «l'été»?\r\n"],
+      ...["\ufeff東京は夜の七時。🌙🌊 _snake_case_\n", "\ufffd\u2028\u0301e\u200d👩‍👩‍👧 aa"],
+      String.fromCodePoint(...Array.from({ length: 1100 }, (_, i) => 0x4e00 + i)),
+    ].map(textBytes);
+    return await Promise.all(texts.map(async (text) => {
+      const common = { source: "a test", bytes: text.length, characters: 1, licence: "none" };
+      const sha256 = await sha256Hex(text);
+      return joinedCase(JSON.stringify({ ...common, sha256, fetched: "2026-01-01" }), text);
+    }));
+  },
+
+  mutate(bytes, other, random) {
+    const { info, text } = split(bytes), { text: otherText } = split(other);
+    if (random.uniform() < 0.7) {
+      return joinedCase("", mutateBytes(text, otherText, random)); // what the JSON says no longer holds
+    }
+    const json = new TextDecoder().decode(info);
+    return joinedCase(mutateJson(json, json, random), text);
+  },
+
+  async check(bytes, folder) {
+    const { info, text: file } = split(bytes), path = `${folder}/case.txt`;
+    await Deno.writeFile(path, file);
+    await Deno.writeFile(`${folder}/case.json`, info);
+    await defaultCorpus(folder).catch((error: Error) => {
+      promise(/none was fetched yet/.test(error.message), `texts can be listed: ${error.stack}`);
+    });
+    const corpus = await loadCorpus(path);
+    const { text, train, validation, characters } = corpus;
+    const body = file[0] === 0xef && file[1] === 0xbb && file[2] === 0xbf ? file.slice(3) : file;
+    promise(isSameBytes(textBytes(text), body), "the text is that of the file");
+    promise(train + validation === text, "its two parts make the text");
+    promise([...text].length === characters, "its characters are code points");
+    promise([...train].length === Math.trunc(0.9 * characters), "90 % are for training");
+    promise([...openingOf(text)].length === Math.min(16, characters), "16 characters open it");
+    const vocabulary = charactersOf(text);
+    const { encode, decode } = tokenizer(vocabulary, { mask: false });
+    promise(decode(encode(text)) === text, "its tokens are the text");
+    return `read ${vocabulary.length > 100 ? "many" : "few"} characters, info ${!!corpus.info}`;
+  },
+};

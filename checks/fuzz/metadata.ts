@@ -1,0 +1,178 @@
+/**
+ * The target `metadata`: what exports and training states say of themselves, and the checks against
+ * the model's shapes.
+ */
+import {
+  type LoadedModel,
+  type LoadOptions,
+  loadTraining,
+  loadWeights,
+  saveTraining,
+  saveWeights,
+  type TrainingState,
+} from "../../core/checkpoint.ts";
+import { type Config, makeConfig, type ModelKind } from "../../core/config.ts";
+import { writePt } from "../../core/files/pt.ts";
+import { writeSafetensors } from "../../core/files/safetensors.ts";
+import { parameterShapes } from "../../core/model.ts";
+import { initialState } from "../../core/programs.ts";
+import { restoreRandom, seededRandom } from "../../core/random.ts";
+import { tokenizer } from "../../core/data/tokenizer.ts";
+import { mutateBytes, mutateJson } from "./mutate.ts";
+import { isSame, mutateHeader, partsOf, withHeader } from "./safetensors.ts";
+import { promise, roundTrip, type Target } from "./target.ts";
+
+const characters = ["\n", "a", "é", "🌊"];
+
+export const metadata: Target = {
+  readers: ["core/checkpoint.ts", "core/config.ts", "core/data/tokenizer.ts", "core/random.ts"],
+
+  async starts() {
+    const folder = await Deno.makeTempDir();
+    const path = `${folder}/start.safetensors`, cases: Uint8Array[] = [];
+    const keep = async (saved: Promise<unknown>) => {
+      await saved;
+      cases.push(await Deno.readFile(path));
+    };
+    for (const kind of ["gpt", "diffusion"] as const) {
+      const vocabulary = kind === "gpt" ? characters : ["_", ...characters];
+      const { config, weights, moments } = tinyState(kind, vocabulary.length);
+      const facts = {
+        config,
+        vocabulary,
+        corpusSha256: "0".repeat(64),
+        command: "deno task train",
+      };
+      const scores = { val_bpc: 2.5 }, prompt = "a\né";
+      await keep(saveWeights(path, { ...facts, weights, scores, prompt, step: 7, engine: "onnx" }));
+      await keep(
+        saveTraining(path, {
+          ...{ ...facts, weights, moments, bestScore: kind === "gpt" ? null : 2.5 },
+          random: { batches: seededRandom(1).state() },
+          counters: { step: 7, chars: 12, seconds: 0.5 },
+        }),
+      );
+      cases.push(writeSafetensors(weights)); // by someone else
+      const compiled = Object.entries(weights).map(([name, w]) => [`_orig_mod.${name}`, w]);
+      cases.push(writePt(Object.fromEntries(compiled)));
+    }
+    await Deno.remove(folder, { recursive: true });
+    return cases;
+  },
+
+  mutate(bytes, other, random) {
+    const parts = partsOf(bytes);
+    if (!parts) return mutateBytes(bytes, other, random);
+    if (random.uniform() < 0.3) return mutateHeader(bytes, other, random);
+    try {
+      const header = JSON.parse(parts.header), facts = Object.keys(header.__metadata__);
+      const name = facts[random.integer(facts.length)], texts = header.__metadata__;
+      texts[name] = mutateJson(texts[name], texts[facts[random.integer(facts.length)]], random);
+      return withHeader(JSON.stringify(header), parts.data);
+    } catch {
+      return mutateHeader(bytes, other, random);
+    }
+  },
+
+  async check(bytes, folder) {
+    const path = `${folder}/case.safetensors`;
+    await Deno.writeFile(path, bytes);
+    let model: LoadedModel;
+    try {
+      model = await loadWeights(path, askedOf(bytes));
+    } catch (error) {
+      if (!/the state of a training run/.test((error as Error).message)) throw error;
+      const { expectKind } = askedOf(bytes);
+      const state = await loadTraining(path, { expectKind });
+      return await checkTraining(state, `${folder}/again.safetensors`);
+    }
+    checkShapes(model);
+    if (model.prompt !== undefined) promise(typeof model.prompt === "string", "a prompt is text");
+    const { weights, sha256: _, ...facts } = model;
+    const back = await roundTrip("it", async () => {
+      await saveWeights(`${folder}/again.safetensors`, model);
+      return await loadWeights(`${folder}/again.safetensors`);
+    });
+    promise(isSame(weights, back.weights), "weights come back bit for bit");
+    for (const [key, value] of Object.entries(facts)) {
+      promise(sorted(value) === sorted(back[key as keyof LoadedModel]), `${key} comes back`);
+    }
+    return `read a ${model.config.kind} with ${Object.keys(facts).sort()}`;
+  },
+};
+
+/**
+ * What a user may have said of the weights, which need not be true; by their size, so that a case
+ * is the same each time.
+ */
+function askedOf({ length }: Uint8Array): LoadOptions {
+  const asked: LoadOptions = { characters: () => characters };
+  if (length % 5 === 0) asked.expectKind = length % 2 === 0 ? "gpt" : "diffusion";
+  if (length % 7 === 0) asked.heads = 1 + length % 2;
+  if (length % 11 === 0) asked.context = 4 + length % 2;
+  if (length % 13 === 0) delete asked.characters;
+  return asked;
+}
+
+async function checkTraining(state: TrainingState, path: string): Promise<string> {
+  checkShapes(state);
+  const { config, random, counters } = state;
+  for (const [key, value] of Object.entries(config)) {
+    promise(
+      typeof value !== "number" || Number.isFinite(value) && value >= 0,
+      `${key} is a number`,
+    );
+  }
+  for (const key of ["batch", "steps", "evalEvery"] as const) {
+    promise(Number.isSafeInteger(config[key]) && config[key] > 0, `${key} is a count`);
+  }
+  for (const draws of Object.values(random)) {
+    promise(Number.isFinite(restoreRandom(draws).normal()), "the random state draws numbers");
+  }
+  for (const [key, value] of Object.entries(counters)) {
+    promise(Number.isFinite(value) && value >= 0, `the counter ${key} is a number of 0 or more`);
+  }
+  const back = await roundTrip("it", async () => {
+    await saveTraining(path, state);
+    return await loadTraining(path);
+  });
+  promise(isSame(state.weights, back.weights), "weights come back bit for bit");
+  promise(isSame(state.moments, back.moments), "moments come back bit for bit");
+  for (const key of ["config", "vocabulary", "random", "counters", "bestScore"] as const) {
+    promise(sorted(state[key]) === sorted(back[key]), `${key} comes back`);
+  }
+  return `read a training of ${config.kind} with ${Object.keys(state).sort()}`;
+}
+
+function checkShapes({ config, vocabulary, weights }: LoadedModel | TrainingState): void {
+  tokenizer(vocabulary, { mask: config.kind === "diffusion" });
+  const shapes = Object.entries(parameterShapes(config));
+  promise(shapes.length === Object.keys(weights).length, "each parameter is there, and no other");
+  for (const [name, shape] of shapes) {
+    promise(String(weights[name].shape) === String(shape), `${name} has its shape`);
+    promise(weights[name].data.every(Number.isFinite), `${name} is finite`);
+  }
+}
+
+/** JSON with names in order, and -0 as 0. */
+function sorted(value: unknown): string | undefined {
+  return JSON.stringify(
+    value,
+    (_, part) =>
+      typeof part === "object" && part !== null && !Array.isArray(part)
+        ? Object.entries(part).sort(([a], [b]) => a < b ? -1 : 1)
+        : part,
+  );
+}
+
+function tinyState(kind: ModelKind, vocab: number) {
+  const config: Config = makeConfig(kind, kind === "gpt" ? "smoke" : "full-tuned", vocab, {
+    ...{ layers: 1, heads: 1, width: 2, context: 4 },
+  });
+  const state = Object.entries(initialState(config, seededRandom(1)));
+  const pick = (weights: boolean) =>
+    Object.fromEntries(
+      state.filter(([name]) => Object.hasOwn(parameterShapes(config), name) === weights),
+    );
+  return { config, weights: pick(true), moments: pick(false) };
+}

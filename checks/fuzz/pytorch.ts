@@ -1,0 +1,415 @@
+/** The targets `zip`, `pickle` and `pt`: the parts of a `.pt` file, and such a file as a whole. */
+import { crc32, deflateRawSync } from "node:zlib";
+import {
+  Call,
+  Global,
+  Persistent,
+  type Pickled,
+  readPickle,
+  writePickle,
+} from "../../core/files/pickle.ts";
+import { readPt, writePt } from "../../core/files/pt.ts";
+import { readZip } from "../../core/files/zip.ts";
+import type { Random } from "../../core/random.ts";
+import { joined, mutateBytes, pick } from "./mutate.ts";
+import { isSame } from "./safetensors.ts";
+import { isSameBytes, promise, roundTrip, type Target, textBytes } from "./target.ts";
+
+const rebuild = "torch._utils _rebuild_tensor_v2";
+const storages = ["FloatStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage"];
+const allowed = new Set([rebuild, ...storages.map((name) => `torch ${name}`)]);
+
+const realPt = () => Deno.readFileSync(new URL("../../core/testing/data/gpt.pt", import.meta.url));
+
+/** What `writeZip` may be asked to write wrongly. */
+interface Entry {
+  name: string;
+  data: Uint8Array;
+  deflated?: boolean;
+}
+
+/** An archive as PyTorch writes it: local headers with the data, the directory, the end. */
+function writeZip(entries: Entry[]): Uint8Array {
+  const files: Uint8Array[] = [], directory: Uint8Array[] = [];
+  let at = 0;
+  for (const { name, data, deflated } of entries) {
+    const packed = deflated ? deflateRawSync(data) : data, path = textBytes(name);
+    const common = fields(
+      [2, 20],
+      [2, 0],
+      [2, deflated ? 8 : 0],
+      [4, 0],
+      [4, crc32(data)],
+      [
+        4,
+        packed.length,
+      ],
+      [4, data.length],
+      [2, path.length],
+      [2, 0],
+    );
+    const local = joined(fields([4, 0x04034b50]), common, path, packed);
+    directory.push(
+      joined(fields([4, 0x02014b50], [2, 20]), common, fields([6, 0], [4, 0], [4, at]), path),
+    );
+    files.push(local);
+    at += local.length;
+  }
+  const size = directory.reduce((sum, { length }) => sum + length, 0), count = entries.length;
+  const end = fields([4, 0x06054b50], [4, 0], [2, count], [2, count], [4, size], [4, at], [2, 0]);
+  return joined(...files, ...directory, end);
+}
+
+/** Little-endian numbers of so many bytes each. */
+function fields(...numbers: [size: number, value: number][]): Uint8Array {
+  return joined(...numbers.map(([size, value]) => {
+    const bytes = new Uint8Array(size);
+    for (let i = 0; i < size && i < 4; i++) bytes[i] = value >>> (8 * i);
+    return bytes;
+  }));
+}
+
+/** 30 MB of zeros that the directory says are 10 bytes. */
+function bomb(): Uint8Array {
+  const archive = writeZip([{ name: "a", data: new Uint8Array(3e7), deflated: true }]);
+  new DataView(archive.buffer).setUint32(archive.length - 22 - 47 + 24, 10, true);
+  return archive;
+}
+
+export const zip: Target = {
+  readers: ["core/files/zip.ts", "engines/quoted.ts"],
+
+  starts: () => [
+    writeZip([]),
+    writeZip([{ name: "a", data: textBytes("to be or not") }]),
+    writeZip([
+      { name: "x/a", data: textBytes("to be ".repeat(20)), deflated: true },
+      { name: "x/é", data: new Uint8Array(0) },
+      { name: "x/c", data: Uint8Array.from({ length: 70 }, (_, i) => i) },
+    ]),
+    writeZip([{ name: "zeros", data: new Uint8Array(20_000), deflated: true }]),
+    bomb(),
+    writePt({ w: { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) } }),
+    realPt(),
+  ],
+
+  mutate(bytes, other, random) {
+    if (random.uniform() < 0.35) return mutateBytes(bytes, other, random);
+    return random.uniform() < 0.7
+      ? mutateRecords(bytes, random)
+      : writeZip(mutateEntries(entriesOf(bytes), random));
+  },
+
+  async check(bytes) {
+    const entries = readZip(bytes);
+    let total = 0;
+    for (const data of entries.values()) {
+      const isView = data.buffer === bytes.buffer;
+      promise(
+        !isView || data.byteOffset >= bytes.byteOffset &&
+            data.byteOffset + data.length <= bytes.byteOffset + bytes.length,
+        "an entry lies inside the archive",
+      );
+      total += data.length;
+    }
+    promise(
+      total <= Math.max(2 ** 20, 10 * bytes.length),
+      "entries have at most 10 times the size of the file",
+    );
+    const again = writeZip([...entries].map(([name, data]) => ({ name, data, deflated: true })));
+    // Names of 64 KiB and more, which U+FFFD can make of shorter ones, can't be written.
+    const isLong = [...entries.keys()].some((name) => textBytes(name).length > 0xffff);
+    // Zeros pack so well that writing them again makes the bomb that reading refuses.
+    if (!isLong && total <= Math.max(2 ** 20, 10 * again.length)) {
+      const back = await roundTrip("it", () => readZip(again));
+      promise(
+        back.size === entries.size &&
+          [...entries].every(([name, data]) => isSameBytes(back.get(name)!, data)),
+        "entries come back as they were",
+      );
+    }
+    return `read ${entries.size} entries`;
+  },
+};
+
+/** Records of a zip archive: signature, and where its fields lie with their sizes. */
+const records: [signature: string, fields: [at: number, size: number][]][] = [
+  ["PK\x03\x04", [[6, 2], [8, 2], [14, 4], [18, 4], [22, 4], [26, 2], [28, 2]]],
+  [
+    "PK\x01\x02",
+    [[8, 2], [10, 2], [16, 4], [20, 4], [24, 4], [28, 2], [30, 2], [32, 2], [34, 2], [42, 4]],
+  ],
+  ["PK\x05\x06", [[4, 2], [6, 2], [8, 2], [10, 2], [12, 4], [16, 4], [20, 2]]],
+];
+
+/** Another value in some fields of the records, such as those that stand for "see zip64". */
+function mutateRecords(bytes: Uint8Array, random: Random): Uint8Array {
+  const changed = bytes.slice(), view = new DataView(changed.buffer);
+  const places: [at: number, size: number][] = [];
+  for (let at = 0; at + 22 <= bytes.length; at++) {
+    if (bytes[at] !== 0x50 || bytes[at + 1] !== 0x4b) continue;
+    const signature = String.fromCharCode(...bytes.subarray(at, at + 4));
+    const found = records.find(([known]) => known === signature);
+    for (const [offset, size] of found?.[1] ?? []) {
+      if (at + offset + size <= bytes.length) places.push([at + offset, size]);
+    }
+  }
+  if (places.length === 0) return mutateBytes(bytes, bytes, random);
+  do {
+    const [at, size] = pick(places, random);
+    const [from, otherSize] = pick(places, random); // the value of another field, too
+    const old = size === 2 ? view.getUint16(at, true) : view.getUint32(at, true);
+    const value = pick([
+      ...[0, 1, old + 1, old - 1, 2 * old, 8, 0xffff, 0xffffffff, 0x7fffffff, bytes.length],
+      otherSize === 2 ? view.getUint16(from, true) : view.getUint32(from, true),
+    ], random);
+    if (size === 2) view.setUint16(at, value, true);
+    else view.setUint32(at, value, true);
+  } while (random.uniform() < 0.4);
+  return changed;
+}
+
+function entriesOf(archive: Uint8Array): Entry[] {
+  try {
+    return [...readZip(archive)].map(([name, data]) => ({ name, data }));
+  } catch {
+    return [{ name: "x/data.pkl", data: archive }];
+  }
+}
+
+/**
+ * Entries renamed, left out, doubled, compressed, or with other data, under a directory that is
+ * right.
+ */
+function mutateEntries(entries: Entry[], random: Random): Entry[] {
+  let changed = entries;
+  do {
+    const at = random.integer(Math.max(1, changed.length));
+    const entry = changed[at] ?? { name: "a", data: new Uint8Array(3) };
+    const names = ["", "x/data.pkl", "x/data/0", "x/byteorder", "../a", "é", "a".repeat(300)];
+    const others: Entry[][] = [
+      [],
+      [entry, entry],
+      [{ ...entry, deflated: !entry.deflated }],
+      [{ ...entry, name: pick(names, random) }],
+      [{ ...entry, data: mutateBytes(entry.data, entry.data, random) }],
+      [{ ...entry, data: new Uint8Array(pick([0, 1, 5000, 400_000], random)), deflated: true }],
+    ];
+    changed = changed.toSpliced(at, 1, ...pick(others, random));
+  } while (random.uniform() < 0.4);
+  return changed;
+}
+
+/**
+ * Instructions of the pickle machine that are read, and how long they are: a size, or one that
+ * their bytes tell.
+ */
+const instructions: Record<number, number | ((view: DataView, at: number) => number)> = {
+  ...Object.fromEntries([...".(N\x88\x89)\x85\x86\x87t}subRQ"].map((c) => [c.charCodeAt(0), 1])),
+  ...{ 0x80: 2, 0x4b: 2, 0x71: 2, 0x68: 2, 0x4d: 3, 0x4a: 5, 0x72: 5, 0x6a: 5 },
+  0x8a: (view, at) => 2 + view.getUint8(at + 1),
+  0x58: (view, at) => 5 + view.getUint32(at + 1, true),
+  0x63(view, at) {
+    let lines = 0, end = at + 1;
+    while (lines < 2) if (view.getUint8(end++) === 10) lines++;
+    return end - at;
+  },
+};
+
+function instructionsOf(pickle: Uint8Array): Uint8Array[] {
+  const view = new DataView(pickle.buffer, pickle.byteOffset, pickle.byteLength);
+  const list: Uint8Array[] = [];
+  for (let at = 0; at < pickle.length;) {
+    let length = pickle.length - at; // what is no instruction stays in one piece
+    try {
+      const known = instructions[pickle[at]];
+      if (known !== undefined) length = typeof known === "number" ? known : known(view, at);
+    } catch {
+      // it is cut short
+    }
+    list.push(pickle.subarray(at, at + length));
+    at += length;
+  }
+  return list;
+}
+
+const call = (storage: string, key: string, elements: number, ...view: Pickled[]) =>
+  new Call(rebuild, [
+    new Persistent(["storage", new Global(`torch ${storage}`), key, "cpu", elements]),
+    ...view,
+    false,
+    new Map(),
+  ]);
+
+const latin1 = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0));
+
+/**
+ * Instructions to put somewhere: every one that is read, what is not, calls, and ones that double
+ * what is there.
+ */
+const snippets = [
+  ...[...".(N\x88\x89)\x85\x86\x87t}subRQ]\x81\x93i\x94G"],
+  ...[
+    "K\x01",
+    "M\x01\x02",
+    "J\xff\xff\xff\xff",
+    "\x8a\x00",
+    "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f",
+  ],
+  ...["q\x00", "h\x00", "r\x00\x00\x00\x01", "j\x00\x00\x00\x01", "q\x00h\x00\x86".repeat(50)],
+  ...["X\x01\x00\x00\x00a", "X\x09\x00\x00\x00__proto__", "X\xff\xff\xff\x7f", "cos\nsystem\n"],
+  ...[
+    "ctorch\nFloatStorage\n",
+    "ctorch._utils\n_rebuild_tensor_v2\n",
+    "ccollections\nOrderedDict\n",
+  ],
+  ...["\x80\x02", "\x80\x04", "(".repeat(3000), ")".repeat(3000), "}".repeat(3000) + "(", "Nt"],
+  ...["c" + "a".repeat(5000) + "\nb\n", "X\x02\x00\x00\x00\xff\xff", "ca\x1b[2J\nb\r\n"],
+].map(latin1);
+
+export function mutatePickle(bytes: Uint8Array, other: Uint8Array, random: Random): Uint8Array {
+  let list = instructionsOf(bytes);
+  do {
+    const at = random.integer(list.length + 1), to = random.integer(list.length + 1);
+    const some = list.slice(at, at + 1 + random.integer(6));
+    const numbers = [0, 1, 2, 3, 7, 31, 65, 2 ** 31 - 1, -1];
+    const changes: (() => Uint8Array[])[] = [
+      () => list.toSpliced(at, some.length),
+      () => list.toSpliced(to, 0, ...some),
+      () => list.toSpliced(at, random.integer(2), pick(snippets, random)),
+      () => list.toSpliced(at, 1, writePickle(pick(numbers, random)).slice(2, -1)),
+      () => list.toSpliced(at, 1, mutateBytes(list[at] ?? new Uint8Array(), other, random)),
+      () => list.toSpliced(to, 0, ...instructionsOf(other).slice(at, at + 20)),
+    ];
+    list = pick(changes, random)();
+  } while (random.uniform() < 0.5);
+  return joined(...list);
+}
+
+export const pickle: Target = {
+  readers: ["core/files/pickle.ts", "engines/quoted.ts"],
+
+  starts: () => [
+    writePickle(null),
+    writePickle(new Map<string, Pickled>([["a", [1, 2 ** 40, "é", true, null, new Map()]]])),
+    writePickle(
+      new Map([
+        ["w", call("FloatStorage", "0", 6, 0, [2, 3], [3, 1])],
+        ["v", call("HalfStorage", "1", 6, 2, [2], [2])],
+      ]),
+    ),
+    readZip(realPt()).get("gpt/data.pkl")!.slice(),
+  ],
+
+  mutate(bytes, other, random) {
+    return random.uniform() < 0.3
+      ? mutateBytes(bytes, other, random)
+      : mutatePickle(bytes, other, random);
+  },
+
+  async check(bytes) {
+    const value = readPickle(bytes, allowed);
+    const nodes = treeOf(value);
+    if (nodes === undefined) return "read something that is no small tree";
+    const text = shown(value);
+    const back = await roundTrip("it", () => readPickle(writePickle(value), allowed));
+    promise(shown(back) === text, "a value comes back as it was");
+    return `read ${[...nodes].sort()}`;
+  },
+};
+
+/**
+ * The kinds of values in a tree, checked on the way; undefined if it is too large or deep to write
+ * out.
+ */
+function treeOf(root: Pickled): Set<string> | undefined {
+  const kinds = new Set<string>();
+  let left = 20_000;
+  const visit = (value: Pickled, depth: number): boolean => {
+    if (--left < 0 || depth > 300) return false;
+    if (value === null || typeof value !== "object") {
+      const isKnown = value === null || ["boolean", "number", "string"].includes(typeof value);
+      promise(isKnown, `it builds no ${typeof value}`);
+      promise(typeof value !== "number" || Number.isSafeInteger(value), "a number is an integer");
+      kinds.add(typeof value);
+      return true;
+    }
+    kinds.add(value.constructor.name);
+    if (Array.isArray(value)) return value.every((item) => visit(item, depth + 1));
+    if (value instanceof Map) {
+      promise([...value.keys()].every((key) => typeof key === "string"), "a key is a text");
+      return [...value.values()].every((item) => visit(item, depth + 1));
+    }
+    if (value instanceof Persistent) return visit(value.id, depth + 1);
+    const name = value instanceof Global ? value.name : value.callee;
+    promise(allowed.has(name) || name === "collections OrderedDict", `"${name}" is on the list`);
+    return value instanceof Global || value.args.every((item) => visit(item, depth + 1));
+  };
+  return visit(root, 0) ? kinds : undefined;
+}
+
+/** A tree as text; -0, which pickles do not tell from 0, as 0. */
+function shown(value: Pickled): string {
+  return JSON.stringify(value, (_, part) => {
+    if (part instanceof Map) return { map: [...part] };
+    return part instanceof Global || part instanceof Call || part instanceof Persistent
+      ? { [part.constructor.name]: { ...part } }
+      : part;
+  });
+}
+
+export const pt: Target = {
+  readers: ["core/files/pt.ts", "core/files/zip.ts", "core/files/pickle.ts"],
+
+  starts: () => {
+    const numbers = Uint8Array.from({ length: 48 }, (_, i) => 7 * i);
+    const views = storages.map((storage, i): [string, Pickled] => {
+      const elements = [12, 24, 24, 6][i];
+      return [`w${i}`, call(storage, "0", elements, 1, [2, 2], [1, 2])];
+    });
+    const archive = (dict: Map<string, Pickled>, order = "little") =>
+      writeZip([
+        { name: "x/data.pkl", data: writePickle(dict) },
+        { name: "x/byteorder", data: textBytes(order) },
+        { name: "x/data/0", data: numbers },
+      ]);
+    return [
+      writePt({}),
+      writePt({ w: { shape: [2, 2], data: Float32Array.of(1, 2, 3, NaN) } }),
+      archive(new Map(views)),
+      archive(new Map([["w", call("FloatStorage", "0", 12, 0, [2, 1, 3, 1], [3, 77, 1, 0])]])),
+      realPt(),
+    ];
+  },
+
+  mutate(bytes, other, random) {
+    if (random.uniform() < 0.2) return zip.mutate(bytes, other, random);
+    const entries = entriesOf(bytes), others = entriesOf(other);
+    const at = entries.findIndex(({ name }) => name.endsWith("data.pkl"));
+    if (at < 0 || random.uniform() < 0.15) return writeZip(mutateEntries(entries, random));
+    const pickleOf = (list: Entry[]) =>
+      (list.find(({ name }) => name.endsWith("data.pkl")) ?? list[0])?.data ?? new Uint8Array();
+    const data = mutatePickle(entries[at].data, pickleOf(others), random);
+    return writeZip(entries.with(at, { ...entries[at], data }));
+  },
+
+  async check(bytes) {
+    const tensors = readPt(bytes, { name: "x.pt" });
+    let values = 0;
+    for (const { shape, data } of Object.values(tensors)) {
+      promise(
+        data.length === shape.reduce((a, b) => a * b, 1),
+        "a tensor has values for its shape",
+      );
+      promise(data instanceof Float32Array, "a tensor is float32");
+      values += data.length;
+    }
+    promise(
+      4 * values <= Math.max(2 ** 21, 20 * bytes.length),
+      "there are at most 20 bytes of values for each of the file",
+    );
+    const back = await roundTrip("it", () => readPt(writePt(tensors)));
+    promise(isSame(tensors, back), "tensors come back bit for bit");
+    return `read ${Object.keys(tensors).length} tensors`;
+  },
+};

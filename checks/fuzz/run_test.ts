@@ -1,0 +1,87 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { seededRandom } from "../../core/random.ts";
+import { pick } from "./mutate.ts";
+import { judge, removeWorkFolder } from "./run.ts";
+import type { Target } from "./target.ts";
+import { targets } from "./targets.ts";
+
+for (const [name, target] of Object.entries(targets)) {
+  Deno.test(`${name}: what is real is read, and a hundred changed cases are read or refused as promised`, async () => {
+    try {
+      const starts = await target.starts(), random = seededRandom(11);
+      const small = starts.filter(({ length }) => length < 50_000);
+      const kinds: string[] = [];
+      for (let i = 0; i < starts.length + 100; i++) {
+        const bytes = starts[i] ?? target.mutate(pick(small, random), pick(small, random), random);
+        const { kind, finding } = await judge(target, bytes);
+        assertEquals(finding, undefined);
+        kinds.push(kind);
+      }
+      assert(kinds.slice(0, starts.length).some((kind) => kind.startsWith("read")));
+      assert(kinds.slice(starts.length).some((kind) => !kind.startsWith("read")));
+    } finally {
+      await removeWorkFolder();
+    }
+  });
+}
+
+const reader = (check: Target["check"]): Target => ({
+  readers: [],
+  starts: () => [],
+  mutate: (bytes) => bytes,
+  check,
+});
+
+let kept: unknown;
+for (
+  const [what, target, finding] of [
+    [
+      "an error of JavaScript's own",
+      reader(() => (undefined as unknown as number[])[0].toString()),
+      "its message is not one of ours",
+    ],
+    ["an error class of Deno's", reader(() => Deno.readTextFileSync("no/such/file")), "a NotFound"],
+    [
+      "an error of two lines",
+      reader(() => {
+        throw new SyntaxError("Cannot read\n it: it is bad; get another");
+      }),
+      "control characters",
+    ],
+    [
+      "an error without advice",
+      reader(() => {
+        throw new SyntaxError("Cannot read it: it is bad");
+      }),
+      "not one of ours",
+    ],
+    [
+      "a prototype that was changed",
+      reader(() => {
+        (kept as Record<string, boolean>[]).forEach((prototype) => prototype.polluted = true);
+        return "read";
+      }),
+      "it changed a prototype",
+    ],
+    [
+      "200 MB for a byte",
+      reader(() => {
+        kept = new Uint8Array(2e8);
+        return "read";
+      }),
+      "MiB for 1 bytes",
+    ],
+  ] as const
+) {
+  Deno.test(`the fuzzer notices ${what}`, async () => {
+    kept = [Object.prototype];
+    try {
+      const outcome = await judge(target, Uint8Array.of(1));
+      assertStringIncludes(outcome.finding ?? "nothing", finding);
+    } finally {
+      delete (Object.prototype as { polluted?: boolean }).polluted;
+      kept = undefined;
+      await removeWorkFolder();
+    }
+  });
+}

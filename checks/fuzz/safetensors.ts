@@ -1,0 +1,112 @@
+/** The target `safetensors`: the format itself, whatever the tensors mean. */
+import { readSafetensors, writeSafetensors } from "../../core/files/safetensors.ts";
+import type { Random } from "../../core/random.ts";
+import type { HostTensor } from "../../engines/tensors.ts";
+import { joined, mutateBytes, mutateJson, oddString, pick } from "./mutate.ts";
+import { isSameData, promise, roundTrip, type Target, textBytes } from "./target.ts";
+
+export const safetensors: Target = {
+  readers: ["core/files/safetensors.ts", "engines/quoted.ts"],
+
+  starts() {
+    const float = (...shape: number[]): HostTensor => ({
+      shape,
+      data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i / 7 - 1),
+    });
+    const tensors = {
+      ...{ a: float(2, 3), "b.weight": float(4), scalar: float(), empty: float(0, 5) },
+      tokens: { shape: [2], data: Int32Array.of(-1, 7) },
+    };
+    const bfloat = '{"h":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}';
+    return [
+      writeSafetensors({}),
+      writeSafetensors(tensors),
+      writeSafetensors(tensors, { format: "pt", name: "é\n" }, { dtype: "float16" }),
+      withHeader(bfloat, Uint8Array.of(0xc0, 0x3f, 0x80, 0x7f)),
+      Deno.readFileSync(new URL("../../core/testing/data/gpt.safetensors", import.meta.url)),
+    ];
+  },
+
+  mutate(bytes, other, random) {
+    const way = random.uniform();
+    if (way < 0.2) return mutateBytes(bytes, other, random);
+    return way < 0.8 ? mutateHeader(bytes, other, random) : rewritten(bytes, random);
+  },
+
+  async check(bytes) {
+    const { tensors, metadata } = readSafetensors(bytes, { name: "x.safetensors" });
+    let values = 0;
+    for (const { shape, data } of Object.values(tensors)) {
+      promise(
+        data.length === shape.reduce((a, b) => a * b, 1),
+        "a tensor has values for its shape",
+      );
+      promise(data.buffer !== bytes.buffer, "a tensor shares no memory with the file");
+      values += data.length;
+    }
+    promise(2 * values <= bytes.length, "there are no more values than the file has");
+    const back = await roundTrip("it", () => readSafetensors(writeSafetensors(tensors, metadata)));
+    promise(isSame(tensors, back.tensors), "tensors come back bit for bit");
+    promise(
+      JSON.stringify(metadata) === JSON.stringify(back.metadata),
+      "metadata comes back as it was",
+    );
+    const kinds = new Set(Object.values(tensors).map(({ dtype }) => dtype));
+    return `read ${[...kinds].sort()} of ${Object.keys(tensors).length} tensors`;
+  },
+};
+
+/**
+ * A file with changes to its header; the length of the header is that of the new one, nearly
+ * always.
+ */
+export function mutateHeader(bytes: Uint8Array, other: Uint8Array, random: Random): Uint8Array {
+  const parts = partsOf(bytes);
+  if (!parts) return mutateBytes(bytes, other, random);
+  const header = mutateJson(parts.header, partsOf(other)?.header ?? "{}", random);
+  const data = random.uniform() < 0.1 ? mutateBytes(parts.data, other, random) : parts.data;
+  const changed = withHeader(header, data);
+  return random.uniform() < 0.05 ? mutateBytes(changed, other, random) : changed;
+}
+
+/** A file that is as it should be, with other names and other shapes of the same size. */
+function rewritten(bytes: Uint8Array, random: Random): Uint8Array {
+  try {
+    const { tensors, metadata } = readSafetensors(bytes);
+    const changed = Object.entries(tensors).map(([name, { shape, data }]) => {
+      const other = random.uniform() < 0.3 ? name + oddString(random) : name;
+      const reshaped = pick([shape, shape.toReversed(), [...shape, 1], [data.length]], random);
+      return [other, { shape: reshaped, data }] as const;
+    });
+    const dtype = pick(["float32", "float16"] as const, random);
+    const more = { ...metadata, [oddString(random)]: oddString(random) };
+    return writeSafetensors(Object.fromEntries(changed), more, { dtype });
+  } catch {
+    return mutateBytes(bytes, bytes, random);
+  }
+}
+
+export function partsOf(bytes: Uint8Array): { header: string; data: Uint8Array } | undefined {
+  if (bytes.length < 8) return undefined;
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+  if (length > bytes.length - 8) return undefined;
+  const end = 8 + Number(length);
+  return { header: new TextDecoder().decode(bytes.subarray(8, end)), data: bytes.subarray(end) };
+}
+
+export function withHeader(header: string, data: Uint8Array): Uint8Array {
+  const json = textBytes(header), length = new Uint8Array(8);
+  new DataView(length.buffer).setBigUint64(0, BigInt(json.length), true);
+  return joined(length, json, data);
+}
+
+type Tensors = Record<string, HostTensor>;
+
+export function isSame(a: Tensors, b: Tensors): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length &&
+    names.every((name) =>
+      Object.hasOwn(b, name) && String(a[name].shape) === String(b[name].shape) &&
+      isSameData(a[name].data, b[name].data)
+    );
+}

@@ -1,0 +1,80 @@
+/** What a target of `check-fuzz` is, and the promises that every reader keeps. */
+import type { Random } from "../../core/random.ts";
+
+/** Something that reads bytes from outside. */
+export interface Target {
+  /** The files that are under test, from the project's folder: their coverage is reported. */
+  readers: string[];
+  /** Real cases, from which the others are made. Small ones are tried more often. */
+  starts(): Uint8Array[] | Promise<Uint8Array[]>;
+  /** Another case, made from one or two. */
+  mutate(bytes: Uint8Array, other: Uint8Array, random: Random): Uint8Array;
+  /**
+   * Reads a case and checks what comes of it.
+   *
+   * @param folder An empty folder for readers that want a path.
+   * @returns What it was, in a few words: a case that is the first of its kind is kept and changed
+   * further.
+   * @throws {BrokenPromise} If what was read is not what a reader promises; else what the reader
+   * throws.
+   */
+  check(bytes: Uint8Array, folder: string): string | Promise<string>;
+}
+
+/** What a reader promised and did not keep. */
+export class BrokenPromise extends Error {}
+
+export function promise(kept: boolean, what: string): void {
+  if (!kept) throw new BrokenPromise(what);
+}
+
+/** Writes what was read and reads it again: neither may fail. */
+export async function roundTrip<T>(what: string, again: () => T | Promise<T>): Promise<T> {
+  try {
+    return await again();
+  } catch (error) {
+    if (error instanceof BrokenPromise) throw error;
+    throw new BrokenPromise(`${what} was read, but can't be written and read again: ${error}`);
+  }
+}
+
+/**
+ * Why an error is not one that a user may meet: of another kind than ours, of several lines, or
+ * with characters that a terminal obeys. Undefined if it is as it should be.
+ */
+export function faultOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return `it threw ${String(error)}`;
+  const kinds = [Error, TypeError, RangeError, SyntaxError];
+  if (!kinds.some((kind) => Object.getPrototypeOf(error) === kind.prototype)) {
+    return `it threw a ${error.constructor.name}`;
+  }
+  return faultOfLine(error.message);
+}
+
+/** The same of a message. */
+export function faultOfLine(message: string): string | undefined {
+  if (/[\p{Cc}\p{Zl}\p{Zp}]|[\p{Bidi_Control}\ufeff]/u.test(message)) {
+    return "its message has control characters";
+  }
+  if (!message.isWellFormed()) return "its message has half a character";
+  if (message.length > 2000) return `its message has ${message.length} characters`;
+  if (!/^Cannot .+?: .+; .+$/.test(message)) return "its message is not one of ours";
+}
+
+/** An error's message without what varies: names and numbers. */
+export function kindOf(message: string): string {
+  return message.replace(/"(\\.|[^"\\])*"/g, '""').replace(/-?\d[\d.e+,]*/g, "0");
+}
+
+/** Whether two arrays of numbers are the same bit for bit. */
+export function isSameData(a: ArrayBufferView, b: ArrayBufferView): boolean {
+  const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
+    new Uint8Array(buffer, byteOffset, byteLength);
+  return isSameBytes(bytes(a), bytes(b));
+}
+
+export function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+export const textBytes = (text: string) => new TextEncoder().encode(text);

@@ -1,0 +1,76 @@
+/**
+ * Hours of training with samples and evaluations in between: nothing may fail, and the memory of
+ * the training must stay flat (the least in the last tenth of the time at most 2 % above that in
+ * the second). Linux only, as it reads /proc.
+ *
+ *   deno task check-soak 2 train-diffusion --preset quickstart --steps 1000000 --out
+ *   weights/soak.safetensors
+ *
+ * The training is stopped at the end as Ctrl-C would, and must then have saved; `--resume` goes on
+ * from there as always.
+ */
+import { fromFileUrl } from "@std/path";
+import { estimators } from "../core/scoring/results.ts";
+import { denoArguments } from "../tasks/testing/task_process.ts";
+
+const MINUTE = 60_000;
+const [hours, task, ...args] = Deno.args;
+if (!(Number(hours) > 0) || !/^train-/.test(task ?? "")) {
+  console.error("error: usage: deno task check-soak HOURS train-gpt|train-diffusion [FLAGS]");
+  Deno.exit(2);
+}
+const out = args[args.indexOf("--out") + 1];
+if (!args.includes("--out") || out === undefined) {
+  console.error("error: the training needs --out FILE, so that what it has learned can be sampled");
+  Deno.exit(2);
+}
+const model = task === "train-gpt" ? "gpt" : "diffusion",
+  end = Date.now() + Number(hours) * 60 * MINUTE;
+
+/** Runs a task in the project's folder, as `deno task` does; its lines go on to stderr. */
+function start(task: string, args: string[]): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: denoArguments(task, args),
+    cwd: fromFileUrl(new URL("..", import.meta.url)),
+    ...{ stdin: "null", stdout: "null", stderr: "inherit" },
+  }).spawn();
+}
+
+const training = start(task, args);
+let code: number | undefined;
+const ended = training.status.then((status) => code = status.code);
+
+/** Resident memory of the training now, in MiB. */
+const resident = () =>
+  Number(/VmRSS:\s*(\d+)/.exec(Deno.readTextFileSync(`/proc/${training.pid}/status`))![1]) / 1024;
+
+/** One look a minute, and in turns a sample and an evaluation every ten, once there are weights. */
+const seen: number[] = [];
+let failures = 0;
+for (let minute = 1; Date.now() < end && code === undefined; minute++) {
+  await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, MINUTE))]);
+  if (code !== undefined) break;
+  seen.push(resident());
+  if (minute % 10 > 0) continue;
+  console.log(`minute ${minute}: ${seen.at(-1)!.toFixed(0)} MiB`);
+  if (!await Deno.stat(out).then(() => true, () => false)) continue;
+  const [estimator] = estimators[model];
+  const uses = [["sample", "--length", "100"], ["eval", "--blocks", "4", "--estimator", estimator]];
+  const [use, ...flags] = uses[minute / 10 % 2];
+  const status = await start(use, ["--model", model, "--weights", out, ...flags]).status;
+  if (!status.success) failures++;
+}
+if (code === undefined) training.kill("SIGINT");
+await ended;
+
+const tenth = Math.max(1, Math.floor(seen.length / 10));
+// The least in some minutes: what is held for a while around a checkpoint comes and goes, what
+// leaks stays.
+const before = Math.min(...seen.slice(tenth, 2 * tenth)), after = Math.min(...seen.slice(-tenth));
+const growth = 100 * (after / before - 1);
+console.log(
+  `${seen.length} minutes, training ended with ${code}, ${failures} samples or evaluations failed, ` +
+    `memory ${before.toFixed(0)} -> ${after.toFixed(0)} MiB (${growth.toFixed(2)} %), ` +
+    `at most ${Math.max(...seen).toFixed(0)}`,
+);
+Deno.exit((code === 0 || code === 130) && failures === 0 && growth <= 2 ? 0 : 1);

@@ -1,0 +1,153 @@
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { join } from "@std/path";
+import fc from "fast-check";
+import {
+  countCharacters,
+  decodeText,
+  defaultCorpus,
+  loadCorpus,
+  openingOf,
+  requireLength,
+} from "./corpus.ts";
+import { sha256Hex } from "../files/files.ts";
+import { inFolder } from "../testing/temporary_folder.ts";
+
+const utf8 = (text: string) => new TextEncoder().encode(text);
+
+/** Writes a text with the JSON that `fetch-data` would leave, and gives the text's path. */
+async function store(folder: string, name: string, text: string, fetched: string): Promise<string> {
+  const path = join(folder, `${name}.txt`), sha256 = await sha256Hex(utf8(text));
+  const info = { source: "test", bytes: 0, characters: 0, sha256, licence: "none", fetched };
+  await Deno.writeTextFile(path, text);
+  await Deno.writeTextFile(join(folder, `${name}.json`), JSON.stringify(info));
+  return path;
+}
+
+Deno.test("a corpus is split after nine tenths of its characters, not of its bytes or units", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "emoji.txt");
+    await Deno.writeTextFile(path, "😀".repeat(17) + "ab");
+    const corpus = await loadCorpus(path);
+    // 19 characters: int(0.9 * 19) = 17
+    assertEquals([corpus.train, corpus.validation], ["😀".repeat(17), "ab"]);
+    assertEquals([corpus.characters, corpus.bytes, corpus.name], [19, 70, "emoji"]);
+    assertEquals(corpus.sha256, await sha256Hex(await Deno.readFile(path)));
+    assertEquals(corpus.info, undefined);
+  }));
+
+Deno.test("line ends stay as they are, and a byte order mark goes", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "windows.txt");
+    await Deno.writeTextFile(path, "\ufeffone\r\ntwo\ufeff");
+    assertEquals((await loadCorpus(path)).text, "one\r\ntwo\ufeff");
+  }));
+
+Deno.test("a missing corpus is an error that names the command to run", async () => {
+  const error = await assertRejects(() => loadCorpus("no/such.txt"), Error);
+  assertMatch(error.message, /^Cannot read the text "no\/such.txt": .*"deno task fetch-data"/);
+});
+
+Deno.test("a corpus that changed since it was fetched is refused", () =>
+  inFolder(async (folder) => {
+    const path = await store(folder, "play", "to be or not", "2026-01-01T00:00:00Z");
+    assertEquals((await loadCorpus(path)).info?.source, "test");
+    await Deno.writeTextFile(path, "to be or knot");
+    const error = await assertRejects(() => loadCorpus(path), Error);
+    assertMatch(
+      error.message,
+      /^Cannot use ".*play\.txt": its SHA-256 is .*changed since.*--force/,
+    );
+  }));
+
+Deno.test("a JSON file beside a text that is not ours is left alone", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "notes.txt");
+    await Deno.writeTextFile(path, "some notes");
+    // The last would put a line end into an error message.
+    const lines = JSON.stringify({ sha256: "a\nb", fetched: "2026-01-01" });
+    // Lists in lists that become text overflow the stack; one list of a text would pass for that
+    // text.
+    const deep = `{"sha256":${"[".repeat(20_000)}${"]".repeat(20_000)},"fetched":""}`;
+    const list = JSON.stringify({ sha256: ["a".repeat(64)], fetched: "" });
+    for (const json of ["{", "null", "[1]", '{"sha256": 1}', lines, deep, list]) {
+      await Deno.writeTextFile(join(folder, "notes.json"), json);
+      assertEquals((await loadCorpus(path)).info, undefined, json);
+    }
+  }));
+
+for (
+  const [what, bytes, message] of [
+    ["empty", new Uint8Array(), "it is empty"],
+    ["a byte order mark only", utf8("\ufeff"), "it is empty"],
+    ["one character", utf8("a"), `it is "a" from start to end`],
+    ["one character again and again", utf8("\n".repeat(500)), `it is "\\n" from start to end`],
+    ["one emoji again and again", utf8("😀😀😀"), `it is "😀" from start to end`],
+    ["with a NUL byte", utf8("abc\0def"), "NUL byte at offset 3"],
+    ["Latin-1", Uint8Array.from([0x63, 0x61, 0x66, 0xe9, 0x20]), "byte 0xe9 at offset 3"],
+    ["cut inside a character", utf8("ab😀").slice(0, 5), "byte 0xf0 at offset 2 is not UTF-8"],
+    ["invalid after a real U+FFFD", Uint8Array.of(...utf8("\ufffd"), 0xff), "0xff at offset 3"],
+    ["invalid after a byte order mark", Uint8Array.of(...utf8("\ufeffab"), 0xff), "at offset 5"],
+    ["UTF-16", Uint8Array.from([0xff, 0xfe, 0x61, 0, 0x62, 0]), "it starts like UTF-16"],
+  ] as const
+) {
+  Deno.test(`a text that is ${what} is refused in one line`, () => {
+    const { message: found } = assertThrows(() => decodeText(bytes, `"x.txt"`), Error, message);
+    assertMatch(found, /^Cannot use "x\.txt" as a text: [^\n]+; [^\n]+$/);
+  });
+}
+
+Deno.test("decodeText takes any bytes or says in one line why not", () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
+    try {
+      const text = decodeText(bytes, "it");
+      assert(text.isWellFormed() && !text.includes("\0"));
+    } catch (error) {
+      assertMatch((error as Error).message, /^Cannot use it as a text: [^\n]+$/);
+    }
+  }));
+});
+
+Deno.test("requireLength asks for one window and the character after it in both parts", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "short.txt");
+    await Deno.writeTextFile(path, "ab".repeat(100)); // 180 and 20 characters
+    const corpus = await loadCorpus(path);
+    requireLength(corpus, 19);
+    const { message } = assertThrows(() => requireLength(corpus, 20), RangeError);
+    assertMatch(
+      message,
+      /with a context of 20: .* are 20, expected at least 21; .* 210 characters/,
+    );
+  }));
+
+Deno.test("the default corpus is the one fetched last, whatever its name", () =>
+  inFolder(async (folder) => {
+    await store(folder, "b", "first", "2026-01-01T00:00:00.000Z");
+    const last = await store(folder, "a", "last", "2026-01-03T00:00:00.000Z");
+    await store(folder, "c", "between", "2026-01-02T00:00:00.000Z");
+    await store(folder, "d", "its text is gone", "2026-01-04T00:00:00.000Z");
+    await Deno.remove(join(folder, "d.txt"));
+    await Deno.writeTextFile(join(folder, "e.json"), "{}");
+    await Deno.writeTextFile(join(folder, "e.txt"), "not fetched");
+    assertEquals(await defaultCorpus(folder), last);
+  }));
+
+Deno.test("without a fetched text, the error names the command to run", () =>
+  inFolder(async (folder) => {
+    for (const place of [folder, join(folder, "none")]) {
+      const { message } = await assertRejects(() => defaultCorpus(place), Error);
+      assertMatch(message, /^Cannot find a text in .*: .*run "deno task fetch-data"/);
+    }
+  }));
+
+Deno.test("countCharacters counts code points", () => {
+  fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 50 }), (text) => {
+    assertEquals(countCharacters(text), [...text].length);
+  }));
+});
+
+Deno.test("the opening of a text is its first 16 characters, whole ones, or all that it has", () => {
+  fc.assert(fc.property(fc.string({ unit: "grapheme-composite", maxLength: 50 }), (text) => {
+    assertEquals([...openingOf(text)], [...text].slice(0, 16));
+  }));
+});

@@ -1,0 +1,218 @@
+/**
+ * Reads and writes the `.pt` files of PyTorch: a zip archive with a pickle, `data.pkl`, that
+ * describes the tensors, and one entry for each storage, `data/0`, `data/1`, ... The pickle is not
+ * run, see `pickle.ts`. Source: torch/serialization.py and torch/_utils.py (`_rebuild_tensor_v2`)
+ * in PyTorch.
+ */
+import { zipSync } from "fflate";
+import type { HostTensor, HostTensors } from "../../engines/tensors.ts";
+import { Call, Global, Persistent, type Pickled, readPickle, writePickle } from "./pickle.ts";
+import { quoted } from "../../engines/quoted.ts";
+import { widenBfloat16 } from "./safetensors.ts";
+import { readZip } from "./zip.ts";
+
+const rebuildTensor = "torch._utils _rebuild_tensor_v2";
+
+/**
+ * How each kind of storage becomes float32: the size of an element, and the conversion of bytes of
+ * our own.
+ */
+const storages: Record<string, { size: number; decode(bytes: ArrayBuffer): Float32Array }> = {
+  "torch FloatStorage": { size: 4, decode: (bytes) => new Float32Array(bytes) },
+  "torch HalfStorage": { size: 2, decode: (bytes) => new Float32Array(new Float16Array(bytes)) },
+  "torch BFloat16Storage": { size: 2, decode: (bytes) => widenBfloat16(new Uint16Array(bytes)) },
+  "torch DoubleStorage": { size: 8, decode: (bytes) => new Float32Array(new Float64Array(bytes)) },
+};
+
+const allowed = new Set([rebuildTensor, ...Object.keys(storages)]);
+
+const maxRank = 8;
+
+/**
+ * The tensors of a state dict (`torch.save(model.state_dict(), path)`), in its order, as float32.
+ * Values may be anything.
+ *
+ * @param options.name What the errors call the file. Default "the file".
+ * @throws {SyntaxError} If the file is damaged, or holds anything but a dict of float tensors.
+ */
+export function readPt(
+  bytes: Uint8Array,
+  { name = "the file" }: { name?: string } = {},
+): HostTensors {
+  try {
+    return readStateDict(bytes);
+  } catch (error) {
+    const reason = (error as Error).message.replace(/^Cannot [^:]*: /, "");
+    throw new SyntaxError(`Cannot read ${quoted(name)} as PyTorch weights: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+/**
+ * A `.pt` file that `torch.load(path, weights_only=True)` reads as a dict of float32 tensors.
+ *
+ * @returns The same bytes for the same tensors.
+ */
+export function writePt(tensors: HostTensors): Uint8Array<ArrayBuffer> {
+  const entries: [name: string, data: Uint8Array][] = [];
+  const stateDict = new Map<string, Pickled>();
+  Object.entries(tensors).forEach(([name, { shape, data }], i) => {
+    if (shape.reduce((a, b) => a * b, 1) !== data.length) {
+      throw new TypeError(
+        `Cannot write ${quoted(name)}: ${data.length} values for [${shape.join(", ")}]`,
+      );
+    }
+    const storage = [
+      "storage",
+      new Global("torch FloatStorage"),
+      String(i),
+      "cpu",
+      data.length,
+    ];
+    const noHooks = new Map();
+    stateDict.set(
+      name,
+      new Call(rebuildTensor, [
+        new Persistent(storage),
+        0,
+        shape,
+        rowMajorStrides(shape),
+        false,
+        noHooks,
+      ]),
+    );
+    entries.push([`data/${i}`, new Uint8Array(data.buffer, data.byteOffset, data.byteLength)]);
+  });
+  const encode = (text: string) => new TextEncoder().encode(text);
+  return packAligned([
+    ["data.pkl", writePickle(stateDict)],
+    ["byteorder", encode("little")],
+    ...entries,
+    ["version", encode("3\n")],
+  ]);
+}
+
+function readStateDict(bytes: Uint8Array): HostTensors {
+  if (bytes[0] === 0x80) {
+    throw refused("it is a bare pickle, as PyTorch wrote before version 1.6");
+  }
+  const entries = readZip(bytes);
+  const pickles = [...entries.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name));
+  if (pickles.length !== 1) throw refused(`${pickles.length} entries "data.pkl", expected one`);
+  const folder = pickles[0].slice(0, -"data.pkl".length);
+
+  const order = entries.get(folder + "byteorder");
+  if (order && new TextDecoder().decode(order).trim() !== "little") {
+    throw refused("its numbers are not little-endian");
+  }
+  const stateDict = readPickle(entries.get(pickles[0])!, allowed);
+  if (!(stateDict instanceof Map)) throw refused("it holds something other than a dict");
+
+  const floats = new Map<string, Float32Array>(); // storages by key, decoded once
+  const tensors: HostTensors = {};
+  const storedBytes = [...entries.values()].reduce((sum, entry) => sum + entry.length, 0);
+  const largest = Math.max(4 * bytes.length, 2 * storedBytes); // twice: float16 becomes float32
+  let total = 0;
+  for (const [name, value] of stateDict) {
+    if (name === "__proto__") throw refused(`a tensor has the reserved name "__proto__"`);
+    const { type, key, elements, ...view } = readTensor(name, value);
+    let data = floats.get(`${type} ${key}`);
+    if (!data) {
+      const raw = entries.get(`${folder}data/${key}`);
+      if (raw?.length !== elements * storages[type].size) {
+        throw refused(
+          `${quoted(name)} has ${raw ? `${raw.length} bytes` : "no data"}, ` +
+            `expected ${elements} elements of ${storages[type].size} bytes`,
+        );
+      }
+      data = storages[type].decode(raw.slice().buffer);
+      floats.set(`${type} ${key}`, data);
+    }
+    tensors[name] = gather(name, data, view);
+    // Tensors may share a storage (float32 ones up to four), but a file must not multiply itself by
+    // naming one often.
+    total += tensors[name].data.byteLength;
+    if (total > largest) throw refused("its tensors share too much data");
+  }
+  return tensors;
+}
+
+interface View {
+  offset: number;
+  shape: number[];
+  strides: number[];
+}
+
+/** What a pickled tensor says of itself. Its storage is named by type and key. */
+function readTensor(name: string, value: Pickled) {
+  if (!(value instanceof Call) || value.callee !== rebuildTensor) {
+    throw refused(`${quoted(name)} is not a tensor`);
+  }
+  const [storage, offset, shape, strides] = value.args;
+  const id = storage instanceof Persistent ? storage.id : null;
+  const [tag, type, key, , elements] = Array.isArray(id) ? id : [];
+  if (
+    tag !== "storage" || !(type instanceof Global) || !Object.hasOwn(storages, type.name) ||
+    typeof key !== "string" || !isSize(elements) || !isSize(offset) || !isSizes(shape) ||
+    !isSizes(strides) || strides.length !== shape.length || shape.length > maxRank
+  ) {
+    throw refused(`${quoted(name)} is not described as PyTorch does`);
+  }
+  return { type: type.name, key, elements, offset, shape, strides };
+}
+
+/** A row-major copy of a strided view of a storage. */
+function gather(name: string, storage: Float32Array, view: View): HostTensor<Float32Array> {
+  const { offset, shape, strides } = view;
+  const size = shape.reduce((a, b) => a * b, 1);
+  const last = shape.reduce((at, length, i) => at + (length - 1) * strides[i], offset);
+  // A stride of 0 repeats elements, which no weight does and which could make a small file large.
+  if (size > storage.length || (size > 0 && last >= storage.length)) {
+    throw refused(`${quoted(name)} reaches beyond its data`);
+  }
+  if (rowMajorStrides(shape).every((stride, i) => stride === strides[i] || shape[i] === 1)) {
+    return { shape, data: storage.slice(offset, offset + size) };
+  }
+  const data = new Float32Array(size);
+  let next = 0;
+  const copy = (axis: number, at: number) => {
+    if (axis === shape.length) data[next++] = storage[at];
+    else for (let i = 0; i < shape[axis]; i++) copy(axis + 1, at + i * strides[axis]);
+  };
+  if (size > 0) copy(0, offset);
+  return { shape, data };
+}
+
+function rowMajorStrides(shape: number[]): number[] {
+  return shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * Math.max(b, 1), 1));
+}
+
+/**
+ * A zip archive of stored entries in one folder, each starting at a multiple of 64 bytes, as
+ * PyTorch does by a padding field that it calls "FB", so that the file can be mapped into memory.
+ */
+function packAligned(entries: [name: string, data: Uint8Array][]): Uint8Array<ArrayBuffer> {
+  const archive: Parameters<typeof zipSync>[0] = {};
+  let at = 0;
+  for (const [name, data] of entries) {
+    const path = `archive/${name}`;
+    const header = 30 + path.length + 4;
+    const padding = (64 - (at + header) % 64) % 64;
+    archive[path] = [data, { extra: { 0x4246: new Uint8Array(padding) } }];
+    at += header + padding + data.length;
+  }
+  return zipSync(archive, { level: 0, mtime: new Date(1980, 0, 1) });
+}
+
+function refused(found: string): SyntaxError {
+  return new SyntaxError(
+    `Cannot read the weights: ${found}; ` +
+      `save them in PyTorch with torch.save(model.state_dict(), path)`,
+  );
+}
+
+const isSize = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) >= 0;
+
+const isSizes = (value: unknown): value is number[] => Array.isArray(value) && value.every(isSize);

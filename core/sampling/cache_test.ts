@@ -1,0 +1,193 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Cache, next, prefill } from "./cache.ts";
+import { makeConfig } from "../config.ts";
+import type { Session } from "../../engines/engine.ts";
+import { onnxEngine } from "../../engines/onnx/engine.ts";
+import * as gpt from "../gpt.ts";
+import type { Network } from "../language_model.ts";
+import { initialWeights } from "../model.ts";
+import { windowLogits } from "../programs.ts";
+import { seededRandom } from "../random.ts";
+import type { HostTensors } from "../../engines/tensors.ts";
+import { plainOptions } from "../testing/options.ts";
+import { charactersOf, tokenizer } from "../data/tokenizer.ts";
+
+const text = "ROMEO:\nFirst Citizen:\nBefore we proceed any further, hear me speak.\n";
+const vocabulary = charactersOf(text);
+const { encode } = tokenizer(vocabulary, { mask: false });
+const config = makeConfig("gpt", "smoke", vocabulary.length);
+const { context, vocab } = config;
+
+/**
+ * Ten times as large as at the start of training, so that logits and attention are far from
+ * uniform.
+ */
+const weights: HostTensors = Object.fromEntries(
+  Object.entries(initialWeights(config, seededRandom(3)))
+    .map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => 10 * value) }]),
+);
+
+const engine = await onnxEngine({ threads: 1 });
+const session = await engine.load(weights, { prefill: prefill(config), next: next(config) });
+const uncached = await engine.load(weights, { logits: windowLogits(gpt, config, 1) });
+
+/** Logits after the last of at most `context` tokens, all of them read anew. */
+async function fresh(tokens: number[]): Promise<Float32Array> {
+  const window = new Int32Array(context);
+  window.set(tokens);
+  const { logits } = await uncached.run("logits", { tokens: window });
+  return logits.slice((tokens.length - 1) * vocab, tokens.length * vocab);
+}
+
+/**
+ * Where the window starts after `length` tokens: it grows until it is full, then its last half is
+ * kept.
+ */
+function windowStart(prompt: number, length: number): number {
+  let start = prompt > context ? prompt - context / 2 : 0;
+  for (let n = prompt; n <= length; n++) {
+    if (n - start > context) start = n - context / 2;
+  }
+  return start;
+}
+
+function largestDifference(ours: Float32Array, theirs: Float32Array): number {
+  assertEquals(ours.length, theirs.length);
+  return ours.reduce((most, value, i) => Math.max(most, Math.abs(value - theirs[i])), 0);
+}
+
+const argmax = (values: Float32Array) => values.indexOf(Math.max(...values));
+
+/**
+ * What the design promises. The sums are the same ones in another order, so they differ by some
+ * 1e-6 here; a wrong position or a slot too many changes logits of this network by 0.1 and more.
+ */
+const TOLERANCE = 1e-4;
+
+const long = text.slice(0, context + 11);
+const prompts = ["ROMEO:", "First Citizen:\n", "F", text.slice(0, context), long];
+for (const prompt of prompts) {
+  const shown = JSON.stringify(prompt.length > 15 ? `${prompt.slice(0, 15)}…` : prompt);
+  Deno.test(`after ${shown} (${prompt.length}) the cache gives the logits and the text of a network without one`, async () => {
+    const network = cached(session);
+    const tokens = [...encode(prompt)], length = prompt.length + 3 * context;
+    const greedy = [...tokens];
+    while (tokens.length < length) {
+      const [logits] = await network.logits(tokens, tokens.length - 1);
+      const expected = await fresh(greedy.slice(windowStart(prompt.length, greedy.length)));
+      const difference = largestDifference(logits, expected);
+      assert(difference <= TOLERANCE, `logits after ${tokens.length} differ by ${difference}`);
+      tokens.push(argmax(logits));
+      greedy.push(argmax(expected));
+    }
+    assertEquals(tokens, greedy);
+    assert(new Set(tokens.slice(prompt.length)).size > 3, "the text is too dull to tell anything");
+  });
+}
+
+/** A cache as the network that one text sees. */
+function cached(on = session): Network & { passes: number } {
+  const cache = new Cache(on, config);
+  return {
+    context,
+    vocab,
+    passes: 0,
+    async logits(tokens, from) {
+      this.passes++;
+      return (await cache.logits([{ tokens, from }]))[0];
+    },
+  };
+}
+
+/** The session, with what was run on it. */
+function counted(): { session: Session; runs: string[] } {
+  const runs: string[] = [];
+  const run: Session["run"] = (name, inputs) => {
+    runs.push(name);
+    return session.run(name, inputs);
+  };
+  const { readState, writeState, dispose } = session;
+  return { session: { run, readState, writeState, dispose }, runs };
+}
+
+Deno.test("a window of 32 is read anew every 17 characters once it is full", async () => {
+  const { session, runs } = counted();
+  const network = cached(session);
+  const options = plainOptions({ temperature: 0 });
+  const steps = gpt.generate(network, encode("ROMEO:"), 100, options, seededRandom(1));
+  assertEquals((await Array.fromAsync(steps)).length, 100);
+  assertEquals(network.passes, 100);
+  // Characters 6 to 32 fill the window; the 33rd is read with the 15 before it, which leaves room
+  // for 16 more.
+  const reads = runs.flatMap((name, i) => name === "prefill" ? [6 + i] : []);
+  assertEquals(reads, [6, 33, 50, 67, 84, 101]);
+});
+
+Deno.test("another prefix, a shorter text and the same text again are noticed", async () => {
+  const network = cached(session);
+  const sequences = [
+    "First Citizen",
+    "First Citizen:",
+    "FirstMCitizen:", // the same length, another character in the middle
+    "First Citizen:",
+    "First Citizen:", // nothing new
+    "First",
+    "First C", // two more at once
+    "First Ci",
+  ];
+  for (const sequence of sequences) {
+    const tokens = [...encode(sequence)];
+    const [logits] = await network.logits(tokens, tokens.length - 1);
+    const difference = largestDifference(logits, await fresh(tokens));
+    assert(difference <= TOLERANCE, `after ${JSON.stringify(sequence)} off by ${difference}`);
+  }
+});
+
+Deno.test("two texts through one session do not see each other", async () => {
+  const one = cached(session), two = cached(session);
+  for (let length = 1; length <= 8; length++) {
+    for (const [network, prompt] of [[one, "First Ci"], [two, "Before w"]] as const) {
+      const tokens = [...encode(prompt.slice(0, length))];
+      const [logits] = await network.logits(tokens, length - 1);
+      assert(largestDifference(logits, await fresh(tokens)) <= TOLERANCE);
+    }
+  }
+});
+
+Deno.test("the cache knows the logits of the last position only, and says so", async () => {
+  const network = cached(session);
+  await assertRejects(() => network.logits(encode("ROMEO:"), 0), RangeError, "last position");
+});
+
+Deno.test("a GPT refuses to go on from nothing", async () => {
+  const network = cached(session);
+  await assertRejects(() => network.logits([], -1), RangeError, "Cannot predict a character: the");
+});
+
+Deno.test("several texts in one cache, each at a place of its own, get the logits that each gets alone", async () => {
+  const rows = 3;
+  const together = new Cache(
+    await engine.load(weights, { prefill: prefill(config), next: next(config, rows) }),
+    config,
+    rows,
+  );
+  const texts = ["First Citizen:\nBefore we", "ROMEO:\nspeak", "hear"];
+  let compared = 0;
+  // The texts come one after the other into the cache, go on at the same time, and end at different
+  // times.
+  for (let round = 0; round < 30; round++) {
+    const lengths = texts.map((_, row) => round - 3 * row + 1);
+    const asked = texts.map((text, row) => {
+      if (lengths[row] < 1 || lengths[row] > text.length) return undefined;
+      return { tokens: encode(text.slice(0, lengths[row])), from: lengths[row] - 1 };
+    });
+    const answers = await together.logits(asked);
+    for (const [row, question] of asked.entries()) {
+      if (question === undefined) continue;
+      const difference = largestDifference(answers[row][0], await fresh([...question.tokens]));
+      assert(difference <= TOLERANCE, `row ${row} after ${lengths[row]} is off by ${difference}`);
+      compared++;
+    }
+  }
+  assertEquals(compared, texts.join("").length);
+});

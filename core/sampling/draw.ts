@@ -1,0 +1,169 @@
+/**
+ * From logits to one character: temperature, top-k, top-p, and a draw by inverse CDF, all in
+ * float64.
+ */
+import type { Random } from "../random.ts";
+
+/** How to draw from the network's probabilities. */
+export interface Truncation {
+  /** Divides the logits; 0 = all probability on the likeliest character. */
+  temperature: number;
+  /** Keep only the k likeliest. */
+  topK?: number;
+  /**
+   * Keep the fewest likeliest whose probabilities sum to at least this (Holtzman et al.,
+   * arXiv:1904.09751).
+   */
+  topP?: number;
+}
+
+/** The characters that may be drawn, with their probabilities before truncation. */
+export interface Candidates {
+  /** Likeliest first. */
+  tokens: number[];
+  /** Of each, after temperature. */
+  probabilities: number[];
+  /** What the kept ones had together: 1 if nothing was cut. */
+  mass: number;
+}
+
+/**
+ * The candidates of one position.
+ *
+ * @param logits [vocab]
+ * @param never A token that gets no probability (the mask).
+ * @throws {RangeError} If an option is out of its range, or the logits are not numbers.
+ *
+ * ```ts
+ * import { assertAlmostEquals, assertEquals } from "@std/assert";
+ * import { candidates } from "@tiny-diffusion/core";
+ *
+ * const logits = Float32Array.of(9, Math.log(0.5), Math.log(0.3), Math.log(0.2));
+ * const { tokens, mass } = candidates(logits, { temperature: 1, topK: 2 }, 0);
+ * assertEquals(tokens, [1, 2]); // never 0, though its logit is the largest
+ * assertAlmostEquals(mass, 0.8, 1e-6); // the logits are float32
+ * ```
+ */
+export function candidates(
+  logits: Float32Array,
+  { temperature, topK, topP }: Truncation,
+  never?: number,
+): Candidates {
+  checkTruncation({ temperature, topK, topP });
+  const tokens: number[] = [];
+  for (let token = 0; token < logits.length; token++) {
+    if (Number.isNaN(logits[token])) throw notNumbers(NaN);
+    if (token !== never) tokens.push(token);
+  }
+  // Equal logits keep the order of the vocabulary, so that the same bytes come out everywhere.
+  tokens.sort((a, b) => logits[b] - logits[a] || a - b);
+  if (!Number.isFinite(logits[tokens[0]])) throw notNumbers(logits[tokens[0]]);
+  const all = softmax(tokens.map((token) => logits[token]), temperature);
+  const kept = Math.min(topK ?? all.length, all.length, nucleusSize(all, topP));
+  const probabilities = all.slice(0, kept);
+  // Nothing cut is exactly 1: rounding must not make one position look surer than another.
+  const mass = kept === all.length ? 1 : sum(probabilities);
+  return { tokens: tokens.slice(0, kept), probabilities, mass };
+}
+
+/** How sure the network is at a position, before any temperature or truncation. */
+export interface Certainty {
+  /** Probability of the likeliest character. */
+  confidence: number;
+  /** Entropy of the character, in nats. */
+  entropy: number;
+}
+
+/**
+ * How sure the network is at one position.
+ *
+ * @param logits [vocab]
+ * @param never A token that gets no probability (the mask).
+ * @throws {RangeError} If the logits are not numbers.
+ */
+export function certainty(logits: Float32Array, never?: number): Certainty {
+  let largest = -Infinity;
+  for (let token = 0; token < logits.length; token++) {
+    if (Number.isNaN(logits[token])) throw notNumbers(NaN);
+    if (token !== never && logits[token] > largest) largest = logits[token];
+  }
+  if (!Number.isFinite(largest)) throw notNumbers(largest);
+  let total = 0, weighted = 0; // sums of e^d and of e^d d, with d the distance below the largest
+  for (let token = 0; token < logits.length; token++) {
+    const distance = logits[token] - largest, weight = Math.exp(distance);
+    if (token === never || weight === 0) continue;
+    total += weight;
+    weighted += weight * distance;
+  }
+  return { confidence: 1 / total, entropy: Math.log(total) - weighted / total };
+}
+
+function notNumbers(found: number): RangeError {
+  return new RangeError(
+    `Cannot choose a character: the network's logits are not finite numbers (${found}); ` +
+      "the weights may be damaged",
+  );
+}
+
+/**
+ * Draws one of the candidates in proportion to its probability, by inverse CDF.
+ *
+ * ```ts
+ * import { assertAlmostEquals } from "@std/assert";
+ * import { candidates, draw, seededRandom } from "@tiny-diffusion/core";
+ *
+ * const random = seededRandom(1);
+ * const logits = Float32Array.of(Math.log(0.9), Math.log(0.1));
+ * const drawn = Array.from({ length: 1000 }, () => draw(candidates(logits, { temperature: 1 }), random));
+ * const share = drawn.filter((token) => token === 0).length / 1000;
+ * assertAlmostEquals(share, 0.9, 0.04); // four standard errors
+ * ```
+ */
+export function draw({ tokens, probabilities, mass }: Candidates, random: Random): number {
+  let left = random.uniform() * mass;
+  for (let i = 0; i < tokens.length; i++) {
+    left -= probabilities[i];
+    if (left < 0) return tokens[i];
+  }
+  // Only where rounding left a sliver of mass; the last ones may have none at all.
+  return tokens[probabilities.findLastIndex((probability) => probability > 0)];
+}
+
+/**
+ * Refuses options that mean nothing.
+ *
+ * @throws {RangeError} With the option, its value and its range.
+ */
+export function checkTruncation({ temperature, topK, topP }: Truncation): void {
+  const refuse = (name: string, value: number, expected: string) => {
+    throw new RangeError(`Cannot choose a character: ${name} is ${value}, expected ${expected}`);
+  };
+  if (!(temperature >= 0 && temperature < Infinity)) {
+    refuse("temperature", temperature, "a number from 0 on");
+  }
+  if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1)) {
+    refuse("top-k", topK, "a whole number from 1 on");
+  }
+  if (topP !== undefined && !(topP > 0 && topP <= 1)) {
+    refuse("top-p", topP, "more than 0, at most 1");
+  }
+}
+
+/** Probabilities of logits given in falling order. */
+function softmax(falling: number[], temperature: number): number[] {
+  if (temperature === 0) return falling.map((_, i) => i === 0 ? 1 : 0);
+  const weights = falling.map((logit) => Math.exp((logit - falling[0]) / temperature));
+  const total = sum(weights);
+  return weights.map((weight) => weight / total);
+}
+
+function nucleusSize(falling: number[], topP = 1): number {
+  if (topP === 1) return falling.length;
+  let mass = 0;
+  const last = falling.findIndex((probability) => (mass += probability) >= topP);
+  return last === -1 ? falling.length : last + 1;
+}
+
+function sum(values: number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,29 @@
+/**
+ * Entropy-bounded decoding: in each pass the least uncertain characters are fixed, as many as keep
+ * the error of drawing them independently within `entropyBound` nats.
+ *
+ * Source: EB-Sampler (Ben-Hamu et al., arXiv:2505.24857): the largest set U, taken by rising
+ * entropy H, with sum(H over U) - max(H over U) <= bound. By how much the joint entropy of U can
+ * fall short of the sum of its parts, that is, how far from independent its characters can be, is
+ * at most the left side. Entropies are the network's, before temperature.
+ *
+ * Its law is not the model's, but a pass is at most `entropyBound` nats (Kullback-Leibler, before
+ * temperature and truncation) away from it. With bound 0 it is one at a time, and draws from the
+ * exact law of its order, the least uncertain first.
+ */
+import { certainty } from "../draw.ts";
+import { drawEach, revealing } from "./revealing.ts";
+import type { Sampler } from "./sampler.ts";
+
+export const entropy: Sampler = {
+  passes: (masked) => masked,
+  fill: revealing(({ logits, masked, mask }, options, random) => {
+    const ranked = masked
+      .map((position) => ({ position, ...certainty(logits[position], mask) }))
+      .sort((a, b) => a.entropy - b.entropy || a.position - b.position);
+    let count = 1, sum = ranked[0].entropy; // of those chosen: of one more, all but the largest
+    while (count < ranked.length && sum <= options.entropyBound) sum += ranked[count++].entropy;
+    const chosen = ranked.slice(0, count).map(({ position }) => position);
+    return drawEach(chosen, logits, mask, options, random);
+  }),
+};

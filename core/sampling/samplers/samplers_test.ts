@@ -1,0 +1,219 @@
+import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
+import * as fc from "fast-check";
+import * as diffusion from "../../diffusion.ts";
+import type { Network } from "../../language_model.ts";
+import { seededRandom } from "../../random.ts";
+import { certainty } from "../draw.ts";
+import { plainOptions } from "../../testing/options.ts";
+import {
+  chiSquare,
+  type Order,
+  TOY,
+  toyLaw,
+  toyNetwork,
+  toyStrings,
+  toyWorld,
+} from "../../testing/toy_world.ts";
+import { type SamplerName, samplers } from "./mod.ts";
+import type { Fixed, GenerationOptions } from "./sampler.ts";
+
+const names = Object.keys(samplers) as SamplerName[];
+const MASK = 0;
+
+function optionsFor(name: SamplerName, changes: Partial<GenerationOptions> = {}) {
+  return plainOptions({ overlap: 2, threshold: 0.9, sampler: samplers[name], ...changes });
+}
+
+/** A network with random logits whose favourite is always the mask; it counts its passes. */
+function noisy(context: number, seed: number): Network & { passes: number } {
+  const random = seededRandom(seed);
+  const row = () => Float32Array.of(50, ...Array.from({ length: 5 }, () => 4 * random.normal()));
+  return {
+    context,
+    vocab: 6,
+    passes: 0,
+    logits(tokens, from) {
+      this.passes++;
+      return Promise.resolve(Array.from({ length: tokens.length - from }, row));
+    },
+  };
+}
+
+const anyOptions = {
+  temperature: fc.constantFrom(0, 0.5, 1, 3),
+  topK: fc.constantFrom(undefined, 1, 2),
+  topP: fc.constantFrom(undefined, 0.5, 1),
+  threshold: fc.double({ min: 0.01, max: 1, noNaN: true }),
+  denoisingSteps: fc.integer({ min: 1, max: 40 }),
+  grid: fc.constantFrom("cosine" as const, "uniform" as const),
+  entropyBound: fc.constantFrom(0, 0.3, 5, Infinity),
+  remaskCap: fc.constantFrom(0, 0.05, 1),
+};
+
+for (const name of names) {
+  Deno.test(`${name} fills every hidden position, never with the mask, in no more passes than it said`, async () => {
+    await fc.assert(fc.asyncProperty(
+      fc.nat(30),
+      fc.record(anyOptions),
+      fc.nat(1000),
+      async (hidden, changes, seed) => {
+        const options = optionsFor(name, changes), network = noisy(hidden + 3, seed);
+        const text = Int32Array.of(1, ...new Array(hidden).fill(MASK), 2, 3);
+        const masked = Array.from({ length: hidden }, (_, i) => 1 + i);
+        const look = () => network.logits(text, 0);
+        let steps = 0, before = 0;
+        for await (
+          const fixed of options.sampler.fill(
+            { masked, mask: MASK, look },
+            options,
+            seededRandom(seed),
+          )
+        ) {
+          const revealed = fixed.filter(({ token }) => token !== MASK);
+          assertEquals(
+            network.passes - before,
+            revealed.length > 0 ? 1 : 0,
+            "a pass that reveals nothing",
+          );
+          assertEquals(new Set(fixed.map(({ position }) => position)).size, fixed.length);
+          for (const { position, token, confidence } of fixed) {
+            assert(masked.includes(position), `${position} was given`);
+            assertEquals(token === MASK, text[position] !== MASK); // revealed if hidden, hidden if shown
+            assert(confidence > 0 && confidence <= 1, `${confidence}`);
+            text[position] = token;
+          }
+          before = network.passes;
+          steps++;
+        }
+        assertEquals([...text].filter((token) => token < 1 || token > 5), []);
+        assert(network.passes <= options.sampler.passes(hidden, options), `${network.passes}`);
+        if (name !== "remask") assertEquals(steps, network.passes);
+        if (["threshold", "confidence", "entropy"].includes(name)) assert(network.passes <= hidden);
+      },
+    ));
+  });
+
+  Deno.test(`${name} refuses logits that are no numbers`, async () => {
+    const network = {
+      ...noisy(4, 1),
+      logits: () => Promise.resolve(Array(4).fill(Float32Array.of(0, NaN, 1))),
+    };
+    const run = () =>
+      Array.fromAsync(
+        diffusion.generate(network, Int32Array.of(), 4, optionsFor(name), seededRandom(1)),
+      );
+    await assertRejects(
+      run,
+      RangeError,
+      "Cannot choose a character: the network's logits are not finite numbers",
+    );
+  });
+}
+
+for (const name of ["threshold", "confidence", "entropy"] as const) {
+  Deno.test(`${name} does not depend on the seed at temperature 0`, async () => {
+    const options = optionsFor(name, { temperature: 0, denoisingSteps: 4 });
+    const [one, two] = await Promise.all([1, 2].map((seed) => toyString(options, seed)));
+    assertEquals(one, two);
+  });
+}
+
+const world = toyWorld();
+
+async function toyString(options: GenerationOptions, seed: number): Promise<number[]> {
+  const text = new Array<number>(TOY.length).fill(MASK);
+  const random = seededRandom(seed), network = toyNetwork(world);
+  for await (
+    const fixed of diffusion.generate(network, Int32Array.of(), TOY.length, options, random)
+  ) {
+    for (const { position, token } of fixed) text[position] = token;
+  }
+  return text;
+}
+
+async function toyStringsOf(options: GenerationOptions, count = 4000): Promise<string[]> {
+  const drawn: string[] = [];
+  for (let seed = 0; seed < count; seed++) drawn.push(`${await toyString(options, seed)}`);
+  return drawn;
+}
+
+const leftToRight: Order = (_, masked) => masked.slice(0, 1);
+const anyOrder: Order = (_, masked) => masked;
+const best = (score: (row: Float32Array) => number): Order => (logits, masked) => {
+  const scores = masked.map((i) =>
+    score(Float32Array.from(logits).subarray(i * TOY.vocab, (i + 1) * TOY.vocab))
+  );
+  return [masked[scores.indexOf(Math.max(...scores))]];
+};
+const surest = best((row) => certainty(row, MASK).confidence);
+const leastUncertain = best((row) => -certainty(row, MASK).entropy);
+
+/**
+ * Options with which each sampler reveals one character at a time, and its order. With 400 steps,
+ * two of four characters still fall into one step in about 1 % of the strings, too few to be seen
+ * in 4,000.
+ */
+const oneAtATime: [SamplerName, Partial<GenerationOptions>, Order][] = [
+  ["threshold", { threshold: 1 }, leftToRight],
+  ["confidence", { denoisingSteps: TOY.length }, surest],
+  ["entropy", { entropyBound: 0 }, leastUncertain],
+  ["ancestral", { denoisingSteps: 400, grid: "uniform" }, anyOrder],
+  ["ancestral", { denoisingSteps: 400, grid: "cosine" }, anyOrder],
+  ["remask", { denoisingSteps: 400, remaskCap: 0 }, anyOrder],
+];
+
+for (const [name, changes, order] of oneAtATime) {
+  const shown = Object.entries(changes).map(([key, value]) => `${key} ${value}`).join(", ");
+  Deno.test(`${name} with ${shown} draws from the exact law of its order at temperature 1`, async () => {
+    const drawn = await toyStringsOf(optionsFor(name, changes));
+    const { statistic, limit } = chiSquare(drawn, toyLaw(world, order));
+    assertLess(statistic, limit);
+  });
+}
+
+Deno.test("the exact law sums to 1 over all strings, whatever the order, and depends on the order", () => {
+  const laws = [leftToRight, surest, leastUncertain, anyOrder].map((order) => toyLaw(world, order));
+  for (const law of laws) {
+    assertEquals(law.size, toyStrings().length);
+    const sum = law.values().reduce((a, b) => a + b);
+    assert(Math.abs(sum - 1) < 1e-12, `${sum}`); // 81 sums of products in float64
+  }
+  const [first, other] = laws;
+  assert([...first].some(([text, p]) => Math.abs(p - other.get(text)!) > 1e-3));
+});
+
+Deno.test("all characters at once do not follow the exact law of any order, and the test of it sees that", async () => {
+  for (
+    const [name, changes, order] of [
+      ["threshold", { threshold: 0.01 }, leftToRight],
+      ["confidence", { denoisingSteps: 1 }, surest],
+      ["entropy", { entropyBound: 100 }, leastUncertain],
+      ["ancestral", { denoisingSteps: 1 }, anyOrder],
+    ] as [SamplerName, Partial<GenerationOptions>, Order][]
+  ) {
+    const drawn = await toyStringsOf(optionsFor(name, changes), 2000);
+    const { statistic, limit } = chiSquare(drawn, toyLaw(world, order));
+    assertGreater(statistic, 2 * limit, name);
+  }
+});
+
+Deno.test("temperature and truncation leave the order of confidence and entropy as it is", async () => {
+  const firstOf = async (name: SamplerName, changes: Partial<GenerationOptions>) => {
+    const options = optionsFor(name, { denoisingSteps: 4, entropyBound: 0, ...changes });
+    const steps = diffusion.generate(
+      toyNetwork(world),
+      Int32Array.of(),
+      4,
+      options,
+      seededRandom(3),
+    );
+    const { value } = await steps.next() as IteratorYieldResult<Fixed[]>;
+    return value.map(({ position }) => position);
+  };
+  for (const name of ["confidence", "entropy"] as const) {
+    const first = await firstOf(name, {});
+    for (const changes of [{ temperature: 0 }, { temperature: 9 }, { topK: 1 }, { topP: 0.4 }]) {
+      assertEquals(await firstOf(name, changes), first);
+    }
+  }
+});

@@ -1,0 +1,84 @@
+/**
+ * Whether one model scores better than another, told by the blocks of text that both were scored
+ * on.
+ */
+import type { Random } from "../random.ts";
+import type { Compared, Estimator, ModelComparison } from "./results.ts";
+import { pairedBootstrap } from "./statistics.ts";
+
+/** Figures of one model and estimator by block. */
+export interface BlockFigures extends Compared {
+  /** Characters of a block. */
+  context: number;
+  /** Which blocks of the text they belong to, rising. */
+  indices: readonly number[];
+  /** Nats per scored character of each. */
+  perBlock: ArrayLike<number>;
+}
+
+/**
+ * Whether a difference of the two means something: blocks of the same length, and the same
+ * estimator or two that both speak of the likelihood of the text. `left-to-right` and `nelbo`
+ * belong to two decoders of one network, which is no contest, and `masked-mean` is no likelihood.
+ */
+export function isComparable(a: BlockFigures, b: BlockFigures): boolean {
+  return a.context === b.context && commonBlocks(a, b).length >= 2 && (
+    a.estimator === b.estimator && a.estimator !== "masked-mean" ||
+    isExactBeside(a.estimator, b.estimator) || isExactBeside(b.estimator, a.estimator)
+  );
+}
+
+function isExactBeside(one: Estimator, other: Estimator): boolean {
+  return one === "exact" && (other === "nelbo" || other === "left-to-right");
+}
+
+/**
+ * The difference of two models in bits per character, on the blocks that both were scored on, with
+ * its error by the paired bootstrap over blocks: what makes a block hard for both drops out.
+ * Figures of a `nelbo` carry the noise of their masks into that error; two of the same seed have
+ * the same masks, and most of it drops out too.
+ *
+ * @throws {RangeError} If the two are not comparable, see `isComparable`.
+ */
+export function compareOnBlocks(
+  a: BlockFigures,
+  b: BlockFigures,
+  { random, resamples }: { random?: Random; resamples?: number } = {},
+): ModelComparison {
+  if (!isComparable(a, b)) {
+    const of = ({ model, estimator, context, indices }: BlockFigures) =>
+      `${model} ${estimator} on ${indices.length} blocks of ${context}`;
+    throw new RangeError(
+      `Cannot compare ${of(a)} with ${of(b)}: expected blocks of the same length, two or more in ` +
+        "common, and estimators that speak of the same thing; score both in the same way",
+    );
+  }
+  const common = commonBlocks(a, b);
+  const bits = ({ indices, perBlock }: BlockFigures) => {
+    const ofBlock = new Map(indices.map((index, i) => [index, perBlock[i]]));
+    return common.map((index) => ofBlock.get(index)! / Math.LN2);
+  };
+  const { difference, standardError, interval } = pairedBootstrap(bits(a), bits(b), {
+    random,
+    resamples,
+  });
+  return {
+    a: side(a),
+    b: side(b),
+    difference,
+    se_blocks: standardError,
+    interval,
+    excludes_zero: interval[0] > 0 || interval[1] < 0,
+    context: a.context,
+    blocks: common.length,
+  };
+}
+
+function commonBlocks(a: BlockFigures, b: BlockFigures): number[] {
+  const ofB = new Set(b.indices);
+  return a.indices.filter((index) => ofB.has(index));
+}
+
+function side({ model, weights, estimator }: BlockFigures): Compared {
+  return { model, weights, estimator };
+}

@@ -1,0 +1,64 @@
+/**
+ * How the training loop gets a step done: by this process alone, or by several that share the batch
+ * (`distributed/`).
+ */
+import { exportedNames } from "./average.ts";
+import type { Config } from "../config.ts";
+import { type Program, runSteps, type Session } from "../../engines/engine.ts";
+import type { LanguageModel } from "../language_model.ts";
+import { targetNats, trainStep } from "../programs.ts";
+import { type Scorer, scorerOf } from "../scoring/rows.ts";
+
+/** Runs the programs of a session. */
+export type Runner = Pick<Session, "run" | "runSteps">;
+
+/** One way to get a step done, and a validation. */
+export interface Stepper {
+  /** What the engine has to load. */
+  programs: Record<string, Program>;
+  /** A step on the inputs that `trainInputs` gives for the whole batch. */
+  step(runner: Runner, inputs: Record<string, Float32Array | Int32Array>): Promise<StepOutcome>;
+  /**
+   * Several steps in one go, for engines that then leave the state where it is; without this, one
+   * at a time.
+   */
+  steps?(
+    runner: Runner,
+    inputs: Record<string, Float32Array | Int32Array>[],
+  ): Promise<StepOutcome[]>;
+  /** Scores the blocks of a validation. */
+  scorer(runner: Runner): Scorer;
+  /** Whether this process writes the files of the run. */
+  saves: boolean;
+}
+
+/** What a step of training came to. */
+export interface StepOutcome {
+  /** The loss of the batch, before the step. */
+  lossNats: number;
+  /** Of all gradients together, before they were clipped. */
+  gradientNorm: number;
+}
+
+/** Steps of this process alone. */
+export function alone(model: LanguageModel, config: Config): Stepper {
+  const outcome = ({ loss, gradientNorm }: Awaited<ReturnType<Session["run"]>>): StepOutcome => ({
+    lossNats: loss[0],
+    gradientNorm: gradientNorm[0],
+  });
+  return {
+    programs: {
+      trainStep: trainStep(model, config),
+      nats: validationNats(model, config, config.batch),
+    },
+    step: async (runner, inputs) => outcome(await runner.run("trainStep", inputs)),
+    steps: async (runner, inputs) => (await runSteps(runner, "trainStep", inputs)).map(outcome),
+    scorer: (runner) => scorerOf(runner, config),
+    saves: true,
+  };
+}
+
+/** `targetNats` of the weights that validation uses. */
+export function validationNats(model: LanguageModel, config: Config, rows: number): Program {
+  return targetNats(model, config, rows, { names: exportedNames(config) });
+}

@@ -1,0 +1,110 @@
+/**
+ * The slow reference: a program's body is called anew for every run, on one of tfjs's own backends.
+ * Nothing is recorded, so what a program does here is what it says.
+ */
+import * as tf from "@tensorflow/tfjs";
+import type { HostTensors } from "./tensors.ts";
+import { checkInputs, type Engine, type Program, type Session } from "./engine.ts";
+import { mapValues } from "./map_values.ts";
+
+/** Makes tfjs's own backends known to it; `cpu` comes with it. */
+export const backends: Record<"cpu" | "wasm" | "webgpu", () => Promise<unknown>> = {
+  cpu: () => Promise.resolve(),
+  wasm: () => import("@tensorflow/tfjs-backend-wasm"),
+  webgpu: () => import("@tensorflow/tfjs-backend-webgpu"),
+};
+
+/**
+ * An engine that calls programs on a backend of tfjs.
+ *
+ * @param register Makes the backend known to tfjs.
+ * @throws {Error} If the backend does not start on this machine, saying why.
+ */
+export async function eagerEngine(
+  backend: string,
+  register: () => Promise<unknown>,
+): Promise<Engine> {
+  // Silences tfjs's advice to install tfjs-node, and its checks of every result for NaN.
+  tf.env().set("PROD", true);
+  await register();
+  const before = tf.getBackend();
+  const started = await tf.setBackend(backend).catch(() => false);
+  if (!started) {
+    if (before) await tf.setBackend(before);
+    throw new Error(`tfjs's backend "${backend}" does not start on this machine`);
+  }
+  return {
+    name: `eager:${backend}`,
+    precision: "f32",
+    load: (state, programs) => Promise.resolve(new EagerSession(backend, state, programs)),
+  };
+}
+
+class EagerSession implements Session {
+  #state: Record<string, tf.Tensor>;
+
+  constructor(
+    readonly backend: string,
+    state: HostTensors,
+    readonly programs: Record<string, Program>,
+  ) {
+    tf.setBackend(backend);
+    this.#state = Object.fromEntries(
+      Object.entries(state).map((
+        [name, { data, shape }],
+      ) => [name, tf.tensor(data.slice(), shape)]),
+    );
+  }
+
+  async run(name: string, inputs: Record<string, Float32Array | Int32Array>) {
+    const program = this.programs[name];
+    checkInputs(name, program, inputs);
+    tf.setBackend(this.backend);
+    // What `tidy` returns outlives it, so the new state and the outputs do, and nothing else.
+    const { outputs, newState } = tf.tidy(() => {
+      const tensors = Object.fromEntries(
+        Object.entries(program.inputs).map((
+          [key, { shape, dtype }],
+        ) => [key, tf.tensor(inputs[key].slice(), shape, dtype)]), // tfjs keeps it, in the new state too
+      );
+      const { outputs, newState = {} } = program.body(this.#state, tensors);
+      // A result that is an input or a state entry itself would be disposed of twice.
+      return {
+        outputs: mapValues(outputs, (t) => tf.clone(t)),
+        newState: mapValues(newState, (t) => tf.clone(t)),
+      };
+    });
+    tf.dispose(Object.keys(newState).map((key) => this.#state[key]));
+    Object.assign(this.#state, newState);
+    const results: Record<string, Float32Array> = {};
+    for (const [key, tensor] of Object.entries(outputs)) {
+      results[key] = Float32Array.from(await tensor.data());
+    }
+    tf.dispose(outputs);
+    return results;
+  }
+
+  async readState(names = Object.keys(this.#state)) {
+    const entries: HostTensors = {};
+    for (const name of names) {
+      const tensor = this.#state[name];
+      const data = Float32Array.from(await tensor.data());
+      entries[name] = { shape: [...tensor.shape], data };
+    }
+    return entries;
+  }
+
+  writeState(entries: HostTensors) {
+    tf.setBackend(this.backend);
+    for (const [name, { data, shape }] of Object.entries(entries)) {
+      this.#state[name].dispose();
+      this.#state[name] = tf.tensor(data.slice(), shape);
+    }
+    return Promise.resolve();
+  }
+
+  dispose() {
+    tf.dispose(this.#state);
+    this.#state = {};
+  }
+}

@@ -1,0 +1,327 @@
+/**
+ * The default engine: each program is recorded once, lowered to ONNX and run by onnxruntime, which
+ * needs nothing but its npm package on the CPU and, by WebGPU, on most GPUs; for NVIDIA's see
+ * `onnxruntime.ts`.
+ *
+ * onnxruntime has no variables, so the session keeps the state and a spare buffer for each entry
+ * that some program replaces; a run writes into the spare ones, then the two change places. That
+ * copies all of it twice a step. On the CPU this costs little; with CUDA it crosses the bus, so
+ * that several steps are one run there, inside a loop that keeps the state (`runSteps`); with
+ * WebGPU it may stay on the GPU from run to run, and does.
+ *
+ * State that no program replaces, such as the weights in evaluation and sampling, becomes part of
+ * the graphs: onnxruntime then packs it once for its matrix kernels (about 15 % less time for a
+ * character of a full-size GPT).
+ */
+import type { InferenceSession, Tensor } from "onnxruntime-node";
+import { type HostTensors, sizeOf } from "../tensors.ts";
+import { checkInputs, type Engine, type Program, type Session } from "../engine.ts";
+import type { Graph } from "../record/graph.ts";
+import { mapValues } from "../map_values.ts";
+import {
+  aroundLoop,
+  inputName,
+  newStateName,
+  onnxModel,
+  onnxStepsModel,
+  outputName,
+  stateName,
+  STEPS,
+} from "./model.ts";
+import { loadOnnxruntime, type OnnxDevice, type Onnxruntime } from "./runtime.ts";
+import { record } from "../record/recorder.ts";
+import { simplify } from "../record/simplify.ts";
+
+export interface OnnxOptions {
+  /** Threads inside one operator on the CPU. Default: one per core. */
+  threads?: number;
+  /** What computes. @default {"cpu"} */
+  device?: OnnxDevice;
+}
+
+/**
+ * @throws {Error} If onnxruntime does not load here, or does not start on that device, in one line
+ * that is the reason only.
+ */
+export async function onnxEngine(
+  { threads = navigator.hardwareConcurrency, device = "cpu" }: OnnxOptions = {},
+): Promise<Engine> {
+  const runtime = new Runtime(await loadOnnxruntime(device), device, threads);
+  await runtime.check();
+  return {
+    name: device === "cpu" ? "onnx" : `onnx:${device}`,
+    precision: "f32",
+    load: (state, programs) => OnnxSession.load(runtime, state, programs),
+  };
+}
+
+type Inputs = Record<string, Float32Array | Int32Array>;
+type Tensors = Record<string, Tensor>;
+
+/** onnxruntime, and how it is to run models. */
+class Runtime {
+  constructor(
+    readonly onnxruntime: Onnxruntime,
+    readonly device: OnnxDevice,
+    readonly threads: number,
+  ) {}
+
+  /** @param stay Outputs that are left where they are computed. */
+  async compile(model: Uint8Array, stay: string[] = []): Promise<InferenceSession> {
+    return await this.onnxruntime.InferenceSession.create(model, {
+      executionProviders: [this.device],
+      intraOpNumThreads: this.threads,
+      interOpNumThreads: 1,
+      graphOptimizationLevel: "all",
+      logSeverityLevel: 3, // errors only
+      ...stay.length > 0 && {
+        preferredOutputLocation: Object.fromEntries(stay.map((name) => [name, "gpu-buffer"])),
+      },
+    });
+  }
+
+  tensor(data: Float32Array | Int32Array | BigInt64Array, shape: readonly number[]): Tensor {
+    const { Tensor } = this.onnxruntime;
+    if (data instanceof Float32Array) return new Tensor("float32", data, shape);
+    return data instanceof Int32Array
+      ? new Tensor("int32", data, shape)
+      : new Tensor("int64", data, shape);
+  }
+
+  /** Finds out with the smallest of models whether the device can be used at all. */
+  async check(): Promise<void> {
+    const x: Graph["inputs"][string] = {
+      shape: [1],
+      dtype: "float32",
+      from: { kind: "input", name: "x" },
+    };
+    const model = onnxModel({ inputs: { x }, state: {}, outputs: { y: x }, newState: {} });
+    try {
+      await (await this.compile(model)).release();
+    } catch (error) {
+      throw new Error(reasonIn((error as Error).message), { cause: error });
+    }
+  }
+}
+
+/** What matters of onnxruntime's complaints, which name its source files and C++ types first. */
+function reasonIn(message: string): string {
+  const line = /CUDA failure \d+: .*?(?= ;)/.exec(message)?.[0] ??
+    /Failed to get a WebGPU adapter: .*/.exec(message)?.[0] ?? message.trim().split("\n")[0];
+  return `onnxruntime does not start on this device: ${line}`;
+}
+
+interface Loaded {
+  program: Program;
+  graph: Graph;
+  session: InferenceSession;
+  /** The same program any number of times in one run; made when it is first asked for. */
+  loop?: Promise<InferenceSession>;
+}
+
+class OnnxSession implements Session {
+  readonly runSteps?: Session["runSteps"];
+  #programs: Record<string, Loaded>;
+  #state: Tensors;
+  /** The entries that some program replaces. */
+  #replaced: Set<string>;
+  /** Where the new value of each of those goes, unless it stays on the device. */
+  #spare: Tensors;
+  /** Reads what is on the device; made when it is first asked for. */
+  #reader?: Promise<InferenceSession>;
+
+  private constructor(
+    readonly runtime: Runtime,
+    programs: Record<string, Loaded>,
+    state: HostTensors,
+    readonly fixed: HostTensors,
+  ) {
+    this.#programs = programs;
+    this.#state = mapValues(state, ({ data, shape }) => runtime.tensor(data.slice(), shape));
+    this.#replaced = new Set(
+      Object.values(programs).flatMap(({ graph }) => Object.keys(graph.newState)),
+    );
+    const spare = this.#staysOnDevice ? [] : [...this.#replaced];
+    this.#spare = Object.fromEntries(spare.map((name) => {
+      const { shape } = state[name];
+      return [name, runtime.tensor(new Float32Array(sizeOf(shape)), shape)];
+    }));
+    if (!this.#staysOnDevice) this.runSteps = (name, inputs) => this.#runInLoop(name, inputs);
+  }
+
+  static async load(
+    runtime: Runtime,
+    state: HostTensors,
+    programs: Record<string, Program>,
+  ): Promise<OnnxSession> {
+    const graphs = mapValues(programs, (program, name) => simplify(record(name, program, state)));
+    const replaced = new Set(
+      Object.values(graphs).flatMap(({ newState }) => Object.keys(newState)),
+    );
+    const fixed = Object.fromEntries(
+      Object.entries(state).filter(([name]) => !replaced.has(name)),
+    );
+    const loaded: Record<string, Loaded> = {};
+    for (const [name, graph] of Object.entries(graphs)) {
+      const stay = runtime.device === "webgpu" ? Object.keys(graph.newState) : [];
+      const model = onnxModel(graph, fixed, runtime.device);
+      const session = await runtime.compile(model, stay.map(newStateName));
+      loaded[name] = { program: programs[name], graph, session };
+    }
+    return new OnnxSession(runtime, loaded, state, fixed);
+  }
+
+  async run(name: string, inputs: Inputs) {
+    const { program, graph, session } = this.#programs[name];
+    checkInputs(name, program, inputs);
+    const feeds = this.#stateFeeds();
+    for (const [key, { shape }] of Object.entries(program.inputs)) {
+      feeds[inputName(key)] = this.runtime.tensor(inputs[key], shape);
+    }
+    const fetched = await this.#call(session, graph, feeds);
+    return mapValues(graph.outputs, (_, key) => fetched[outputName(key)].data as Float32Array);
+  }
+
+  async #runInLoop(name: string, inputs: Inputs[]): Promise<Record<string, Float32Array>[]> {
+    const loaded = this.#programs[name], { program, graph } = loaded, count = inputs.length;
+    for (const each of inputs) checkInputs(name, program, each);
+    const { runtime, fixed } = this;
+    loaded.loop ??= runtime.compile(onnxStepsModel(graph, fixed, runtime.device));
+    const feeds = this.#stateFeeds();
+    for (const key of Object.keys(graph.newState)) {
+      feeds[aroundLoop(stateName(key))] = this.#state[key];
+    }
+    feeds[STEPS] = runtime.tensor(BigInt64Array.of(BigInt(count)), []);
+    for (const [key, { shape, dtype }] of Object.entries(program.inputs)) {
+      const size = sizeOf(shape);
+      const all = new (dtype === "int32" ? Int32Array : Float32Array)(count * size);
+      inputs.forEach((each, i) => all.set(each[key], i * size));
+      feeds[aroundLoop(inputName(key))] = runtime.tensor(all, [count, ...shape]);
+    }
+    const fetched = await this.#call(await loaded.loop, graph, feeds, aroundLoop);
+    return inputs.map((_, i) =>
+      mapValues(graph.outputs, ({ shape }, key) => {
+        const all = fetched[aroundLoop(outputName(key))].data as Float32Array, size = sizeOf(shape);
+        return all.slice(i * size, (i + 1) * size);
+      })
+    );
+  }
+
+  /**
+   * Runs a model and takes its new state.
+   *
+   * @param feeds May have more than the model wants, as simplification drops inputs.
+   * @param named What the names of outputs are made to.
+   */
+  async #call(
+    session: InferenceSession,
+    graph: Graph,
+    feeds: Tensors,
+    named: (name: string) => string = (name) => name,
+  ): Promise<Tensors> {
+    const wanted = Object.fromEntries(session.inputNames.map((name) => [name, feeds[name]]));
+    const fetches: Record<string, Tensor | null> = {};
+    for (const key of Object.keys(graph.outputs)) fetches[named(outputName(key))] = null;
+    for (const key of Object.keys(graph.newState)) {
+      fetches[named(newStateName(key))] = this.#staysOnDevice ? null : this.#spare[key];
+    }
+    const fetched = await session.run(wanted, fetches as InferenceSession.OnnxValueMapType);
+    for (const key of Object.keys(graph.newState)) {
+      const result = fetched[named(newStateName(key))];
+      if (this.#staysOnDevice) {
+        this.#replace(key, result);
+      } else {
+        // onnxruntime-node fills the spare buffer, but hands out a copy of it too: freed at once,
+        // or many would wait for the garbage collector.
+        (result.data as Float32Array<ArrayBuffer>).buffer.transfer(0);
+        [this.#state[key], this.#spare[key]] = [this.#spare[key], this.#state[key]];
+      }
+    }
+    return fetched;
+  }
+
+  #stateFeeds(): Tensors {
+    return Object.fromEntries(
+      Object.entries(this.#state).map(([key, tensor]) => [stateName(key), tensor]),
+    );
+  }
+
+  #replace(key: string, tensor: Tensor): void {
+    if (isOnDevice(this.#state[key])) this.#state[key].dispose();
+    this.#state[key] = tensor;
+  }
+
+  get #staysOnDevice(): boolean {
+    return this.runtime.device === "webgpu";
+  }
+
+  async readState(names = Object.keys(this.#state)) {
+    const onDevice = names.filter((name) => isOnDevice(this.#state[name]));
+    const read = onDevice.length > 0 ? await this.#read(onDevice) : {};
+    return Object.fromEntries(names.map((name) => {
+      const { dims, data } = read[name] ?? this.#state[name];
+      return [name, { shape: [...dims], data: (data as Float32Array).slice() }];
+    }));
+  }
+
+  /**
+   * Entries that are on the device. By a model that hands them on, as `Tensor.getData` ends the
+   * process (in version 1.30).
+   */
+  async #read(names: string[]): Promise<Tensors> {
+    const replaced = Object.fromEntries(
+      Object.entries(this.#state).filter(([name]) => this.#replaced.has(name)),
+    );
+    this.#reader ??= this.runtime.compile(onnxModel(handingOn(replaced)));
+    const feeds = this.#stateFeeds(), reader = await this.#reader;
+    const fetched = await reader.run(
+      Object.fromEntries(reader.inputNames.map((name) => [name, feeds[name]])),
+      names.map(outputName),
+    );
+    return Object.fromEntries(names.map((name) => [name, fetched[outputName(name)]]));
+  }
+
+  // deno-lint-ignore require-await -- so that what it throws is a rejection, as in other engines
+  async writeState(entries: HostTensors) {
+    for (const [name, { data }] of Object.entries(entries)) {
+      if (!this.#replaced.has(name)) {
+        throw new TypeError(
+          `Cannot write "${name}": no program of this session changes it, so it is part of their graphs`,
+        );
+      }
+      const tensor = this.#state[name];
+      if (isOnDevice(tensor)) this.#replace(name, this.runtime.tensor(data.slice(), tensor.dims));
+      else (tensor.data as Float32Array).set(data);
+    }
+  }
+
+  dispose() {
+    for (const tensor of Object.values(this.#state)) if (isOnDevice(tensor)) tensor.dispose();
+    for (const { session, loop } of Object.values(this.#programs)) {
+      session.release();
+      release(loop);
+    }
+    release(this.#reader);
+    this.#programs = {};
+    this.#state = this.#spare = {};
+  }
+}
+
+/** Why one could not be made was told where it was asked for. */
+function release(made: Promise<InferenceSession> | undefined): void {
+  made?.then((session) => session.release(), () => {});
+}
+
+function isOnDevice(tensor: Tensor): boolean {
+  return tensor.location === "gpu-buffer";
+}
+
+/** A program whose outputs are its state. */
+function handingOn(tensors: Tensors): Graph {
+  const state = mapValues(tensors, ({ dims }, name): Graph["state"][string] => ({
+    shape: [...dims],
+    dtype: "float32",
+    from: { kind: "state", name },
+  }));
+  return { inputs: {}, state, outputs: state, newState: {} };
+}

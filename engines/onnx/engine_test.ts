@@ -1,0 +1,145 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import onnxProto from "onnx-proto";
+import { makeConfig } from "../../core/config.ts";
+import { drawWindows } from "../../core/data/dataset.ts";
+import { initialWeights } from "../../core/model.ts";
+import { models } from "../../core/models.ts";
+import { gradients, initialState, trainInputs, trainStep } from "../../core/programs.ts";
+import { seededRandom } from "../../core/random.ts";
+import type { HostTensors } from "../tensors.ts";
+import type { Graph } from "../record/graph.ts";
+import { inputsOf, kernelCases, programOf } from "../testing/kernel_cases.ts";
+import { onnxEngine } from "./engine.ts";
+import { inputName, onnxModel, onnxStepsModel, outputName } from "./model.ts";
+import { loadOnnxruntime, type Onnxruntime } from "./runtime.ts";
+import { record } from "../record/recorder.ts";
+import { simplify } from "../record/simplify.ts";
+
+let ort: Onnxruntime | undefined;
+try {
+  ort = await loadOnnxruntime("cpu");
+} catch (error) {
+  console.warn(`skipped: models by onnxruntime (${(error as Error).message})`);
+}
+const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, ignore: !ort, fn });
+
+/** The operators of a model, those inside loops included. */
+function operators(model: Uint8Array): Set<string> {
+  interface Proto {
+    node: { opType: string; attribute: { g?: Proto }[] }[];
+  }
+  const names = ({ node }: Proto): string[] =>
+    node.flatMap(({ opType, attribute }) => [
+      opType,
+      ...attribute.flatMap(({ g }) => g ? names(g) : []),
+    ]);
+  return new Set(names(onnxProto.onnx.ModelProto.decode(model).graph as unknown as Proto));
+}
+
+function trainingGraph(kind: "gpt" | "diffusion"): Graph {
+  const config = makeConfig(kind, "smoke", 66, { optimizer: "muon", dropout: 0.1 });
+  const state = initialState(config, seededRandom(1));
+  return simplify(record("step", trainStep(models[kind], config), state));
+}
+
+Deno.test("a model of several steps is one loop around the operators of one step", () => {
+  const graph = trainingGraph("diffusion");
+  const one = operators(onnxModel(graph)), several = operators(onnxStepsModel(graph));
+  assertEquals(several.difference(one), new Set(["Loop", "Gather", "Identity"]).difference(one));
+  assertEquals(one.difference(several), new Set());
+});
+
+Deno.test("a training step for WebGPU has no operator that onnxruntime would take to the CPU", () => {
+  // Seen with version 1.30, whose log at level 0 tells where each operator goes: these two were
+  // taken there, and with them their inputs and outputs from the GPU and back.
+  const taken = new Set(["FusedMatMul", "OneHot"]);
+  for (const kind of ["gpt", "diffusion"] as const) {
+    const graph = trainingGraph(kind);
+    assertEquals(operators(onnxModel(graph, {}, "webgpu")).intersection(taken), new Set());
+    assertEquals(operators(onnxModel(graph, {}, "cuda")).intersection(taken), taken);
+  }
+});
+
+test("state that no program changes is part of the graphs, and writing it is refused by name", async () => {
+  const state = { w: { shape: [1], data: Float32Array.of(2) } };
+  const session = await (await onnxEngine({ threads: 1 })).load(state, {
+    look: { inputs: {}, body: ({ w }) => ({ outputs: { w } }) },
+  });
+  const { message } = await assertRejects(() => session.writeState(state), TypeError);
+  assert(message.startsWith('Cannot write "w": no program of this session changes it'), message);
+  assertEquals([...(await session.run("look", {})).w], [2]);
+  session.dispose();
+});
+
+Deno.test("a kernel without an operator of ONNX is named", () => {
+  const graph = trainingGraph("gpt");
+  const { from } = graph.outputs.loss;
+  assert(from.kind === "node");
+  from.node.kernel = "Frobnicate";
+  assertThrows(() => onnxModel(graph), TypeError, `Cannot lower "Frobnicate" to ONNX`);
+});
+
+test("what is lowered otherwise for WebGPU computes the same as what is not", async () => {
+  for (const one of kernelCases.filter(({ kernel }) => /MatMul|OneHot|Pow|SplitV/.test(kernel))) {
+    const graph = simplify(record(one.name, programOf(one), {}));
+    await compare(one.name, graph, {}, inputsOf(one));
+  }
+  // The inverse deviation of the norm is read by gradients only.
+  const config = makeConfig("gpt", "smoke", 65), random = seededRandom(2);
+  const weights = initialWeights(config, random);
+  const graph = simplify(record("g", gradients(models.gpt, config, config.batch), weights));
+  const windows = drawWindows(
+    Int32Array.from({ length: 500 }, () => random.integer(65)),
+    config.batch,
+    config.context,
+    random,
+  );
+  await compare("gradients", graph, weights, trainInputs(models.gpt, config, windows, 1, random));
+});
+
+async function compare(
+  what: string,
+  graph: Graph,
+  fixed: HostTensors,
+  inputs: Record<string, Float32Array | Int32Array>,
+): Promise<void> {
+  const [cpu, webgpu] = [
+    await onCpu(onnxModel(graph, fixed, "cpu"), graph, inputs),
+    await onCpu(onnxModel(graph, fixed, "webgpu"), graph, inputs),
+  ];
+  for (const [name, values] of Object.entries(cpu)) {
+    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const difference = values.reduce(
+      (most, value, i) => Math.max(most, Math.abs(value - webgpu[name][i])),
+      0,
+    );
+    // Sums of some hundred float32 products in another order: about 1e-6 of the largest entry, as
+    // in suite/parity.ts.
+    assert(difference <= 1e-5 * largest, `${what}, ${name}: differs by ${difference / largest}`);
+  }
+}
+
+/** Runs a model, whatever it was lowered for, on the CPU. */
+async function onCpu(
+  model: Uint8Array,
+  graph: Graph,
+  inputs: Record<string, Float32Array | Int32Array>,
+): Promise<Record<string, Float32Array>> {
+  const session = await ort!.InferenceSession.create(model, {
+    intraOpNumThreads: 1,
+    logSeverityLevel: 3,
+  });
+  const feeds = Object.entries(graph.inputs)
+    .map(([key, { shape, dtype }]) =>
+      [
+        inputName(key),
+        new ort!.Tensor(dtype as "float32" | "int32", inputs[key], shape),
+      ] as const
+    )
+    .filter(([name]) => session.inputNames.includes(name));
+  const fetched = await session.run(Object.fromEntries(feeds));
+  await session.release();
+  return Object.fromEntries(
+    Object.keys(graph.outputs).map((key) => [key, fetched[outputName(key)].data as Float32Array]),
+  );
+}

@@ -1,0 +1,502 @@
+/**
+ * Lowers a recorded graph to an ONNX model: one table from kernels to ONNX operators. The state
+ * becomes inputs, and its new values outputs, since ONNX has no variables; or it goes round in a
+ * loop, for several steps in one run.
+ */
+import onnxProto from "onnx-proto";
+import { type HostTensors, sizeOf } from "../tensors.ts";
+import {
+  type Graph,
+  type GraphDType,
+  type Node,
+  nodesInOrder,
+  results,
+  sameShape,
+  type Value,
+} from "../record/graph.ts";
+import type { OnnxDevice } from "./runtime.ts";
+
+const { onnx } = onnxProto;
+const OPSET = 18;
+/** TensorProto.DataType */
+const types: Record<GraphDType | "int64", number> = { float32: 1, int32: 6, int64: 7, bool: 9 };
+
+type Attribute = number | string | number[] | Float;
+/** A float attribute, which ONNX does not take for an integer even where it is whole. */
+class Float {
+  constructor(readonly value: number) {}
+}
+
+/**
+ * Names of a model's tensors: `state/x` is the state's entry x, `new/x` its new value, `in/x` and
+ * `out/x` the rest.
+ */
+export const stateName = (name: string): string => `state/${name}`;
+export const newStateName = (name: string): string => `new/${name}`;
+export const inputName = (name: string): string => `in/${name}`;
+export const outputName = (name: string): string => `out/${name}`;
+/**
+ * How many steps a model of several takes; around its loop, all other names but those of state that
+ * stays have this prefix.
+ */
+export const STEPS = "steps";
+export const aroundLoop = (name: string): string => `${STEPS}/${name}`;
+
+/** What a lowering may do: name inputs, make small constants, append operators. */
+interface Emitter {
+  name(value: Value): string;
+  /** Whether anything reads it. */
+  isUsed(value: Value): boolean;
+  float(value: number): string;
+  /** A scalar of that type. */
+  scalar(dtype: GraphDType, value: number): string;
+  floats(values: Float32Array): string;
+  int32s(values: Int32Array): string;
+  int64(values: number[]): string;
+  /**
+   * Appends an operator with one output, named after `output` or, if absent, anew. Returns the
+   * output's name.
+   */
+  op(
+    type: string,
+    inputs: string[],
+    attributes?: Record<string, Attribute>,
+    output?: Value,
+  ): string;
+  /** Appends an operator with several outputs. */
+  ops(
+    type: string,
+    inputs: string[],
+    attributes: Record<string, Attribute>,
+    outputs: Value[],
+  ): void;
+}
+
+type Lowering = (node: Node, emit: Emitter) => void;
+
+/** The operator of the same meaning, with the same inputs. */
+const same = (type: string): Lowering => (node, emit) => {
+  emit.op(type, node.inputs.map(emit.name), {}, node.outputs[0]);
+};
+
+const reduce = (type: string): Lowering => (node, emit) => {
+  const axes = emit.int64(node.attributes.axes as number[]);
+  const keepdims = node.attributes.keepDims ? 1 : 0;
+  emit.op(type, [emit.name(node.inputs[0]), axes], { keepdims }, node.outputs[0]);
+};
+
+const lowerings: Record<string, Lowering> = {
+  Abs: same("Abs"),
+  Exp: same("Exp"),
+  Log: same("Log"),
+  Neg: same("Neg"),
+  Reciprocal: same("Reciprocal"),
+  Relu: same("Relu"),
+  Sigmoid: same("Sigmoid"),
+  Sqrt: same("Sqrt"),
+  Tanh: same("Tanh"),
+  LogicalNot: same("Not"),
+  Square: ({ inputs: [x], outputs: [y] }, emit) => {
+    emit.op("Mul", [emit.name(x), emit.name(x)], {}, y);
+  },
+  Rsqrt: ({ inputs: [x], outputs: [y] }, emit) => {
+    emit.op("Reciprocal", [emit.op("Sqrt", [emit.name(x)])], {}, y);
+  },
+  Step: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    const positive = emit.op("Greater", [emit.name(x), emit.float(0)]);
+    const one = emit.op(
+      "Cast",
+      [positive],
+      { to: types.float32 },
+      attributes.alpha ? undefined : y,
+    );
+    if (!attributes.alpha) return;
+    emit.op("Where", [positive, one, emit.float(attributes.alpha as number)], {}, y);
+  },
+  Cast: ({ inputs: [x], outputs: [y] }, emit) => {
+    emit.op("Cast", [emit.name(x)], { to: types[y.dtype] }, y);
+  },
+
+  Add: same("Add"),
+  AddN: same("Sum"),
+  Maximum: same("Max"),
+  Minimum: same("Min"),
+  Multiply: same("Mul"),
+  Pow: same("Pow"),
+  RealDiv: same("Div"),
+  Sub: same("Sub"),
+  Equal: same("Equal"),
+  Greater: same("Greater"),
+  GreaterEqual: same("GreaterOrEqual"),
+  Less: same("Less"),
+  LessEqual: same("LessOrEqual"),
+  LogicalAnd: same("And"),
+  Select: same("Where"),
+
+  Sum: reduce("ReduceSum"),
+  Mean: reduce("ReduceMean"),
+  Max: reduce("ReduceMax"),
+  Softmax: ({ inputs: [x], outputs: [y] }, emit) => {
+    emit.op("Softmax", [emit.name(x)], { axis: -1 }, y);
+  },
+
+  // Made by simplify.ts; its second output is the inverse deviation.
+  RmsNorm: ({ inputs: [x], outputs, attributes }, emit) => {
+    const ones = emit.floats(new Float32Array(x.shape.at(-1)!).fill(1));
+    const epsilon = new Float(attributes.epsilon as number);
+    emit.ops("SimplifiedLayerNormalization", [emit.name(x), ones], {
+      axis: -1,
+      epsilon,
+      stash_type: types.float32,
+    }, outputs);
+  },
+
+  BatchMatMul: ({ inputs: [a, b], outputs: [y], attributes }, emit) => {
+    const transA = attributes.transposeA ? 1 : 0, transB = attributes.transposeB ? 1 : 0;
+    const inputs = [emit.name(a), emit.name(b)];
+    if (y.shape.length === 2) emit.op("Gemm", inputs, { transA, transB }, y);
+    else emit.op("com.microsoft.FusedMatMul", inputs, { transA, transB, alpha: new Float(1) }, y);
+  },
+
+  Reshape: ({ inputs: [x], outputs: [y] }, emit) => {
+    emit.op("Reshape", [emit.name(x), emit.int64(y.shape)], {}, y);
+  },
+  BroadcastTo: ({ inputs: [x], outputs: [y] }, emit) => {
+    emit.op("Expand", [emit.name(x), emit.int64(y.shape)], {}, y);
+  },
+  Transpose: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    emit.op("Transpose", [emit.name(x)], { perm: attributes.perm as number[] }, y);
+  },
+  Concat: ({ inputs, outputs: [y], attributes }, emit) => {
+    emit.op("Concat", inputs.map(emit.name), { axis: attributes.axis as number }, y);
+  },
+  SplitV: ({ inputs: [x], outputs, attributes }, emit) => {
+    const sizes = emit.int64(attributes.sizes as number[]);
+    emit.ops("Split", [emit.name(x), sizes], { axis: attributes.axis as number }, outputs);
+  },
+  Slice: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    const begin = attributes.begin as number[], size = attributes.size as number[];
+    const end = begin.map((from, axis) => from + size[axis]);
+    emit.op("Slice", [emit.name(x), emit.int64(begin), emit.int64(end)], {}, y);
+  },
+  Tile: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    emit.op("Tile", [emit.name(x), emit.int64(attributes.reps as number[])], {}, y);
+  },
+  PadV2: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    const { before, after } = attributes as { before: number[]; after: number[] };
+    const value = emit.scalar(x.dtype, attributes.value as number);
+    emit.op("Pad", [emit.name(x), emit.int64([...before, ...after]), value], {}, y);
+  },
+  OneHot: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    const indices = emit.op("Cast", [emit.name(x)], { to: types.int64 });
+    const depth = emit.int64([attributes.depth as number]);
+    const values = emit.op("Concat", [
+      emit.op("Reshape", [emit.float(attributes.off as number), emit.int64([1])]),
+      emit.op("Reshape", [emit.float(attributes.on as number), emit.int64([1])]),
+    ], { axis: 0 });
+    const float = y.dtype === "float32" ? y : undefined;
+    const oneHot = emit.op("OneHot", [indices, depth, values], { axis: -1 }, float);
+    if (!float) emit.op("Cast", [oneHot], { to: types[y.dtype] }, y);
+  },
+};
+
+/**
+ * Other operators where onnxruntime's WebGPU (version 1.30) has no kernel, or one that is wrong.
+ */
+const forWebgpu: Record<string, Lowering> = {
+  // Its kernel does not write the inverse deviation.
+  RmsNorm: (node, emit) => {
+    const { inputs: [x], outputs: [y, inverse], attributes } = node;
+    if (!emit.isUsed(inverse)) return lowerings.RmsNorm(node, emit);
+    const square = emit.op("Mul", [emit.name(x), emit.name(x)]);
+    const last = emit.int64([x.shape.length - 1]);
+    const mean = emit.op("ReduceMean", [square, last], { keepdims: 1 });
+    const sum = emit.op("Add", [mean, emit.float(attributes.epsilon as number)]);
+    const factor = emit.op("Reciprocal", [emit.op("Sqrt", [sum])], {}, inverse);
+    emit.op("Mul", [emit.name(x), factor], {}, y);
+  },
+  // Its kernel fails where it has to broadcast both.
+  Pow: ({ inputs, outputs: [y] }, emit) => {
+    const shape = emit.int64(y.shape);
+    const same = inputs.map((x) =>
+      sameShape(x.shape, y.shape) ? emit.name(x) : emit.op("Expand", [emit.name(x), shape])
+    );
+    emit.op("Pow", same, {}, y);
+  },
+  BatchMatMul: (node, emit) => {
+    const { inputs: [a, b], outputs: [y], attributes } = node;
+    if (y.shape.length === 2) return lowerings.BatchMatMul(node, emit);
+    const factor = (x: Value, transposed: Attribute | boolean) => {
+      const perm = [...x.shape.keys()], last = perm.length - 1;
+      [perm[last - 1], perm[last]] = [last, last - 1];
+      return transposed ? emit.op("Transpose", [emit.name(x)], { perm }) : emit.name(x);
+    };
+    const factors = [factor(a, attributes.transposeA), factor(b, attributes.transposeB)];
+    emit.op("MatMul", factors, {}, y);
+  },
+  OneHot: ({ inputs: [x], outputs: [y], attributes }, emit) => {
+    const [on, off] = [attributes.on as number, attributes.off as number];
+    const each = emit.int32s(Int32Array.from({ length: attributes.depth as number }, (_, i) => i));
+    const column = emit.op("Reshape", [emit.name(x), emit.int64([...x.shape, 1])]);
+    const hot = emit.op("Equal", [column, each]);
+    emit.op("Where", [hot, emit.scalar(y.dtype, on), emit.scalar(y.dtype, off)], {}, y);
+  },
+  // Its kernel binds x and every piece, and a device need not have more than 8 storage buffers in a
+  // shader.
+  SplitV: (node, emit) => {
+    const { inputs: [x], outputs, attributes } = node, axis = attributes.axis as number;
+    if (1 + outputs.length <= 8) return lowerings.SplitV(node, emit);
+    let start = 0;
+    for (const piece of outputs) {
+      const end = start + piece.shape[axis];
+      const bounds = [start, end, axis].map((value) => emit.int64([value]));
+      if (emit.isUsed(piece)) emit.op("Slice", [emit.name(x), ...bounds], {}, piece);
+      start = end;
+    }
+  },
+};
+
+/**
+ * The ONNX model of a graph, as protobuf bytes.
+ *
+ * @param fixed State entries that become constants of the model instead of inputs: onnxruntime
+ * packs them once for its matrix kernels.
+ * @param device Where most of the model is to run: onnxruntime takes to the CPU what it has no
+ * kernel for elsewhere, with copies to and fro.
+ * @throws {TypeError} If a kernel has no lowering.
+ */
+export function onnxModel(
+  graph: Graph,
+  fixed: HostTensors = {},
+  device: OnnxDevice = "cpu",
+): Uint8Array {
+  const { nodes, initializers, inputs, outputs } = lowered(graph, fixed, device);
+  return encodeModel({
+    name: "program",
+    node: nodes,
+    initializer: initializers,
+    input: inputs.map(({ name, value }) => tensorInfo(name, value)),
+    output: outputs.map(({ name, value }) => tensorInfo(name, value)),
+  });
+}
+
+/**
+ * The ONNX model of any number of steps of a graph, one after the other: a `Loop` that carries the
+ * state which the graph replaces, so that it stays where it is computed. Inputs and outputs are
+ * those of `onnxModel`, with a first axis for the steps; their names, and those of the carried
+ * state, are `aroundLoop`. `STEPS` is an int64 scalar.
+ *
+ * @param fixed As for `onnxModel`, and so is `device`.
+ * @throws {TypeError} If a kernel has no lowering.
+ */
+export function onnxStepsModel(
+  graph: Graph,
+  fixed: HostTensors = {},
+  device: OnnxDevice = "cpu",
+): Uint8Array {
+  const { nodes, initializers, inputs, outputs } = lowered(graph, fixed, device);
+  const int64Scalar = (name: string) => info(name, types.int64, []);
+  const boolScalar = (name: string) => info(name, types.bool, []);
+  const carried = Object.entries(graph.newState);
+  const stepOutputs = outputs.filter(({ name }) => name.startsWith(outputName("")));
+  const batches = inputs.filter(({ name }) => name.startsWith(inputName("")));
+  const stays = inputs.filter(({ name }) =>
+    name.startsWith(stateName("")) && !carried.some(([key]) => stateName(key) === name)
+  );
+  const body = {
+    name: "step",
+    node: [
+      ...batches.map(({ name }) => ({
+        name: `pick/${name}`,
+        opType: "Gather",
+        input: [aroundLoop(name), "step"],
+        output: [name],
+        attribute: [{ name: "axis", ...attributeValue(0) }],
+      })),
+      ...nodes,
+      { name: "goOn", opType: "Identity", input: ["going"], output: ["goesOn"], attribute: [] },
+    ],
+    initializer: initializers,
+    input: [
+      int64Scalar("step"),
+      boolScalar("going"),
+      ...carried.map(([key, value]) => tensorInfo(stateName(key), value)),
+    ],
+    output: [
+      boolScalar("goesOn"),
+      ...carried.map(([key, value]) => tensorInfo(newStateName(key), value)),
+      ...stepOutputs.map(({ name, value }) => tensorInfo(name, value)),
+    ],
+  };
+  const loop = {
+    name: "steps",
+    opType: "Loop",
+    input: [STEPS, "", ...carried.map(([key]) => aroundLoop(stateName(key)))],
+    output: [
+      ...carried.map(([key]) => aroundLoop(newStateName(key))),
+      ...stepOutputs.map(({ name }) => aroundLoop(name)),
+    ],
+    attribute: [{ name: "body", type: 5, g: body }],
+  };
+  const stacked = ({ name, value }: Named) =>
+    info(aroundLoop(name), types[value.dtype], [STEPS, ...value.shape]);
+  return encodeModel({
+    name: "program",
+    node: [loop],
+    input: [
+      int64Scalar(STEPS),
+      ...batches.map(stacked),
+      ...carried.map(([key, value]) => tensorInfo(aroundLoop(stateName(key)), value)),
+      ...stays.map(({ name, value }) => tensorInfo(name, value)),
+    ],
+    output: [
+      ...carried.map(([key, value]) => tensorInfo(aroundLoop(newStateName(key)), value)),
+      ...stepOutputs.map(stacked),
+    ],
+  });
+}
+
+interface Named {
+  name: string;
+  value: Value;
+}
+
+/** The operators of a graph, in order, and the tensors that go in and out. */
+function lowered(graph: Graph, fixed: HostTensors, device: OnnxDevice): {
+  nodes: object[];
+  initializers: object[];
+  inputs: Named[];
+  outputs: Named[];
+} {
+  const nodes: object[] = [], initializers: object[] = [];
+  const names = new Map<Value, string>();
+  const constants = new Map<string, string>();
+  const order = nodesInOrder(graph);
+  const used = new Set([...order.flatMap(({ inputs }) => inputs), ...results(graph)]);
+  let count = 0;
+
+  const initializer = (type: number, dims: number[], data: ArrayBufferView): string => {
+    const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const key = rawData.length <= 4096 ? `${type} ${dims} ${rawData}` : undefined;
+    const known = key && constants.get(key);
+    if (known) return known;
+    const name = `constant${initializers.length}`;
+    initializers.push({ name, dataType: type, dims, rawData });
+    if (key) constants.set(key, name);
+    return name;
+  };
+  const emit: Emitter = {
+    name(value) {
+      const known = names.get(value);
+      if (known) return known;
+      const name = nameOf(value);
+      names.set(value, name);
+      return name;
+    },
+    isUsed: (value) => used.has(value),
+    float: (value) => emit.scalar("float32", value),
+    scalar: (dtype, value) => initializer(types[dtype], [], filledArray(dtype, 1, value)),
+    floats: (values) => initializer(types.float32, [values.length], values),
+    int32s: (values) => initializer(types.int32, [values.length], values),
+    int64: (values) =>
+      initializer(types.int64, [values.length], new BigInt64Array(values.map(BigInt))),
+    op(type, inputs, attributes = {}, output) {
+      const name = output ? emit.name(output) : `t${count++}`;
+      append(type, inputs, attributes, [name]);
+      return name;
+    },
+    ops: (type, inputs, attributes, outputs) =>
+      append(type, inputs, attributes, outputs.map(emit.name)),
+  };
+  const nameOf = ({ from, shape, dtype }: Value): string => {
+    switch (from.kind) {
+      case "input":
+        return inputName(from.name);
+      case "state":
+        return from.name in fixed
+          ? initializer(types.float32, shape, fixed[from.name].data)
+          : stateName(from.name);
+      case "node":
+        return `t${count++}`;
+      case "constant":
+        return initializer(types[dtype], shape, from.data);
+      case "fill":
+        return initializer(types[dtype], shape, filledArray(dtype, sizeOf(shape), from.value));
+    }
+  };
+  const append = (
+    type: string,
+    input: string[],
+    attributes: Record<string, Attribute>,
+    output: string[],
+  ) => {
+    const [opType, domain] = type.startsWith("com.microsoft.")
+      ? [type.slice("com.microsoft.".length), "com.microsoft"]
+      : [type, ""];
+    const attribute = Object.entries(attributes).map(([name, value]) => ({
+      name,
+      ...attributeValue(value),
+    }));
+    nodes.push({ name: `${opType}${nodes.length}`, opType, domain, input, output, attribute });
+  };
+
+  const all = [
+    ...Object.entries(graph.outputs).map(([name, value]) => [outputName(name), value] as const),
+    ...Object.entries(graph.newState).map(([name, value]) => [newStateName(name), value] as const),
+  ];
+  for (const [name, value] of all) {
+    if (value.from.kind === "node" && !names.has(value)) names.set(value, name);
+  }
+  for (const node of order) {
+    const lower = (device === "webgpu" && forWebgpu[node.kernel]) || lowerings[node.kernel];
+    if (!lower) {
+      throw new TypeError(`Cannot lower "${node.kernel}" to ONNX: no operator is given for it`);
+    }
+    lower(node, emit);
+  }
+  // A value that already has a name (an input, or another result) is copied to get this one.
+  const outputs = all.map(([name, value]) => {
+    if (names.get(value) !== name) append("Identity", [emit.name(value)], {}, [name]);
+    return { name, value };
+  });
+  const inputs = [...Object.values(graph.inputs), ...Object.values(graph.state)]
+    .filter((value) =>
+      names.has(value) && !(value.from.kind === "state" && value.from.name in fixed)
+    )
+    .map((value) => ({ name: names.get(value)!, value }));
+  return { nodes, initializers, inputs, outputs };
+}
+
+function encodeModel(graph: object): Uint8Array {
+  return onnx.ModelProto.encode(onnx.ModelProto.create({
+    irVersion: 8,
+    producerName: "tiny-diffusion",
+    opsetImport: [{ domain: "", version: OPSET }, { domain: "com.microsoft", version: 1 }],
+    graph,
+  })).finish();
+}
+
+function tensorInfo(name: string, { shape, dtype }: Value): object {
+  return info(name, types[dtype], shape);
+}
+
+/** @param shape A name stands for a size that is known only when the model runs. */
+function info(name: string, elemType: number, shape: (number | string)[]): object {
+  const dim = shape.map((size) =>
+    typeof size === "number" ? { dimValue: size } : { dimParam: size }
+  );
+  return { name, type: { tensorType: { elemType, shape: { dim } } } };
+}
+
+/** AttributeProto.AttributeType: 1 float, 2 int, 3 string, 7 ints. */
+function attributeValue(value: Attribute): object {
+  if (value instanceof Float) return { type: 1, f: value.value };
+  if (typeof value === "number") return { type: 2, i: value };
+  if (typeof value === "string") return { type: 3, s: new TextEncoder().encode(value) };
+  return { type: 7, ints: value };
+}
+
+function filledArray(dtype: GraphDType, size: number, value: number): ArrayBufferView {
+  if (dtype === "float32") return new Float32Array(size).fill(value);
+  return dtype === "int32" ? new Int32Array(size).fill(value) : new Uint8Array(size).fill(value);
+}

@@ -1,0 +1,44 @@
+/**
+ * tfjs's own TensorFlow backend, for `eager:tensorflow`: the JavaScript half of
+ * `@tensorflow/tfjs-node-gpu` on the addon that setup has built.
+ *
+ * Importing the package itself would fail: it looks for the addon in its own folder, and asks Node
+ * for functions that are gone. Its backend and kernels are modules of their own, which ask for
+ * nothing but the addon and tfjs.
+ */
+import { join } from "@std/path";
+import * as tf from "@tensorflow/tfjs";
+import { createRequire } from "node:module";
+import util from "node:util";
+import { type Binding, loadBinding } from "./binding.ts";
+
+/**
+ * What the modules of the package find when they ask for tfjs; setup has put a file there that
+ * hands it on.
+ */
+export const SHARED_TFJS = Symbol.for("tiny-diffusion.tfjs");
+
+type BackendClass = new (binding: Binding, packageName: string) => tf.KernelBackend;
+
+/**
+ * Makes the backend `tensorflow` and its kernels known to tfjs.
+ *
+ * @throws {Error} If TensorFlow is not set up or does not load here, saying why.
+ */
+export async function registerTensorflow(): Promise<void> {
+  if (tf.findBackendFactory("tensorflow")) return;
+  const { binding, installation } = await loadBinding();
+  // Gone since Node 23.
+  const old = util as unknown as { isNullOrUndefined?: (value: unknown) => boolean };
+  old.isNullOrUndefined ??= (value) => value === null || value === undefined;
+  // A second copy of tfjs would know nothing of our tensors.
+  (globalThis as Record<symbol, unknown>)[SHARED_TFJS] = createRequire(import.meta.url)(
+    "@tensorflow/tfjs",
+  );
+  const load = createRequire(join(installation.package, "package.json"));
+  const { NodeJSKernelBackend } = load("./dist/nodejs_kernel_backend.js") as {
+    NodeJSKernelBackend: BackendClass;
+  };
+  load("./dist/register_all_kernels.js");
+  tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(binding, "tfjs-node-gpu"), 0);
+}

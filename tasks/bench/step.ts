@@ -1,0 +1,99 @@
+/**
+ * One contestant of `bench`, as a process of its own, so that each one's memory is its own: trains
+ * on made-up text, or multiplies two large matrices, as many steps as a line on stdin says, and
+ * answers with a line of JSON. `pytorch/step.py` speaks the same.
+ */
+import { TextLineStream } from "@std/streams/text-line-stream";
+import type { Config } from "../../core/config.ts";
+import { type Precision, type Program, runSteps } from "../../engines/engine.ts";
+import { productFlops } from "../../engines/record/graph.ts";
+import { startEngine } from "../../engines/mod.ts";
+import type { EngineName } from "../../engines/names.ts";
+import { largeProducts } from "../../engines/peak.ts";
+import { record } from "../../engines/record/recorder.ts";
+import { models } from "../../core/models.ts";
+import { initialState, trainInputs, trainStep } from "../../core/programs.ts";
+import { seededRandom } from "../../core/random.ts";
+import type { HostTensors } from "../../engines/tensors.ts";
+import { stepGroups } from "../../core/training/trainer.ts";
+import { runTask } from "../shared/cli.ts";
+
+/** The first line that a contestant writes. */
+export interface Ready {
+  name: string;
+  /** Of the products of one step. */
+  flops?: number;
+}
+
+/** The answer to each line that it reads. */
+export interface Measured {
+  ms: number[];
+  rssBytes: number;
+}
+
+/** The lines of a stream of UTF-8. */
+export function linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): ReadableStream<string> {
+  return stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+}
+
+/** What a contestant is asked to do. */
+export interface Contest {
+  /** As `--engine` names it. */
+  engine: string;
+  precision: Precision;
+  threads: number;
+  /** Train this, or multiply square matrices of this size. */
+  work: Config | number;
+}
+
+async function main(args: string[]): Promise<void> {
+  const { engine: name, precision, threads, work } = JSON.parse(args[0]) as Contest;
+  const { state, program, inputs } = typeof work === "number"
+    ? largeProducts(work, 1)
+    : training(work);
+  const { engine } = await startEngine(name as EngineName, { precision, threads });
+  const session = await engine.load(state, { step: program });
+  const say = (line: Ready | Measured) => console.log(JSON.stringify(line));
+  say({ name: engine.name, flops: productFlops(record("step", program, state)) });
+
+  // As the trainer does it: in groups, where the engine can.
+  const group = stepGroups(session.runSteps && typeof work !== "number" ? 1 : 0);
+  for await (const line of linesOf(Deno.stdin.readable)) {
+    const ms: number[] = [];
+    while (ms.length < Number(line)) {
+      const count = Math.min(group.size, Number(line) - ms.length), start = performance.now();
+      await runSteps(session, "step", Array.from({ length: count }, inputs));
+      const each = (performance.now() - start) / count;
+      group.took(each / 1000);
+      ms.push(...new Array<number>(count).fill(each));
+    }
+    say({ ms, rssBytes: Deno.memoryUsage().rss });
+  }
+}
+
+interface Work {
+  state: HostTensors;
+  program: Program;
+  /** Those of the next step. */
+  inputs(): Record<string, Float32Array | Int32Array>;
+}
+
+/** Training on windows of random characters. */
+function training(config: Config): Work {
+  const model = models[config.kind], random = seededRandom(config.seed);
+  const character = () => 1 + random.integer(config.vocab - 1);
+  let step = 0;
+  return {
+    state: initialState(config, random),
+    program: trainStep(model, config),
+    inputs() {
+      const windows = Array.from(
+        { length: config.batch },
+        () => Int32Array.from({ length: config.context + 1 }, character),
+      );
+      return trainInputs(model, config, windows, ++step, random);
+    },
+  };
+}
+
+if (import.meta.main) await runTask(main, Deno.args);

@@ -1,0 +1,501 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { stripAnsiCode } from "@std/fmt/colors";
+import { fromFileUrl } from "@std/path";
+import fc from "fast-check";
+import { testOnUnix } from "../../core/testing/system.ts";
+import {
+  commandLine,
+  commonFlags,
+  describeError,
+  HelpRequest,
+  helpText,
+  Interrupted,
+  parseFlags,
+  quoteForShell,
+  UsageError,
+  withoutControls,
+} from "./cli.ts";
+
+const task = {
+  name: "sample",
+  summary: "Generate text.",
+  examples: [`deno task sample --prompt "ROMEO:"`],
+};
+
+const flags = {
+  model: { choices: ["gpt", "diffusion"], default: "diffusion", help: "which of the two" },
+  length: { type: "integer", min: 1, max: 100_000, default: 2000, help: "characters to generate" },
+  temperature: { type: "number", min: 0, default: 0.8, help: "0 = always the likeliest" },
+  topP: { type: "number", above: 0, max: 1, help: "share of probability kept" },
+  offset: { type: "integer", help: "any whole number" },
+  prompt: { type: "string", help: "how the text starts" },
+  weights: { type: "path", help: "trained weights" },
+  engine: { choices: ["onnx", "eager:cpu"], multiple: true, help: "what computes" },
+  json: { type: "boolean", help: "print JSON" },
+} as const;
+
+const parse = (...args: string[]) => parseFlags(task, flags, args);
+
+/** The mistakes of a command line, one a line, without the advice at the end. */
+function mistakes(...args: string[]): string {
+  const { message } = assertThrows(() => parse(...args), UsageError);
+  assertMatch(message, /[;?] [Rr]un "deno task sample --help" to see all flags$/);
+  return message.replace(/[;?] [Rr]un "deno task sample --help" to see all flags$/, "");
+}
+
+Deno.test("a flag that is not given has its default, or is undefined", () => {
+  const values = parse();
+  // the types, too: a flag with a default is never undefined
+  const length: number = values.length, model: "gpt" | "diffusion" = values.model;
+  const engine: ("onnx" | "eager:cpu")[] = values.engine,
+    prompt: string | undefined = values.prompt;
+  assertEquals([length, model, engine, prompt], [2000, "diffusion", [], undefined]);
+  assertEquals([values.json, values.topP, values.positionals], [false, undefined, []]);
+});
+
+Deno.test("a value follows its flag after a space or an equals sign", () => {
+  for (const args of [["--length", "5", "--model", "gpt"], ["--length=5", "--model=gpt"]]) {
+    const { length, model } = parse(...args);
+    assertEquals([length, model], [5, "gpt"]);
+  }
+});
+
+Deno.test("a first -- is dropped, since deno task hands it on", () => {
+  assertEquals(parse("--", "--length", "5").length, 5);
+});
+
+Deno.test("a camel-case key is a flag with dashes", () => {
+  assertEquals(parse("--top-p", "0.5").topP, 0.5);
+  assertEquals(mistakes("--topP", "0.5"), `Unknown flag "--topP"; did you mean "--top-p"`);
+});
+
+Deno.test("text is taken as it is: empty, with spaces, line ends, equals signs or dashes", () => {
+  for (
+    const text of ["", " ", "ROMEO:\n", "a=b", "5", "true", "- a", "--", "--json", "-x", "é😀"]
+  ) {
+    assertEquals(parse(`--prompt=${text}`).prompt, text);
+  }
+  for (const text of ["", " ", "ROMEO:\n", "a=b", "5", "- a", "-", "-5", "--- a"]) {
+    assertEquals(parse("--prompt", text, "--json").prompt, text);
+  }
+});
+
+Deno.test("numbers may be written as people write them, and nothing else counts as one", () => {
+  for (
+    const [text, value] of [["5", 5], ["+5", 5], ["1e3", 1000], ["05", 5], ["2.0", 2]] as const
+  ) {
+    assertEquals(parse("--length", text).length, value);
+  }
+  const wrong = [
+    "abc",
+    "NaN",
+    "Infinity",
+    "1.5",
+    "0x10",
+    "1_000",
+    "1,000",
+    " 5",
+    "5 ",
+    "",
+    "1e400",
+  ];
+  for (const text of [...wrong, "٣", "9007199254740993"]) {
+    assertEquals(
+      mistakes("--length", text),
+      `Cannot use --length ${JSON.stringify(text)}: ` +
+        `expected a whole number, at least 1 and at most 100000`,
+    );
+  }
+  for (const text of ["nan", "-inf", "1e400", "0.5.5", "."]) {
+    assertStringIncludes(mistakes("--temperature", text), "expected a number, at least 0");
+  }
+});
+
+Deno.test("a number of 50,000 digits that is none is refused at once", () => {
+  const start = performance.now();
+  const mistake = mistakes("--length", "1".repeat(50_000) + "x");
+  // An expression that goes back over the digits takes a second and more, with the square of their
+  // number.
+  assert(performance.now() - start < 500);
+  assert(mistake.length < 300, mistake);
+});
+
+Deno.test("what a terminal obeys is escaped where an argument is shown", () => {
+  for (const text of ["a\x9b2Jb", "\u202eabc", "\x7f", "\u2028"]) {
+    for (const shown of [mistakes(text), mistakes("--" + text), mistakes("--length", text)]) {
+      assert(!/[\p{Cc}\p{Cf}\p{Zl}]/u.test(shown.replaceAll("\n", "")), JSON.stringify(shown));
+    }
+  }
+});
+
+Deno.test("on a terminal a text keeps its lines and tabs, and no character that a terminal obeys", () => {
+  assertEquals(
+    withoutControls("To be,\r\n\tor\x1b[2J not\x9b\x07\x7f 🌊é\n"),
+    "To be,\r\n\tor�[2J not��� 🌊é\n",
+  );
+});
+
+Deno.test("a negative number is a value, and is checked as one", () => {
+  assertEquals(parse("--offset", "-3").offset, -3);
+  assertEquals(
+    mistakes("--temperature", "-.5"),
+    `Cannot use --temperature "-.5": expected a number, at least 0`,
+  );
+  assertStringIncludes(
+    mistakes("--length", "-5"),
+    `--length "-5": expected a whole number, at least 1`,
+  );
+});
+
+Deno.test("limits: min and max belong to the range, above does not", () => {
+  assertEquals([parse("--length", "1").length, parse("--length", "100000").length], [1, 100_000]);
+  assertEquals([parse("--top-p", "1").topP, parse("--temperature", "0").temperature], [1, 0]);
+  for (const args of [["--length", "0"], ["--length", "100001"], ["--top-p", "0"]]) {
+    assertStringIncludes(mistakes(...args), ": expected a");
+  }
+});
+
+Deno.test("an unknown flag is refused and the nearest one named", () => {
+  assertEquals(
+    assertThrows(() => parse("--temprature", "0.5"), UsageError).message,
+    `Unknown flag "--temprature"; did you mean "--temperature"? ` +
+      `Run "deno task sample --help" to see all flags`,
+  );
+  assertEquals(mistakes("--temp=1"), `Unknown flag "--temp"; did you mean "--temperature"`);
+  assertEquals(mistakes("--no-json"), `Unknown flag "--no-json"; the nearest is "--json"`);
+  for (const name of ["constructor", "__proto__", "_", "a.b", "=", "-"]) {
+    assertStringIncludes(mistakes(`--${name}=1`), "Unknown flag");
+  }
+});
+
+Deno.test("one dash instead of two gets a note of its own", () => {
+  assertEquals(
+    mistakes("-model", "gpt"),
+    `Unknown flag "-model"; flags have two dashes: "--model"`,
+  );
+  assertEquals(mistakes("-model=gpt"), `Unknown flag "-model"; flags have two dashes: "--model"`);
+});
+
+Deno.test("an unknown choice is refused with the list, and the nearest if it is near", () => {
+  assertEquals(
+    mistakes("--model", "gtp"),
+    `Cannot use --model "gtp": expected gpt or diffusion; did you mean "gpt"`,
+  );
+  assertEquals(
+    mistakes("--model", "llama"),
+    `Cannot use --model "llama": expected gpt or diffusion`,
+  );
+});
+
+Deno.test("a repeated flag is refused, unless it is one that makes a list", () => {
+  assertEquals(
+    mistakes("--length", "5", "--length=6"),
+    "Cannot use --length 2 times: it takes one value",
+  );
+  assertStringIncludes(mistakes("--json", "--json"), "--json 2 times");
+  assertEquals(parse("--engine", "onnx", "--engine=eager:cpu").engine, ["onnx", "eager:cpu"]);
+});
+
+Deno.test("a missing value is refused, and a dash at its start explained", () => {
+  const wanted = "Missing value of --prompt: expected a text";
+  for (const rest of [[], ["--"]]) assertEquals(mistakes("--prompt", ...rest), wanted);
+  assertEquals(
+    mistakes("--prompt", "--json"),
+    `${wanted}; a value that starts with a dash is written --prompt=--json`,
+  );
+  assertEquals(mistakes("--weights", ""), `Cannot use --weights "": expected a path`);
+});
+
+Deno.test("a boolean takes true, false or nothing, and leaves what follows alone", () => {
+  assertEquals([parse("--json").json, parse("--json=true").json], [true, true]);
+  assertEquals(parse("--json=false").json, false);
+  assertStringIncludes(mistakes("--json=maybe"), "expected true, false or no value");
+  assertEquals(mistakes("--json", "true"), `Unexpected argument "true": expected flags only`);
+});
+
+Deno.test("positional arguments are refused, or required where a task names them", () => {
+  assertEquals(mistakes("gpt"), `Unexpected argument "gpt": expected flags only`);
+  const convert = { ...task, positionals: ["IN", "OUT"] };
+  const { positionals, json } = parseFlags(convert, flags, ["a.pt", "--json", "--", "-b"]);
+  assertEquals([positionals, json], [["a.pt", "-b"], true]);
+  assertEquals(parseFlags(convert, flags, ["007", "1.0"]).positionals, ["007", "1.0"]);
+  const fails = (message: string, ...args: string[]) =>
+    assertThrows(() => parseFlags(convert, flags, args), UsageError, message);
+  fails("Missing IN and OUT");
+  fails("Missing OUT", "a.pt");
+  fails(`Unexpected argument "c": expected only IN and OUT`, "a", "b", "c");
+  fails(`Cannot use OUT ""`, "a", "");
+});
+
+Deno.test("all mistakes of a command line are told at once", () => {
+  assertEquals(mistakes("--temperature", "x", "--model=y", "z", "--length").split("\n").length, 4);
+  // "5" may belong to the misspelt flag, so it is not called unexpected
+  assertEquals(mistakes("--lenth", "5"), `Unknown flag "--lenth"; did you mean "--length"`);
+});
+
+Deno.test("--help wins over mistakes, and shows each flag with its choices and default", () => {
+  const { message } = assertThrows(() => parse("--nonsense", "--help"), HelpRequest);
+  assertEquals(message, helpText(task, flags));
+  assertMatch(message, /^deno task sample \[flags\] {7}Generate text\.\n/);
+  assertMatch(message, /--model NAME +which of the two \(gpt or diffusion; default diffusion\)\n/);
+  assertMatch(message, /--length N +characters to generate \(default 2000\)\n/);
+  assertMatch(message, /--top-p X +share of probability kept\n/);
+  assertMatch(message, /--json +print JSON\n/);
+  assert(message.endsWith(`  deno task sample --prompt "ROMEO:"`));
+  const least = { count: { type: "integer", min: 3, default: 5, help: "texts" } } as const;
+  assertMatch(helpText(task, least), /--count N +texts \(at least 3; default 5\)\n/);
+  const long = helpText({ ...task, summary: "word ".repeat(60).trim() }, commonFlags);
+  for (const line of long.split("\n")) assert(line.length <= 100, line);
+});
+
+/** Values as a program would hold them, and the same as they would be typed. */
+const commandLines = fc.record({
+  model: fc.constantFrom("gpt" as const, "diffusion" as const),
+  length: fc.integer({ min: 1, max: 100_000 }),
+  temperature: fc.double({ min: 0, noNaN: true, noDefaultInfinity: true }),
+  topP: fc.double({ min: 0, minExcluded: true, max: 1, noNaN: true }),
+  offset: fc.maxSafeInteger(),
+  prompt: fc.string({ unit: "binary" }),
+  weights: fc.string({ minLength: 1 }),
+  engine: fc.array(fc.constantFrom("onnx" as const, "eager:cpu" as const), { minLength: 1 }),
+  json: fc.boolean(),
+}, { requiredKeys: [] });
+
+Deno.test("any values that fit the table come back from the command line that states them", () => {
+  fc.assert(fc.property(commandLines, fc.boolean(), (values, dashes) => {
+    const args = Object.entries(values).flatMap(([key, value]) =>
+      [value].flat().map((one) => `--${key === "topP" ? "top-p" : key}=${one}`)
+    );
+    const parsed = parse(...(dashes ? ["--"] : []), ...args);
+    // -0 and 0 are typed alike
+    const wanted = JSON.parse(JSON.stringify({ ...parse(), ...values }));
+    assertEquals(JSON.parse(JSON.stringify(parsed)), wanted);
+  }));
+});
+
+Deno.test("no command line whatever throws anything but usage errors or help", () => {
+  const word = fc.oneof(
+    fc.string(),
+    fc.constantFrom(
+      ...Object.keys(flags).map((key) => `--${key}`),
+      "--",
+      "-",
+      "--=",
+      "--_",
+      "-5",
+      "--no-",
+    ),
+    fc.tuple(fc.constantFrom("--", "-"), fc.string()).map((parts) => parts.join("")),
+    fc.tuple(fc.constantFrom(...Object.keys(flags)), fc.string()).map(([k, v]) => `--${k}=${v}`),
+  );
+  fc.assert(
+    fc.property(fc.array(word), (args) => {
+      try {
+        parse(...args);
+      } catch (error) {
+        assert(error instanceof UsageError || error instanceof HelpRequest, String(error));
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+testOnUnix(
+  "a POSIX shell",
+  "commandLine can be typed into a shell and gives the same arguments",
+  async () => {
+    assertEquals(
+      commandLine("sample", ["--", "--model", "gpt", "--prompt", "O Romeo!"]),
+      "deno task sample --model gpt --prompt 'O Romeo!'",
+    );
+    const args = ["a b", "it's", "", '$HOME `x` "y" \\ *', "line\nend", "~", "é", "#", "-x=1"];
+    const script = commandLine("x", args).replace("deno task x", "printf '%s\\0'");
+    const { stdout } = await new Deno.Command("sh", { args: ["-c", script] }).output();
+    assertEquals(new TextDecoder().decode(stdout).split("\0").slice(0, -1), args);
+  },
+);
+
+Deno.test("on Windows commands are quoted for PowerShell", () => {
+  const cases = [
+    ["weights\\my gpt.safetensors", "'weights\\my gpt.safetensors'"],
+    ["it's", "'it''s'"],
+    ["C:\\texts\\mine.txt", "C:\\texts\\mine.txt"],
+    ["$HOME", "'$HOME'"],
+    ["1,2", "'1,2'"], // bare, it would be a list
+    ["@x", "'@x'"],
+    ["", "''"],
+  ];
+  for (const [word, quoted] of cases) assertEquals(quoteForShell(word, "windows"), quoted);
+  const read = (quoted: string) =>
+    /^'[^]*'$/.test(quoted) ? quoted.slice(1, -1).replaceAll("''", "'") : quoted;
+  fc.assert(fc.property(fc.string(), (word) => {
+    const quoted = quoteForShell(word, "windows");
+    assertEquals(read(quoted), word);
+    assert(quoted.startsWith("'") || !/[\s'"`$(){}[\]<>|&;,@#~*?!^%]/.test(quoted), quoted);
+  }));
+});
+
+const described = (error: unknown) => stripAnsiCode(describeError(error)); // tests may run on a terminal
+
+Deno.test("an error made for the user is one line, a bug of ours has its stack trace", () => {
+  const deliberate = new RangeError(`Cannot read "x": 3 bytes,\n  expected 4`);
+  assertEquals(described(deliberate), `error: Cannot read "x": 3 bytes, expected 4`);
+  assertEquals(
+    described(new Deno.errors.NotFound("No such file or directory (os error 2): open 'x'")),
+    "error: No such file or directory (os error 2): open 'x'",
+  );
+  assertEquals(
+    described(new Error("No space left on device (os error 28)")),
+    "error: No space left on device (os error 28)",
+  );
+  assertEquals(described(new UsageError("one\ntwo")), "error: one\nerror: two");
+  const bug = assertThrows(() => (undefined as unknown as { x: string }).x, TypeError);
+  assertMatch(bug.message, /^Cannot read properties/); // it starts as our errors do
+  assertMatch(described(bug), /^error: This is a bug.*report it.*\nTypeError: .*\n +at /);
+  assertMatch(described("thrown text"), /^error: This is a bug.*\nthrown text$/);
+});
+
+Deno.test("Interrupted knows its exit code", () => {
+  assertEquals(new Interrupted("SIGINT").exitCode, 130);
+  assertEquals(new Interrupted("SIGTERM").exitCode, 143);
+});
+
+/** A task in a process of its own, whose main function has the given body. */
+function spawnTask(body: string, ...args: string[]) {
+  const script = `
+    import * as cli from ${JSON.stringify(new URL("cli.ts", import.meta.url).href)};
+    const task = { name: "x", summary: "Do.", examples: [] }, flags = { steps: { type: "integer", min: 1, help: "" } };
+    await cli.runTask(async (args) => { ${body} }, Deno.args);
+  `;
+  const config = fromFileUrl(new URL("../../deno.json", import.meta.url));
+  return new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-check",
+      "--no-prompt",
+      `--config=${config}`,
+      `data:text/typescript,${encodeURIComponent(script)}`,
+      ...args,
+    ],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+async function ended(child: Deno.ChildProcess) {
+  const { code, stdout, stderr } = await child.output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+for (
+  const [what, body, args, expected] of [
+    ["ends well", `cli.printJson({ a: 1 })`, [], { code: 0, stdout: `{"a":1}\n`, stderr: "" }],
+    [
+      "is called wrongly",
+      `cli.parseFlags(task, flags, args)`,
+      ["--steps", "abc"],
+      {
+        code: 2,
+        stdout: "",
+        stderr: `error: Cannot use --steps "abc": expected a whole number, at least 1; ` +
+          `run "deno task x --help" to see all flags\n`,
+      },
+    ],
+    [
+      "is asked for help",
+      `cli.parseFlags(task, flags, args)`,
+      ["--help"],
+      {
+        code: 0,
+        stdout: "deno task x [flags]       Do.\n\n  --steps N\n  --help     show this\n",
+        stderr: "",
+      },
+    ],
+    [
+      "fails",
+      `throw new Error("Cannot go on: no way")`,
+      [],
+      { code: 1, stdout: "", stderr: "error: Cannot go on: no way\n" },
+    ],
+    [
+      "fails in a promise that nobody waits for",
+      `Promise.reject(new Error("Cannot go on: no way")); await new Promise((go) => setTimeout(go, 5000))`,
+      [],
+      { code: 1, stdout: "", stderr: "error: Cannot go on: no way\n" },
+    ],
+  ] as const
+) {
+  Deno.test(`a task that ${what} exits with ${expected.code}`, async () => {
+    assertEquals(await ended(spawnTask(body, ...args)), expected);
+  });
+}
+
+for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  testOnUnix(
+    "signals",
+    `after ${signal}, a task saves, says so and exits with ${code}`,
+    async () => {
+      const child = spawnTask(`
+      const signal = cli.interruption();
+      cli.print("ready");
+      while (!signal.aborted) await new Promise((go) => setTimeout(go, 10));
+      cli.print("saved");
+      throw new cli.Interrupted(signal.reason.signal, "Saved; go on with --resume");
+    `);
+      const reader = child.stdout.getReader();
+      assertEquals(new TextDecoder().decode((await reader.read()).value), "ready\n");
+      reader.releaseLock();
+      child.kill(signal);
+      assertEquals(await ended(child), {
+        code,
+        stdout: "saved\n",
+        stderr: "Saved; go on with --resume\n",
+      });
+    },
+  );
+}
+
+testOnUnix(
+  "signals",
+  "a second Ctrl-C ends a task that does not come to its saving, but not the first heard twice",
+  async () => {
+    const child = spawnTask(`
+    cli.interruption().addEventListener("abort", () => {
+      cli.print("heard");
+      setTimeout(() => cli.print("still here"), 400);
+    });
+    cli.print("ready");
+    await new Promise((go) => setTimeout(go, 60_000));
+  `);
+    const reader = child.stdout.getReader();
+    for (const line of ["ready\n", "heard\n", "still here\n"]) {
+      assertEquals(new TextDecoder().decode((await reader.read()).value), line);
+      child.kill("SIGINT");
+    }
+    reader.releaseLock();
+    assertEquals(await ended(child), { code: 130, stdout: "", stderr: "" });
+  },
+);
+
+Deno.test("a task whose reader has gone ends quietly", async () => {
+  const child = spawnTask(`for (;;) cli.print("line");`);
+  const reader = child.stdout.getReader();
+  await reader.read();
+  await reader.cancel();
+  const [{ code }, stderr] = await Promise.all([child.status, new Response(child.stderr).text()]);
+  assertEquals([code, stderr], [0, ""]);
+});
+
+Deno.test("a flag may be called --no-something without being the opposite of --something", () => {
+  const table = {
+    noModel: { type: "boolean", help: "" },
+    model: { type: "string", help: "" },
+  } as const;
+  const of = (...args: string[]) => parseFlags(task, table, args);
+  assertEquals(of("--no-model"), { noModel: true, model: undefined, positionals: [] });
+  assertEquals(of("--model", "x"), { noModel: false, model: "x", positionals: [] });
+  assertEquals(of("--no-model=false", "--model=--no-model").model, "--no-model");
+});

@@ -1,0 +1,100 @@
+/** Says where a result comes from, and keeps results for `report`. */
+import { join } from "@std/path";
+import { cpus, release, type as system } from "node:os";
+import type { Config } from "../../core/config.ts";
+import type { Engine } from "../../engines/engine.ts";
+import {
+  makeFolder,
+  removeLeftovers,
+  requireWritable,
+  writeFileAtomically,
+} from "../../core/files/files.ts";
+import type {
+  EvaluationResult,
+  Provenance,
+  QualityResult,
+  SampleResult,
+} from "../../core/scoring/results.ts";
+
+export const RESULTS = "reports/results";
+export const RUNS = "reports/runs";
+/** Pieces of long computations, from which a later run goes on. */
+export const PARTIAL = "reports/partial";
+
+/** What a task knows about how it came to a result. */
+export interface Origin {
+  command: string;
+  engine: Engine;
+  threads?: number;
+  seed: number;
+  weights: { path: string; sha256: string; config: Config };
+  /** The text, if there was one. */
+  corpus?: { path: string; sha256: string };
+}
+
+/** A result's origin with what the machine and the project are at this moment. */
+export async function provenance(
+  { command, engine, threads, seed, weights, corpus }: Origin,
+): Promise<Provenance> {
+  const cores = cpus();
+  return {
+    date: new Date().toISOString(),
+    machine: `${cores[0]?.model.trim() || "unknown processor"}, ${cores.length} cores, ` +
+      `${system()} ${release()}`,
+    versions: { deno: Deno.version.deno, ...await libraryVersions() },
+    commit: await gitCommit(),
+    command,
+    engine: engine.name,
+    precision: engine.precision,
+    threads: threads ?? navigator.hardwareConcurrency,
+    seed,
+    weights: weights.path,
+    weightsSha256: weights.sha256,
+    corpus: corpus?.path ?? "",
+    corpusSha256: corpus?.sha256 ?? "",
+    config: weights.config,
+  };
+}
+
+/** Versions of the libraries that compute, as the workspace's import map pins them. */
+async function libraryVersions(): Promise<Record<string, string>> {
+  const config = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
+  const pinned = (name: string) => String(config.imports[name]).replace(/^.*@/, "");
+  return { tfjs: pinned("@tensorflow/tfjs"), "onnxruntime-node": pinned("onnxruntime-node") };
+}
+
+/** The commit that is checked out, read from `.git` itself; undefined outside of a checkout. */
+async function gitCommit(): Promise<string | undefined> {
+  const git = new URL("../.git/", import.meta.url);
+  try {
+    const head = (await Deno.readTextFile(new URL("HEAD", git))).trim();
+    const reference = /^ref: (.+)$/.exec(head)?.[1];
+    return reference ? (await Deno.readTextFile(new URL(reference, git))).trim() : head;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Checks that results can be kept, before the work that leads to them.
+ *
+ * @throws {Error} If `reports/results/` can't be made or written.
+ */
+export async function requireResultsFolder(): Promise<void> {
+  await makeFolder(RESULTS);
+  await removeLeftovers(RESULTS); // each result has a name of its own, so no later one replaces them
+  await requireWritable(join(RESULTS, "result.json"));
+}
+
+/** Keeps a result as a file of its own under `reports/results/`. */
+export async function keepResult(
+  result: SampleResult | EvaluationResult | QualityResult,
+): Promise<void> {
+  await makeFolder(RESULTS);
+  const moment = result.provenance.date.replace(/[:.]/g, "-");
+  const name = `${moment}-${result.kind}-${crypto.randomUUID().slice(0, 8)}.json`;
+  await writeFileAtomically(
+    join(RESULTS, name),
+    new TextEncoder().encode(JSON.stringify(result) + "\n"),
+  );
+}

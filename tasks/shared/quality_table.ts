@@ -1,0 +1,112 @@
+/** Sample quality as it is printed, and as `quality` left it for `eval`. */
+import { join } from "@std/path";
+import type {
+  QualityFigure,
+  QualityResult,
+  QualityRow,
+  Spread,
+} from "../../core/scoring/results.ts";
+import { RESULTS } from "./provenance.ts";
+import { parseResult } from "../report/read_results.ts";
+import { alignedTable, wrapped } from "./table.ts";
+
+/**
+ * What was last measured of the samples of these weights; files that hold something else are left
+ * to `report` to complain of.
+ */
+export async function latestQuality(weightsSha256: string): Promise<QualityResult | undefined> {
+  let latest: QualityResult | undefined;
+  for (const name of await qualityFiles()) {
+    const result = await Deno.readTextFile(join(RESULTS, name)).then(parseResult).catch(() => null);
+    if (result?.kind !== "quality") continue;
+    const { provenance } = result;
+    if (provenance.weightsSha256 !== weightsSha256) continue;
+    if (!latest || provenance.date > latest.provenance.date) latest = result;
+  }
+  return latest;
+}
+
+async function qualityFiles(): Promise<string[]> {
+  try {
+    const entries = await Array.fromAsync(Deno.readDir(RESULTS));
+    return entries.map(({ name }) => name).filter((name) => /-quality-\w+\.json$/.test(name));
+  } catch {
+    return []; // nothing was measured yet
+  }
+}
+
+/** What stands in a cell: the mean, and the deviation if there is one. */
+function cell(spread: Spread | null, digits: number, scale = 1): string {
+  if (spread === null) return "-";
+  const mean = (scale * spread.mean).toFixed(digits);
+  return spread.sd === null ? mean : `${mean} ±${(scale * spread.sd).toFixed(digits)}`;
+}
+
+type Column = [title: string, cell: (row: QualityRow) => string];
+
+const figure = (name: QualityFigure, title: string, digits: number, scale = 1): Column => [
+  title,
+  ({ figures }) => cell(figures[name], digits, scale),
+];
+
+const origin: Column[] = [
+  ["text", ({ source, sampler }) => sampler === null ? source : `${source} ${sampler}`],
+  ["temp", ({ temperature }) => temperature === null ? "-" : `${temperature}`],
+];
+
+const tables: Column[][] = [
+  [
+    ...origin,
+    figure("judge_gpt", "GPT judge", 2),
+    figure("judge_ngram", "6-gram judge", 2),
+    figure("entropy", "entropy", 2),
+    figure("real_words", "words %", 1, 100),
+    figure("longest_match", "longest", 0),
+    figure("found_30", "30-grams %", 1, 100),
+    figure("found_50", "50-grams %", 1, 100),
+    ["texts", ({ texts }) => `${texts}`],
+    ["passes", ({ cost }) => cost === null ? "-" : cell(cost.forwards, 0)],
+    ["seconds", ({ cost }) => cost === null ? "-" : cell(cost.seconds, 1)],
+  ],
+  [
+    ...origin,
+    ...([2, 3, 4] as const).map((n) => figure(`distinct_${n}`, `distinct-${n}`, 3)),
+    ...([1, 2, 3, 4, 5] as const).map((n) => figure(`jsd_${n}`, `JSD-${n}`, 3)),
+  ],
+];
+
+const MEANING =
+  "Mean ± standard deviation over texts of one length. What to aim at is the row held-out, not the lowest figure: a text " +
+  "that repeats itself costs a judge next to nothing. GPT judge, 6-gram judge: bits per character under the GPT and under " +
+  "Kneser-Ney; a GPT judges its own text too kindly. entropy: of characters, in bits. words: share that the training " +
+  "text has. longest, 30-grams, 50-grams: what stands in the training text letter for letter. distinct-n: different " +
+  "n-grams of all. JSD-n: divergence in bits of n-grams from those of the first half of the validation text; the row " +
+  "held-out, from its second half, is the noise floor.";
+
+/** The rows of all results, reference texts of one length once. */
+export function withoutRepeats(results: QualityResult[]): QualityRow[] {
+  const references = new Set<string>();
+  return results.flatMap(({ rows }) => rows).filter(({ source, sampler, length }) => {
+    const reference = `${source} ${length}`;
+    if (sampler !== null) return true;
+    if (references.has(reference)) return false;
+    references.add(reference);
+    return true;
+  });
+}
+
+/** The two tables of sample quality, and what their columns mean. */
+export function qualityTables(results: QualityResult[]): string {
+  const rows = withoutRepeats(results);
+  const lengths = [...new Set(rows.map(({ length }) => length.toLocaleString("en-US")))];
+  return [
+    `Sample quality, texts of ${lengths.join(" and ")} characters:`,
+    ...tables.map((columns) =>
+      alignedTable(
+        columns.map(([title]) => title),
+        rows.map((row) => columns.map(([, of]) => of(row))),
+      )
+    ),
+    wrapped(MEANING),
+  ].join("\n\n");
+}

@@ -1,0 +1,74 @@
+/** The log of a training run, one JSON line an entry, for `report`: `reports/runs/NAME.jsonl`. */
+import { join } from "@std/path";
+import { explained, lockFile, makeFolder, writeFileAtomically } from "../../core/files/files.ts";
+import type { RunHeader, RunLine } from "../../core/scoring/results.ts";
+import { RUNS } from "./provenance.ts";
+
+export interface RunLog extends Disposable {
+  append(line: RunLine): void;
+}
+
+/**
+ * Where the log of the weights at `path` lies: `weights/x` has `x.jsonl`, those elsewhere keep
+ * their folder in the name.
+ */
+export function runLogPath(path: string): string {
+  const name = path.replace(/^(\.[/\\])?weights[/\\]/, "").replace(/\.safetensors$/, "");
+  return join(RUNS, name.replace(/[/\\:]+/g, "-").slice(-60) + ".jsonl");
+}
+
+/**
+ * Opens the log of a run. A resumed one keeps its lines up to the step that it goes on from: those
+ * after it, and a line cut off by kill -9, belong to steps that will be done again.
+ *
+ * @throws {Error} If it can't be written, or another run is writing it.
+ */
+export async function openRunLog(
+  path: string,
+  header: RunHeader,
+  resumedAt: number,
+): Promise<RunLog> {
+  await makeFolder(RUNS);
+  const lock = await lockFile(path);
+  let file: Deno.FsFile;
+  try {
+    const kept = resumedAt > 0 ? await linesUntil(path, resumedAt) : [];
+    const lines = [JSON.stringify(header), ...kept];
+    await writeFileAtomically(path, new TextEncoder().encode(lines.join("\n") + "\n"));
+    file = await Deno.open(path, { append: true }).catch((error) => {
+      throw explained("write", path, error);
+    });
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+  return {
+    append: (line) => {
+      let rest = new TextEncoder().encode(JSON.stringify(line) + "\n");
+      try {
+        while (rest.length > 0) rest = rest.subarray(file.writeSync(rest));
+      } catch (error) {
+        throw new Error(
+          `Cannot write ${JSON.stringify(path)}: ${(error as Error).message}; ` +
+            `free some space, then go on from the last checkpoint with --resume`,
+          { cause: error },
+        );
+      }
+    },
+    [Symbol.dispose]: () => {
+      file.close();
+      lock.release();
+    },
+  };
+}
+
+async function linesUntil(path: string, step: number): Promise<string[]> {
+  const text = await Deno.readTextFile(path).catch(() => "");
+  return text.split("\n").slice(1).filter((line) => {
+    try {
+      return (JSON.parse(line) as RunLine).step <= step;
+    } catch {
+      return false;
+    }
+  });
+}

@@ -1,0 +1,121 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { makeConfig, type ModelKind } from "../../core/config.ts";
+import { samplers } from "../../core/sampling/samplers/mod.ts";
+import { parseFlags, UsageError } from "./cli.ts";
+import { samplerFlags, samplingOf, truncationFlags } from "./sampler_flags.ts";
+
+const task = { name: "sample", summary: "", examples: [] };
+
+function sampling(kind: ModelKind, ...args: string[]) {
+  const config = makeConfig(kind, "smoke", kind === "diffusion" ? 66 : 65);
+  return samplingOf(kind, config, parseFlags(task, { ...truncationFlags, ...samplerFlags }, args));
+}
+
+Deno.test("without flags, sampling is as in the original's last lines", () => {
+  const { options, sampler, window, settings } = sampling("diffusion");
+  assertEquals([sampler, window], ["threshold", 32]);
+  const { temperature, topK, topP, threshold, overlap } = options;
+  assertEquals([temperature, topK, topP, threshold, overlap], [0.8, 2, undefined, 0.95, 16]);
+  assertEquals(settings, {
+    ...{ temperature: 0.8, "top-k": 2, "top-p": 1, threshold: 0.95, overlap: 16, window: 32 },
+  });
+  const gpt = sampling("gpt");
+  assertEquals([gpt.sampler, gpt.options.topK], ["autoregressive", undefined]);
+  assertEquals(gpt.settings, { temperature: 0.8, "top-k": "all", "top-p": 1 });
+  assertEquals(sampling("gpt", "--temperature", "0").sampler, "greedy");
+});
+
+Deno.test("each sampler is given its own flags, and they are recorded", () => {
+  const cases: [flags: string[], settings: Record<string, number | string>][] = [
+    [["--threshold", "0.7"], { threshold: 0.7 }],
+    [["--sampler", "confidence", "--denoising-steps", "9"], { "denoising-steps": 9 }],
+    [["--sampler", "entropy", "--entropy-bound", "2"], { "entropy-bound": 2 }],
+    [["--sampler", "ancestral", "--grid", "uniform"], { "denoising-steps": 64, grid: "uniform" }],
+    [["--sampler", "remask", "--remask-cap", "0.1"], {
+      ...{ "denoising-steps": 64, grid: "cosine", "remask-cap": 0.1 },
+    }],
+  ];
+  assertEquals(new Set(cases.map(([flags]) => sampling("diffusion", ...flags).sampler)).size, 5);
+  for (const [flags, own] of cases) {
+    const { sampler, options, settings } = sampling("diffusion", ...flags);
+    assertEquals(options.sampler, samplers[sampler as keyof typeof samplers]);
+    const shared = { temperature: 0.8, "top-k": 2, "top-p": 1, overlap: 16, window: 32 };
+    assertEquals(settings, { ...shared, ...own });
+  }
+});
+
+Deno.test("a flag that the model or the sampler has no use for is refused, and so is one out of the model's range", () => {
+  const cases: [kind: ModelKind, flags: string[], says: string][] = [
+    [
+      "diffusion",
+      ["--denoising-steps", "9"],
+      "--denoising-steps with the sampler threshold: it means something to confidence, ancestral, remask only",
+    ],
+    [
+      "diffusion",
+      ["--sampler", "entropy", "--threshold", "0.9"],
+      "--threshold with the sampler entropy: it means something to threshold only",
+    ],
+    [
+      "diffusion",
+      ["--sampler", "ancestral", "--remask-cap", "0.1"],
+      "--remask-cap with the sampler ancestral",
+    ],
+    [
+      "diffusion",
+      ["--sampler", "confidence", "--grid", "cosine"],
+      "--grid with the sampler confidence",
+    ],
+    ["diffusion", ["--entropy-bound", "1"], "--entropy-bound with the sampler threshold"],
+    [
+      "gpt",
+      ["--sampler", "entropy"],
+      "--sampler with --model gpt: a GPT writes one character at a time",
+    ],
+    ["gpt", ["--threshold", "0.9"], "--threshold with --model gpt"],
+    ["gpt", ["--overlap", "4"], "--overlap with --model gpt"],
+    ["gpt", ["--window", "4"], "--window with --model gpt"],
+    ["gpt", ["--top-k", "66"], "--top-k 66: expected at most 65, the characters of the model"],
+    [
+      "diffusion",
+      ["--top-k", "66"],
+      "--top-k 66: expected at most 65, the characters of the model",
+    ],
+    ["diffusion", ["--window", "33"], "--window 33: expected at most the context, 32"],
+    ["diffusion", ["--overlap", "32"], "--overlap 32: expected less than the context, 32"],
+    [
+      "diffusion",
+      ["--overlap", "8", "--window", "8"],
+      "--overlap 8: expected less than the window, 8",
+    ],
+  ];
+  for (const [kind, flags, says] of cases) {
+    const error = assertThrows(() => sampling(kind, ...flags), UsageError, `Cannot use ${says}`);
+    assert(!error.message.includes("\n"));
+  }
+});
+
+Deno.test("values that mean nothing are refused as they are read", () => {
+  for (
+    const flags of [
+      ["--temperature", "-1"],
+      ["--top-k", "0"],
+      ["--top-p", "0"],
+      ["--threshold", "0"],
+      ["--threshold", "1.01"],
+      ["--denoising-steps", "0"],
+      ["--entropy-bound", "-0.1"],
+      ["--remask-cap", "1.1"],
+      ["--grid", "linear"],
+      ["--sampler", "nucleus"],
+      ["--window", "1"],
+    ]
+  ) {
+    assertThrows(() => sampling("diffusion", ...flags), UsageError, `Cannot use ${flags[0]}`);
+  }
+});
+
+Deno.test("a short window has a shorter overlap by default", () => {
+  const overlap = (window: string) => sampling("diffusion", "--window", window).options.overlap;
+  assertEquals([overlap("10"), overlap("32")], [5, 16]);
+});

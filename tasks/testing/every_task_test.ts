@@ -1,0 +1,147 @@
+import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
+import { loadCorpus } from "../../core/data/corpus.ts";
+import { testOnUnix } from "../../core/testing/system.ts";
+import { writeExample } from "./example_results.ts";
+import { readResults } from "../report/read_results.ts";
+import { assertFailed, inFolder, jsonOf, namesIn, runTaskIn, signalled } from "./task_process.ts";
+
+const common = "engine precision seed data threads json";
+const training = `preset steps batch lr set out resume eval-every patience distributed ${common}`;
+
+/** The flags that scripts rely on. Later ones may be added, none of these may go. */
+const contract: Record<string, string> = {
+  "fetch-data": "url file force dataset json",
+  "train-gpt": training,
+  "train-diffusion": training,
+  "sample":
+    "model weights prompt template gap length count sampler denoising-steps temperature top-k " +
+    `top-p threshold entropy-bound grid remask-cap overlap window heads block-size ${common}`,
+  "visualize":
+    "compare blocks speed svg prompt-len prompt template gap temperature top-k top-p sampler threshold " +
+    `denoising-steps overlap weights gpt-weights heads block-size ${common}`,
+  "eval": `model weights against blocks estimator passes heads block-size ${common}`,
+  "quality": "model weights judge temperature count length prompt top-k top-p sampler " +
+    `heads block-size ${common}`,
+  "report": "out no-model json",
+  "serve": "port no-open json",
+  "bench": `preset model batch set steps pytorch ${common}`,
+  "bench-allreduce": "preset repeats json",
+  "engines": "json",
+  "convert": "heads block-size json",
+  "quickstart": `file ${common}`,
+  "setup-tensorflow": "cuda prefix uninstall json",
+  "setup-onnx-cuda": "libraries prefix uninstall json",
+};
+
+Deno.test("every task that uses this command line is in the contract", async () => {
+  const config = fromFileUrl(new URL("../../deno.json", import.meta.url));
+  const { tasks } = JSON.parse(await Deno.readTextFile(config));
+  const ours = Object.keys(tasks).filter((name) =>
+    /^deno run .* tasks\/\w+\.ts$/.test(tasks[name].command)
+  );
+  assertEquals(ours.filter((name) => !(name in contract)), []);
+});
+
+for (const [task, flags] of Object.entries(contract)) {
+  Deno.test(`${task} --help names its flags in lines of 100 characters, and a slip gets the right one`, () =>
+    inFolder(async (folder) => {
+      const [help, slip] = await Promise.all([
+        runTaskIn(folder, task, "--", "--help"),
+        runTaskIn(folder, task, "--jsom"),
+      ]);
+      assertEquals([help.code, help.stderr], [0, ""]);
+      const lines = help.stdout.trimEnd().split("\n");
+      assertEquals(lines.filter((line) => [...line].length > 100), []);
+      for (const flag of [...flags.split(" "), "help"]) {
+        assert(lines.some((line) => line.startsWith(`  --${flag} `)), `--${flag} is missing`);
+      }
+      assert(lines[0].startsWith(`deno task ${task} `), lines[0]);
+      const last = lines.at(-1)!.replace(/^ {2}mpirun -n \d+ /, "  ");
+      assert(last.startsWith(`  deno task ${task}`), "examples come last");
+      assertFailed(slip, 2, 'Unknown flag "--jsom"; did you mean "--json"?');
+      assertEquals(namesIn(folder), []);
+    }));
+}
+
+Deno.test("from a text in other scripts to the page, each task gives the JSON that scripts rely on", () =>
+  inFolder(async (folder) => {
+    const text = "Où est «l'été»? 東京は夜の七時。🌙🌊 _snake_case_\r\nΠάντα ῥεῖ.\tЁлка!\n".repeat(
+      40,
+    );
+    await Deno.writeTextFile(join(folder, "mein Text.txt"), text);
+    const fields = async (task: string, names: string, ...args: string[]) => {
+      const result = await jsonOf(folder, task, ...args);
+      const missing = names.split(" ").filter((name) => !(name in result));
+      assertEquals(missing, [], `${task} --json`);
+      return result;
+    };
+    const engine = ["--engine", "onnx", "--threads", "1"], models = ["gpt", "diffusion"];
+
+    const fetched = "path bytes sha256 source";
+    const { path, sha256 } = await fields("fetch-data", fetched, "--file", "mein Text.txt");
+    assertEquals((await loadCorpus(join(folder, path))).text, text);
+    const trained = "steps seconds chars_per_second loss val_bpc engine precision weights";
+    const runs = await Promise.all(
+      models.map((model) => fields(`train-${model}`, trained, ...engine, "--preset", "smoke")),
+    );
+    const sampled = "model weights prompt sampler engine samples";
+    const samples = await Promise.all(
+      models.map((model) =>
+        fields(
+          "sample",
+          sampled,
+          ...engine,
+          "--model",
+          model,
+          "--length",
+          "40",
+          "--prompt",
+          "🌙夜é",
+        )
+      ),
+    );
+    const { rows } = await fields("eval", "rows", ...engine, "--blocks", "2", "--passes", "2");
+    const page = await fields("report", "path bytes");
+    const converted = "in out tensors parameters";
+    await fields("convert", converted, runs[0].weights, "gpt.pt");
+
+    for (const { samples: [{ text: written }] } of samples) {
+      assert(written.startsWith("🌙夜é") && [...written].length === 43, written);
+    }
+    assertEquals(rows.length, 3 + 4); // of baselines, and of models
+    const { evaluations, problems, runs: logs, ...kept } = await readResults(
+      join(folder, "reports"),
+    );
+    assertEquals([problems, logs.length, kept.samples.length], [[], 2, 2]);
+    for (const { provenance } of [...evaluations, ...kept.samples]) {
+      assertEquals([provenance.corpus, provenance.corpusSha256], [path, sha256]);
+    }
+    const html = await Deno.readTextFile(join(folder, page.path));
+    assertEquals(new TextEncoder().encode(html).length, page.bytes);
+    assert(!html.includes("stale</strong>"), "a result counts as stale");
+    const left = namesIn(folder).filter((name) => /\.(tmp|lock)$/.test(name));
+    assertEquals(left, []);
+  }));
+
+testOnUnix(
+  "signals",
+  "a report that is stopped at any moment leaves the old page or the new one, whole",
+  () =>
+    inFolder(async (folder) => {
+      const read = () => Deno.readTextFile(join(folder, "reports/index.html"));
+      assertEquals((await runTaskIn(folder, "report")).code, 0);
+      const old = await read();
+      await writeExample(folder);
+      for (const [i, delay] of [100, 200, 300, 400, 500, 600].entries()) {
+        const signal = (["SIGINT", "SIGTERM", "SIGKILL"] as const)[i % 3];
+        const { code, stderr } = await signalled(signal, delay, folder, "report");
+        assert([0, 130, 143, 137].includes(code), stderr);
+        const page = await read();
+        assert(page === old || page.includes("Watch them write") && page.endsWith("</html>\n"));
+      }
+      assertEquals((await runTaskIn(folder, "report")).code, 0);
+      assert((await read()).includes("Watch them write"));
+      assertEquals(namesIn(join(folder, "reports")).filter((name) => /^\./.test(name)), []);
+    }),
+);
