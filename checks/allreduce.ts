@@ -1,6 +1,6 @@
 /**
  * Times what ranks add to a training step: the sum of all gradients, in place, as
- * `core/distributed/` makes it.
+ * `core/training/` makes it.
  */
 import { makeConfig, type PresetName, presets } from "../core/config.ts";
 import { joinRanks } from "../core/training/mpi.ts";
@@ -24,11 +24,11 @@ const VOCAB = 66;
 export async function main(args: string[]): Promise<void> {
   const { preset, repeats, json } = parseFlags(
     {
-      name: "bench-allreduce",
+      name: "--cwd checks allreduce",
       summary: "Time the sum of all ranks' gradients that a step with --distributed makes.",
       examples: [
-        "mpirun -n 2 deno task bench-allreduce",
-        "mpirun -n 2 deno task bench-allreduce --preset small --repeats 200",
+        "mpirun -n 2 deno task --cwd checks allreduce",
+        "mpirun -n 2 deno task --cwd checks allreduce --preset small --repeats 200",
       ],
     },
     flags,

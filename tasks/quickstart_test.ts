@@ -82,7 +82,7 @@ testOnUnix(
  * said `words`.
  */
 async function stepIn(step: [string, ...string[]], words?: string) {
-  const [quickstart, cli] = ["quickstart.ts", "cli.ts"].map((name) =>
+  const [quickstart, cli] = ["quickstart.ts", "shared/cli.ts"].map((name) =>
     import.meta.resolve(`./${name}`)
   );
   const script = `import { runStep } from ${JSON.stringify(quickstart)};

@@ -1,5 +1,5 @@
 /**
- * Figures of the original's PyTorch code: `core/testdata/*.safetensors` has the weights of a
+ * Figures of the original's PyTorch code: `core/testing/data/*.safetensors` has the weights of a
  * 2-layer model, three batches, the first one's logits and gradients, three losses, and the weights
  * after three steps of AdamW.
  */
@@ -28,7 +28,7 @@ interface Reference {
 }
 
 async function reference(model: LanguageModel): Promise<Reference> {
-  const file = new URL(`../../testdata/${model.kind}.safetensors`, import.meta.url);
+  const file = new URL(`../../core/testing/data/${model.kind}.safetensors`, import.meta.url);
   const { tensors, metadata } = readSafetensors(await Deno.readFile(file));
   const number = (key: string) => Number(metadata[key]);
   const config: Config = {

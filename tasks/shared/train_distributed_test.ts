@@ -13,7 +13,7 @@ import {
   runTaskIn,
 } from "../testing/task_process.ts";
 
-const root = fromFileUrl(new URL("..", import.meta.url));
+const root = fromFileUrl(new URL("../..", import.meta.url));
 const launchers = await testedLaunchers("training");
 
 const always = "--preset smoke --data text.txt --engine onnx --threads 1 --eval-every 8 --json";

@@ -26,7 +26,6 @@ const contract: Record<string, string> = {
   "report": "out no-model json",
   "serve": "port no-open json",
   "bench": `preset model batch set steps pytorch ${common}`,
-  "bench-allreduce": "preset repeats json",
   "engines": "json",
   "convert": "heads block-size json",
   "quickstart": `file ${common}`,

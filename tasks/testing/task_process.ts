@@ -13,7 +13,7 @@ import { seededRandom } from "../../core/random.ts";
 import type { HostTensors } from "../../engines/tensors.ts";
 import { inFolder } from "../../core/testing/temporary_folder.ts";
 
-const root = fromFileUrl(new URL("..", import.meta.url));
+const root = fromFileUrl(new URL("../..", import.meta.url));
 
 export { inFolder };
 
