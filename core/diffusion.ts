@@ -14,6 +14,7 @@
 import { blocksOf } from "./sampling/blocks.ts";
 import type { TrainingConfig } from "./config.ts";
 import { type Batch, batchOf, type Network } from "./language_model.ts";
+import { type Attend, attendBothSides } from "./model.ts";
 import { lossWeight, maskShares } from "./training/noise.ts";
 import type { Random } from "./random.ts";
 import type { Fixed, GenerationOptions } from "./sampling/samplers/sampler.ts";
@@ -28,9 +29,9 @@ export const maskToken: number = MASK_TOKEN;
 /** The tokens of a text in order. */
 export const vocabulary = (text: string): string[] => [MASK, ...charactersOf(text)];
 
-/** Whether a position sees only itself and what is left of it. */
+/** Chooses which positions each position reads from. */
 // change 2 of 5: attention sees both sides
-export const causal = false;
+export const attend: Attend = attendBothSides;
 
 /**
  * Examples from windows of `context + 1` tokens (the last is not used): hidden characters are to be

@@ -5,6 +5,7 @@
 // deno-lint-ignore-file no-unused-vars -- the parameters are those of `LanguageModel`, also where a GPT needs fewer
 import type { TrainingConfig } from "./config.ts";
 import { type Batch, batchOf, type Network } from "./language_model.ts";
+import { type Attend, attendLeft } from "./model.ts";
 import type { Random } from "./random.ts";
 import type { Fixed, GenerationOptions } from "./sampling/samplers/sampler.ts";
 import { candidates, draw } from "./sampling/draw.ts";
@@ -16,8 +17,8 @@ export const kind = "gpt";
 /** The tokens of a text in order. */
 export const vocabulary = (text: string): string[] => charactersOf(text);
 
-/** Whether a position sees only itself and what is left of it. */
-export const causal = true;
+/** Chooses which positions each position reads from. */
+export const attend: Attend = attendLeft;
 
 /**
  * Examples from windows of `context + 1` tokens: at every position, the next character is to be

@@ -3,6 +3,7 @@
  * know which one they serve.
  */
 import type { ModelKind, TrainingConfig } from "./config.ts";
+import type { Attend } from "./model.ts";
 import type { Random } from "./random.ts";
 import type { Fixed, GenerationOptions } from "./sampling/samplers/sampler.ts";
 
@@ -56,8 +57,8 @@ export interface LanguageModel {
   kind: ModelKind;
   /** The token that stands for a hidden character, where there is one. */
   maskToken?: number;
-  /** Whether a position sees only itself and what is left of it. */
-  causal: boolean;
+  /** Chooses which positions each position reads from. */
+  attend: Attend;
   /** The tokens of a text in order: its characters, and the mask where there is one. */
   vocabulary(text: string): string[];
   /** Examples from windows of `context + 1` tokens. */

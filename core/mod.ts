@@ -52,7 +52,8 @@ export {
   type ModelKind,
 } from "./config.ts";
 export { type Preset, type PresetName, presets, type TrainingConfig } from "./config.ts";
-export { forward, type Heads, initialWeights, parameterShapes } from "./model.ts";
+export { attendBothSides, attendLeft, forward, initialWeights, parameterShapes } from "./model.ts";
+export type { Attend, ForwardOptions, Heads, Rotation } from "./model.ts";
 export type { Dropout } from "./dropout.ts";
 export type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D } from "../engines/tensors.ts";
 

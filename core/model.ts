@@ -3,10 +3,8 @@
  *
  * token embedding -> RMSNorm -> layers x [x + attention(norm(x)); x + mlp(norm(x))] -> RMSNorm ->
  * head. Unusual here: RMSNorm without learned scale, also on the embedding and on queries and keys
- * (after RoPE); ReLU squared; no biases. `causal` is the only difference between a GPT and a
- * diffusion model inside the network.
- *
- * `cache.ts` has the same pass for one more character of a GPT.
+ * (after RoPE); ReLU squared; no biases. A GPT attends to the left and a diffusion model to both
+ * sides, which is their only difference inside the network.
  *
  * In comments: B = batch, T = time, C = width, H = heads, D = C / H, V = vocab.
  */
@@ -65,36 +63,42 @@ export function initialWeights(
   );
 }
 
+/** What one layer's attention gives each position, [batch, heads, time, width / heads]. */
+export type Attend = (heads: Heads, layer: number) => Tensor4D;
+
+/** In what forward passes over the same weights differ. */
+export interface ForwardOptions {
+  /** Which positions each position reads from: `attendLeft`, `attendBothSides`, or with a cache. */
+  attend: Attend;
+  /** Turns queries and keys by their position. Default: `tokens` start at the first position. */
+  rotation?: Rotation;
+  /** Applied to the embedding and to the result of each branch. Default: no dropout. */
+  drop?: Dropout;
+}
+
 /**
  * Logits of every position: unnormalised log-probabilities over the vocabulary.
  *
  * @param tokens int32 [batch, time], `time` at most the model's context.
- * @param causal Whether a position sees only itself and what is left of it.
- * @param drop Of the embedding and of what each branch adds, while training.
- * @param onHeads Is shown the queries, keys and values of each layer: a GPT's cache keeps them.
  * @returns [batch, time, vocab]
  */
 export function forward(
   tokens: Tensor2D,
   weights: Tensors,
   config: ModelConfig,
-  causal: boolean,
-  drop: Dropout = noDropout,
-  onHeads?: (layer: number, heads: Heads) => void,
+  { attend, rotation = ropeTable(tokens.shape[1], config), drop = noDropout }: ForwardOptions,
 ): Tensor3D {
-  const rotation = ropeTable(tokens.shape[1], config);
   let x = drop(rmsNorm(embed(tokens, weights["token_emb.weight"]))); // [B, T, C]
   for (let layer = 0; layer < config.layers; layer++) {
     const block = blockWeights(weights, layer);
     const heads = projections(rmsNorm(x), block, config, rotation);
-    onHeads?.(layer, heads);
-    x = tf.add(x, drop(joinHeads(attend(heads, causal), block.projection)));
+    x = tf.add(x, drop(joinHeads(attend(heads, layer), block.projection)));
     x = tf.add(x, drop(mlp(rmsNorm(x), block)));
   }
   return linear(rmsNorm(x), weights["lm_head.weight"]); // [B, T, V]
 }
 
-export interface BlockWeights {
+interface BlockWeights {
   query: Tensor;
   key: Tensor;
   value: Tensor;
@@ -104,7 +108,7 @@ export interface BlockWeights {
 }
 
 /** The six matrices of one layer. */
-export function blockWeights(weights: Tensors, layer: number): BlockWeights {
+function blockWeights(weights: Tensors, layer: number): BlockWeights {
   const attention = (name: string) => weights[`blocks.${layer}.attn.${name}.weight`];
   return {
     query: attention("c_q"),
@@ -121,7 +125,7 @@ export function blockWeights(weights: Tensors, layer: number): BlockWeights {
  * gather: its gradient is again a product, which every backend has, and at some 66 characters it
  * costs little.
  */
-export function embed(tokens: Tensor2D, embedding: Tensor): Tensor3D {
+function embed(tokens: Tensor2D, embedding: Tensor): Tensor3D {
   const [batch, time] = tokens.shape, [vocab, width] = embedding.shape;
   const oneHot = tf.oneHot(tf.reshape(tokens, [batch * time]), vocab); // [B*T, V]
   return tf.reshape(tf.matMul(oneHot as Tensor2D, embedding as Tensor2D), [
@@ -132,7 +136,7 @@ export function embed(tokens: Tensor2D, embedding: Tensor): Tensor3D {
 }
 
 /** `x` [batch, time, in] times the transpose of `weight` [out, in]: [batch, time, out]. */
-export function linear(x: Tensor3D, weight: Tensor): Tensor3D {
+function linear(x: Tensor3D, weight: Tensor): Tensor3D {
   const [batch, time, from] = x.shape, to = weight.shape[0];
   const rows = tf.reshape(x, [batch * time, from]);
   return tf.reshape(tf.matMul(rows, weight as Tensor2D, false, true), [batch, time, to]);
@@ -167,14 +171,17 @@ export interface Heads {
   value: Tensor4D;
 }
 
-/**
- * softmax(query keyᵀ) value, with what is right of a position hidden from it if `causal`.
- * [B, H, T, D]
- */
-export function attend({ query, key, value }: Heads, causal: boolean): Tensor4D {
-  let scores = tf.matMul(query, key, false, true) as Tensor4D; // [B, H, T, T]
-  if (causal) scores = tf.add(scores, hideRight(query.shape[2]));
+/** softmax(query keyᵀ) value: each position reads from all of them. [B, H, T, D] */
+export function attendBothSides({ query, key, value }: Heads): Tensor4D {
+  const scores = tf.matMul(query, key, false, true); // [B, H, T, T]
   return tf.matMul(tf.softmax(scores), value) as Tensor4D;
+}
+
+/** The same, but each position reads only from itself and those left of it. [B, H, T, D] */
+export function attendLeft({ query, key, value }: Heads): Tensor4D {
+  const scores = tf.matMul(query, key, false, true); // [B, H, T, T]
+  const seen = tf.add(scores, hideRight(query.shape[2]));
+  return tf.matMul(tf.softmax(seen), value) as Tensor4D;
 }
 
 /**
@@ -182,7 +189,7 @@ export function attend({ query, key, value }: Heads, causal: boolean): Tensor4D 
  * their position, then normalised. Queries carry the scale 1 / sqrt(D) of the scores, since they
  * are a fraction of the scores' size.
  */
-export function projections(
+function projections(
   x: Tensor3D,
   block: BlockWeights,
   config: ModelConfig,
@@ -205,7 +212,7 @@ export function projections(
  * The heads' results [batch, heads, time, width / heads] side by side again and projected:
  * [batch, time, width].
  */
-export function joinHeads(x: Tensor4D, projection: Tensor): Tensor3D {
+function joinHeads(x: Tensor4D, projection: Tensor): Tensor3D {
   const [batch, heads, time, size] = x.shape;
   const joined = tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, time, heads * size]);
   return linear(joined as Tensor3D, projection);
@@ -214,7 +221,7 @@ export function joinHeads(x: Tensor4D, projection: Tensor): Tensor3D {
 /**
  * Two linear layers with ReLU squared between them. `x` and the result are [batch, time, width].
  */
-export function mlp(x: Tensor3D, block: BlockWeights): Tensor3D {
+function mlp(x: Tensor3D, block: BlockWeights): Tensor3D {
   const hidden = tf.square(tf.relu(linear(x, block.expand))); // [B, T, 4C]
   return linear(hidden, block.contract);
 }

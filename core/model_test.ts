@@ -1,7 +1,17 @@
 import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
 import { makeConfig, type ModelConfig, presets } from "./config.ts";
-import { forward, initialWeights, parameterShapes, rmsNorm, ropeTable, rotate } from "./model.ts";
+import {
+  type Attend,
+  attendBothSides,
+  attendLeft,
+  forward,
+  initialWeights,
+  parameterShapes,
+  rmsNorm,
+  ropeTable,
+  rotate,
+} from "./model.ts";
 import { seededRandom } from "./random.ts";
 import type { Tensors } from "../engines/tensors.ts";
 
@@ -21,10 +31,10 @@ const weights = tensorsOf(config, 10);
 const tokens = Int32Array.from({ length: 12 }, (_, i) => (7 * i) % 11);
 
 /** Logits of each position of one row, [time][vocab]. */
-function logitsOf(tokens: Int32Array, causal: boolean): Promise<number[][]> {
+function logitsOf(tokens: Int32Array, attend: Attend): Promise<number[][]> {
   const logits = tf.tidy(() => {
     const row = tf.tensor2d(tokens, [1, tokens.length], "int32");
-    return tf.squeeze(forward(row, weights, config, causal), [0]);
+    return tf.squeeze(forward(row, weights, config, { attend }), [0]);
   });
   return logits.array() as Promise<number[][]>;
 }
@@ -34,18 +44,19 @@ const difference = (a: number[], b: number[]) =>
 
 Deno.test("later characters change nothing in a causal network, and every position of a two-way one", async () => {
   const changed = tokens.with(8, 5);
-  for (const causal of [true, false]) {
-    const [before, after] = [await logitsOf(tokens, causal), await logitsOf(changed, causal)];
+  for (const attend of [attendLeft, attendBothSides]) {
+    const [before, after] = [await logitsOf(tokens, attend), await logitsOf(changed, attend)];
     for (let position = 0; position < tokens.length; position++) {
       const moved = difference(before[position], after[position]);
-      if (causal && position < 8) assertEquals(moved, 0);
+      if (attend === attendLeft && position < 8) assertEquals(moved, 0);
       else assertGreater(moved, 1e-3); // logits here are of the order of 1
     }
   }
 });
 
 Deno.test("a causal network reads the first characters of a text as it reads them alone", async () => {
-  const [whole, start] = [await logitsOf(tokens, true), await logitsOf(tokens.slice(0, 5), true)];
+  const whole = await logitsOf(tokens, attendLeft);
+  const start = await logitsOf(tokens.slice(0, 5), attendLeft);
   // the same sums, but softmax over more entries that are 0
   start.forEach((logits, i) => assertLess(difference(logits, whole[i]), 1e-5));
 });
@@ -53,11 +64,13 @@ Deno.test("a causal network reads the first characters of a text as it reads the
 Deno.test("rows of a batch do not see each other", async () => {
   const other = tokens.toReversed();
   const both = tf.tidy(() =>
-    forward(tf.tensor2d([...tokens, ...other], [2, 12], "int32"), weights, config, false)
+    forward(tf.tensor2d([...tokens, ...other], [2, 12], "int32"), weights, config, {
+      attend: attendBothSides,
+    })
   );
   const [first, second] = await both.array();
   for (const [row, alone] of [[first, tokens], [second, other]] as const) {
-    (await logitsOf(alone, false)).forEach((logits, i) =>
+    (await logitsOf(alone, attendBothSides)).forEach((logits, i) =>
       assertLess(difference(logits, row[i]), 1e-5)
     );
   }
@@ -67,7 +80,8 @@ Deno.test("the network knows the order of characters", async () => {
   // Without positions, two-way attention would give the last character the same logits in any order
   // of the others.
   const shuffled = Int32Array.of(...tokens.slice(0, -1).toReversed(), tokens.at(-1)!);
-  const [a, b] = [await logitsOf(tokens, false), await logitsOf(shuffled, false)];
+  const a = await logitsOf(tokens, attendBothSides);
+  const b = await logitsOf(shuffled, attendBothSides);
   assertGreater(difference(a.at(-1)!, b.at(-1)!), 1e-3);
 });
 
@@ -182,7 +196,7 @@ Deno.test("initial weights have mean 0 and standard deviation 0.02, in every mat
 Deno.test("a fresh network finds all characters about equally likely", async () => {
   const fresh = tensorsOf(makeConfig("diffusion", "smoke", 11));
   const logits = tf.tidy(() =>
-    forward(tf.tensor2d(tokens, [1, 12], "int32"), fresh, config, false)
+    forward(tf.tensor2d(tokens, [1, 12], "int32"), fresh, config, { attend: attendBothSides })
   );
   // The norm before the head gives rows of length sqrt(32), so a logit spreads by 0.02 * sqrt(32) =
   // 0.11.

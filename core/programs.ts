@@ -52,7 +52,7 @@ export function lossAndGradients(
   const lossOf = (...values: Tensor[]) => {
     const named = Object.fromEntries(names.map((name, i) => [name, values[i]]));
     const drop = dropoutOf(noise, config);
-    const logits = forward(tokens as Tensor2D, named, config, model.causal, drop);
+    const logits = forward(tokens as Tensor2D, named, config, { attend: model.attend, drop });
     return weightedMean(crossEntropy(logits, targets as Tensor2D), lossWeights as Tensor2D);
   };
   const { value, grads } = tf.valueAndGrads(lossOf)(names.map((name) => weights[name]));
@@ -160,7 +160,7 @@ export function windowLogits(
   return {
     inputs: { tokens: tokensOf(rows, time) },
     body: (state, { tokens }) => ({
-      outputs: { logits: forward(tokens as Tensor2D, state, config, model.causal) },
+      outputs: { logits: forward(tokens as Tensor2D, state, config, { attend: model.attend }) },
     }),
   };
 }
@@ -200,7 +200,7 @@ export function targetNats(
         tokens as Tensor2D,
         weightsOf(state, config, names),
         config,
-        model.causal,
+        { attend: model.attend },
       );
       if (model.maskToken !== undefined && !keepMask) logits = without(model.maskToken, logits);
       return { outputs: { nats: crossEntropy(logits, targets as Tensor2D) } };

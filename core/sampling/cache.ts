@@ -7,22 +7,10 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import type { ModelConfig } from "../config.ts";
-import { noDropout } from "../dropout.ts";
 import type { Program, Session } from "../../engines/engine.ts";
 import { mapValues } from "../../engines/map_values.ts";
 import type { Question } from "../language_model.ts";
-import {
-  blockWeights,
-  embed,
-  forward,
-  joinHeads,
-  linear,
-  mlp,
-  projections,
-  rmsNorm,
-  ropeTable,
-  type Rotation,
-} from "../model.ts";
+import { type Attend, attendLeft, forward, ropeTable, type Rotation } from "../model.ts";
 import type { Tensor2D, Tensor4D, Tensors, TensorSpec } from "../../engines/tensors.ts";
 
 const keyOf = (layer: number) => `key/${layer}`;
@@ -38,17 +26,12 @@ export function prefill(config: ModelConfig): Program {
     inputs: { tokens: { shape: [1, config.context], dtype: "int32" } },
     body(weights, { tokens }) {
       const outputs: Tensors = {};
-      outputs.logits = forward(
-        tokens as Tensor2D,
-        weights,
-        config,
-        true,
-        noDropout,
-        (layer, { key, value }) => {
-          outputs[keyOf(layer)] = key;
-          outputs[valueOf(layer)] = value;
-        },
-      );
+      const attend: Attend = (heads, layer) => {
+        outputs[keyOf(layer)] = heads.key;
+        outputs[valueOf(layer)] = heads.value;
+        return attendLeft(heads);
+      };
+      outputs.logits = forward(tokens as Tensor2D, weights, config, { attend });
       return { outputs };
     },
   };
@@ -73,22 +56,19 @@ export function next(config: ModelConfig, rows = 1): Program {
       ...Object.fromEntries(caches),
     },
     body(weights, { token, slot, hidden, ...cached }) {
-      const outputs: Tensors = {}, rotation = rotationAt(slot as Tensor2D, config);
-      let x = rmsNorm(embed(token as Tensor2D, weights["token_emb.weight"]));
-      for (let layer = 0; layer < layers; layer++) {
-        const block = blockWeights(weights, layer);
-        const { query, key, value } = projections(rmsNorm(x), block, config, rotation);
+      const outputs: Tensors = {};
+      const attend: Attend = ({ query, key, value }, layer) => {
+        outputs[keyOf(layer)] = key;
+        outputs[valueOf(layer)] = value;
         const past = tf.add(tf.matMul(query, cached[keyOf(layer)], false, true), hidden);
         const own = tf.sum(tf.mul(query, key), -1, true);
         const shares = tf.softmax(tf.concat([past, own], -1)); // [rows, H, 1, context + 1]
         const [ofPast, ofOwn] = tf.split(shares, [context, 1], -1);
-        const seen = tf.add(tf.matMul(ofPast, cached[valueOf(layer)]), tf.mul(ofOwn, value));
-        x = tf.add(x, joinHeads(seen as Tensor4D, block.projection));
-        x = tf.add(x, mlp(rmsNorm(x), block));
-        outputs[keyOf(layer)] = key;
-        outputs[valueOf(layer)] = value;
-      }
-      return { outputs: { ...outputs, logits: linear(rmsNorm(x), weights["lm_head.weight"]) } };
+        return tf.add(tf.matMul(ofPast, cached[valueOf(layer)]), tf.mul(ofOwn, value));
+      };
+      const rotation = rotationAt(slot as Tensor2D, config);
+      outputs.logits = forward(token as Tensor2D, weights, config, { attend, rotation });
+      return { outputs };
     },
   };
 }
