@@ -13,11 +13,11 @@ import {
 } from "./config.ts";
 import { readBytes, sha256Hex, writeFileAtomically, type WriteOptions } from "./files/files.ts";
 import { readPt } from "./files/pt.ts";
-import { quoted } from "../engines/quoted.ts";
+import { quoted } from "@tiny-diffusion/engines/errors";
 import { readSafetensors, writeSafetensors } from "./files/safetensors.ts";
 import { parameterShapes } from "./model.ts";
 import { restoreRandom } from "./random.ts";
-import type { HostTensor, HostTensors } from "../engines/tensors.ts";
+import type { HostTensor, HostTensors } from "@tiny-diffusion/engines/tensors";
 import { MASK, tokenizer } from "./data/tokenizer.ts";
 
 const exportFormat = "tiny-diffusion/1";

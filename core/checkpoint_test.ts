@@ -15,7 +15,7 @@ import { writePt } from "./files/pt.ts";
 import { readSafetensors, writeSafetensors } from "./files/safetensors.ts";
 import { initialWeights } from "./model.ts";
 import { restoreRandom, seededRandom } from "./random.ts";
-import type { HostTensors } from "../engines/tensors.ts";
+import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import { inFolder } from "./testing/temporary_folder.ts";
 
 const testdata = fromFileUrl(new URL("testdata/", import.meta.url));

@@ -6,7 +6,7 @@
  * value surprises.
  */
 
-import { quoted } from "../engines/quoted.ts";
+import { quoted } from "@tiny-diffusion/engines/errors";
 
 /** Which of the two models. */
 export type ModelKind = "gpt" | "diffusion";

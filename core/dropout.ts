@@ -12,7 +12,7 @@
 import * as tf from "@tensorflow/tfjs";
 import type { Config } from "./config.ts";
 import type { Random } from "./random.ts";
-import type { Tensor3D, Tensors, TensorSpec } from "../engines/tensors.ts";
+import type { Tensor3D, Tensors, TensorSpec } from "@tiny-diffusion/engines/tensors";
 
 /**
  * Drops entries of [batch, time, width] and scales up the others, so that the expectation stays.

@@ -1,6 +1,6 @@
 /** The training loss of both models: cross-entropy, averaged over the positions that count. */
 import * as tf from "@tensorflow/tfjs";
-import type { Scalar, Tensor2D, Tensor3D } from "../engines/tensors.ts";
+import type { Scalar, Tensor2D, Tensor3D } from "@tiny-diffusion/engines/tensors";
 
 /**
  * -log p(target) of every position, in nats.

@@ -55,7 +55,7 @@ export { type Preset, type PresetName, presets, type TrainingConfig } from "./co
 export { attendBothSides, attendLeft, forward, initialWeights, parameterShapes } from "./model.ts";
 export type { Attend, ForwardOptions, Heads, Rotation } from "./model.ts";
 export type { Dropout } from "./dropout.ts";
-export type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D } from "../engines/tensors.ts";
+export type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D } from "@tiny-diffusion/engines";
 
 // training
 export {
@@ -99,16 +99,32 @@ export type { BaselineName, Compared, Estimator, EvaluationRow } from "./scoring
 export type { ModelComparison } from "./scoring/results.ts";
 
 // engines, and the programs that they run
-export { engineStatuses, startEngine } from "../engines/mod.ts";
-export { engineNames, enginePurposes } from "../engines/names.ts";
-export type { EngineOptions, EngineStatus } from "../engines/mod.ts";
-export type { EngineName } from "../engines/names.ts";
-export { checkInputs, type Engine, type Program, type Session } from "../engines/engine.ts";
-export type { Precision } from "../engines/engine.ts";
-export type { DType, HostTensor, HostTensors } from "../engines/tensors.ts";
-export type { Tensors, TensorSpec } from "../engines/tensors.ts";
+export {
+  type Attribute,
+  checkInputs,
+  type DType,
+  type Engine,
+  type EngineName,
+  engineNames,
+  type EngineOptions,
+  enginePurposes,
+  type EngineStatus,
+  engineStatuses,
+  type Graph,
+  type GraphDType,
+  type HostTensor,
+  type HostTensors,
+  type Node,
+  nodesInOrder,
+  type Precision,
+  type Program,
+  record,
+  type Session,
+  simplify,
+  startEngine,
+  type Tensors,
+  type TensorSpec,
+  UserError,
+  type Value,
+} from "@tiny-diffusion/engines";
 export { initialState, targetNats, trainInputs, trainStep, windowLogits } from "./programs.ts";
-export { record } from "../engines/record/recorder.ts";
-export { simplify } from "../engines/record/simplify.ts";
-export { type Attribute, type Graph, type GraphDType, type Node } from "../engines/record/graph.ts";
-export { nodesInOrder, type Value } from "../engines/record/graph.ts";

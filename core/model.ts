@@ -19,7 +19,7 @@ import type {
   Tensor3D,
   Tensor4D,
   Tensors,
-} from "../engines/tensors.ts";
+} from "@tiny-diffusion/engines/tensors";
 
 /** Float32's machine epsilon, which PyTorch's `rms_norm` uses when none is given. */
 const NORM_EPSILON = 2 ** -23;

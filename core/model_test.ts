@@ -13,7 +13,7 @@ import {
   rotate,
 } from "./model.ts";
 import { seededRandom } from "./random.ts";
-import type { Tensors } from "../engines/tensors.ts";
+import type { Tensors } from "@tiny-diffusion/engines/tensors";
 
 await tf.setBackend("cpu");
 

@@ -6,7 +6,7 @@ import * as tf from "@tensorflow/tfjs";
 import { initialAverage, movedAverage } from "./training/average.ts";
 import type { Config, ModelConfig } from "./config.ts";
 import { drawDropout, dropoutInputs, dropoutOf } from "./dropout.ts";
-import type { Program } from "../engines/engine.ts";
+import type { Program } from "@tiny-diffusion/engines";
 import type { LanguageModel } from "./language_model.ts";
 import { crossEntropy, weightedMean } from "./loss.ts";
 import { forward, initialWeights, parameterShapes } from "./model.ts";
@@ -20,7 +20,7 @@ import type {
   Tensor3D,
   Tensors,
   TensorSpec,
-} from "../engines/tensors.ts";
+} from "@tiny-diffusion/engines/tensors";
 
 const tokensOf = (rows: number, time: number): TensorSpec => ({
   shape: [rows, time],

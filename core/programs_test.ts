@@ -1,12 +1,12 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
 import { makeConfig } from "./config.ts";
-import type { Program } from "../engines/engine.ts";
+import type { Program } from "@tiny-diffusion/engines";
 import { parameterShapes } from "./model.ts";
 import { models } from "./models.ts";
 import { targetNats, windowLogits } from "./programs.ts";
 import { seededRandom } from "./random.ts";
-import type { Tensors } from "../engines/tensors.ts";
+import type { Tensors } from "@tiny-diffusion/engines/tensors";
 
 await tf.setBackend("cpu");
 

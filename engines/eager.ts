@@ -5,7 +5,7 @@
 import * as tf from "@tensorflow/tfjs";
 import type { HostTensors } from "./tensors.ts";
 import { checkInputs, type Engine, type Program, type Session } from "./engine.ts";
-import { mapValues } from "./map_values.ts";
+import { mapValues } from "@std/collections/map-values";
 
 /** Makes tfjs's own backends known to it; `cpu` comes with it. */
 export const backends: Record<"cpu" | "wasm" | "webgpu", () => Promise<unknown>> = {

@@ -65,7 +65,7 @@ export const commandArguments: Target = {
     "tasks/shared/settings.ts",
     "core/sampling/template.ts",
     "core/config.ts",
-    "engines/quoted.ts",
+    "engines/errors.ts",
   ],
 
   starts: () => lines.map((line) => textBytes(JSON.stringify(line))),

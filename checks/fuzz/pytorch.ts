@@ -77,7 +77,7 @@ function bomb(): Uint8Array {
 }
 
 export const zip: Target = {
-  readers: ["core/files/zip.ts", "engines/quoted.ts"],
+  readers: ["core/files/zip.ts", "engines/errors.ts"],
 
   starts: () => [
     writeZip([]),
@@ -287,7 +287,7 @@ export function mutatePickle(bytes: Uint8Array, other: Uint8Array, random: Rando
 }
 
 export const pickle: Target = {
-  readers: ["core/files/pickle.ts", "engines/quoted.ts"],
+  readers: ["core/files/pickle.ts", "engines/errors.ts"],
 
   starts: () => [
     writePickle(null),

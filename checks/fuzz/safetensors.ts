@@ -6,7 +6,7 @@ import { joined, mutateBytes, mutateJson, oddString, pick } from "./mutate.ts";
 import { isSameData, promise, roundTrip, type Target, textBytes } from "./target.ts";
 
 export const safetensors: Target = {
-  readers: ["core/files/safetensors.ts", "engines/quoted.ts"],
+  readers: ["core/files/safetensors.ts", "engines/errors.ts"],
 
   starts() {
     const float = (...shape: number[]): HostTensor => ({

@@ -10,7 +10,7 @@
  */
 import { basename, dirname, extname, join } from "@std/path";
 import { readBytes, sha256Hex } from "../files/files.ts";
-import { quoted as shown } from "../../engines/quoted.ts";
+import { quoted as shown } from "@tiny-diffusion/engines/errors";
 
 /** Far above what such a model can learn from, and far below what a JavaScript string can hold. */
 export const MAX_BYTES = 2 ** 28;

@@ -7,7 +7,7 @@
  * an ordinary token of its own.
  */
 
-import { quoted } from "../../engines/quoted.ts";
+import { quoted } from "@tiny-diffusion/engines/errors";
 
 /** The token of a diffusion model that hides a character. */
 export const MASK_TOKEN = 0;

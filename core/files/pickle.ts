@@ -7,7 +7,7 @@
  * and dicts, and where the program asks for a call, it writes down which call, if the callee is on
  * the caller's list. Opcodes: Lib/pickletools.py in CPython.
  */
-import { quoted } from "../../engines/quoted.ts";
+import { quoted } from "@tiny-diffusion/engines/errors";
 
 /** What a pickle builds. A tuple is an array, a dict or an OrderedDict is a map. */
 export type Pickled =

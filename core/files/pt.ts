@@ -5,9 +5,9 @@
  * in PyTorch.
  */
 import { zipSync } from "fflate";
-import type { HostTensor, HostTensors } from "../../engines/tensors.ts";
+import type { HostTensor, HostTensors } from "@tiny-diffusion/engines/tensors";
 import { Call, Global, Persistent, type Pickled, readPickle, writePickle } from "./pickle.ts";
-import { quoted } from "../../engines/quoted.ts";
+import { quoted } from "@tiny-diffusion/engines/errors";
 import { widenBfloat16 } from "./safetensors.ts";
 import { readZip } from "./zip.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as fc from "fast-check";
 import { zipSync } from "fflate";
-import type { HostTensors } from "../../engines/tensors.ts";
+import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import { Call, Global, Persistent, type Pickled, writePickle } from "./pickle.ts";
 import { readPt, writePt } from "./pt.ts";
 import { readSafetensors } from "./safetensors.ts";

@@ -6,8 +6,8 @@
  * mean is not known here. Numbers are taken from memory as they lie there: every machine that Deno
  * runs on is little-endian.
  */
-import type { HostTensor } from "../../engines/tensors.ts";
-import { quoted } from "../../engines/quoted.ts";
+import type { HostTensor } from "@tiny-diffusion/engines/tensors";
+import { quoted } from "@tiny-diffusion/engines/errors";
 
 /** A tensor from a file. F16 and BF16 have been widened to float32. Row-major. */
 export interface StoredTensor extends HostTensor {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as fc from "fast-check";
-import type { HostTensor } from "../../engines/tensors.ts";
+import type { HostTensor } from "@tiny-diffusion/engines/tensors";
 import { readPt } from "./pt.ts";
 import { readSafetensors, writeSafetensors } from "./safetensors.ts";
 

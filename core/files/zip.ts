@@ -4,7 +4,7 @@
  * APPNOTE.TXT, sections 4.3 and 4.4.
  */
 import { crc32, inflateRawSync } from "node:zlib";
-import { quoted } from "../../engines/quoted.ts";
+import { quoted } from "@tiny-diffusion/engines/errors";
 
 const maxEntries = 10_000;
 

@@ -7,11 +7,11 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import type { ModelConfig } from "../config.ts";
-import type { Program, Session } from "../../engines/engine.ts";
-import { mapValues } from "../../engines/map_values.ts";
+import type { Program, Session } from "@tiny-diffusion/engines";
+import { mapValues } from "@std/collections/map-values";
 import type { Question } from "../language_model.ts";
 import { type Attend, attendLeft, forward, ropeTable, type Rotation } from "../model.ts";
-import type { Tensor2D, Tensor4D, Tensors, TensorSpec } from "../../engines/tensors.ts";
+import type { Tensor2D, Tensor4D, Tensors, TensorSpec } from "@tiny-diffusion/engines/tensors";
 
 const keyOf = (layer: number) => `key/${layer}`;
 const valueOf = (layer: number) => `value/${layer}`;

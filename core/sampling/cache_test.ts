@@ -1,14 +1,13 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Cache, next, prefill } from "./cache.ts";
 import { makeConfig } from "../config.ts";
-import type { Session } from "../../engines/engine.ts";
-import { onnxEngine } from "../../engines/onnx/engine.ts";
+import { type Session, startEngine } from "@tiny-diffusion/engines";
 import * as gpt from "../gpt.ts";
 import type { Network } from "../language_model.ts";
 import { initialWeights } from "../model.ts";
 import { windowLogits } from "../programs.ts";
 import { seededRandom } from "../random.ts";
-import type { HostTensors } from "../../engines/tensors.ts";
+import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import { plainOptions } from "../testing/options.ts";
 import { charactersOf, tokenizer } from "../data/tokenizer.ts";
 
@@ -27,7 +26,7 @@ const weights: HostTensors = Object.fromEntries(
     .map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => 10 * value) }]),
 );
 
-const engine = await onnxEngine({ threads: 1 });
+const { engine } = await startEngine("onnx", { threads: 1 });
 const session = await engine.load(weights, { prefill: prefill(config), next: next(config) });
 const uncached = await engine.load(weights, { logits: windowLogits(gpt, config, 1) });
 

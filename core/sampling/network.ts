@@ -1,12 +1,12 @@
 /** Trained weights on an engine, as generation sees them. */
 import { Cache, next, prefill } from "./cache.ts";
 import type { ModelConfig, ModelKind } from "../config.ts";
-import type { Engine, Session } from "../../engines/engine.ts";
+import type { Engine, Session } from "@tiny-diffusion/engines";
 import { type Lane, lanesOf } from "./lanes.ts";
 import type { Network, Question } from "../language_model.ts";
 import { models } from "../models.ts";
 import { windowLogits } from "../programs.ts";
-import type { HostTensors } from "../../engines/tensors.ts";
+import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 
 /** A network on an engine; dispose it when its text is done. */
 export interface LoadedNetwork extends Network, Disposable {

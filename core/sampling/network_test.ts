@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
 import { makeConfig } from "../config.ts";
-import { onnxEngine } from "../../engines/onnx/engine.ts";
+import { startEngine } from "@tiny-diffusion/engines";
 import type { Network } from "../language_model.ts";
 import { initialWeights } from "../model.ts";
 import { models } from "../models.ts";
@@ -8,7 +8,7 @@ import { loadNetwork, loadNetworks } from "./network.ts";
 import { seededRandom } from "../random.ts";
 import { plainOptions } from "../testing/options.ts";
 
-const engine = await onnxEngine({ threads: 1 });
+const { engine } = await startEngine("onnx", { threads: 1 });
 const options = plainOptions({ topK: 4, threshold: 0.5, overlap: 8 });
 
 for (const kind of ["gpt", "diffusion"] as const) {

@@ -3,7 +3,7 @@
  * `To be, {3..12} to be`.
  */
 
-import { quoted } from "../../engines/quoted.ts";
+import { quoted } from "@tiny-diffusion/engines/errors";
 
 /** A gap to fill. */
 export interface Gap {

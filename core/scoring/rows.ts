@@ -3,7 +3,7 @@
  * calls. `evaluate.ts` makes figures of the answers.
  */
 import type { Config } from "../config.ts";
-import type { Session } from "../../engines/engine.ts";
+import type { Session } from "@tiny-diffusion/engines";
 import { breather } from "../event_loop.ts";
 import type { Random } from "../random.ts";
 import { sum } from "./statistics.ts";

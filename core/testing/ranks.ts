@@ -4,7 +4,7 @@
  */
 import { assert, assertLessOrEqual } from "@std/assert";
 import type { TrainingConfig } from "../config.ts";
-import type { HostTensors } from "../../engines/tensors.ts";
+import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import type { Communicator } from "../training/mpi.ts";
 
 /**

@@ -6,7 +6,7 @@
 import * as tf from "@tensorflow/tfjs";
 import type { ModelConfig, TrainingConfig } from "../config.ts";
 import { parameterShapes } from "../model.ts";
-import type { HostTensors, Tensor, Tensors } from "../../engines/tensors.ts";
+import type { HostTensors, Tensor, Tensors } from "@tiny-diffusion/engines/tensors";
 
 type Setting = Pick<TrainingConfig, "emaDecay">;
 

@@ -5,12 +5,12 @@
  * run goes on with another number of them as if nothing had changed.
  */
 import type { Config } from "../config.ts";
-import type { Program } from "../../engines/engine.ts";
+import type { Program } from "@tiny-diffusion/engines";
 import { sha256Hex } from "../files/files.ts";
 import type { LanguageModel } from "../language_model.ts";
 import { scorerOf } from "../scoring/rows.ts";
 import { type Stepper, validationNats } from "./stepper.ts";
-import { sizeOf } from "../../engines/tensors.ts";
+import { sizeOf } from "@tiny-diffusion/engines/tensors";
 import type { Communicator } from "./mpi.ts";
 import { gradientSums, layoutOf, stepFromSums } from "./gradient_sums.ts";
 

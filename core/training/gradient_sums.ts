@@ -8,12 +8,12 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import type { Config } from "../config.ts";
-import type { Program } from "../../engines/engine.ts";
+import type { Program } from "@tiny-diffusion/engines";
 import type { LanguageModel } from "../language_model.ts";
 import { parameterShapes } from "../model.ts";
 import { scheduleInputs } from "./optimizer.ts";
 import { batchInputs, lossAndGradients, stepped, weightsOf } from "../programs.ts";
-import { sizeOf, type Tensor } from "../../engines/tensors.ts";
+import { sizeOf, type Tensor } from "@tiny-diffusion/engines/tensors";
 
 /**
  * How the numbers lie in the one buffer that is added up: the gradients in the order of the

@@ -14,7 +14,7 @@ import type {
   Tensor2D,
   Tensors,
   TensorSpec,
-} from "../../engines/tensors.ts";
+} from "@tiny-diffusion/engines/tensors";
 
 const MUON_MOMENTUM = 0.95;
 /**

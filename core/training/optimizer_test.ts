@@ -11,7 +11,7 @@ import {
   updated,
 } from "./optimizer.ts";
 import { seededRandom } from "../random.ts";
-import type { HostTensors, Tensors } from "../../engines/tensors.ts";
+import type { HostTensors, Tensors } from "@tiny-diffusion/engines/tensors";
 
 await tf.setBackend("cpu");
 

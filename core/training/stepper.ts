@@ -4,7 +4,7 @@
  */
 import { exportedNames } from "./average.ts";
 import type { Config } from "../config.ts";
-import { type Program, runSteps, type Session } from "../../engines/engine.ts";
+import { type Program, runSteps, type Session } from "@tiny-diffusion/engines";
 import type { LanguageModel } from "../language_model.ts";
 import { targetNats, trainStep } from "../programs.ts";
 import { type Scorer, scorerOf } from "../scoring/rows.ts";

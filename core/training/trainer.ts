@@ -9,7 +9,7 @@ import { exportedNames, initialAverage } from "./average.ts";
 import { saveTraining, saveWeights, trainingPath, type TrainingState } from "../checkpoint.ts";
 import type { Config } from "../config.ts";
 import { type Dataset, drawWindows } from "../data/dataset.ts";
-import type { Engine, Session } from "../../engines/engine.ts";
+import type { Engine, Session } from "@tiny-diffusion/engines";
 import { validator } from "../scoring/estimators.ts";
 import { breather } from "../event_loop.ts";
 import type { WriteOptions } from "../files/files.ts";
@@ -19,7 +19,7 @@ import { initialMoments, scheduleShare } from "./optimizer.ts";
 import { initialState, trainInputs } from "../programs.ts";
 import { type Random, restoreRandom, seededRandom } from "../random.ts";
 import { alone, type Runner, type StepOutcome, type Stepper } from "./stepper.ts";
-import type { HostTensors } from "../../engines/tensors.ts";
+import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import { validationBlocks } from "../scoring/validation_blocks.ts";
 
 /** Lets Ctrl-C through. */

@@ -2,9 +2,8 @@ import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@s
 import { join } from "@std/path";
 import { loadTraining, loadWeights, trainingPath } from "../checkpoint.ts";
 import { type Config, makeConfig, type ModelKind } from "../config.ts";
-import { changedEngine } from "../../engines/testing/changed_engine.ts";
-import type { Engine } from "../../engines/engine.ts";
-import { onnxEngine } from "../../engines/onnx/engine.ts";
+import { changedEngine } from "../testing/changed_engine.ts";
+import { type Engine, startEngine } from "@tiny-diffusion/engines";
 import { type Filesystem, type OpenFile, sha256Hex } from "../files/files.ts";
 import { models } from "../models.ts";
 import { seededRandom } from "../random.ts";
@@ -21,7 +20,7 @@ const text = (() => {
     .join("");
 })();
 
-const onnx = await onnxEngine({ threads: 1 });
+const { engine: onnx } = await startEngine("onnx", { threads: 1 });
 
 /** A run of preset smoke that writes into `folder`. */
 function runIn(

@@ -17,7 +17,7 @@ import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { type HostTensors, sizeOf } from "../tensors.ts";
 import { checkInputs, type Engine, type Program, type Session } from "../engine.ts";
 import type { Graph } from "../record/graph.ts";
-import { mapValues } from "../map_values.ts";
+import { mapValues } from "@std/collections/map-values";
 import {
   aroundLoop,
   inputName,

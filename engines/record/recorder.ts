@@ -10,7 +10,7 @@ import * as tf from "@tensorflow/tfjs";
 import { type HostTensors, sizeOf, type Tensors, type TensorSpec } from "../tensors.ts";
 import type { Program } from "../engine.ts";
 import { type Attribute, type Graph, type GraphDType, makeNode, type Value } from "./graph.ts";
-import { mapValues } from "../map_values.ts";
+import { mapValues } from "@std/collections/map-values";
 
 const BACKEND = "recorder";
 
@@ -318,7 +318,7 @@ for (const kernelName of Object.keys(rules)) {
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { nodesInOrder, type Program, record, simplify } from "@tiny-diffusion/core";
+ * import { nodesInOrder, type Program, record, simplify } from "@tiny-diffusion/engines";
  * import * as tf from "@tensorflow/tfjs";
  *
  * const program: Program = {

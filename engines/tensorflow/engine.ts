@@ -14,7 +14,7 @@ import { explained, writeFileAtomically } from "../../core/files/files.ts";
 import type { HostTensors } from "../tensors.ts";
 import { chosenDevices } from "../cuda.ts";
 import { checkInputs, type Engine, type Precision, type Program, type Session } from "../engine.ts";
-import { mapValues } from "../map_values.ts";
+import { mapValues } from "@std/collections/map-values";
 import { record } from "../record/recorder.ts";
 import { simplify } from "../record/simplify.ts";
 import { type Binding, loadBinding, slowBfloat16, whyNoGpu } from "./binding.ts";

@@ -12,7 +12,7 @@ import {
   nodesInOrder,
   type Value,
 } from "../record/graph.ts";
-import { mapValues } from "../map_values.ts";
+import { mapValues } from "@std/collections/map-values";
 import {
   type AttrValue,
   type DataType,

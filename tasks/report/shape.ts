@@ -3,7 +3,7 @@
  * and says where.
  */
 
-import { quoted } from "../../engines/quoted.ts";
+import { quoted } from "../../engines/errors.ts";
 
 export type Shape<T> = (value: unknown, path?: string) => T;
 type Shaped<S> = S extends Shape<infer T> ? T : never;

@@ -8,7 +8,7 @@ import { bold, red } from "@std/fmt/colors";
 import { closestString } from "@std/text/closest-string";
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import { engineNames } from "../../engines/names.ts";
-import { quoted } from "../../engines/quoted.ts";
+import { quoted } from "../../engines/errors.ts";
 
 interface FlagBasics {
   /** What it is, without the default and the allowed values: help adds them. */

@@ -6,7 +6,7 @@ import {
   type ModelKind,
   numberExpected,
 } from "../../core/config.ts";
-import { quoted } from "../../engines/quoted.ts";
+import { quoted } from "../../engines/errors.ts";
 import { UsageError } from "./cli.ts";
 
 export const setFlag = {

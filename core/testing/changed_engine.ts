@@ -1,5 +1,5 @@
 /** For tests: an engine that is not quite what it was. */
-import type { Engine, Session } from "../engine.ts";
+import type { Engine, Session } from "@tiny-diffusion/engines";
 
 /**
  * `engine` with something done to what its programs answer, before the caller sees it. Its steps
