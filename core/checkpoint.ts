@@ -11,7 +11,8 @@ import {
   makeConfig,
   type ModelKind,
 } from "./config.ts";
-import { readBytes, sha256Hex, writeFileAtomically, type WriteOptions } from "./files/files.ts";
+import { readBytes, sha256Hex } from "./files/read.ts";
+import { writeFileAtomically } from "./files/write.ts";
 import { readPt } from "./files/pt.ts";
 import { quoted } from "@tiny-diffusion/engines/errors";
 import { readSafetensors, writeSafetensors } from "./files/safetensors.ts";
@@ -116,13 +117,13 @@ export interface LoadOptions {
 export async function saveWeights(
   path: string,
   { weights, sha256: _, ...facts }: SavedModel & { sha256?: string },
-  { dtype = "float32", ...options }: WriteOptions & { dtype?: "float32" | "float16" } = {},
+  { dtype = "float32" }: { dtype?: "float32" | "float16" } = {},
 ): Promise<string> {
   const cannot = `Cannot save ${JSON.stringify(path)}`;
   requireFacts(cannot, facts);
   const tensors = requireParameters(cannot, weights, facts.config);
   const bytes = writeSafetensors(tensors, toMetadata(exportFormat, facts), { dtype });
-  await writeFileAtomically(path, bytes, options);
+  await writeFileAtomically(path, bytes);
   return await sha256Hex(bytes);
 }
 
@@ -193,7 +194,6 @@ export function trainingPath(exportPath: string): string {
 export async function saveTraining(
   path: string,
   { weights, moments, ...facts }: TrainingState,
-  options: WriteOptions = {},
 ): Promise<void> {
   const cannot = `Cannot save ${JSON.stringify(path)}`;
   requireTrainingFacts(cannot, facts);
@@ -204,7 +204,6 @@ export async function saveTraining(
   await writeFileAtomically(
     path,
     writeSafetensors(tensors, toMetadata(trainingFormat, facts)),
-    options,
   );
 }
 

@@ -18,7 +18,7 @@ import { restoreRandom, seededRandom } from "./random.ts";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import { inFolder } from "./testing/temporary_folder.ts";
 
-const testdata = fromFileUrl(new URL("testdata/", import.meta.url));
+const testdata = fromFileUrl(new URL("testing/data/", import.meta.url));
 
 /** The 65 characters of Tiny Shakespeare. */
 const characters = [

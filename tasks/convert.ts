@@ -10,7 +10,7 @@ import { defaultCorpus, loadCorpus, openingOf } from "../core/data/corpus.ts";
 import { onnxModel } from "../engines/onnx/model.ts";
 import { record } from "../engines/record/recorder.ts";
 import { simplify } from "../engines/record/simplify.ts";
-import { requireWritable, writeFileAtomically } from "../core/files/files.ts";
+import { requireWritable, writeFileAtomically } from "../core/files/write.ts";
 import { writePt } from "../core/files/pt.ts";
 import { models } from "../core/models.ts";
 import { windowLogits } from "../core/programs.ts";

@@ -6,7 +6,7 @@ import { readSafetensors } from "../core/files/safetensors.ts";
 
 const testdata = fromFileUrl(new URL("../core/testing/data/", import.meta.url));
 
-/** A text with the 65 characters of the models in `core/testdata/`, those of Tiny Shakespeare. */
+/** A text with the 65 characters of the models in `core/testing/data/`, those of Tiny Shakespeare. */
 const text = "First Citizen:\nBefore we proceed any further, hear me speak.\n" +
   "!$&'-.3;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz\n";
 

@@ -12,7 +12,7 @@ import { productFlops } from "../engines/record/graph.ts";
 import { productPeak } from "../engines/peak.ts";
 import { record } from "../engines/record/recorder.ts";
 import { evaluate, type Evaluation } from "../core/scoring/estimators.ts";
-import { type Journal, openJournal } from "../core/files/journal.ts";
+import { type Journal, openJournal } from "./shared/journal.ts";
 import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";
 import { seededRandom } from "../core/random.ts";

@@ -13,13 +13,9 @@ import {
   infoPathOf,
   MAX_BYTES,
 } from "../core/data/corpus.ts";
-import {
-  lockFile,
-  makeFolder,
-  readBytes,
-  sha256Hex,
-  writeFileAtomically,
-} from "../core/files/files.ts";
+import { lockFile } from "../core/files/lock.ts";
+import { readBytes, sha256Hex } from "../core/files/read.ts";
+import { makeFolder, writeFileAtomically } from "../core/files/write.ts";
 import {
   note,
   outputFlags,

@@ -3,7 +3,7 @@
  * itself.
  */
 import { dirname, join } from "@std/path";
-import { makeFolder, requireWritable, writeFileAtomically } from "../core/files/files.ts";
+import { makeFolder, requireWritable, writeFileAtomically } from "../core/files/write.ts";
 import { note, outputFlags, parseFlags, print, printJson, runTask } from "./shared/cli.ts";
 import { gather, hashOfFiles, type ReportData } from "./report/gather.ts";
 import { buildPage } from "./report/page.ts";

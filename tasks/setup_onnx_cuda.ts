@@ -9,7 +9,8 @@
  */
 import { fromFileUrl, join } from "@std/path";
 import { npmOnnxruntime, type OnnxCudaInstallation } from "../engines/onnx/runtime.ts";
-import { sha256Hex, writeFileAtomically } from "../core/files/files.ts";
+import { sha256Hex } from "../core/files/read.ts";
+import { writeFileAtomically } from "../core/files/write.ts";
 import {
   interruption,
   note,

@@ -6,7 +6,7 @@ import { blocksOf } from "../core/sampling/blocks.ts";
 import type { ModelKind } from "../core/config.ts";
 import { defaultCorpus, loadCorpus } from "../core/data/corpus.ts";
 import { breather } from "../core/event_loop.ts";
-import { requireWritable, writeFileAtomically } from "../core/files/files.ts";
+import { requireWritable, writeFileAtomically } from "../core/files/write.ts";
 import { loadNetwork } from "../core/sampling/network.ts";
 import { seededRandom } from "../core/random.ts";
 import { MASK_TOKEN, type Tokenizer, tokenizer } from "../core/data/tokenizer.ts";

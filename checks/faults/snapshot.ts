@@ -4,7 +4,7 @@
  */
 import { join } from "@std/path";
 import { loadTraining, loadWeights } from "../../core/checkpoint.ts";
-import { sha256Hex } from "../../core/files/files.ts";
+import { sha256Hex } from "../../core/files/read.ts";
 import { readPt } from "../../core/files/pt.ts";
 
 /**

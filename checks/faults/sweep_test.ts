@@ -5,7 +5,7 @@ import { missedCalls } from "./strace.ts";
 import { faultsOf, findingsOf, recorded, type Scenario, stage } from "./sweep.ts";
 
 const config = fromFileUrl(new URL("../../tasks/deno.json", import.meta.url));
-const files = new URL("../../core/files/files.ts", import.meta.url).href;
+const files = new URL("../../core/files/write.ts", import.meta.url).href;
 
 /**
  * A program that replaces old.json, and what a sweep finds wrong with it: a line each, with the

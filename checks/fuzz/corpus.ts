@@ -1,6 +1,6 @@
 /** The target `corpus`: a text to train on and the JSON file beside it. */
 import { defaultCorpus, loadCorpus, openingOf } from "../../core/data/corpus.ts";
-import { sha256Hex } from "../../core/files/files.ts";
+import { sha256Hex } from "../../core/files/read.ts";
 import { charactersOf, tokenizer } from "../../core/data/tokenizer.ts";
 import { mutateBytes, mutateJson } from "./mutate.ts";
 import { isSameBytes, promise, type Target, textBytes } from "./target.ts";

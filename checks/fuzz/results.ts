@@ -3,7 +3,7 @@
  * of long computations.
  */
 import { parseHTML } from "linkedom";
-import { openJournal } from "../../core/files/journal.ts";
+import { openJournal } from "../../tasks/shared/journal.ts";
 import * as example from "../../tasks/testing/example_results.ts";
 import { gather } from "../../tasks/report/gather.ts";
 import { buildPage } from "../../tasks/report/page.ts";
@@ -30,7 +30,7 @@ export const results: Target = {
   readers: [
     "tasks/report/read_results.ts",
     "tasks/report/shape.ts",
-    "core/files/journal.ts",
+    "tasks/shared/journal.ts",
     "tasks/report/gather.ts",
     "tasks/report/page.ts",
     "tasks/report/dom.ts",

@@ -1,5 +1,6 @@
 /** What a target of `check-fuzz` is, and the promises that every reader keeps. */
 import type { Random } from "../../core/random.ts";
+import { UserError } from "../../engines/errors.ts";
 
 /** Something that reads bytes from outside. */
 export interface Target {
@@ -44,7 +45,7 @@ export async function roundTrip<T>(what: string, again: () => T | Promise<T>): P
  */
 export function faultOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return `it threw ${String(error)}`;
-  const kinds = [Error, TypeError, RangeError, SyntaxError];
+  const kinds = [UserError, Error, TypeError, RangeError, SyntaxError];
   if (!kinds.some((kind) => Object.getPrototypeOf(error) === kind.prototype)) {
     return `it threw a ${error.constructor.name}`;
   }

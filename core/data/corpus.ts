@@ -9,7 +9,7 @@
  * from.
  */
 import { basename, dirname, extname, join } from "@std/path";
-import { readBytes, sha256Hex } from "../files/files.ts";
+import { readBytes, sha256Hex } from "../files/read.ts";
 import { quoted as shown } from "@tiny-diffusion/engines/errors";
 
 /** Far above what such a model can learn from, and far below what a JavaScript string can hold. */

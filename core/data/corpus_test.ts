@@ -9,7 +9,7 @@ import {
   openingOf,
   requireLength,
 } from "./corpus.ts";
-import { sha256Hex } from "../files/files.ts";
+import { sha256Hex } from "../files/read.ts";
 import { inFolder } from "../testing/temporary_folder.ts";
 
 const utf8 = (text: string) => new TextEncoder().encode(text);

@@ -6,7 +6,7 @@
  */
 import type { Config } from "../config.ts";
 import type { Program } from "@tiny-diffusion/engines";
-import { sha256Hex } from "../files/files.ts";
+import { sha256Hex } from "../files/read.ts";
 import type { LanguageModel } from "../language_model.ts";
 import { scorerOf } from "../scoring/rows.ts";
 import { type Stepper, validationNats } from "./stepper.ts";

@@ -12,7 +12,6 @@ import { type Dataset, drawWindows } from "../data/dataset.ts";
 import type { Engine, Session } from "@tiny-diffusion/engines";
 import { validator } from "../scoring/estimators.ts";
 import { breather } from "../event_loop.ts";
-import type { WriteOptions } from "../files/files.ts";
 import type { LanguageModel } from "../language_model.ts";
 import { parameterShapes } from "../model.ts";
 import { initialMoments, scheduleShare } from "./optimizer.ts";
@@ -54,8 +53,6 @@ export interface TrainingRun {
   patience?: number;
   /** Most seconds between two checkpoints. Default 300. */
   checkpointSeconds?: number;
-  /** How files are written. */
-  write?: WriteOptions;
   /** Does the steps. Default: this process alone. */
   stepper?: Stepper;
   /**
@@ -296,7 +293,7 @@ class Training {
     const { run, session, progress: { random, counters } } = this;
     counters.seconds = this.seconds();
     const state = await trainingState(run, session, random, counters, this.bestBpc);
-    await saveTraining(trainingPath(run.path), state, run.write);
+    await saveTraining(trainingPath(run.path), state);
     this.lastCheckpoint = this.seconds();
     this.observer.onCheckpoint?.(counters.step);
   }
@@ -418,7 +415,7 @@ async function saveBest(run: TrainingRun, session: Session, step: number, bpc: n
     command,
     engine: engine.name,
     precision: engine.precision,
-  }, { dtype: "float16", ...run.write });
+  }, { dtype: "float16" });
 }
 
 /** The weights that are worth keeping: the average where there is one. */

@@ -4,9 +4,10 @@ import { loadTraining, loadWeights, trainingPath } from "../checkpoint.ts";
 import { type Config, makeConfig, type ModelKind } from "../config.ts";
 import { changedEngine } from "../testing/changed_engine.ts";
 import { type Engine, startEngine } from "@tiny-diffusion/engines";
-import { type Filesystem, type OpenFile, sha256Hex } from "../files/files.ts";
+import { sha256Hex } from "../files/read.ts";
 import { models } from "../models.ts";
 import { seededRandom } from "../random.ts";
+import { type Patches, withPatchedDeno } from "../testing/patched_deno.ts";
 import { inFolder } from "../testing/temporary_folder.ts";
 import { tokenizer } from "../data/tokenizer.ts";
 import { train, type TrainingObserver, type TrainingRun } from "./trainer.ts";
@@ -349,28 +350,26 @@ Deno.test("a run stops after as many validations without a better one as patienc
     assertEquals([second.stopped, second.step, second.bestStep], ["patience", 20, 10]);
   }));
 
-/** The system, with a disk that is full from the write on for which `isFull` says so. */
-function fullDisk(isFull: (path: string) => boolean): Filesystem {
-  const { stat, realPath, rename, remove, removeSync } = Deno;
-  const error = () => Promise.reject(Object.assign(new Error("ENOSPC"), { code: "ENOSPC" }));
+/** A disk that is full from the write on for which `isFull` says so. */
+function fullDisk(isFull: (path: string) => boolean): Required<Patches> {
+  const { open } = Deno;
+  const { write } = Deno.FsFile.prototype;
+  const paths = new WeakMap<Deno.FsFile, string>();
   return {
-    ...{ stat, realPath, rename, remove, removeSync },
-    async open(path, options): Promise<OpenFile> {
-      const file = await Deno.open(path, options);
-      return {
+    deno: {
+      async open(path, options) {
+        const file = await open(path, options);
+        paths.set(file, String(path));
+        return file;
+      },
+    },
+    file: {
+      write(this: Deno.FsFile, bytes) {
+        if (!isFull(paths.get(this) ?? "")) return write.call(this, bytes);
         // Some bytes still fit.
-        write: (bytes) =>
-          !isFull(path)
-            ? file.write(bytes)
-            : bytes.length > 1000
-            ? file.write(bytes.subarray(0, 1000))
-            : error(),
-        truncate: (length) => file.truncate(length),
-        sync: () => file.sync(),
-        tryLock: (exclusive) => file.tryLock(exclusive),
-        stat: () => file.stat(),
-        close: () => file.close(),
-      };
+        if (bytes.length > 1000) return write.call(this, bytes.subarray(0, 1000));
+        return Promise.reject(Object.assign(new Error("ENOSPC"), { code: "ENOSPC" }));
+      },
     },
   };
 }
@@ -384,12 +383,14 @@ for (const [what, suffix] of [["state", ".training."], ["best weights", "gpt.saf
       await observed(run, { abortAt: 12 });
       const [, before] = await bytesOf(run);
 
-      const files = fullDisk((path) => path.includes(suffix));
-      const error = await assertRejects(
-        async () => await train({ ...await resumed(run), write: { files } }),
-        Error,
-        "no space left on the disk",
-      );
+      const resumedRun = await resumed(run);
+      const disk = fullDisk((path) => path.includes(suffix));
+      const error = await withPatchedDeno(disk, () =>
+        assertRejects(
+          async () => await train(resumedRun),
+          Error,
+          "no space left on the disk",
+        ));
       assertEquals(error.message.split("\n").length, 1);
       assertEquals(await Deno.readFile(trainingPath(run.path)), before);
       await loadWeights(run.path);
@@ -409,14 +410,13 @@ Deno.test("a run that ends right after its first weights is not mixed with one w
 
     const run = runIn(folder, "gpt");
     let isReplaced = false;
-    const files: Filesystem = {
-      ...fullDisk((path) => isReplaced && path.includes(".training.")),
-      async rename(from, to) {
-        await Deno.rename(from, to);
-        isReplaced ||= to === run.path;
-      },
+    const { rename } = Deno;
+    const disk = fullDisk((path) => isReplaced && path.includes(".training."));
+    disk.deno.rename = async (from, to) => {
+      await rename(from, to);
+      isReplaced ||= to === run.path;
     };
-    await assertRejects(() => train({ ...run, write: { files } }), Error, "no space left");
+    await withPatchedDeno(disk, () => assertRejects(() => train(run), Error, "no space left"));
     await train(await resumed(run));
     // By hash, as the difference of two whole files takes forever to print.
     const [found, expected] = await Promise.all(

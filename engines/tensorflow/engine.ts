@@ -10,7 +10,8 @@
 import { join } from "@std/path";
 import * as tf from "@tensorflow/tfjs";
 import { tmpdir } from "node:os";
-import { explained, writeFileAtomically } from "../../core/files/files.ts";
+import { describeIoError } from "../../core/files/errors.ts";
+import { writeFileAtomically } from "../../core/files/write.ts";
 import type { HostTensors } from "../tensors.ts";
 import { chosenDevices } from "../cuda.ts";
 import { checkInputs, type Engine, type Precision, type Program, type Session } from "../engine.ts";
@@ -121,7 +122,7 @@ class TensorflowSession implements Session {
     const model = tensorflowModel(state, graphs, precision);
     // TensorFlow loads models from folders only, and once loaded needs the folder no more.
     const folder = await Deno.makeTempDir({ prefix: "tiny-diffusion-" }).catch((error) => {
-      throw explained("make a folder in", tmpdir(), error);
+      throw describeIoError("make a folder in", tmpdir(), error);
     });
     let id: number;
     try {

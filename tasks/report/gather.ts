@@ -5,7 +5,7 @@
  */
 import { resolve } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
-import { readBytes, sha256Hex } from "../../core/files/files.ts";
+import { readBytes, sha256Hex } from "../../core/files/read.ts";
 import {
   type BaselineRow,
   type Estimator,

@@ -4,7 +4,7 @@
  * `problems`, and the rest goes on.
  */
 import { join } from "@std/path";
-import { readBytes } from "../../core/files/files.ts";
+import { readBytes } from "../../core/files/read.ts";
 import {
   type BaselineName,
   estimators,

@@ -9,7 +9,8 @@
  */
 import { basename, dirname, join, relative } from "@std/path";
 import type { LoadedModel } from "../../core/checkpoint.ts";
-import { lockFile, makeFolder, writeFileAtomically } from "../../core/files/files.ts";
+import { lockFile } from "../../core/files/lock.ts";
+import { makeFolder, writeFileAtomically } from "../../core/files/write.ts";
 import { DenoError } from "../shared/deno_child.ts";
 import { type ChosenWeights, defaultWeights } from "../shared/weights.ts";
 import { command, h } from "./dom.ts";

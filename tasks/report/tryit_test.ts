@@ -10,7 +10,7 @@ import { loadWeights } from "../../core/checkpoint.ts";
 import { makeConfig } from "../../core/config.ts";
 import * as diffusion from "../../core/diffusion.ts";
 import { onnxEngine } from "../../engines/onnx/engine.ts";
-import { lockFile } from "../../core/files/files.ts";
+import { lockFile } from "../../core/files/lock.ts";
 import { initialWeights } from "../../core/model.ts";
 import { windowLogits } from "../../core/programs.ts";
 import { seededRandom } from "../../core/random.ts";

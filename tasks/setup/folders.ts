@@ -9,7 +9,8 @@ import {
   readRecord,
   type SetUp,
 } from "../../engines/installation.ts";
-import { lockFile, writeFileAtomically } from "../../core/files/files.ts";
+import { lockFile } from "../../core/files/lock.ts";
+import { writeFileAtomically } from "../../core/files/write.ts";
 import { print, printJson } from "../shared/cli.ts";
 import { SetupError } from "./commands.ts";
 

@@ -1,7 +1,7 @@
 /** Packages from PyPI, by pip, in a virtual environment of their own. */
 import { join } from "@std/path";
 import { statfs } from "node:fs/promises";
-import { writeFileAtomically } from "../../core/files/files.ts";
+import { writeFileAtomically } from "../../core/files/write.ts";
 import { note } from "../shared/cli.ts";
 import {
   type CommandOptions,

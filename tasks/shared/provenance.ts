@@ -8,7 +8,7 @@ import {
   removeLeftovers,
   requireWritable,
   writeFileAtomically,
-} from "../../core/files/files.ts";
+} from "../../core/files/write.ts";
 import type {
   EvaluationResult,
   Provenance,

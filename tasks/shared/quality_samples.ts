@@ -2,7 +2,7 @@
 import type { ModelKind } from "../../core/config.ts";
 import type { Engine } from "../../engines/engine.ts";
 import { breather } from "../../core/event_loop.ts";
-import { openJournal } from "../../core/files/journal.ts";
+import { openJournal } from "./journal.ts";
 import { models } from "../../core/models.ts";
 import { type LoadedNetwork, loadNetwork } from "../../core/sampling/network.ts";
 import { type Measures, qualityOf, spreadOf } from "../../core/scoring/quality/measure.ts";

@@ -1,6 +1,8 @@
 /** The log of a training run, one JSON line an entry, for `report`: `reports/runs/NAME.jsonl`. */
 import { join } from "@std/path";
-import { explained, lockFile, makeFolder, writeFileAtomically } from "../../core/files/files.ts";
+import { describeIoError } from "../../core/files/errors.ts";
+import { lockFile } from "../../core/files/lock.ts";
+import { makeFolder, writeFileAtomically } from "../../core/files/write.ts";
 import type { RunHeader, RunLine } from "../../core/scoring/results.ts";
 import { RUNS } from "./provenance.ts";
 
@@ -36,7 +38,7 @@ export async function openRunLog(
     const lines = [JSON.stringify(header), ...kept];
     await writeFileAtomically(path, new TextEncoder().encode(lines.join("\n") + "\n"));
     file = await Deno.open(path, { append: true }).catch((error) => {
-      throw explained("write", path, error);
+      throw describeIoError("write", path, error);
     });
   } catch (error) {
     lock.release();

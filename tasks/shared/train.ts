@@ -17,14 +17,10 @@ import {
 import { datasetOf } from "../../core/data/dataset.ts";
 import { requireAlike, shared } from "../../core/training/data_parallel.ts";
 import { joinRanks, type Mpi } from "../../core/training/mpi.ts";
-import {
-  explained,
-  lockFile,
-  makeFolder,
-  readBytes,
-  requireWritable,
-  writeFileAtomically,
-} from "../../core/files/files.ts";
+import { describeIoError } from "../../core/files/errors.ts";
+import { lockFile } from "../../core/files/lock.ts";
+import { readBytes } from "../../core/files/read.ts";
+import { makeFolder, requireWritable, writeFileAtomically } from "../../core/files/write.ts";
 import type { LanguageModel } from "../../core/language_model.ts";
 import type { RunHeader } from "../../core/scoring/results.ts";
 import { tokenizer } from "../../core/data/tokenizer.ts";
@@ -420,7 +416,7 @@ async function keepPrevious(path: string): Promise<void> {
     } else {
       // What is there belongs to an older run than the other file.
       await Deno.remove(to).catch((error) => {
-        if (!(error instanceof Deno.errors.NotFound)) throw explained("remove", to, error);
+        if (!(error instanceof Deno.errors.NotFound)) throw describeIoError("remove", to, error);
       });
     }
   }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { loadTraining, loadWeights, trainingPath } from "../../core/checkpoint.ts";
-import { sha256Hex } from "../../core/files/files.ts";
+import { sha256Hex } from "../../core/files/read.ts";
 import { testOnUnix } from "../../core/testing/system.ts";
 import { exampleRun } from "../testing/example_results.ts";
 import { parseRun } from "../report/read_results.ts";

@@ -6,7 +6,7 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { saveWeights } from "../../core/checkpoint.ts";
 import { makeConfig } from "../../core/config.ts";
-import { sha256Hex } from "../../core/files/files.ts";
+import { sha256Hex } from "../../core/files/read.ts";
 import { initialWeights } from "../../core/model.ts";
 import { models } from "../../core/models.ts";
 import { seededRandom } from "../../core/random.ts";

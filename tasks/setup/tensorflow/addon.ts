@@ -9,7 +9,8 @@
 import { fromFileUrl, join } from "@std/path";
 import { cp } from "node:fs/promises";
 import type { Installation } from "../../../engines/tensorflow/binding.ts";
-import { sha256Hex, writeFileAtomically } from "../../../core/files/files.ts";
+import { sha256Hex } from "../../../core/files/read.ts";
+import { writeFileAtomically } from "../../../core/files/write.ts";
 import workspace from "../../../deno.json" with { type: "json" };
 import { note } from "../../shared/cli.ts";
 import {

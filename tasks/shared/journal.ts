@@ -7,7 +7,10 @@
  * computed again.
  */
 import { join } from "@std/path";
-import { explained, lockFile, makeFolder, sha256Hex } from "./files.ts";
+import { describeIoError } from "../../core/files/errors.ts";
+import { lockFile } from "../../core/files/lock.ts";
+import { sha256Hex } from "../../core/files/read.ts";
+import { makeFolder } from "../../core/files/write.ts";
 
 /** One file of pieces, for one writer at a time, until disposed. */
 export interface Journal<Value> extends Disposable {
@@ -63,7 +66,7 @@ export async function openJournal<Value>(
   } catch (error) {
     file?.close();
     lock.release();
-    throw explained("keep results in", path, error);
+    throw describeIoError("keep results in", path, error);
   }
 
   async function append(file: Deno.FsFile, line: string): Promise<void> {
@@ -72,7 +75,7 @@ export async function openJournal<Value>(
       while (bytes.length > 0) bytes = bytes.subarray(await file.write(bytes));
       await file.syncData();
     } catch (error) {
-      throw explained("keep results in", path, error);
+      throw describeIoError("keep results in", path, error);
     }
   }
 }

@@ -1,0 +1,59 @@
+/** Reads whole files, and hashes them. */
+import { UserError } from "@tiny-diffusion/engines/errors";
+import { describeIoError } from "./errors.ts";
+
+/** How to read a file, and what to tell the user if that fails. */
+export interface ReadOptions {
+  /** The verb after "Cannot". @default {"read"} */
+  action?: string;
+  /** What to do if there is no such file. @default {"check the path"} */
+  advice?: string;
+  /** @default {4 GiB} */
+  maxBytes?: number;
+}
+
+/**
+ * Reads the bytes of a regular file.
+ *
+ * @throws {UserError} If the file is missing, not a regular file, unreadable or larger than
+ * `maxBytes`.
+ */
+export async function readBytes(
+  path: string,
+  { action = "read", advice = "check the path", maxBytes = 2 ** 32 }: ReadOptions = {},
+): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    requireReadable(await Deno.stat(path), maxBytes);
+    return await Deno.readFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      const missing = {
+        action: `${action} ${JSON.stringify(path)}`,
+        found: "no such file",
+        advice,
+      };
+      throw new UserError(missing, { cause: error });
+    }
+    throw describeIoError(action, path, error);
+  }
+}
+
+function requireReadable({ isFile, isDirectory, size }: Deno.FileInfo, maxBytes: number): void {
+  const action = "read the file";
+  if (isDirectory) {
+    throw new UserError({ action, found: "it is a folder", advice: "give the path of a file" });
+  }
+  if (!isFile) { // a device or a pipe may never end
+    const found = "it is not a regular file";
+    throw new UserError({ action, found, advice: "give the path of one" });
+  }
+  if (size > maxBytes) {
+    const found = `${size} bytes, expected at most ${maxBytes}`;
+    throw new UserError({ action, found, advice: "check that it is the right file" });
+  }
+}
+
+/** Hashes bytes with SHA-256, in hexadecimal. */
+export async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}
