@@ -41,7 +41,8 @@ import {
 } from "./shared/cli.ts";
 import { chosenEngine } from "./shared/engine.ts";
 import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./shared/eval_tables.ts";
-import { duration, type Progress, startProgress } from "./shared/progress.ts";
+import { type Progress, startProgress } from "./shared/progress.ts";
+import { duration } from "./shared/text.ts";
 import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./shared/provenance.ts";
 import { latestQuality, qualityTables } from "./shared/quality_table.ts";
 import {

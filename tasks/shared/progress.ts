@@ -2,6 +2,8 @@
  * How far a long task is, on stderr: one line that is redrawn on a terminal, else a plain line
  * every few seconds.
  */
+import { writeAll } from "./run.ts";
+import { duration } from "./text.ts";
 
 /** Where progress is written. */
 export interface ProgressStream {
@@ -151,16 +153,6 @@ function timeLeft(units: number, perMs: number): number | undefined {
   return perMs > 0 && Number.isFinite(perMs) ? Math.max(units, 0) / perMs : undefined;
 }
 
-/** Milliseconds for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`. */
-export function duration(milliseconds: number): string {
-  if (milliseconds < 9_950) return `${(milliseconds / 1000).toFixed(1)} s`;
-  const seconds = Math.round(milliseconds / 1000), minutes = Math.floor(seconds / 60);
-  const padded = (value: number) => String(value).padStart(2, "0");
-  if (minutes < 1) return `${seconds} s`;
-  if (minutes < 60) return `${minutes} min ${padded(seconds % 60)} s`;
-  return `${Math.floor(minutes / 60)} h ${padded(minutes % 60)} min`;
-}
-
 function counted(done: number, total: number | undefined, unit: string): string {
   const number = (value: number) => value.toLocaleString("en-US");
   return `${unit} ${number(done)}${total === undefined ? "" : `/${number(total)}`}`;
@@ -187,8 +179,7 @@ const standardError: ProgressStream = {
   },
   write(text) {
     try {
-      let bytes = new TextEncoder().encode(text);
-      while (bytes.length > 0) bytes = bytes.subarray(Deno.stderr.writeSync(bytes));
+      writeAll(Deno.stderr, text);
     } catch (error) {
       // A training must not end because the reader of its progress did (`2>&1 | head`).
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;

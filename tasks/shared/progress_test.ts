@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertLessOrEqual, assertMatch, assertThrows } from "@std/assert";
-import { duration, type Progress, startProgress } from "./progress.ts";
+import { type Progress, startProgress } from "./progress.ts";
+import { duration } from "./text.ts";
 
 /** A terminal that is a list of rows, or a file, with a clock that is moved by hand. */
 function fakeSurroundings({ terminal = true, columns = 80 as number | undefined } = {}) {
