@@ -19,7 +19,7 @@ import { readSafetensors, writeSafetensors } from "./files/safetensors.ts";
 import { parameterShapes } from "./model.ts";
 import { restoreRandom } from "./random.ts";
 import type { HostTensor, HostTensors } from "@tiny-diffusion/engines/tensors";
-import { MASK, tokenizer } from "./data/tokenizer.ts";
+import { makeTokenizer, MASK } from "./data/tokenizer.ts";
 
 const exportFormat = "tiny-diffusion/1";
 const trainingFormat = "tiny-diffusion-training/1";
@@ -367,11 +367,10 @@ function requireVocabulary(cannot: string, vocabulary: unknown, config: Config):
   if (!vocabulary.every((entry) => typeof entry === "string")) {
     throw damaged(cannot, "its vocabulary is no list of characters");
   }
-  const mask = config.kind === "diffusion";
-  if (mask && vocabulary[0] !== MASK) {
+  if (config.kind === "diffusion" && vocabulary[0] !== MASK) {
     throw damaged(cannot, `its first token is ${quoted(vocabulary[0])}, not the mask "${MASK}"`);
   }
-  refusing(cannot, () => tokenizer(vocabulary, { mask }));
+  refusing(cannot, () => makeTokenizer(config.kind, vocabulary));
 }
 
 function requireKind(

@@ -13,12 +13,12 @@
  */
 import { blocksOf } from "./sampling/blocks.ts";
 import type { TrainingConfig } from "./config.ts";
-import { type Batch, batchOf, type Network } from "./language_model.ts";
+import { type Batch, makeBatch, type Network } from "./language_model.ts";
 import { type Attend, attendBothSides } from "./model.ts";
 import { lossWeight, maskShares } from "./training/noise.ts";
 import type { Random } from "./random.ts";
 import type { Fixed, GenerationOptions } from "./sampling/samplers/sampler.ts";
-import { charactersOf, MASK, MASK_TOKEN } from "./data/tokenizer.ts";
+import { listCharacters, MASK, MASK_TOKEN } from "./data/tokenizer.ts";
 
 /** Which of the two models this is. */
 export const kind = "diffusion";
@@ -27,7 +27,7 @@ export const kind = "diffusion";
 /** The token that stands for a hidden character. */
 export const maskToken: number = MASK_TOKEN;
 /** The tokens of a text in order. */
-export const vocabulary = (text: string): string[] => [MASK, ...charactersOf(text)];
+export const vocabulary = (text: string): string[] => [MASK, ...listCharacters(text)];
 
 /** Chooses which positions each position reads from. */
 // change 2 of 5: attention sees both sides
@@ -40,7 +40,7 @@ export const attend: Attend = attendBothSides;
 export function batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch {
   // change 3 of 5: the task is to uncover what is hidden, a random share t of each window
   const shares = maskShares(windows.length, config, random);
-  return batchOf(windows, (window, row) => {
+  return makeBatch(windows, (window, row) => {
     const t = shares[row];
     const targets = window.slice(0, -1);
     const hidden = targets.map(() => Number(random.uniform() < t));

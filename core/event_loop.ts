@@ -1,17 +1,15 @@
-/**
- * Engines block the event loop while they compute: nothing else happens, not even Ctrl-C, unless
- * they let it.
- */
+/** Engines block the event loop while they compute: nothing else runs, not even Ctrl-C. */
+
+let last = performance.now();
 
 /**
- * A function to await between two steps: lets what waits have its turn, at most once in `everyMs`,
- * as a turn costs more than a millisecond and a small step less.
+ * Lets pending events run, such as a signal; to be awaited between two steps.
+ *
+ * @param everyMs Least time between two such pauses, since one costs more than a millisecond and a
+ * small step less. Default 50.
  */
-export function breather(everyMs = 50): () => Promise<void> {
-  let last = performance.now();
-  return async () => {
-    if (performance.now() - last < everyMs) return;
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    last = performance.now();
-  };
+export async function yieldToEventLoop(everyMs = 50): Promise<void> {
+  if (performance.now() - last < everyMs) return;
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  last = performance.now();
 }

@@ -4,18 +4,18 @@
  */
 // deno-lint-ignore-file no-unused-vars -- the parameters are those of `LanguageModel`, also where a GPT needs fewer
 import type { TrainingConfig } from "./config.ts";
-import { type Batch, batchOf, type Network } from "./language_model.ts";
+import { type Batch, makeBatch, type Network } from "./language_model.ts";
 import { type Attend, attendLeft } from "./model.ts";
 import type { Random } from "./random.ts";
 import type { Fixed, GenerationOptions } from "./sampling/samplers/sampler.ts";
 import { candidates, draw } from "./sampling/draw.ts";
-import { charactersOf } from "./data/tokenizer.ts";
+import { listCharacters } from "./data/tokenizer.ts";
 
 /** Which of the two models this is. */
 export const kind = "gpt";
 
 /** The tokens of a text in order. */
-export const vocabulary = (text: string): string[] => charactersOf(text);
+export const vocabulary = (text: string): string[] => listCharacters(text);
 
 /** Chooses which positions each position reads from. */
 export const attend: Attend = attendLeft;
@@ -25,7 +25,7 @@ export const attend: Attend = attendLeft;
  * named.
  */
 export function batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch {
-  return batchOf(windows, (window, row) => {
+  return makeBatch(windows, (window, row) => {
     const tokens = window.slice(0, -1);
     const targets = window.slice(1);
     const lossWeights = Float32Array.from(targets, () => 1);

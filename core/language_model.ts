@@ -20,7 +20,7 @@ export interface Batch {
 }
 
 /** The batch in which each window is a row: what `rowOf` makes of it. */
-export function batchOf(
+export function makeBatch(
   windows: Int32Array[],
   rowOf: (window: Int32Array, row: number) => Batch,
 ): Batch {

@@ -5,10 +5,10 @@
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { diffusion, initialWeights, loadNetwork, makeConfig } from "@tiny-diffusion/core";
- * import { samplers, seededRandom, startEngine, tokenizer, usualOptions } from "@tiny-diffusion/core";
+ * import { samplers, seededRandom, startEngine, makeTokenizer, usualOptions } from "@tiny-diffusion/core";
  *
  * const vocabulary = diffusion.vocabulary("to be, or not to be");
- * const { encode, decode } = tokenizer(vocabulary, { mask: true });
+ * const { encode, decode } = makeTokenizer("diffusion", vocabulary);
  * const config = makeConfig("diffusion", "smoke", vocabulary.length);
  * const weights = initialWeights(config, seededRandom(1)); // those of a trained model: `loadWeights`
  * const { engine } = await startEngine("onnx"); // or "auto"
@@ -30,8 +30,9 @@
 
 // text -> tokens
 export { type Corpus, type CorpusInfo, loadCorpus } from "./data/corpus.ts";
-export { charactersOf, MASK, MASK_TOKEN, type Tokenizer, tokenizer } from "./data/tokenizer.ts";
-export { type Dataset, datasetOf, drawWindows } from "./data/dataset.ts";
+export { listCharacters, makeTokenizer, MASK, MASK_TOKEN } from "./data/tokenizer.ts";
+export type { Tokenizer } from "./data/tokenizer.ts";
+export { type Dataset, drawWindows, encodeCorpus } from "./data/dataset.ts";
 export { type Random, restoreRandom, seededRandom } from "./random.ts";
 
 // the two models

@@ -13,6 +13,7 @@ import {
   loadNetwork,
   loadWeights,
   makeConfig,
+  makeTokenizer,
   nodesInOrder,
   record,
   type Sampler,
@@ -20,7 +21,6 @@ import {
   seededRandom,
   startEngine,
   targetNats,
-  tokenizer,
   train,
   usualOptions,
   validationBlocks,
@@ -77,7 +77,7 @@ Deno.test("an engine from outside sees every program and its graph, and changes 
       };
     },
   });
-  const { encode, vocabulary } = tokenizer(gpt.vocabulary(text), { mask: false });
+  const { encode, vocabulary } = makeTokenizer("gpt", gpt.vocabulary(text));
   const config = makeConfig("gpt", "smoke", vocabulary.length), rows = 2;
   const weights = initialWeights(config, seededRandom(1));
   const blocks = validationBlocks(encode(text).subarray(0, 2 * config.context), config.context);
@@ -98,7 +98,7 @@ Deno.test("an engine from outside sees every program and its graph, and changes 
 
 Deno.test("ten lines train a model that knows more than how often each character occurs, and it writes", async () => {
   const vocabulary = diffusion.vocabulary(text);
-  const { encode, decode } = tokenizer(vocabulary, { mask: true });
+  const { encode, decode } = makeTokenizer("diffusion", vocabulary);
   const changes = { steps: 60, optimizer: "muon", learningRate: 0.01 } as const;
   const config = makeConfig("diffusion", "smoke", vocabulary.length, changes);
   const tokens = encode(text), dataset = { train: tokens, validation: tokens.subarray(0, 320) };

@@ -14,7 +14,7 @@ import {
 } from "../core/config.ts";
 import { loadCorpus } from "../core/data/corpus.ts";
 import { median } from "../core/scoring/statistics.ts";
-import { charactersOf } from "../core/data/tokenizer.ts";
+import { listCharacters } from "../core/data/tokenizer.ts";
 import { type Contest, linesOf, type Measured, type Ready } from "./bench/step.ts";
 import { commonFlags, note, parseFlags, print, printJson, runTask } from "./shared/cli.ts";
 import { startProgress } from "./shared/progress.ts";
@@ -88,7 +88,7 @@ export interface BenchRow {
 export async function main(args: string[]): Promise<void> {
   const values = parseFlags(task, flags, args);
   const threads = values.threads ?? navigator.hardwareConcurrency;
-  const characters = values.data ? charactersOf((await loadCorpus(values.data)).text).length : 65;
+  const characters = values.data ? listCharacters((await loadCorpus(values.data)).text).length : 65;
   const vocab = characters + (values.model === "gpt" ? 0 : 1); // the mask
   const config = makeConfig(values.model, values.preset, vocab, {
     ...settingsOf(values.set, values.model),

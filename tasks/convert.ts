@@ -6,7 +6,7 @@
 import { extname } from "@std/path";
 import { assumedOf, type LoadedModel, loadWeights, saveWeights } from "../core/checkpoint.ts";
 import type { Config } from "../core/config.ts";
-import { defaultCorpus, loadCorpus, openingOf } from "../core/data/corpus.ts";
+import { findLatestCorpus, loadCorpus, takeOpening } from "../core/data/corpus.ts";
 import { onnxModel } from "../engines/onnx/model.ts";
 import { record } from "../engines/record/recorder.ts";
 import { simplify } from "../engines/record/simplify.ts";
@@ -14,7 +14,7 @@ import { requireWritable, writeFileAtomically } from "../core/files/write.ts";
 import { writePt } from "../core/files/pt.ts";
 import { models } from "../core/models.ts";
 import { windowLogits } from "../core/programs.ts";
-import { charactersOf } from "../core/data/tokenizer.ts";
+import { listCharacters } from "../core/data/tokenizer.ts";
 import {
   note,
   outputFlags,
@@ -83,9 +83,9 @@ export async function main(args: string[]): Promise<void> {
     advice: "check the path of IN",
     async characters() {
       isBare = true;
-      const { text } = await loadCorpus(data ?? await defaultCorpus());
-      prompt = openingOf(text);
-      return charactersOf(text);
+      const { text } = await loadCorpus(data ?? await findLatestCorpus());
+      prompt = takeOpening(text);
+      return listCharacters(text);
     },
   });
   if (isBare) noteAssumed(input, model.config, { heads, blockSize });

@@ -5,8 +5,8 @@
 import { baselines, scoreBaseline } from "../core/scoring/baselines.ts";
 import { type BlockFigures, compareOnBlocks, isComparable } from "../core/scoring/comparison.ts";
 import type { ModelKind } from "../core/config.ts";
-import { type Corpus, defaultCorpus, loadCorpus } from "../core/data/corpus.ts";
-import { datasetOf } from "../core/data/dataset.ts";
+import { type Corpus, findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
+import { encodeCorpus } from "../core/data/dataset.ts";
 import type { Engine } from "../engines/engine.ts";
 import { productFlops } from "../engines/record/graph.ts";
 import { productPeak } from "../engines/peak.ts";
@@ -25,7 +25,7 @@ import {
   type ModelComparison,
 } from "../core/scoring/results.ts";
 import { type Scorer, scorerOf } from "../core/scoring/rows.ts";
-import { charactersOf, tokenizer } from "../core/data/tokenizer.ts";
+import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { scoredIndices, validationBlocks } from "../core/scoring/validation_blocks.ts";
 import {
   commandLine,
@@ -101,7 +101,7 @@ export async function main(args: string[]): Promise<void> {
   const kinds = values.model
     ? [values.model]
     : await trainedKinds(fitting(estimator), { purpose: "score" });
-  const corpus = await loadCorpus(values.data ?? await defaultCorpus());
+  const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
   const candidates = await candidatesOf(kinds, corpus, values);
   await requireResultsFolder();
   const engine = await chosenEngine(values);
@@ -242,7 +242,7 @@ async function candidatesOf(
 async function candidate(saved: ChosenWeights, corpus: Corpus): Promise<Candidate> {
   const { config, vocabulary } = saved;
   await isOfOtherText(saved, corpus);
-  const { encode } = tokenizer(vocabulary, { mask: models[config.kind].maskToken !== undefined });
+  const { encode } = makeTokenizer(config.kind, vocabulary);
   const encoded = () => encode(corpus.validation, "the validation text");
   const validation = await tellingOfShipped(saved, encoded);
   return { saved, blocks: validationBlocks(validation, config.context) };
@@ -401,8 +401,8 @@ interface Reference {
 /** A function that scores the baselines on the blocks of a context, once for each. */
 function baselineScorer(corpus: Corpus, { blocks: count, seed }: EvalValues) {
   // An alphabet of their own: that of a model may lack characters of the training part.
-  const characters = charactersOf(corpus.text, { limit: Infinity });
-  const { train, validation } = datasetOf(corpus, tokenizer(characters, { mask: false }));
+  const characters = listCharacters(corpus.text, { limit: Infinity });
+  const { train, validation } = encodeCorpus(corpus, makeTokenizer("gpt", characters));
   const trained = baselines(train, characters.length);
   const references = new Map<number, Reference>();
   return (context: number): Reference => {

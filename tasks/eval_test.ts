@@ -3,10 +3,10 @@ import { join } from "@std/path";
 import { baselines, scoreBaseline } from "../core/scoring/baselines.ts";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
 import { loadCorpus } from "../core/data/corpus.ts";
-import { datasetOf } from "../core/data/dataset.ts";
+import { encodeCorpus } from "../core/data/dataset.ts";
 import type { EvaluationRow, ModelComparison } from "../core/scoring/results.ts";
 import { KILLED, testOnUnix } from "../core/testing/system.ts";
-import { charactersOf, tokenizer } from "../core/data/tokenizer.ts";
+import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { evenlySpaced, validationBlocks } from "../core/scoring/validation_blocks.ts";
 import { readResults } from "./report/read_results.ts";
 import {
@@ -105,8 +105,8 @@ Deno.test("eval without --model scores both models with every estimator, the sam
 
 /** Nats per character of the three baselines on `count` evenly spaced blocks of 32. */
 async function baselineNats(path: string, count: number): Promise<number[]> {
-  const corpus = await loadCorpus(path), characters = charactersOf(corpus.text);
-  const { train, validation } = datasetOf(corpus, tokenizer(characters, { mask: false }));
+  const corpus = await loadCorpus(path), characters = listCharacters(corpus.text);
+  const { train, validation } = encodeCorpus(corpus, makeTokenizer("gpt", characters));
   const blocks = evenlySpaced(validationBlocks(validation, 32), count);
   return baselines(train, characters.length).map((one) => scoreBaseline(one, blocks).nats);
 }

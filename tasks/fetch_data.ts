@@ -8,9 +8,9 @@
 import { basename, dirname, extname, join } from "@std/path";
 import {
   type CorpusInfo,
+  corpusInfoPath,
   countCharacters,
   decodeText,
-  infoPathOf,
   MAX_BYTES,
 } from "../core/data/corpus.ts";
 import { lockFile } from "../core/files/lock.ts";
@@ -237,7 +237,7 @@ async function keepAs(
   // which is noticed.
   if (present !== sha256) await writeFileAtomically(path, bytes);
   const json = JSON.stringify(info, null, 2) + "\n";
-  await writeFileAtomically(infoPathOf(path), new TextEncoder().encode(json));
+  await writeFileAtomically(corpusInfoPath(path), new TextEncoder().encode(json));
   return { path, ...info };
 }
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { dirname, join } from "@std/path";
-import { defaultCorpus, loadCorpus } from "../core/data/corpus.ts";
+import { findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
 import { UsageError } from "./shared/cli.ts";
 import { type Choice, fetchData, main, type Surroundings } from "./fetch_data.ts";
 import { mobyDick, readMobyDick } from "./fetch_data/moby_dick/moby_dick.ts";
@@ -189,10 +189,10 @@ Deno.test("a text that is there is not fetched again, but becomes the one fetche
     const one = await fetchIt({ url });
     await new Promise((resolve) => setTimeout(resolve, 5)); // dates are in milliseconds
     const two = await fetchIt({ url: url.replace("my%20text", "two") });
-    assertEquals(await defaultCorpus(folder), two.path);
+    assertEquals(await findLatestCorpus(folder), two.path);
     await new Promise((resolve) => setTimeout(resolve, 5));
     assertEquals((await fetchIt({ file: one.path })).path, one.path);
-    assertEquals(await defaultCorpus(folder), one.path);
+    assertEquals(await findLatestCorpus(folder), one.path);
     assertEquals(answers, 2);
   });
 });

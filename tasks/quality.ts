@@ -3,7 +3,7 @@
  * text.
  */
 import { kneserNey } from "../core/scoring/baselines.ts";
-import { type Corpus, defaultCorpus, loadCorpus } from "../core/data/corpus.ts";
+import { type Corpus, findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
 import type { Engine } from "../engines/engine.ts";
 import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";
@@ -23,7 +23,7 @@ import {
 import { seededRandom } from "../core/random.ts";
 import type { QualityResult, QualityRow, TextSource } from "../core/scoring/results.ts";
 import { scorerOf } from "../core/scoring/rows.ts";
-import { charactersOf, tokenizer } from "../core/data/tokenizer.ts";
+import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { wordSet } from "../core/scoring/quality/words.ts";
 import {
   commandLine,
@@ -114,7 +114,7 @@ export async function main(args: string[]): Promise<void> {
 }
 
 async function measure(values: QualityValues, args: string[]): Promise<void> {
-  const corpus = await loadCorpus(values.data ?? await defaultCorpus());
+  const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
   const writers: Writer[] = [];
   for (
     const kind of values.model
@@ -220,7 +220,7 @@ async function chosenJudge(
 async function judgeOn(engine: Engine, { config, weights, vocabulary }: ChosenWeights) {
   const rows = Math.max(4, Math.min(64, Math.floor(2048 / config.context)));
   const session = await engine.load(weights, { nats: targetNats(models.gpt, config, rows) });
-  const { encode } = tokenizer(vocabulary, { mask: false });
+  const { encode } = makeTokenizer("gpt", vocabulary);
   return {
     scorer: scorerOf(session, config, rows),
     encode: (text: string) => encode(text, "a text for the judge"),
@@ -233,13 +233,13 @@ function charactersAmong(corpus: Corpus, writers: Writer[]): string[] {
   const written = writers.flatMap(({ tokens }) =>
     tokens.vocabulary.slice(tokens.maskToken === undefined ? 0 : 1)
   );
-  return charactersOf(corpus.text + written.join(""), { limit: Infinity });
+  return listCharacters(corpus.text + written.join(""), { limit: Infinity });
 }
 
 /** Kneser-Ney of the training text, over its characters and those that the models may write. */
 function ngramJudge(corpus: Corpus, writers: Writer[]): Measures["ngram"] {
   const characters = charactersAmong(corpus, writers);
-  const { encode } = tokenizer(characters, { mask: false });
+  const { encode } = makeTokenizer("gpt", characters);
   return { judge: kneserNey(encode(corpus.train), characters.length), encode };
 }
 

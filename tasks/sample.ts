@@ -1,10 +1,9 @@
 /** Generates text with trained weights. */
 import { blocksOf, passesOf } from "../core/sampling/blocks.ts";
 import type { ModelKind } from "../core/config.ts";
-import { defaultCorpus, loadCorpus } from "../core/data/corpus.ts";
-import { breather } from "../core/event_loop.ts";
+import { findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
+import { yieldToEventLoop } from "../core/event_loop.ts";
 import { lengthPasses } from "../core/sampling/gap_length.ts";
-import { models } from "../core/models.ts";
 import { type LoadedNetwork, loadNetworks } from "../core/sampling/network.ts";
 import { seededRandom } from "../core/random.ts";
 import {
@@ -13,7 +12,7 @@ import {
   type Sample,
   type SampleResult,
 } from "../core/scoring/results.ts";
-import { MASK_TOKEN, type Tokenizer, tokenizer } from "../core/data/tokenizer.ts";
+import { makeTokenizer, MASK_TOKEN, type Tokenizer } from "../core/data/tokenizer.ts";
 import { realWordShare, wordSet } from "../core/scoring/quality/words.ts";
 import {
   commandLine,
@@ -88,7 +87,7 @@ export async function main(args: string[]): Promise<void> {
   refuseTemplateMistakes(kind, values);
   const saved = await chosenWeights(kind, values);
   const { config, vocabulary } = saved;
-  const tokens = tokenizer(vocabulary, { mask: models[kind].maskToken !== undefined });
+  const tokens = makeTokenizer(kind, vocabulary);
   const sampling = samplingOf(kind, config, values);
   const given = await tellingOfShipped(
     saved,
@@ -264,13 +263,12 @@ async function write(
   );
   const text = [...shown, ...new Array<string>(given.length).fill("")];
   const steps: GenerationStep[] = [];
-  const breathe = breather();
   let isWhole = true;
   for await (const { seconds, changes } of next) {
     for (const [position, character] of changes) text[position] = character;
     steps.push({ seconds, changes });
     onStep(changes.reduce((sum, [, character]) => sum + (character === "" ? -1 : 1), 0));
-    await breathe();
+    await yieldToEventLoop();
     if (interruption().aborted) {
       isWhole = false;
       break;
@@ -293,7 +291,7 @@ async function write(
  */
 async function trainingWords(data: string | undefined) {
   try {
-    const { path, sha256, train, validation } = await loadCorpus(data ?? await defaultCorpus());
+    const { path, sha256, train, validation } = await loadCorpus(data ?? await findLatestCorpus());
     const known = wordSet(train);
     return { path, sha256, known, heldOut: shareOf(validation, known) };
   } catch (error) {

@@ -4,12 +4,12 @@
  */
 import { blocksOf } from "../core/sampling/blocks.ts";
 import type { ModelKind } from "../core/config.ts";
-import { defaultCorpus, loadCorpus } from "../core/data/corpus.ts";
-import { breather } from "../core/event_loop.ts";
+import { findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
+import { yieldToEventLoop } from "../core/event_loop.ts";
 import { requireWritable, writeFileAtomically } from "../core/files/write.ts";
 import { loadNetwork } from "../core/sampling/network.ts";
 import { seededRandom } from "../core/random.ts";
-import { MASK_TOKEN, type Tokenizer, tokenizer } from "../core/data/tokenizer.ts";
+import { makeTokenizer, MASK_TOKEN, type Tokenizer } from "../core/data/tokenizer.ts";
 import {
   commonFlags,
   Interrupted,
@@ -191,14 +191,14 @@ async function diffusionPart(values: Flags): Promise<Part> {
     otherKindAdvice: "give them as --gpt-weights with --compare",
   });
   const sampling = samplingOf("diffusion", saved.config, values);
-  const tokens = tokenizer(saved.vocabulary, { mask: true });
+  const tokens = makeTokenizer("diffusion", saved.vocabulary);
   const part = { kind: "diffusion", title: `Diffusion, sampler ${sampling.sampler}` } as const;
   if (values.template !== undefined) {
     const { template, gap } = values;
     const given = await tellingOfShipped(saved, () => givenTemplate(template, gap, 0, tokens));
     return { ...part, saved, tokens, sampling, given };
   }
-  const prompt = values.prompt ?? await openingOf(saved, values);
+  const prompt = values.prompt ?? await takeOpening(saved, values);
   const { window: context, options: { overlap } } = sampling;
   const length = lengthOfBlocks(values.blocks ?? 5, [...prompt].length, { context, overlap });
   const begin = () => givenPrompt("diffusion", prompt, length, tokens);
@@ -216,16 +216,16 @@ async function gptPart(values: Flags, { shown, length }: Given): Promise<Part> {
   });
   const { temperature, topK, topP } = values;
   const sampling = samplingOf("gpt", saved.config, { temperature, topK, topP });
-  const tokens = tokenizer(saved.vocabulary, { mask: false });
+  const tokens = makeTokenizer("gpt", saved.vocabulary);
   const given = givenPrompt("gpt", shown, length, tokens);
   return { kind: "gpt", title: "GPT", saved, tokens, sampling, given };
 }
 
 /** The beginning of the text that the model was trained on. */
-async function openingOf(saved: ChosenWeights, values: Flags) {
+async function takeOpening(saved: ChosenWeights, values: Flags) {
   const { prompt } = saved, { promptLen = 16 } = values, known = [...prompt ?? ""];
   if (promptLen <= known.length) return known.slice(0, promptLen).join("");
-  const corpus = await loadCorpus(values.data ?? await defaultCorpus());
+  const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
   await isOfOtherText(saved, corpus);
   return [...corpus.text.slice(0, 2 * promptLen)].slice(0, promptLen).join("");
 }
@@ -315,7 +315,6 @@ async function playAsText(
   {
     const enabled = json || !Deno.stdout.isTerminal(); // text and progress on one terminal would mix
     using progress = startProgress({ total: sides.length * total, unit: "character", enabled });
-    const breathe = breather();
     while (await step(sides)) {
       const done = sides.reduce((sum, { frame }) => sum + frame.written, 0);
       const forwards = sides.reduce((sum, { frame }) => sum + frame.forwards, 0);
@@ -325,7 +324,7 @@ async function playAsText(
         const lastEnd = before.findLastIndex(({ character }) => character === "\n") + 1;
         if (lastEnd > printed) printUntil(lastEnd, frame);
       }
-      await breathe();
+      await yieldToEventLoop();
       signal.throwIfAborted();
     }
   }

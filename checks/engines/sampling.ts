@@ -12,13 +12,13 @@ import { seededRandom } from "../../core/random.ts";
 import { type SamplerName, samplers } from "../../core/sampling/samplers/mod.ts";
 import { parseTemplate } from "../../core/sampling/template.ts";
 import { plainOptions } from "../../core/testing/options.ts";
-import { charactersOf, MASK, tokenizer } from "../../core/data/tokenizer.ts";
+import { listCharacters, makeTokenizer, MASK } from "../../core/data/tokenizer.ts";
 import type { Engine } from "../../engines/engine.ts";
 import { type EngineCase, referenceEngine } from "../../engines/testing/engine_case.ts";
 
 /** Each is a beginning to go on from, or a text with gaps. */
 const beginnings = ["To be", "To {1..3}, or ___ to be"];
-const characters = charactersOf(beginnings.join("").replaceAll(/[{}\d_.]/g, "") + "hn\n");
+const characters = listCharacters(beginnings.join("").replaceAll(/[{}\d_.]/g, "") + "hn\n");
 
 /**
  * A context so short that a GPT's cache is filled and read anew, and a diffusion model goes through
@@ -42,7 +42,7 @@ async function textsOf(engine: Engine, kind: ModelKind, sampler: SamplerName): P
   // Ten times as large as at the start of training, so that there is something to choose.
   const weights = Object.entries(initialWeights(config, seededRandom(1)))
     .map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => 10 * value) }]);
-  const { encode, decode } = tokenizer(vocabularies[kind], { mask: kind === "diffusion" });
+  const { encode, decode } = makeTokenizer(kind, vocabularies[kind]);
   const given = kind === "gpt" ? ["To be", "not to be, or"] : beginnings;
   const networks = await loadNetworks(engine, config, Object.fromEntries(weights), {
     rows: given.length,

@@ -11,7 +11,7 @@ import { initialState, trainInputs, trainStep } from "../../core/programs.ts";
 import { seededRandom } from "../../core/random.ts";
 import { alone } from "../../core/training/stepper.ts";
 import type { HostTensors } from "../../engines/tensors.ts";
-import { tokenizer } from "../../core/data/tokenizer.ts";
+import { makeTokenizer } from "../../core/data/tokenizer.ts";
 import { backends, eagerEngine } from "../../engines/eager.ts";
 import { type Engine, runSteps, type Session } from "../../engines/engine.ts";
 import {
@@ -39,7 +39,7 @@ function beginning(kind: ModelKind, optimizer: Optimizer, steps: number) {
   const model = models[kind], random = seededRandom(1);
   const text = Array.from({ length: 400 }, () => words[random.integer(words.length)]).join(" ");
   const vocabulary = model.vocabulary(text);
-  const { encode } = tokenizer(vocabulary, { mask: model.maskToken !== undefined });
+  const { encode } = makeTokenizer(model.kind, vocabulary);
   const config = makeConfig(kind, "smoke", vocabulary.length, {
     ...{ optimizer, learningRate: 3e-3 },
     ...optimizer === "muon" ? everythingElse : {},

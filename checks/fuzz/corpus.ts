@@ -1,7 +1,7 @@
 /** The target `corpus`: a text to train on and the JSON file beside it. */
-import { defaultCorpus, loadCorpus, openingOf } from "../../core/data/corpus.ts";
+import { findLatestCorpus, loadCorpus, takeOpening } from "../../core/data/corpus.ts";
 import { sha256Hex } from "../../core/files/read.ts";
-import { charactersOf, tokenizer } from "../../core/data/tokenizer.ts";
+import { listCharacters, makeTokenizer } from "../../core/data/tokenizer.ts";
 import { mutateBytes, mutateJson } from "./mutate.ts";
 import { isSameBytes, promise, type Target, textBytes } from "./target.ts";
 
@@ -51,7 +51,7 @@ export const corpus: Target = {
     const { info, text: file } = split(bytes), path = `${folder}/case.txt`;
     await Deno.writeFile(path, file);
     await Deno.writeFile(`${folder}/case.json`, info);
-    await defaultCorpus(folder).catch((error: Error) => {
+    await findLatestCorpus(folder).catch((error: Error) => {
       promise(/none was fetched yet/.test(error.message), `texts can be listed: ${error.stack}`);
     });
     const corpus = await loadCorpus(path);
@@ -61,9 +61,9 @@ export const corpus: Target = {
     promise(train + validation === text, "its two parts make the text");
     promise([...text].length === characters, "its characters are code points");
     promise([...train].length === Math.trunc(0.9 * characters), "90 % are for training");
-    promise([...openingOf(text)].length === Math.min(16, characters), "16 characters open it");
-    const vocabulary = charactersOf(text);
-    const { encode, decode } = tokenizer(vocabulary, { mask: false });
+    promise([...takeOpening(text)].length === Math.min(16, characters), "16 characters open it");
+    const vocabulary = listCharacters(text);
+    const { encode, decode } = makeTokenizer("gpt", vocabulary);
     promise(decode(encode(text)) === text, "its tokens are the text");
     return `read ${vocabulary.length > 100 ? "many" : "few"} characters, info ${!!corpus.info}`;
   },

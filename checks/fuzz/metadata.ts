@@ -17,7 +17,7 @@ import { writeSafetensors } from "../../core/files/safetensors.ts";
 import { parameterShapes } from "../../core/model.ts";
 import { initialState } from "../../core/programs.ts";
 import { restoreRandom, seededRandom } from "../../core/random.ts";
-import { tokenizer } from "../../core/data/tokenizer.ts";
+import { makeTokenizer } from "../../core/data/tokenizer.ts";
 import { mutateBytes, mutateJson } from "./mutate.ts";
 import { isSame, mutateHeader, partsOf, withHeader } from "./safetensors.ts";
 import { promise, roundTrip, type Target } from "./target.ts";
@@ -145,7 +145,7 @@ async function checkTraining(state: TrainingState, path: string): Promise<string
 }
 
 function checkShapes({ config, vocabulary, weights }: LoadedModel | TrainingState): void {
-  tokenizer(vocabulary, { mask: config.kind === "diffusion" });
+  makeTokenizer(config.kind, vocabulary);
   const shapes = Object.entries(parameterShapes(config));
   promise(shapes.length === Object.keys(weights).length, "each parameter is there, and no other");
   for (const [name, shape] of shapes) {

@@ -3,31 +3,31 @@
  * throughout.
  *
  * The text is used as it is in the file, line ends included: "\r\n" stays two characters. Only a
- * byte order mark at the start goes, as it marks the encoding and is no character of the text.
+ * byte order mark at the start is removed, as it marks the encoding.
  *
- * Beside `data/NAME.txt`, `fetch-data` leaves a `data/NAME.json` that says where the text comes
+ * Next to `data/NAME.txt`, `fetch-data` writes a `data/NAME.json` that says where the text comes
  * from.
  */
 import { basename, dirname, extname, join } from "@std/path";
 import { readBytes, sha256Hex } from "../files/read.ts";
-import { quoted as shown } from "@tiny-diffusion/engines/errors";
+import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 
 /** Far above what such a model can learn from, and far below what a JavaScript string can hold. */
 export const MAX_BYTES = 2 ** 28;
 
-/** What `data/NAME.json` says about `data/NAME.txt`. */
+/** The contents of `data/NAME.json`: where `data/NAME.txt` comes from. */
 export interface CorpusInfo {
-  /** A URL, a package or a path. */
+  /** The URL, package or path that it was fetched from. */
   source: string;
   /** Size of the file. */
   bytes: number;
   /** Number of Unicode code points. */
   characters: number;
-  /** Of the file's bytes, in hexadecimal. */
+  /** SHA-256 of the file in hexadecimal. */
   sha256: string;
-  /** Under which the text may be used. */
+  /** The licence under which the text may be used. */
   licence: string;
-  /** ISO 8601. */
+  /** When it was fetched, in ISO 8601. */
   fetched: string;
 }
 
@@ -39,7 +39,7 @@ export interface Corpus {
   name: string;
   /** All of it. */
   text: string;
-  /** Of the file's bytes, in hexadecimal. */
+  /** SHA-256 of the file in hexadecimal. */
   sha256: string;
   /** Size of the file. */
   bytes: number;
@@ -49,17 +49,15 @@ export interface Corpus {
   train: string;
   /** The rest. */
   validation: string;
-  /** What is known of where it comes from; a text that was not fetched has none. */
+  /** Where it comes from, if `fetch-data` fetched it. */
   info?: CorpusInfo;
 }
 
 /**
- * Reads a text and checks that it is one.
+ * Reads a text and checks that a model can be trained on it.
  *
- * @throws {Error} If there is no such file, it can't be read, or it differs from what the JSON
- * beside it says.
- * @throws {TypeError} If it is not UTF-8 text.
- * @throws {RangeError} If it is empty, or one character again and again.
+ * @throws {UserError} If the file cannot be read, differs from what the JSON next to it says, is not
+ * UTF-8 text, or has fewer than two different characters.
  */
 export async function loadCorpus(path: string): Promise<Corpus> {
   const bytes = await readBytes(path, {
@@ -67,18 +65,19 @@ export async function loadCorpus(path: string): Promise<Corpus> {
     advice: `run "deno task fetch-data" to get one, or check the path`,
     maxBytes: MAX_BYTES,
   });
-  const quoted = JSON.stringify(path);
-  const text = decodeText(bytes, quoted);
+  const text = decodeText(bytes, JSON.stringify(path));
   const sha256 = await sha256Hex(bytes);
-  const infoPath = infoPathOf(path);
+  const infoPath = corpusInfoPath(path);
   const info = await readInfo(infoPath);
   if (info && info.sha256 !== sha256) {
-    throw new Error(
-      `Cannot use ${quoted}: its SHA-256 is ${sha256.slice(0, 12)}…, but ${
-        JSON.stringify(infoPath)
-      } says ${info.sha256.slice(0, 12)}…, so it changed since it was fetched; fetch it again ` +
-        `with "deno task fetch-data --force", or delete the JSON file to use the text as it is`,
-    );
+    const [found, expected] = [sha256, info.sha256].map((hash) => `${hash.slice(0, 12)}…`);
+    throw new UserError({
+      action: `use ${JSON.stringify(path)}`,
+      found: `its SHA-256 is ${found}, but ${JSON.stringify(infoPath)} says ${expected}, ` +
+        "so it changed since it was fetched",
+      advice: 'fetch it again with "deno task fetch-data --force", ' +
+        "or delete the JSON file to use the text as it is",
+    });
   }
   const characters = countCharacters(text);
   const cut = indexOfCharacter(text, Math.trunc(0.9 * characters));
@@ -96,44 +95,40 @@ export async function loadCorpus(path: string): Promise<Corpus> {
 }
 
 /**
- * The text of a file's bytes, checked to be one that a model can be trained on.
+ * Decodes a file's bytes and checks that a model can be trained on the text.
  *
  * @param what How an error names it, such as `"data/x.txt"` in quotes.
- * @throws {TypeError} If it is not UTF-8 text; the message says where.
- * @throws {RangeError} If it is empty, or has fewer than two different characters.
+ * @throws {UserError} If it is not UTF-8 text (the message says where), or has fewer than two
+ * different characters.
  */
 export function decodeText(bytes: Uint8Array, what: string): string {
+  const refuse = (found: string, advice = "give another file") =>
+    new UserError({ action: `use ${what} as a text`, found, advice });
   const text = new TextDecoder().decode(bytes); // strips a byte order mark, replaces what is invalid
-  const invalid = firstInvalidByte(bytes);
+  const invalid = findInvalidByte(bytes);
   if (invalid !== undefined) {
-    const found =
-      (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)
-        ? "it starts like UTF-16"
-        : `byte 0x${
-          bytes[invalid].toString(16).padStart(2, "0")
-        } at offset ${invalid} is not UTF-8`;
-    throw new TypeError(
-      `Cannot use ${what} as a text: ${found}, expected UTF-8; convert it, or give another file`,
-    );
+    const isUtf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) ||
+      (bytes[0] === 0xfe && bytes[1] === 0xff);
+    const byte = bytes[invalid].toString(16).padStart(2, "0");
+    const found = isUtf16
+      ? "it starts like UTF-16"
+      : `byte 0x${byte} at offset ${invalid} is not UTF-8`;
+    throw refuse(`${found}, expected UTF-8`, "convert it, or give another file");
   }
   const nul = bytes.indexOf(0);
   if (nul !== -1) {
-    throw new TypeError(
-      `Cannot use ${what} as a text: it has a NUL byte at offset ${nul}, so it is binary or not ` +
-        `UTF-8; give a plain text file`,
+    throw refuse(
+      `it has a NUL byte at offset ${nul}, so it is binary or not UTF-8`,
+      "give a plain text file",
     );
   }
   const [first] = text;
   if (first === undefined) {
-    throw new RangeError(
-      `Cannot use ${what} as a text: it is empty, expected at least two different characters; ` +
-        `give another file`,
-    );
+    throw refuse("it is empty, expected at least two different characters");
   }
   if (text === first.repeat(text.length / first.length)) {
-    throw new RangeError(
-      `Cannot use ${what} as a text: it is ${shown(first)} from start to end, expected ` +
-        `at least two different characters; give another file`,
+    throw refuse(
+      `it is ${quoted(first)} from start to end, expected at least two different characters`,
     );
   }
   return text;
@@ -143,29 +138,29 @@ export function decodeText(bytes: Uint8Array, what: string): string {
  * Checks that both parts of a corpus are long enough for one training window: a context and the
  * character after it.
  *
- * @throws {RangeError} If one is not.
+ * @throws {UserError} If one is not.
  */
 export function requireLength(corpus: Corpus, context: number): void {
   const needed = context + 1;
   const held = countCharacters(corpus.validation);
   if (Math.min(held, corpus.characters - held) >= needed) return;
-  throw new RangeError(
-    `Cannot use ${
-      JSON.stringify(corpus.path)
-    } with a context of ${context}: the last 10 % of its ` +
-      `${corpus.characters} characters are ${held}, expected at least ${needed}; take a text of ` +
-      `${10 * needed} characters or more, or a preset with a shorter context`,
-  );
+  throw new UserError({
+    action: `use ${JSON.stringify(corpus.path)} with a context of ${context}`,
+    found: `the last 10 % of its ${corpus.characters} characters are ${held}, ` +
+      `expected at least ${needed}`,
+    advice: `take a text of ${10 * needed} characters or more, or a preset with a shorter context`,
+  });
 }
 
 /**
- * The path of the text fetched last, by the dates in the JSON files of `folder`.
+ * Finds the text that was fetched last, by the dates in the JSON files of `folder`, and returns its
+ * path.
  *
- * @throws {Error} If none was fetched.
+ * @throws {UserError} If none was fetched.
  */
-export async function defaultCorpus(folder = "data"): Promise<string> {
+export async function findLatestCorpus(folder = "data"): Promise<string> {
   let latest: { path: string; fetched: string } | undefined;
-  for (const name of (await namesIn(folder)).sort()) {
+  for (const name of (await listNames(folder)).sort()) {
     if (!name.endsWith(".json")) continue;
     const path = join(folder, basename(name, ".json") + ".txt");
     const info = await readInfo(join(folder, name));
@@ -173,26 +168,26 @@ export async function defaultCorpus(folder = "data"): Promise<string> {
     if (!latest || info.fetched > latest.fetched) latest = { path, fetched: info.fetched };
   }
   if (latest) return latest.path;
-  throw new Error(
-    `Cannot find a text in ${JSON.stringify(folder)}: none was fetched yet; ` +
-      `run "deno task fetch-data", or give a file with --data`,
-  );
+  throw new UserError({
+    action: `find a text in ${JSON.stringify(folder)}`,
+    found: "none was fetched yet",
+    advice: 'run "deno task fetch-data", or give a file with --data',
+  });
 }
 
 /**
- * The first 16 characters of a text, from which generation starts unless told otherwise, as in the
- * original.
+ * Takes the first 16 characters of a text: the default prompt, as in the original.
  */
-export function openingOf(text: string): string {
+export function takeOpening(text: string): string {
   return [...text.slice(0, 32)].slice(0, 16).join(""); // 16 characters are at most 32 UTF-16 units
 }
 
-/** Where the facts about a text lie: `data/x.json` for `data/x.txt`. */
-export function infoPathOf(path: string): string {
+/** Returns the path of the JSON file about a text: `data/x.json` for `data/x.txt`. */
+export function corpusInfoPath(path: string): string {
   return join(dirname(path), basename(path, extname(path)) + ".json");
 }
 
-/** Number of code points. */
+/** Counts code points. */
 export function countCharacters(text: string): number {
   let pairs = 0;
   for (let i = 0; i < text.length; i++) {
@@ -201,20 +196,20 @@ export function countCharacters(text: string): number {
   return text.length - pairs;
 }
 
-/** Index in UTF-16 units of the character number `position`. */
+/** Returns the index, in UTF-16 units, of the character number `position`. */
 function indexOfCharacter(text: string, position: number): number {
   let index = 0;
   for (; position > 0; position--) index += text.codePointAt(index)! > 0xffff ? 2 : 1;
   return index;
 }
 
-/** Offset of the first byte that is not UTF-8. */
-function firstInvalidByte(bytes: Uint8Array): number | undefined {
+/** Returns the offset of the first byte that is not UTF-8. */
+function findInvalidByte(bytes: Uint8Array): number | undefined {
   try {
     new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     return undefined;
   } catch {
-    // What was invalid comes back as U+FFFD, so it differs from the file there for the first time.
+    // Invalid bytes come back as U+FFFD: the first difference from the file is where they start.
     const again = new TextEncoder().encode(
       new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes),
     );
@@ -222,7 +217,7 @@ function firstInvalidByte(bytes: Uint8Array): number | undefined {
   }
 }
 
-/** The facts beside a text, if there is a file and it is one of ours. */
+/** Reads the JSON file next to a text, if there is one and `fetch-data` wrote it. */
 async function readInfo(path: string): Promise<CorpusInfo | undefined> {
   try {
     const { isFile, size } = await Deno.stat(path);
@@ -232,14 +227,14 @@ async function readInfo(path: string): Promise<CorpusInfo | undefined> {
       typeof info.fetched === "string";
     return isOurs ? info : undefined;
   } catch (error) {
-    const isStranger = error instanceof SyntaxError || error instanceof Deno.errors.NotFound ||
+    const isForeign = error instanceof SyntaxError || error instanceof Deno.errors.NotFound ||
       error instanceof Deno.errors.IsADirectory || error instanceof Deno.errors.NotADirectory;
-    if (isStranger) return undefined;
+    if (isForeign) return undefined;
     throw error;
   }
 }
 
-async function namesIn(folder: string): Promise<string[]> {
+async function listNames(folder: string): Promise<string[]> {
   try {
     return (await Array.fromAsync(Deno.readDir(folder))).map((entry) => entry.name);
   } catch (error) {

@@ -1,13 +1,14 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import fc from "fast-check";
+import { UserError } from "@tiny-diffusion/engines/errors";
 import {
   countCharacters,
   decodeText,
-  defaultCorpus,
+  findLatestCorpus,
   loadCorpus,
-  openingOf,
   requireLength,
+  takeOpening,
 } from "./corpus.ts";
 import { sha256Hex } from "../files/read.ts";
 import { inFolder } from "../testing/temporary_folder.ts";
@@ -52,7 +53,7 @@ Deno.test("a corpus that changed since it was fetched is refused", () =>
     const path = await store(folder, "play", "to be or not", "2026-01-01T00:00:00Z");
     assertEquals((await loadCorpus(path)).info?.source, "test");
     await Deno.writeTextFile(path, "to be or knot");
-    const error = await assertRejects(() => loadCorpus(path), Error);
+    const error = await assertRejects(() => loadCorpus(path), UserError);
     assertMatch(
       error.message,
       /^Cannot use ".*play\.txt": its SHA-256 is .*changed since.*--force/,
@@ -91,7 +92,7 @@ for (
   ] as const
 ) {
   Deno.test(`a text that is ${what} is refused in one line`, () => {
-    const { message: found } = assertThrows(() => decodeText(bytes, `"x.txt"`), Error, message);
+    const { message: found } = assertThrows(() => decodeText(bytes, `"x.txt"`), UserError, message);
     assertMatch(found, /^Cannot use "x\.txt" as a text: [^\n]+; [^\n]+$/);
   });
 }
@@ -113,7 +114,7 @@ Deno.test("requireLength asks for one window and the character after it in both 
     await Deno.writeTextFile(path, "ab".repeat(100)); // 180 and 20 characters
     const corpus = await loadCorpus(path);
     requireLength(corpus, 19);
-    const { message } = assertThrows(() => requireLength(corpus, 20), RangeError);
+    const { message } = assertThrows(() => requireLength(corpus, 20), UserError);
     assertMatch(
       message,
       /with a context of 20: .* are 20, expected at least 21; .* 210 characters/,
@@ -129,13 +130,13 @@ Deno.test("the default corpus is the one fetched last, whatever its name", () =>
     await Deno.remove(join(folder, "d.txt"));
     await Deno.writeTextFile(join(folder, "e.json"), "{}");
     await Deno.writeTextFile(join(folder, "e.txt"), "not fetched");
-    assertEquals(await defaultCorpus(folder), last);
+    assertEquals(await findLatestCorpus(folder), last);
   }));
 
 Deno.test("without a fetched text, the error names the command to run", () =>
   inFolder(async (folder) => {
     for (const place of [folder, join(folder, "none")]) {
-      const { message } = await assertRejects(() => defaultCorpus(place), Error);
+      const { message } = await assertRejects(() => findLatestCorpus(place), UserError);
       assertMatch(message, /^Cannot find a text in .*: .*run "deno task fetch-data"/);
     }
   }));
@@ -148,6 +149,6 @@ Deno.test("countCharacters counts code points", () => {
 
 Deno.test("the opening of a text is its first 16 characters, whole ones, or all that it has", () => {
   fc.assert(fc.property(fc.string({ unit: "grapheme-composite", maxLength: 50 }), (text) => {
-    assertEquals([...openingOf(text)], [...text].slice(0, 16));
+    assertEquals([...takeOpening(text)], [...text].slice(0, 16));
   }));
 });

@@ -1,25 +1,22 @@
-/**
- * A corpus as a model sees it: tokens for training and validation, and random windows of the
- * former.
- */
+/** A corpus as tokens, and the random windows of it that a model is trained on. */
 import type { Corpus } from "./corpus.ts";
 import type { Random } from "../random.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Tokens to train on, and tokens held out. */
 export interface Dataset {
-  /** Windows of it are the examples. */
+  /** Its windows are the training examples. */
   train: Int32Array;
-  /** Blocks of it are scored. */
+  /** Its blocks are scored. */
   validation: Int32Array;
 }
 
 /**
- * The two parts of a corpus in tokens.
+ * Encodes both parts of a corpus.
  *
- * @throws {RangeError} If the text has characters that the vocabulary lacks.
+ * @throws {UserError} If the text has characters that the vocabulary lacks.
  */
-export function datasetOf(corpus: Corpus, { encode }: Tokenizer): Dataset {
+export function encodeCorpus(corpus: Corpus, { encode }: Tokenizer): Dataset {
   return {
     train: encode(corpus.train, "the text"),
     validation: encode(corpus.validation, "the text"),
@@ -27,8 +24,8 @@ export function datasetOf(corpus: Corpus, { encode }: Tokenizer): Dataset {
 }
 
 /**
- * `count` random windows of `context + 1` tokens: what a window holds, and the character after it.
- * They share the memory of `tokens`, of which there must be that many.
+ * Draws `count` random windows of `context + 1` tokens: as many as the model reads and the one after
+ * them. They share the memory of `tokens`, of which there must be at least that many.
  */
 export function drawWindows(
   tokens: Int32Array,

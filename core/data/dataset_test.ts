@@ -1,17 +1,21 @@
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import type { Corpus } from "./corpus.ts";
-import { datasetOf, drawWindows } from "./dataset.ts";
+import { drawWindows, encodeCorpus } from "./dataset.ts";
 import { seededRandom } from "../random.ts";
-import { tokenizer } from "./tokenizer.ts";
+import { UserError } from "@tiny-diffusion/engines/errors";
+import { makeTokenizer } from "./tokenizer.ts";
 
 Deno.test("a dataset is both parts of a corpus in tokens", () => {
   const corpus = { train: "abba", validation: "ca" } as Corpus;
-  const { train, validation } = datasetOf(corpus, tokenizer(["_", "a", "b", "c"], { mask: true }));
+  const { train, validation } = encodeCorpus(
+    corpus,
+    makeTokenizer("diffusion", ["_", "a", "b", "c"]),
+  );
   assertEquals([[...train], [...validation]], [[1, 2, 2, 1], [3, 1]]);
   const foreign = { train: "abba", validation: "cé" } as Corpus;
   assertThrows(
-    () => datasetOf(foreign, tokenizer(["a", "b", "c"], { mask: false })),
-    RangeError,
+    () => encodeCorpus(foreign, makeTokenizer("gpt", ["a", "b", "c"])),
+    UserError,
     "Cannot encode the text",
   );
 });

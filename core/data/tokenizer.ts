@@ -1,36 +1,37 @@
 /**
- * Characters to tokens and back. A character is a Unicode code point, so an emoji is one and a
- * surrogate is none.
+ * Characters to tokens and back. A character is a Unicode code point: an emoji is one, half a
+ * surrogate pair is not.
  *
- * A vocabulary lists the characters in the order of their tokens. That of a diffusion model starts
- * with the mask: token 0 hides a character and is none itself, so a text that has "_" keeps it as
- * an ordinary token of its own.
+ * A vocabulary lists the characters in the order of their tokens. A diffusion model's starts with
+ * the mask: token 0 hides a character and is not one itself, so a text that contains "_" keeps it as
+ * an ordinary token.
  */
-
-import { quoted } from "@tiny-diffusion/engines/errors";
+import type { ModelKind } from "../config.ts";
+import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 
 /** The token of a diffusion model that hides a character. */
 export const MASK_TOKEN = 0;
 
-/** How it is written where it must be shown, as in the original. */
+/** How the mask is written where it must be shown, as in the original. */
 export const MASK = "_";
 
-/** A vocabulary's mapping between characters and tokens. */
+/** Maps the characters of a vocabulary to tokens and back. */
 export interface Tokenizer {
-  /** The characters in the order of their tokens, the mask's display form included. */
+  /** The characters in the order of their tokens; a diffusion model's first entry is the mask. */
   vocabulary: readonly string[];
   /** `MASK_TOKEN` for diffusion; a GPT has no mask. */
   maskToken: typeof MASK_TOKEN | undefined;
   /**
-   * The token of each character.
+   * Returns the token of each character.
    *
    * @param what How an error names the text, such as "the prompt".
-   * @throws {RangeError} If the text has characters that the vocabulary lacks; names up to 5 of
+   * @throws {UserError} If the text has characters that the vocabulary lacks; names up to 5 of
    * them.
    */
   encode(text: string, what?: string): Int32Array;
   /**
-   * The text of tokens, with `mask` (default: the vocabulary's first entry) for each masked one.
+   * Returns the text of tokens, with `mask` (default: the vocabulary's first entry) for each masked
+   * one.
    *
    * @throws {RangeError} If a token is not one of the vocabulary's.
    */
@@ -38,71 +39,67 @@ export interface Tokenizer {
 }
 
 /**
- * The distinct characters of a text, sorted by code point: the vocabulary of a GPT.
+ * Lists the distinct characters of a text, sorted by code point: the vocabulary of a GPT.
  *
  * @param options.limit Most characters allowed, as each costs two rows of weights. Default 1,024.
- * @throws {RangeError} If there are more than `limit`.
- * @throws {TypeError} If the text has a lone surrogate, which is half a character.
+ * @throws {UserError} If there are more than `limit`, or the text has a lone surrogate, which is
+ * half a character.
  */
-export function charactersOf(text: string, { limit = 1024 }: { limit?: number } = {}): string[] {
+export function listCharacters(text: string, { limit = 1024 }: { limit?: number } = {}): string[] {
   refuseLoneSurrogates(text, "the text");
   const characters = [...new Set(text)];
   if (characters.length > limit) {
-    throw new RangeError(
-      `Cannot make a vocabulary of the text: it has ${number(characters.length)} different ` +
-        `characters, expected at most ${
-          number(limit)
-        }; replace its rare ones or split it by script`,
-    );
+    const [count, most] = [characters.length, limit].map(formatNumber);
+    throw new UserError({
+      action: "make a vocabulary of the text",
+      found: `it has ${count} different characters, expected at most ${most}`,
+      advice: "replace its rare ones or split it by script",
+    });
   }
   // Array.sort() alone compares UTF-16 units, which puts emoji before U+E000 to U+FFFF.
   return characters.sort((a, b) => a.codePointAt(0)! - b.codePointAt(0)!);
 }
 
 /**
- * The mapping of a vocabulary, as `charactersOf` gives it, or with the mask before it.
+ * Makes the tokenizer of a model.
  *
- * @param options.mask Whether the first entry is the mask, which no character is encoded as.
- * @throws {TypeError} If an entry is not one character, or is there twice.
+ * @param kind In a diffusion model's vocabulary the first entry is the mask, which no character is
+ * encoded as.
+ * @param vocabulary As the model's own `vocabulary(text)` gives it.
+ * @throws {UserError} If an entry is not one character, or is there twice.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { diffusion, tokenizer } from "@tiny-diffusion/core";
+ * import { diffusion, makeTokenizer } from "@tiny-diffusion/core";
  *
  * const vocabulary = diffusion.vocabulary("to be"); // ["_", " ", "b", "e", "o", "t"]
- * const { encode, decode } = tokenizer(vocabulary, { mask: true });
+ * const { encode, decode } = makeTokenizer("diffusion", vocabulary);
  * assertEquals([...encode("be to")], [2, 3, 1, 5, 4]);
  * assertEquals(decode([2, 0, 1, 5, 0]), "b_ t_"); // 0 is the mask
  * ```
  */
-export function tokenizer(
-  vocabulary: readonly string[],
-  { mask }: { mask: boolean },
-): Tokenizer {
+export function makeTokenizer(kind: ModelKind, vocabulary: readonly string[]): Tokenizer {
+  const hasMask = kind === "diffusion";
   const tokenOf = new Map<string, number>();
   vocabulary.forEach((character, token) => {
     if ([...character].length !== 1 || !character.isWellFormed()) {
-      throw new TypeError(
-        `Cannot use this vocabulary: entry ${token} is ${quoted(character)}, ` +
-          `expected one character; the weights may be damaged`,
-      );
+      throw damaged(`entry ${token} is ${quoted(character)}, expected one character`);
     }
-    if (mask && token === MASK_TOKEN) return;
+    if (hasMask && token === MASK_TOKEN) return;
     if (tokenOf.has(character)) {
-      throw new TypeError(
-        `Cannot use this vocabulary: ${named(character)} is both token ${tokenOf.get(character)} ` +
-          `and ${token}, expected each character once; the weights may be damaged`,
-      );
+      const both = `both token ${tokenOf.get(character)} and ${token}`;
+      throw damaged(`${nameCharacter(character)} is ${both}, expected each character once`);
     }
     tokenOf.set(character, token);
   });
 
   return {
     vocabulary,
-    maskToken: mask ? MASK_TOKEN : undefined,
+    maskToken: hasMask ? MASK_TOKEN : undefined,
     encode(text, what = "the text") {
       refuseLoneSurrogates(text, what);
-      const tokens: number[] = [], unknown = new Set<string>();
+      const tokens: number[] = [];
+      const unknown = new Set<string>();
       for (const character of text) {
         const token = tokenOf.get(character);
         if (token === undefined) unknown.add(character);
@@ -111,9 +108,9 @@ export function tokenizer(
       if (unknown.size > 0) throw unknownCharacters([...unknown], tokenOf.size, what);
       return Int32Array.from(tokens);
     },
-    decode(tokens, maskShown = vocabulary[0]) {
+    decode(tokens, mask = vocabulary[0]) {
       return Array.from(tokens, (token) => {
-        if (mask && token === MASK_TOKEN) return maskShown;
+        if (hasMask && token === MASK_TOKEN) return mask;
         const character = vocabulary[token];
         if (character === undefined) {
           throw new RangeError(
@@ -126,30 +123,40 @@ export function tokenizer(
   };
 }
 
-function unknownCharacters(unknown: string[], known: number, what: string): RangeError {
-  const shown = unknown.slice(0, 5).map(named).join(", ") +
-    (unknown.length > 5 ? ` and ${number(unknown.length - 5)} more` : "");
+function damaged(found: string): UserError {
+  return new UserError({
+    action: "use this vocabulary",
+    found,
+    advice: "the weights may be damaged",
+  });
+}
+
+function unknownCharacters(unknown: string[], known: number, what: string): UserError {
+  const more = unknown.length > 5 ? ` and ${formatNumber(unknown.length - 5)} more` : "";
+  const named = unknown.slice(0, 5).map(nameCharacter).join(", ") + more;
   const [are, them] = unknown.length === 1 ? ["is not one of", "it"] : ["are not among", "them"];
-  return new RangeError(
-    `Cannot encode ${what}: ${shown} ${are} the ${number(known)} characters of this model; ` +
-      `remove ${them} or train on a text that has ${them}`,
-  );
+  return new UserError({
+    action: `encode ${what}`,
+    found: `${named} ${are} the ${formatNumber(known)} characters of this model`,
+    advice: `remove ${them} or train on a text that has ${them}`,
+  });
 }
 
 function refuseLoneSurrogates(text: string, what: string): void {
   if (text.isWellFormed()) return;
   const at = text.search(/\p{Surrogate}/u);
   const unit = text.charCodeAt(at).toString(16).toUpperCase();
-  throw new TypeError(
-    `Cannot encode ${what}: U+${unit} at index ${at} is half of a surrogate pair, ` +
-      `expected whole characters; remove it`,
-  );
+  throw new UserError({
+    action: `encode ${what}`,
+    found: `U+${unit} at index ${at} is half of a surrogate pair, expected whole characters`,
+    advice: "remove it",
+  });
 }
 
 /** A character as an error shows it: `"é" (U+00E9)`. */
-function named(character: string): string {
+function nameCharacter(character: string): string {
   const code = character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0");
   return `${quoted(character)} (U+${code})`;
 }
 
-const number = (value: number) => value.toLocaleString("en-US");
+const formatNumber = (value: number) => value.toLocaleString("en-US");

@@ -1,27 +1,29 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { charactersOf, MASK, tokenizer } from "./tokenizer.ts";
+import { UserError } from "@tiny-diffusion/engines/errors";
+import { listCharacters, makeTokenizer, MASK } from "./tokenizer.ts";
 
 /** Any text of whole code points: ASCII, control characters and emoji alike. */
 const anyText = fc.string({ unit: "binary", maxLength: 200 });
 
-Deno.test("charactersOf lists each character once, by code point and not by UTF-16 unit", () => {
+Deno.test("listCharacters lists each character once, by code point and not by UTF-16 unit", () => {
   // UTF-16 puts the emoji (0xD83D...) before U+FB01, code points after it.
-  assertEquals(charactersOf("ba😀ab\ufb01\n"), ["\n", "a", "b", "\ufb01", "😀"]);
+  assertEquals(listCharacters("ba😀ab\ufb01\n"), ["\n", "a", "b", "\ufb01", "😀"]);
 });
 
-Deno.test("charactersOf gives a sorted list of distinct characters that make up the whole text", () => {
+Deno.test("listCharacters gives a sorted list of distinct characters that make up the whole text", () => {
   fc.assert(fc.property(anyText, (text) => {
-    const codes = charactersOf(text).map((character) => character.codePointAt(0)!);
+    const codes = listCharacters(text).map((character) => character.codePointAt(0)!);
     codes.forEach((code, i) => assert(i === 0 || codes[i - 1] < code));
     assertEquals(new Set(codes), new Set([...text].map((character) => character.codePointAt(0)!)));
   }));
 });
 
-for (const mask of [false, true]) {
+for (const kind of ["gpt", "diffusion"] as const) {
+  const mask = kind === "diffusion";
   Deno.test(`decode gives back what encode got, ${mask ? "with" : "without"} a mask`, () => {
     fc.assert(fc.property(anyText, (text) => {
-      const { encode, decode, maskToken } = tokenizer(vocabularyOf(text, mask), { mask });
+      const { encode, decode, maskToken } = makeTokenizer(kind, vocabularyOf(text, mask));
       const tokens = encode(text);
       assertEquals(tokens.length, [...text].length);
       assert(maskToken === undefined || !tokens.includes(maskToken), "a character became the mask");
@@ -31,7 +33,7 @@ for (const mask of [false, true]) {
 }
 
 Deno.test("a text with the mask's display character keeps it as an ordinary token", () => {
-  const { encode, decode, maskToken } = tokenizer(vocabularyOf("a_b", true), { mask: true });
+  const { encode, decode, maskToken } = makeTokenizer("diffusion", vocabularyOf("a_b", true));
   assertEquals(maskToken, 0);
   assertEquals([...encode("a_b")], [2, 1, 3]); // "_" is U+005F, before "a"
   assertEquals(decode([0, 1, 2], "█"), "█_a");
@@ -39,13 +41,13 @@ Deno.test("a text with the mask's display character keeps it as an ordinary toke
 });
 
 Deno.test("a diffusion tokenizer refuses the mask's display character unless the text had it", () => {
-  const { encode } = tokenizer(vocabularyOf("ab", true), { mask: true });
-  assertThrows(() => encode("a_"), RangeError, `"_" (U+005F) is not one of the 2 characters`);
+  const { encode } = makeTokenizer("diffusion", vocabularyOf("ab", true));
+  assertThrows(() => encode("a_"), UserError, `"_" (U+005F) is not one of the 2 characters`);
 });
 
 Deno.test("encode names an unknown character and what to do about it", () => {
-  const { encode } = tokenizer(["a", "b"], { mask: false });
-  const error = assertThrows(() => encode("abé", "the prompt"), RangeError);
+  const { encode } = makeTokenizer("gpt", ["a", "b"]);
+  const error = assertThrows(() => encode("abé", "the prompt"), UserError);
   assertEquals(
     error.message,
     `Cannot encode the prompt: "é" (U+00E9) is not one of the 2 characters of this model; ` +
@@ -54,47 +56,47 @@ Deno.test("encode names an unknown character and what to do about it", () => {
 });
 
 Deno.test("encode names five of many unknown characters, each once, and counts the rest", () => {
-  const { encode } = tokenizer(["a"], { mask: false });
-  const { message } = assertThrows(() => encode("zzyyxwvut\n😀"), RangeError);
+  const { encode } = makeTokenizer("gpt", ["a"]);
+  const { message } = assertThrows(() => encode("zzyyxwvut\n😀"), UserError);
   assertMatch(message, /"z" \(U\+007A\), "y".*"x".*"w".*"v" \(U\+0076\) and 4 more are not among/);
 });
 
 Deno.test("control characters are escaped in an error, so that it stays one line", () => {
-  const { message } = assertThrows(() => tokenizer(["a"], { mask: false }).encode("\n\u001b"));
+  const { message } = assertThrows(() => makeTokenizer("gpt", ["a"]).encode("\n\u001b"));
   assertMatch(message, /"\\n" \(U\+000A\), "\\u001b" \(U\+001B\)/);
 });
 
 Deno.test("half a surrogate pair is refused by both, with its place", () => {
-  assertThrows(() => charactersOf("ab\ud83d"), TypeError, "U+D83D at index 2 is half");
-  const { encode } = tokenizer(["a"], { mask: false });
-  assertThrows(() => encode("😀\udc00a"), TypeError, "U+DC00 at index 2 is half");
+  assertThrows(() => listCharacters("ab\ud83d"), UserError, "U+D83D at index 2 is half");
+  const { encode } = makeTokenizer("gpt", ["a"]);
+  assertThrows(() => encode("😀\udc00a"), UserError, "U+DC00 at index 2 is half");
 });
 
 Deno.test("a text with too many different characters is refused unless the limit is raised", () => {
   const text = Array.from({ length: 1025 }, (_, i) => String.fromCodePoint(0x4e00 + i)).join("");
   assertThrows(
-    () => charactersOf(text),
-    RangeError,
+    () => listCharacters(text),
+    UserError,
     "1,025 different characters, expected at most",
   );
-  assertEquals(charactersOf(text, { limit: 1025 }).length, 1025);
-  assertEquals(charactersOf(text.slice(1)).length, 1024);
+  assertEquals(listCharacters(text, { limit: 1025 }).length, 1025);
+  assertEquals(listCharacters(text.slice(1)).length, 1024);
 });
 
 Deno.test("a vocabulary with a repeated or a longer entry is refused", () => {
-  assertThrows(() => tokenizer(["a", "b", "a"], { mask: false }), TypeError, "both token 0 and 2");
+  assertThrows(() => makeTokenizer("gpt", ["a", "b", "a"]), UserError, "both token 0 and 2");
   for (const entry of ["ab", "", "\ud83d"]) {
-    assertThrows(() => tokenizer(["a", entry], { mask: false }), TypeError, "entry 1 is");
+    assertThrows(() => makeTokenizer("gpt", ["a", entry]), UserError, "entry 1 is");
   }
 });
 
 Deno.test("decode refuses a token outside the vocabulary", () => {
-  const { decode } = tokenizer(["a", "b"], { mask: false });
+  const { decode } = makeTokenizer("gpt", ["a", "b"]);
   for (const token of [2, -1, 0.5, NaN]) {
     assertThrows(() => decode([0, token]), RangeError, "expected 0 to 1");
   }
 });
 
 function vocabularyOf(text: string, mask: boolean): string[] {
-  return [...(mask ? [MASK] : []), ...charactersOf(text)];
+  return [...(mask ? [MASK] : []), ...listCharacters(text)];
 }

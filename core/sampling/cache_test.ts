@@ -9,11 +9,11 @@ import { windowLogits } from "../programs.ts";
 import { seededRandom } from "../random.ts";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import { plainOptions } from "../testing/options.ts";
-import { charactersOf, tokenizer } from "../data/tokenizer.ts";
+import { listCharacters, makeTokenizer } from "../data/tokenizer.ts";
 
 const text = "ROMEO:\nFirst Citizen:\nBefore we proceed any further, hear me speak.\n";
-const vocabulary = charactersOf(text);
-const { encode } = tokenizer(vocabulary, { mask: false });
+const vocabulary = listCharacters(text);
+const { encode } = makeTokenizer("gpt", vocabulary);
 const config = makeConfig("gpt", "smoke", vocabulary.length);
 const { context, vocab } = config;
 

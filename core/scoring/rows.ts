@@ -4,7 +4,7 @@
  */
 import type { Config } from "../config.ts";
 import type { Session } from "@tiny-diffusion/engines";
-import { breather } from "../event_loop.ts";
+import { yieldToEventLoop } from "../event_loop.ts";
 import type { Random } from "../random.ts";
 import { sum } from "./statistics.ts";
 import { MASK_TOKEN } from "../data/tokenizer.ts";
@@ -33,9 +33,6 @@ export interface Scorer {
   ): Promise<Float32Array>;
 }
 
-/** Lets Ctrl-C through. */
-const breathe = breather();
-
 /**
  * A session's program `nats`, as `targetNats` makes it, in the form that the estimators want. For
  * `masked-mean` it needs one with `keepMask`, too, under the name `natsWithMask`.
@@ -51,7 +48,7 @@ export function scorerOf(
     rows,
     context: config.context,
     async nats(tokens, targets, { keepMask = false } = {}) {
-      await breathe();
+      await yieldToEventLoop();
       return (await session.run(keepMask ? "natsWithMask" : "nats", { tokens, targets })).nats;
     },
   };

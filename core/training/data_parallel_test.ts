@@ -17,7 +17,7 @@ import { models } from "../models.ts";
 import { gradients, initialState, trainInputs } from "../programs.ts";
 import { seededRandom } from "../random.ts";
 import { inFolder } from "../testing/temporary_folder.ts";
-import { tokenizer } from "../data/tokenizer.ts";
+import { makeTokenizer } from "../data/tokenizer.ts";
 import { train, type TrainingObserver, type TrainingRun } from "./trainer.ts";
 import { requireAlike, rowsOf, shared } from "./data_parallel.ts";
 import { gradientSums, layoutOf } from "./gradient_sums.ts";
@@ -43,7 +43,7 @@ const everything = {
 
 function runOf(kind: ModelKind, path: string, changes: Partial<Config> = {}): TrainingRun {
   const model = models[kind], vocabulary = model.vocabulary(text);
-  const { encode } = tokenizer(vocabulary, { mask: model.maskToken !== undefined });
+  const { encode } = makeTokenizer(model.kind, vocabulary);
   const cut = Math.trunc(0.9 * text.length);
   return {
     model,

@@ -11,7 +11,7 @@ import type { Config } from "../config.ts";
 import { type Dataset, drawWindows } from "../data/dataset.ts";
 import type { Engine, Session } from "@tiny-diffusion/engines";
 import { validator } from "../scoring/estimators.ts";
-import { breather } from "../event_loop.ts";
+import { yieldToEventLoop } from "../event_loop.ts";
 import type { LanguageModel } from "../language_model.ts";
 import { parameterShapes } from "../model.ts";
 import { initialMoments, scheduleShare } from "./optimizer.ts";
@@ -20,9 +20,6 @@ import { type Random, restoreRandom, seededRandom } from "../random.ts";
 import { alone, type Runner, type StepOutcome, type Stepper } from "./stepper.ts";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import { validationBlocks } from "../scoring/validation_blocks.ts";
-
-/** Lets Ctrl-C through. */
-const breathe = breather();
 
 /** What to train, on what, by what means, and where to put it. */
 export interface TrainingRun {
@@ -135,11 +132,11 @@ export interface TrainingResult {
  *
  * ```ts
  * import { assertLess } from "@std/assert";
- * import { diffusion, loadWeights, makeConfig, startEngine, tokenizer, train } from "@tiny-diffusion/core";
+ * import { diffusion, loadWeights, makeConfig, startEngine, makeTokenizer, train } from "@tiny-diffusion/core";
  *
  * const text = "the cat sat on the mat, and the rat sat on the cat; ".repeat(20);
  * const vocabulary = diffusion.vocabulary(text);
- * const tokens = tokenizer(vocabulary, { mask: true }).encode(text);
+ * const tokens = makeTokenizer("diffusion", vocabulary).encode(text);
  * const folder = await Deno.makeTempDir();
  * const { bpc } = await train({
  *   model: diffusion,
@@ -191,7 +188,7 @@ async function untilStopped(
       if (counters.step >= config.steps) return "done";
       if (counters.sinceBest >= patience) return "patience";
       await training.steps();
-      await breathe();
+      await yieldToEventLoop();
       if (signal?.aborted) throw signal.reason;
       if (training.secondsSinceCheckpoint() >= checkpointSeconds) await training.checkpoint();
     }

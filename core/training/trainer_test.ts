@@ -9,7 +9,7 @@ import { models } from "../models.ts";
 import { seededRandom } from "../random.ts";
 import { type Patches, withPatchedDeno } from "../testing/patched_deno.ts";
 import { inFolder } from "../testing/temporary_folder.ts";
-import { tokenizer } from "../data/tokenizer.ts";
+import { makeTokenizer } from "../data/tokenizer.ts";
 import { train, type TrainingObserver, type TrainingRun } from "./trainer.ts";
 
 /** Some 8,000 characters of made-up sentences: quickly learnt, not at once. */
@@ -32,7 +32,7 @@ function runIn(
 ): TrainingRun {
   const model = models[kind];
   const vocabulary = model.vocabulary(text);
-  const { encode } = tokenizer(vocabulary, { mask: model.maskToken !== undefined });
+  const { encode } = makeTokenizer(model.kind, vocabulary);
   const cut = Math.trunc(0.9 * text.length);
   const config = { ...makeConfig(kind, "smoke", vocabulary.length), learningRate: 3e-3 };
   return {

@@ -1,15 +1,14 @@
 /** The samples of `quality`: which a model is to write, and what they are worth. */
 import type { ModelKind } from "../../core/config.ts";
 import type { Engine } from "../../engines/engine.ts";
-import { breather } from "../../core/event_loop.ts";
+import { yieldToEventLoop } from "../../core/event_loop.ts";
 import { openJournal } from "./journal.ts";
-import { models } from "../../core/models.ts";
 import { type LoadedNetwork, loadNetwork } from "../../core/sampling/network.ts";
 import { type Measures, qualityOf, spreadOf } from "../../core/scoring/quality/measure.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { QualityRow } from "../../core/scoring/results.ts";
 import type { SamplerName } from "../../core/sampling/samplers/mod.ts";
-import { type Tokenizer, tokenizer } from "../../core/data/tokenizer.ts";
+import { makeTokenizer, type Tokenizer } from "../../core/data/tokenizer.ts";
 import { interruption, note } from "./cli.ts";
 import { generation, type Given, givenPrompt } from "./generation.ts";
 import { startProgress } from "./progress.ts";
@@ -37,7 +36,7 @@ export type WriterValues = Omit<SamplingValues, "temperature" | "sampler"> & {
 /** @throws {UsageError} If the flags mean nothing to the model. */
 export function writerOf(saved: ChosenWeights, values: WriterValues): Writer {
   const { config, vocabulary } = saved, { kind } = config;
-  const tokens = tokenizer(vocabulary, { mask: models[kind].maskToken !== undefined });
+  const tokens = makeTokenizer(kind, vocabulary);
   const given = givenPrompt(kind, values.prompt ?? saved.prompt ?? "", values.length, tokens);
   const { topK, topP, model, sampler: names, temperature: temperatures } = values;
   const truncation = { topK, topP };
@@ -83,9 +82,6 @@ function isWritten(value: unknown): value is Written {
   const { text, forwards, seconds } = (value ?? {}) as Written;
   return typeof text === "string" && Number.isFinite(forwards) && Number.isFinite(seconds);
 }
-
-/** Lets Ctrl-C through. */
-const breathe = breather();
 
 /** A row for each way of writing. Texts that an earlier run wrote are taken from its journal. */
 export async function writtenRows(
@@ -156,7 +152,7 @@ async function write(
     for (const [position, character] of step.changes) characters[position - first] = character;
     ({ forwards, seconds } = step);
     onProgress(characters.filter((character) => character !== "").length);
-    await breathe();
+    await yieldToEventLoop();
     interruption().throwIfAborted();
   }
   return { text: characters.join(""), forwards, seconds };

@@ -9,12 +9,12 @@ import {
 } from "../../core/config.ts";
 import {
   type Corpus,
-  defaultCorpus,
+  findLatestCorpus,
   loadCorpus,
-  openingOf,
   requireLength,
+  takeOpening,
 } from "../../core/data/corpus.ts";
-import { datasetOf } from "../../core/data/dataset.ts";
+import { encodeCorpus } from "../../core/data/dataset.ts";
 import { requireAlike, shared } from "../../core/training/data_parallel.ts";
 import { joinRanks, type Mpi } from "../../core/training/mpi.ts";
 import { describeIoError } from "../../core/files/errors.ts";
@@ -23,7 +23,7 @@ import { readBytes } from "../../core/files/read.ts";
 import { makeFolder, requireWritable, writeFileAtomically } from "../../core/files/write.ts";
 import type { LanguageModel } from "../../core/language_model.ts";
 import type { RunHeader } from "../../core/scoring/results.ts";
-import { tokenizer } from "../../core/data/tokenizer.ts";
+import { makeTokenizer } from "../../core/data/tokenizer.ts";
 import {
   train,
   type TrainingObserver,
@@ -261,7 +261,7 @@ async function prepared(
   say: (line: string) => void,
   ranks?: Mpi,
 ): Promise<{ run: TrainingRun; corpus: Corpus; stop: AbortSignal }> {
-  const corpus = await loadCorpus(values.data ?? await defaultCorpus());
+  const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
   const vocabulary = model.vocabulary(corpus.text);
   const resume = values.resume
     ? await loadTraining(trainingPath(path), {
@@ -291,9 +291,9 @@ async function prepared(
     model,
     config,
     vocabulary,
-    dataset: datasetOf(corpus, tokenizer(vocabulary, { mask: model.maskToken !== undefined })),
+    dataset: encodeCorpus(corpus, makeTokenizer(model.kind, vocabulary)),
     corpusSha256: corpus.sha256,
-    prompt: openingOf(corpus.text),
+    prompt: takeOpening(corpus.text),
     engine,
     path,
     resume,

@@ -2,8 +2,8 @@
 import { extname } from "@std/path";
 import { type LoadedModel, loadWeights } from "../../core/checkpoint.ts";
 import type { Config, ModelKind } from "../../core/config.ts";
-import { defaultCorpus, loadCorpus } from "../../core/data/corpus.ts";
-import { charactersOf } from "../../core/data/tokenizer.ts";
+import { findLatestCorpus, loadCorpus } from "../../core/data/corpus.ts";
+import { listCharacters } from "../../core/data/tokenizer.ts";
 import { note } from "./cli.ts";
 
 export const weightsFlags = {
@@ -109,7 +109,7 @@ export async function namedWeights(
     advice: "check the path",
     characters: async () => {
       isBare = true;
-      return charactersOf((await loadCorpus(values.data ?? await defaultCorpus())).text);
+      return listCharacters((await loadCorpus(values.data ?? await findLatestCorpus())).text);
     },
   });
   note(`weights: ${path} (${shapeOf(model.config)})`);

@@ -8,7 +8,7 @@
  */
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { type LoadedModel, loadWeights } from "../../core/checkpoint.ts";
-import { tokenizer } from "../../core/data/tokenizer.ts";
+import { makeTokenizer } from "../../core/data/tokenizer.ts";
 import { printJson } from "../shared/cli.ts";
 import { writeWeights } from "./task_process.ts";
 import { writeTryIt } from "../report/tryit.ts";
@@ -79,7 +79,7 @@ export async function referenceOf(
       return seen = await network.logits(tokens, from);
     },
   };
-  const { start, steps } = await begin(watched, tokenizer(vocabulary, { mask: true }), request);
+  const { start, steps } = await begin(watched, makeTokenizer("diffusion", vocabulary), request);
   const text = [...start], shown = () => text.map((character) => character || "█").join("");
   const texts = [shown()], gaps: Reference["gaps"] = [];
   for await (const changes of steps) {

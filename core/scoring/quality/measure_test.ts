@@ -2,7 +2,7 @@ import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { kneserNey } from "../baselines.ts";
 import { seededRandom } from "../../random.ts";
 import { qualityFigures } from "../results.ts";
-import { charactersOf, tokenizer } from "../../data/tokenizer.ts";
+import { listCharacters, makeTokenizer } from "../../data/tokenizer.ts";
 import { wordSet } from "./words.ts";
 import { divergences, type Measures, qualityOf, referenceOf, spreadOf } from "./measure.ts";
 import { memorisationIn } from "./memorisation.ts";
@@ -11,9 +11,9 @@ import { shuffledCharacters, shuffledWords } from "./reference_texts.ts";
 const training = "the king is dead and the queen is at sea and all the house is asleep\n".repeat(9);
 const text =
   "the queen is dead and the king is at sea and all the house is dead\nthe king is asleep\n";
-const { encode } = tokenizer(charactersOf(training), { mask: false });
+const { encode } = makeTokenizer("gpt", listCharacters(training));
 const measures: Measures = {
-  ngram: { judge: kneserNey(encode(training), charactersOf(training).length), encode },
+  ngram: { judge: kneserNey(encode(training), listCharacters(training).length), encode },
   context: 32,
   reference: referenceOf(training),
   words: wordSet(training),

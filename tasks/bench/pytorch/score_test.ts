@@ -9,7 +9,7 @@ import { readPt, writePt } from "../../../core/files/pt.ts";
 import { seededRandom } from "../../../core/random.ts";
 import type { EvaluationRow } from "../../../core/scoring/results.ts";
 import { unmaskingRows } from "../../../core/scoring/rows.ts";
-import { charactersOf, tokenizer } from "../../../core/data/tokenizer.ts";
+import { listCharacters, makeTokenizer } from "../../../core/data/tokenizer.ts";
 import { validationBlocks } from "../../../core/scoring/validation_blocks.ts";
 import { exampleText, inFolder, jsonOf } from "../../testing/task_process.ts";
 
@@ -88,7 +88,7 @@ Deno.test({
   ignore: !python,
   fn: () =>
     inFolderOf("diffusion", async (folder) => {
-      const { encode } = tokenizer(["_", ...charactersOf(text)], { mask: true });
+      const { encode } = makeTokenizer("diffusion", ["_", ...listCharacters(text)]);
       const validation = encode([...text].slice(Math.trunc(0.9 * [...text].length)).join(""));
       const rows = unmaskingRows(validationBlocks(validation, CONTEXT), PASSES, seededRandom(SEED));
       const masks = Array.from(rows, ({ block, scored }): [number, number[]] => [block, scored]);

@@ -3,8 +3,8 @@
  * On the GPU where the browser has WebGPU, else on the CPU, by WebAssembly, with threads where the
  * server allows it (cross-origin isolation).
  */
-import { breather } from "../../../core/event_loop.ts";
-import { tokenizer } from "../../../core/data/tokenizer.ts";
+import { yieldToEventLoop } from "../../../core/event_loop.ts";
+import { makeTokenizer } from "../../../core/data/tokenizer.ts";
 import type { Device, FromWorker, ModelFacts, ToWorker } from "./messages.ts";
 import { type ExportedNetwork, exportedNetwork, type RunOnce } from "./network.ts";
 import { begin, type Request } from "./writing.ts";
@@ -68,14 +68,13 @@ async function load(facts: ModelFacts, wanted?: Device): Promise<void> {
 async function write(request: Request): Promise<void> {
   if (!model) throw new Error("internal: no model is loaded");
   const { network, facts: { vocabulary } } = model, before = network.forwards;
-  const tokens = tokenizer(vocabulary, { mask: true });
+  const tokens = makeTokenizer("diffusion", vocabulary);
   const begun = performance.now();
   const sinceBegun = () => ({
     forwards: network.forwards - before,
     seconds: (performance.now() - begun) / 1000,
   });
   stopping = false;
-  const breathe = breather(0);
   let choosing = true;
   const { start, steps } = await begin(
     {
@@ -83,7 +82,7 @@ async function write(request: Request): Promise<void> {
       async logits(window, from) {
         const logits = await network.logits(window, from);
         if (choosing) tell({ type: "choosing", ...sinceBegun() });
-        await breathe(); // lets a "stop" in
+        await yieldToEventLoop(0); // lets a "stop" in
         if (choosing && stopping) throw new Stopped();
         return logits;
       },
