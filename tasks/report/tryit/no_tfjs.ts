@@ -1,19 +1,9 @@
 /**
- * What stands for tfjs in the page. `core/diffusion.ts` needs tfjs for the loss only, which the
- * page has no use for, so the bundler leaves it out, and these, which it asks for by name, with it.
+ * Replaces tfjs in the page, which samples from an exported network and never trains.
+ *
+ * `core/diffusion.ts` imports the attention of `core/model.ts`. The bundler drops the functions that
+ * the page never calls, but not this one call at the top of the module.
  */
-const training = (): never => {
+export const customGrad = () => (): never => {
   throw new Error("internal: the page does not train");
-};
-export {
-  training as cast,
-  training as div,
-  training as logSoftmax,
-  training as maximum,
-  training as mean,
-  training as mul,
-  training as neg,
-  training as oneHot,
-  training as reshape,
-  training as sum,
 };
