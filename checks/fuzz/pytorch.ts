@@ -1,5 +1,4 @@
 /** The targets `zip`, `pickle` and `pt`: the parts of a `.pt` file, and such a file as a whole. */
-import { crc32, deflateRawSync } from "node:zlib";
 import {
   Call,
   Global,
@@ -9,7 +8,7 @@ import {
   writePickle,
 } from "../../core/files/pickle.ts";
 import { readPt, writePt } from "../../core/files/pt.ts";
-import { readZip } from "../../core/files/zip.ts";
+import { readZip, writeZip, type ZipEntry } from "../../core/files/zip.ts";
 import type { Random } from "../../core/random.ts";
 import { joined, mutateBytes, pick } from "./mutate.ts";
 import { isSame } from "./safetensors.ts";
@@ -21,57 +20,9 @@ const allowed = new Set([rebuild, ...storages.map((name) => `torch ${name}`)]);
 
 const realPt = () => Deno.readFileSync(new URL("../../core/testing/data/gpt.pt", import.meta.url));
 
-/** What `writeZip` may be asked to write wrongly. */
-interface Entry {
-  name: string;
-  data: Uint8Array;
-  deflated?: boolean;
-}
-
-/** An archive as PyTorch writes it: local headers with the data, the directory, the end. */
-function writeZip(entries: Entry[]): Uint8Array {
-  const files: Uint8Array[] = [], directory: Uint8Array[] = [];
-  let at = 0;
-  for (const { name, data, deflated } of entries) {
-    const packed = deflated ? deflateRawSync(data) : data, path = textBytes(name);
-    const common = fields(
-      [2, 20],
-      [2, 0],
-      [2, deflated ? 8 : 0],
-      [4, 0],
-      [4, crc32(data)],
-      [
-        4,
-        packed.length,
-      ],
-      [4, data.length],
-      [2, path.length],
-      [2, 0],
-    );
-    const local = joined(fields([4, 0x04034b50]), common, path, packed);
-    directory.push(
-      joined(fields([4, 0x02014b50], [2, 20]), common, fields([6, 0], [4, 0], [4, at]), path),
-    );
-    files.push(local);
-    at += local.length;
-  }
-  const size = directory.reduce((sum, { length }) => sum + length, 0), count = entries.length;
-  const end = fields([4, 0x06054b50], [4, 0], [2, count], [2, count], [4, size], [4, at], [2, 0]);
-  return joined(...files, ...directory, end);
-}
-
-/** Little-endian numbers of so many bytes each. */
-function fields(...numbers: [size: number, value: number][]): Uint8Array {
-  return joined(...numbers.map(([size, value]) => {
-    const bytes = new Uint8Array(size);
-    for (let i = 0; i < size && i < 4; i++) bytes[i] = value >>> (8 * i);
-    return bytes;
-  }));
-}
-
 /** 30 MB of zeros that the directory says are 10 bytes. */
 function bomb(): Uint8Array {
-  const archive = writeZip([{ name: "a", data: new Uint8Array(3e7), deflated: true }]);
+  const archive = writeZip([{ name: "a", data: new Uint8Array(3e7), deflate: true }]);
   new DataView(archive.buffer).setUint32(archive.length - 22 - 47 + 24, 10, true);
   return archive;
 }
@@ -83,11 +34,11 @@ export const zip: Target = {
     writeZip([]),
     writeZip([{ name: "a", data: textBytes("to be or not") }]),
     writeZip([
-      { name: "x/a", data: textBytes("to be ".repeat(20)), deflated: true },
+      { name: "x/a", data: textBytes("to be ".repeat(20)), deflate: true },
       { name: "x/é", data: new Uint8Array(0) },
       { name: "x/c", data: Uint8Array.from({ length: 70 }, (_, i) => i) },
     ]),
-    writeZip([{ name: "zeros", data: new Uint8Array(20_000), deflated: true }]),
+    writeZip([{ name: "zeros", data: new Uint8Array(20_000), deflate: true }]),
     bomb(),
     writePt({ w: { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) } }),
     realPt(),
@@ -116,7 +67,7 @@ export const zip: Target = {
       total <= Math.max(2 ** 20, 10 * bytes.length),
       "entries have at most 10 times the size of the file",
     );
-    const again = writeZip([...entries].map(([name, data]) => ({ name, data, deflated: true })));
+    const again = writeZip([...entries].map(([name, data]) => ({ name, data, deflate: true })));
     // Names of 64 KiB and more, which U+FFFD can make of shorter ones, can't be written.
     const isLong = [...entries.keys()].some((name) => textBytes(name).length > 0xffff);
     // Zeros pack so well that writing them again makes the bomb that reading refuses.
@@ -169,7 +120,7 @@ function mutateRecords(bytes: Uint8Array, random: Random): Uint8Array {
   return changed;
 }
 
-function entriesOf(archive: Uint8Array): Entry[] {
+function entriesOf(archive: Uint8Array): ZipEntry[] {
   try {
     return [...readZip(archive)].map(([name, data]) => ({ name, data }));
   } catch {
@@ -181,19 +132,19 @@ function entriesOf(archive: Uint8Array): Entry[] {
  * Entries renamed, left out, doubled, compressed, or with other data, under a directory that is
  * right.
  */
-function mutateEntries(entries: Entry[], random: Random): Entry[] {
+function mutateEntries(entries: ZipEntry[], random: Random): ZipEntry[] {
   let changed = entries;
   do {
     const at = random.integer(Math.max(1, changed.length));
     const entry = changed[at] ?? { name: "a", data: new Uint8Array(3) };
     const names = ["", "x/data.pkl", "x/data/0", "x/byteorder", "../a", "é", "a".repeat(300)];
-    const others: Entry[][] = [
+    const others: ZipEntry[][] = [
       [],
       [entry, entry],
-      [{ ...entry, deflated: !entry.deflated }],
+      [{ ...entry, deflate: !entry.deflate }],
       [{ ...entry, name: pick(names, random) }],
       [{ ...entry, data: mutateBytes(entry.data, entry.data, random) }],
-      [{ ...entry, data: new Uint8Array(pick([0, 1, 5000, 400_000], random)), deflated: true }],
+      [{ ...entry, data: new Uint8Array(pick([0, 1, 5000, 400_000], random)), deflate: true }],
     ];
     changed = changed.toSpliced(at, 1, ...pick(others, random));
   } while (random.uniform() < 0.4);
@@ -387,7 +338,7 @@ export const pt: Target = {
     const entries = entriesOf(bytes), others = entriesOf(other);
     const at = entries.findIndex(({ name }) => name.endsWith("data.pkl"));
     if (at < 0 || random.uniform() < 0.15) return writeZip(mutateEntries(entries, random));
-    const pickleOf = (list: Entry[]) =>
+    const pickleOf = (list: ZipEntry[]) =>
       (list.find(({ name }) => name.endsWith("data.pkl")) ?? list[0])?.data ?? new Uint8Array();
     const data = mutatePickle(entries[at].data, pickleOf(others), random);
     return writeZip(entries.with(at, { ...entries[at], data }));

@@ -7,9 +7,9 @@
  * and dicts, and where the program asks for a call, it writes down which call, if the callee is on
  * the caller's list. Opcodes: Lib/pickletools.py in CPython.
  */
-import { quoted } from "@tiny-diffusion/engines/errors";
+import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 
-/** What a pickle builds. A tuple is an array, a dict or an OrderedDict is a map. */
+/** A value in a pickle. A tuple is an array, a dict or an OrderedDict is a map. */
 export type Pickled =
   | null
   | boolean
@@ -51,7 +51,7 @@ const orderedDict = "collections OrderedDict";
  *
  * @param allowed The names that may be imported, as "module name", besides
  * `collections OrderedDict`.
- * @throws {SyntaxError} If it needs anything else, or is cut short or malformed.
+ * @throws {UserError} If it needs anything else, or is cut short or malformed.
  */
 export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>): Pickled {
   if (bytes.length > maxBytes) {
@@ -161,7 +161,8 @@ export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>): Pic
         stack.push(new Map());
         break;
       case 0x73: { // SETITEM
-        const value = pop(), key = pop();
+        const value = pop();
+        const key = pop();
         setItems(stack.at(-1), [key, value]);
         break;
       }
@@ -189,7 +190,8 @@ export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>): Pic
         break;
       }
       case 0x52: { // REDUCE calls. We only note it.
-        const args = pop(), callee = pop();
+        const args = pop();
+        const callee = pop();
         if (!(callee instanceof Global) || !Array.isArray(args)) {
           throw refused("it calls something that has no name");
         }
@@ -223,8 +225,8 @@ export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>): Pic
 }
 
 /**
- * The pickle (protocol 2) of a value; a map becomes an OrderedDict. Values are written in full
- * where they stand, so the value must be a tree.
+ * Writes the pickle (protocol 2) of a value; a map becomes an OrderedDict. A value that occurs twice
+ * is written twice, so the value must be a tree.
  *
  * @throws {RangeError} If a number is not an integer of at most 53 bits.
  */
@@ -283,11 +285,9 @@ export function writePickle(value: Pickled): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(out);
 }
 
-function refused(found: string): SyntaxError {
-  return new SyntaxError(
-    `Cannot read the pickle: ${found}; ` +
-      `save the weights in PyTorch with torch.save(model.state_dict(), path)`,
-  );
+function refused(found: string): UserError {
+  const advice = "save the weights in PyTorch with torch.save(model.state_dict(), path)";
+  return new UserError({ action: "read the pickle", found, advice });
 }
 
 function setItems(dict: Pickled | undefined, items: Pickled[]): void {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as fc from "fast-check";
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { Call, Global, Persistent, type Pickled, readPickle, writePickle } from "./pickle.ts";
 import { readZip } from "./zip.ts";
 
@@ -67,7 +68,7 @@ for (
     const hostile = bytes(`${start}c${global}X\x04\x00\x00\x00true\x85R.`);
     const error = assertThrows(
       () => readPickle(hostile, torch),
-      SyntaxError,
+      UserError,
       `Cannot read the pickle: it asks for "${name}"`,
     );
     assert(
@@ -116,18 +117,18 @@ for (
   ]
 ) {
   Deno.test(`a pickle with ${what} is refused`, () => {
-    assertThrows(() => readPickle(bytes(start + code), torch), SyntaxError, message);
+    assertThrows(() => readPickle(bytes(start + code), torch), UserError, message);
   });
 }
 
 Deno.test("a pickle of another protocol is refused", () => {
-  assertThrows(() => readPickle(bytes("\x80\x04N."), torch), SyntaxError, "protocol 4, expected 2");
+  assertThrows(() => readPickle(bytes("\x80\x04N."), torch), UserError, "protocol 4, expected 2");
 });
 
 Deno.test("a pickle cut short anywhere is refused", () => {
   const whole = writePickle(new Map<string, Pickled>([["a", [1, 2 ** 40, "text", true, null]]]));
   for (let length = 0; length < whole.length; length++) {
-    assertThrows(() => readPickle(whole.subarray(0, length), torch), SyntaxError, "Cannot read");
+    assertThrows(() => readPickle(whole.subarray(0, length), torch), UserError, "Cannot read");
   }
 });
 
@@ -139,10 +140,10 @@ Deno.test("a tuple that holds itself twice, a thousand levels deep, costs a thou
 
 Deno.test("a pickle of a million dicts is refused before it fills the memory", () => {
   const bomb = bytes(start + "}".repeat(1_000_000) + ".");
-  assertThrows(() => readPickle(bomb, torch), SyntaxError, "more than 500000 instructions");
+  assertThrows(() => readPickle(bomb, torch), UserError, "more than 500000 instructions");
   assertThrows(
     () => readPickle(new Uint8Array(5 * 2 ** 20), torch),
-    SyntaxError,
+    UserError,
     "5242880 bytes, expected at most 4194304",
   );
 });
@@ -159,7 +160,7 @@ Deno.test("random instructions are read or refused in one line", () => {
       try {
         readPickle(Uint8Array.from([...bytes(start + instructions.join("")), ...rest]), torch);
       } catch (error) {
-        assert(error instanceof SyntaxError);
+        assert(error instanceof UserError);
         assert(/^Cannot read the pickle: [^\n]+$/.test(error.message), error.message);
       }
     }),

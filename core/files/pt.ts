@@ -4,36 +4,35 @@
  * run, see `pickle.ts`. Source: torch/serialization.py and torch/_utils.py (`_rebuild_tensor_v2`)
  * in PyTorch.
  */
-import { zipSync } from "fflate";
-import type { HostTensor, HostTensors } from "@tiny-diffusion/engines/tensors";
+import { type HostTensor, type HostTensors, sizeOf } from "@tiny-diffusion/engines/tensors";
 import { Call, Global, Persistent, type Pickled, readPickle, writePickle } from "./pickle.ts";
-import { quoted } from "@tiny-diffusion/engines/errors";
-import { widenBfloat16 } from "./safetensors.ts";
-import { readZip } from "./zip.ts";
+import { quoted, UserError } from "@tiny-diffusion/engines/errors";
+import { isSize, isSizes, widenBfloat16 } from "./safetensors.ts";
+import { readZip, writeZip, type ZipEntry } from "./zip.ts";
 
 const rebuildTensor = "torch._utils _rebuild_tensor_v2";
 
 /**
- * How each kind of storage becomes float32: the size of an element, and the conversion of bytes of
- * our own.
+ * For each kind of storage, the size of an element, and its conversion to float32. The bytes are
+ * copied before, so that they are aligned.
  */
-const storages: Record<string, { size: number; decode(bytes: ArrayBuffer): Float32Array }> = {
+const decoders: Record<string, { size: number; decode(bytes: ArrayBuffer): Float32Array }> = {
   "torch FloatStorage": { size: 4, decode: (bytes) => new Float32Array(bytes) },
   "torch HalfStorage": { size: 2, decode: (bytes) => new Float32Array(new Float16Array(bytes)) },
   "torch BFloat16Storage": { size: 2, decode: (bytes) => widenBfloat16(new Uint16Array(bytes)) },
   "torch DoubleStorage": { size: 8, decode: (bytes) => new Float32Array(new Float64Array(bytes)) },
 };
 
-const allowed = new Set([rebuildTensor, ...Object.keys(storages)]);
+const allowed = new Set([rebuildTensor, ...Object.keys(decoders)]);
 
 const maxRank = 8;
 
 /**
- * The tensors of a state dict (`torch.save(model.state_dict(), path)`), in its order, as float32.
- * Values may be anything.
+ * Reads the tensors of a state dict (`torch.save(model.state_dict(), path)`), in its order, as
+ * float32. Values may be anything.
  *
  * @param options.name What the errors call the file. Default "the file".
- * @throws {SyntaxError} If the file is damaged, or holds anything but a dict of float tensors.
+ * @throws {UserError} If the file is damaged, or holds anything but a dict of float tensors.
  */
 export function readPt(
   bytes: Uint8Array,
@@ -42,23 +41,22 @@ export function readPt(
   try {
     return readStateDict(bytes);
   } catch (error) {
-    const reason = (error as Error).message.replace(/^Cannot [^:]*: /, "");
-    throw new SyntaxError(`Cannot read ${quoted(name)} as PyTorch weights: ${reason}`, {
-      cause: error,
-    });
+    if (!(error instanceof UserError)) throw error;
+    const action = `read ${quoted(name)} as PyTorch weights`;
+    throw new UserError({ ...error, action }, { cause: error });
   }
 }
 
 /**
- * A `.pt` file that `torch.load(path, weights_only=True)` reads as a dict of float32 tensors.
+ * Writes a `.pt` file that `torch.load(path, weights_only=True)` reads as a dict of float32 tensors.
  *
  * @returns The same bytes for the same tensors.
  */
 export function writePt(tensors: HostTensors): Uint8Array<ArrayBuffer> {
-  const entries: [name: string, data: Uint8Array][] = [];
+  const storages: ZipEntry[] = [];
   const stateDict = new Map<string, Pickled>();
   Object.entries(tensors).forEach(([name, { shape, data }], i) => {
-    if (shape.reduce((a, b) => a * b, 1) !== data.length) {
+    if (sizeOf(shape) !== data.length) {
       throw new TypeError(
         `Cannot write ${quoted(name)}: ${data.length} values for [${shape.join(", ")}]`,
       );
@@ -82,15 +80,18 @@ export function writePt(tensors: HostTensors): Uint8Array<ArrayBuffer> {
         noHooks,
       ]),
     );
-    entries.push([`data/${i}`, new Uint8Array(data.buffer, data.byteOffset, data.byteLength)]);
+    storages.push({
+      name: `archive/data/${i}`,
+      data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+    });
   });
   const encode = (text: string) => new TextEncoder().encode(text);
-  return packAligned([
-    ["data.pkl", writePickle(stateDict)],
-    ["byteorder", encode("little")],
-    ...entries,
-    ["version", encode("3\n")],
-  ]);
+  return writeZip([
+    { name: "archive/data.pkl", data: writePickle(stateDict) },
+    { name: "archive/byteorder", data: encode("little") },
+    ...storages,
+    { name: "archive/version", data: encode("3\n") },
+  ], { align: 64 });
 }
 
 function readStateDict(bytes: Uint8Array): HostTensors {
@@ -120,13 +121,13 @@ function readStateDict(bytes: Uint8Array): HostTensors {
     let data = floats.get(`${type} ${key}`);
     if (!data) {
       const raw = entries.get(`${folder}data/${key}`);
-      if (raw?.length !== elements * storages[type].size) {
+      if (raw?.length !== elements * decoders[type].size) {
         throw refused(
           `${quoted(name)} has ${raw ? `${raw.length} bytes` : "no data"}, ` +
-            `expected ${elements} elements of ${storages[type].size} bytes`,
+            `expected ${elements} elements of ${decoders[type].size} bytes`,
         );
       }
-      data = storages[type].decode(raw.slice().buffer);
+      data = decoders[type].decode(raw.slice().buffer);
       floats.set(`${type} ${key}`, data);
     }
     tensors[name] = gather(name, data, view);
@@ -144,7 +145,7 @@ interface View {
   strides: number[];
 }
 
-/** What a pickled tensor says of itself. Its storage is named by type and key. */
+/** Checks the description of a pickled tensor. Its storage is named by type and key. */
 function readTensor(name: string, value: Pickled) {
   if (!(value instanceof Call) || value.callee !== rebuildTensor) {
     throw refused(`${quoted(name)} is not a tensor`);
@@ -153,7 +154,7 @@ function readTensor(name: string, value: Pickled) {
   const id = storage instanceof Persistent ? storage.id : null;
   const [tag, type, key, , elements] = Array.isArray(id) ? id : [];
   if (
-    tag !== "storage" || !(type instanceof Global) || !Object.hasOwn(storages, type.name) ||
+    tag !== "storage" || !(type instanceof Global) || !Object.hasOwn(decoders, type.name) ||
     typeof key !== "string" || !isSize(elements) || !isSize(offset) || !isSizes(shape) ||
     !isSizes(strides) || strides.length !== shape.length || shape.length > maxRank
   ) {
@@ -165,7 +166,7 @@ function readTensor(name: string, value: Pickled) {
 /** A row-major copy of a strided view of a storage. */
 function gather(name: string, storage: Float32Array, view: View): HostTensor<Float32Array> {
   const { offset, shape, strides } = view;
-  const size = shape.reduce((a, b) => a * b, 1);
+  const size = sizeOf(shape);
   const last = shape.reduce((at, length, i) => at + (length - 1) * strides[i], offset);
   // A stride of 0 repeats elements, which no weight does and which could make a small file large.
   if (size > storage.length || (size > 0 && last >= storage.length)) {
@@ -188,31 +189,7 @@ function rowMajorStrides(shape: number[]): number[] {
   return shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * Math.max(b, 1), 1));
 }
 
-/**
- * A zip archive of stored entries in one folder, each starting at a multiple of 64 bytes, as
- * PyTorch does by a padding field that it calls "FB", so that the file can be mapped into memory.
- */
-function packAligned(entries: [name: string, data: Uint8Array][]): Uint8Array<ArrayBuffer> {
-  const archive: Parameters<typeof zipSync>[0] = {};
-  let at = 0;
-  for (const [name, data] of entries) {
-    const path = `archive/${name}`;
-    const header = 30 + path.length + 4;
-    const padding = (64 - (at + header) % 64) % 64;
-    archive[path] = [data, { extra: { 0x4246: new Uint8Array(padding) } }];
-    at += header + padding + data.length;
-  }
-  return zipSync(archive, { level: 0, mtime: new Date(1980, 0, 1) });
+function refused(found: string): UserError {
+  const advice = "save them in PyTorch with torch.save(model.state_dict(), path)";
+  return new UserError({ action: "read the weights", found, advice });
 }
-
-function refused(found: string): SyntaxError {
-  return new SyntaxError(
-    `Cannot read the weights: ${found}; ` +
-      `save them in PyTorch with torch.save(model.state_dict(), path)`,
-  );
-}
-
-const isSize = (value: unknown): value is number =>
-  Number.isSafeInteger(value) && Number(value) >= 0;
-
-const isSizes = (value: unknown): value is number[] => Array.isArray(value) && value.every(isSize);

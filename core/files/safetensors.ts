@@ -2,12 +2,11 @@
  * Reads and writes safetensors: eight bytes of header length, a JSON header, then the tensors'
  * bytes, little-endian, row-major. Source: https://github.com/huggingface/safetensors#format.
  *
- * A file comes from outside, so nothing in it is believed before it is checked. What the tensors
- * mean is not known here. Numbers are taken from memory as they lie there: every machine that Deno
- * runs on is little-endian.
+ * A file comes from outside, so nothing in it is believed before it is checked. Numbers keep their
+ * order of bytes in memory: every machine that Deno runs on is little-endian.
  */
-import type { HostTensor } from "@tiny-diffusion/engines/tensors";
-import { quoted } from "@tiny-diffusion/engines/errors";
+import { type HostTensor, sizeOf } from "@tiny-diffusion/engines/tensors";
+import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 
 /** A tensor from a file. F16 and BF16 have been widened to float32. Row-major. */
 export interface StoredTensor extends HostTensor {
@@ -33,18 +32,19 @@ const maxRank = 8; // far more than weights have; a shape in a message stays sho
  *
  * @param options.name What the errors call the file. Default "the file".
  * @returns Tensors that share no memory with `bytes`. Values may be anything, NaN included.
- * @throws {SyntaxError} If the file is cut short, damaged, or not a safetensors file.
- * @throws {TypeError} If a tensor has a dtype other than F32, F16, BF16 and I32.
+ * @throws {UserError} If the file is cut short, damaged, or not a safetensors file, or a tensor has
+ * a dtype other than F32, F16, BF16 and I32.
  */
 export function readSafetensors(
   bytes: Uint8Array,
   { name = "the file" }: { name?: string } = {},
 ): Safetensors {
   const bad = (found: string) =>
-    new SyntaxError(
-      `Cannot read ${quoted(name)} as safetensors: ${found}; ` +
-        `the file is damaged or of another kind, get or write it again`,
-    );
+    new UserError({
+      action: `read ${quoted(name)} as safetensors`,
+      found,
+      advice: "the file is damaged or of another kind, get or write it again",
+    });
 
   if (bytes.length < 8) throw bad(`${bytes.length} bytes, expected at least 8`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -73,12 +73,13 @@ export function readSafetensors(
   const tensors: Record<string, StoredTensor> = {};
   for (const { tensor, dtype, shape, begin, end } of entries) {
     if (!isStoredDType(dtype)) {
-      throw new TypeError(
-        `Cannot read ${quoted(name)}: ${quoted(tensor)} is ` +
-          `${quoted(dtype)}, expected F32, F16, BF16 or I32; convert it to float32`,
-      );
+      throw new UserError({
+        action: `read ${quoted(name)}`,
+        found: `${quoted(tensor)} is ${quoted(dtype)}, expected F32, F16, BF16 or I32`,
+        advice: "convert it to float32",
+      });
     }
-    const size = product(shape) * bytesPerElement[dtype];
+    const size = sizeOf(shape) * bytesPerElement[dtype];
     if (size !== end - begin) {
       throw bad(
         `${quoted(tensor)} is ${dtype} [${shape.join(", ")}] in ${end - begin} bytes, ` +
@@ -92,12 +93,12 @@ export function readSafetensors(
 }
 
 /**
- * A safetensors file with these tensors, in their order (four-byte ones first where some are
+ * Writes a safetensors file with these tensors, in their order (four-byte ones first where some are
  * float16, to keep all aligned).
  *
  * @param options.dtype How Float32Array data is stored; float16 rounds to nearest, ties to even.
  * Default "float32".
- * @throws {RangeError} If a finite value does not fit float16.
+ * @throws {UserError} If a finite value does not fit float16.
  */
 export function writeSafetensors(
   tensors: Record<string, HostTensor>,
@@ -108,10 +109,10 @@ export function writeSafetensors(
     if (tensor === "__metadata__" || tensor === "__proto__") {
       throw new TypeError(`Cannot write a tensor named ${quoted(tensor)}: it is reserved`);
     }
-    if (product(shape) !== data.length) {
+    if (sizeOf(shape) !== data.length) {
       throw new TypeError(
         `Cannot write ${quoted(tensor)}: ${data.length} values, ` +
-          `expected ${product(shape)} for [${shape.join(", ")}]`,
+          `expected ${sizeOf(shape)} for [${shape.join(", ")}]`,
       );
     }
     return { tensor, shape, ...encode(tensor, data, dtype) };
@@ -185,7 +186,7 @@ function readEntry(tensor: string, value: object, bad: (found: string) => Error)
   if (typeof dtype !== "string" || Object.keys(entry).length !== 3) {
     throw bad(`${named} has other entries than dtype, shape and data_offsets`);
   }
-  if (!isSizes(shape) || shape.length > maxRank || !Number.isSafeInteger(product(shape))) {
+  if (!isSizes(shape) || shape.length > maxRank || !Number.isSafeInteger(sizeOf(shape))) {
     throw bad(`${named} has no valid shape`);
   }
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) {
@@ -195,7 +196,7 @@ function readEntry(tensor: string, value: object, bad: (found: string) => Error)
 }
 
 /**
- * How many keys valid JSON text has, equal ones counted each: one colon outside strings for each.
+ * Counts the keys of valid JSON text, repeated ones too: there is a colon outside strings for each.
  */
 function countKeys(json: string): number {
   let count = 0;
@@ -222,7 +223,7 @@ function decode(dtype: StoredDType, bytes: Uint8Array<ArrayBuffer>) {
   }
 }
 
-/** bfloat16 is the upper half of a float32. */
+/** Converts bfloat16, which is the upper half of a float32. */
 export function widenBfloat16(halves: Uint16Array): Float32Array<ArrayBuffer> {
   return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
 }
@@ -237,10 +238,11 @@ function encode(
   const halves = new Float16Array(data);
   const lost = halves.findIndex((half, i) => Math.abs(half) === Infinity && isFinite(data[i]));
   if (lost >= 0) {
-    throw new RangeError(
-      `Cannot write ${quoted(tensor)} as float16: ${data[lost]} at position ${lost}, ` +
-        `expected at most 65504 in size; write float32`,
-    );
+    throw new UserError({
+      action: `write ${quoted(tensor)} as float16`,
+      found: `${data[lost]} at position ${lost}, expected at most 65504 in size`,
+      advice: "write float32",
+    });
   }
   return { dtype: "F16", bytes: bytesOf(halves) };
 }
@@ -248,11 +250,13 @@ function encode(
 const bytesOf = (data: ArrayBufferView) =>
   new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-const product = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
+/** Whether a value from outside is a whole number of 0 or more. */
+export const isSize = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) >= 0 && !Object.is(value, -0);
 
-const isSizes = (value: unknown): value is number[] =>
-  Array.isArray(value) &&
-  value.every((size) => Number.isSafeInteger(size) && size >= 0 && !Object.is(size, -0));
+/** Whether a value from outside is a list of such numbers. */
+export const isSizes = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every(isSize);
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,22 +1,26 @@
 /**
- * Reads the zip archives that PyTorch writes and checks all of it: lengths, sizes, checksums. Knows
- * stored and deflated entries below 4 GiB, no encryption and no parts. Source: PKWARE's
+ * Reads and writes zip archives such as PyTorch's: stored and deflated entries below 4 GiB, no
+ * encryption and no parts. Reading checks everything: lengths, sizes, checksums. Source: PKWARE's
  * APPNOTE.TXT, sections 4.3 and 4.4.
  */
-import { crc32, inflateRawSync } from "node:zlib";
-import { quoted } from "@tiny-diffusion/engines/errors";
+import { crc32, deflateRawSync, inflateRawSync } from "node:zlib";
+import { quoted, UserError } from "@tiny-diffusion/engines/errors";
+
+const LOCAL_HEADER = 0x04034b50;
+const DIRECTORY_HEADER = 0x02014b50;
+const TRAILER = 0x06054b50;
 
 const maxEntries = 10_000;
 
 // PyTorch compresses nothing, and weights shrink by a tenth, or by half if they were bfloat16 once.
 // Beyond this it is a zip bomb.
 const maxRatio = 10;
-const alwaysAllowed = 2 ** 20; // the same of a small file does no harm
+const alwaysAllowed = 2 ** 20; // a small file may unpack to that much
 
 /**
- * All entries of an archive. Stored ones are views of `bytes`.
+ * Reads all entries of an archive. Stored ones are views of `bytes`.
  *
- * @throws {SyntaxError} If the archive is cut short, damaged, unpacks to more than ten times its
+ * @throws {UserError} If the archive is cut short, damaged, unpacks to more than ten times its
  * size and 1 MiB, or uses a feature named above.
  */
 export function readZip(bytes: Uint8Array): Map<string, Uint8Array> {
@@ -28,18 +32,25 @@ export function readZip(bytes: Uint8Array): Map<string, Uint8Array> {
   };
 
   const trailer = findTrailer(bytes, u16, u32);
-  const count = u16(trailer + 10), directory = u32(trailer + 16);
+  const count = u16(trailer + 10);
+  const directory = u32(trailer + 16);
   if (count === 0xffff || directory === 0xffffffff) throw damaged("it is larger than 4 GiB");
   if (count > maxEntries) throw damaged(`${count} entries, expected at most ${maxEntries}`);
 
   const unpackedLimit = Math.max(alwaysAllowed, maxRatio * bytes.length);
   const entries = new Map<string, Uint8Array>();
-  let at = directory, packedTotal = 0, unpackedTotal = 0;
+  let at = directory;
+  let packedTotal = 0;
+  let unpackedTotal = 0;
   for (let i = 0; i < count; i++) {
     requireRange(at, 46, trailer, "its directory");
-    if (u32(at) !== 0x02014b50) throw damaged("its directory is not where it should be");
-    const flags = u16(at + 8), method = u16(at + 10), crc = u32(at + 16);
-    const packed = u32(at + 20), unpacked = u32(at + 24), local = u32(at + 42);
+    if (u32(at) !== DIRECTORY_HEADER) throw damaged("its directory is not where it should be");
+    const flags = u16(at + 8);
+    const method = u16(at + 10);
+    const crc = u32(at + 16);
+    const packed = u32(at + 20);
+    const unpacked = u32(at + 24);
+    const local = u32(at + 42);
     const nameStart = at + 46;
     at = nameStart + u16(at + 28) + u16(at + 30) + u16(at + 32);
     requireRange(at, 0, trailer, "its directory");
@@ -60,7 +71,7 @@ export function readZip(bytes: Uint8Array): Map<string, Uint8Array> {
     }
 
     requireRange(local, 30, directory, entry);
-    if (u32(local) !== 0x04034b50) throw damaged(`${entry} is not where it should be`);
+    if (u32(local) !== LOCAL_HEADER) throw damaged(`${entry} is not where it should be`);
     const start = local + 30 + u16(local + 26) + u16(local + 28);
     requireRange(start, packed, directory, entry);
     const data = unpack(bytes.subarray(start, start + packed), method, unpacked);
@@ -86,8 +97,8 @@ function unpack(packed: Uint8Array, method: number, size: number): Uint8Array | 
 }
 
 /**
- * Where the end-of-directory record starts: its comment, of up to 65,535 bytes, must end with the
- * file.
+ * Finds where the end-of-directory record starts: its comment, of up to 65,535 bytes, must end with
+ * the file.
  */
 function findTrailer(
   bytes: Uint8Array,
@@ -96,13 +107,99 @@ function findTrailer(
 ): number {
   const earliest = Math.max(0, bytes.length - 22 - 0xffff);
   for (let at = bytes.length - 22; at >= earliest; at--) {
-    if (u32(at) === 0x06054b50 && at + 22 + u16(at + 20) === bytes.length) return at;
+    if (u32(at) === TRAILER && at + 22 + u16(at + 20) === bytes.length) return at;
   }
   throw damaged("it has no end, or is no zip archive");
 }
 
-function damaged(found: string): SyntaxError {
-  return new SyntaxError(
-    `Cannot read the zip archive: ${found}; the file is damaged or of another kind, get it again`,
+function damaged(found: string): UserError {
+  const advice = "the file is damaged or of another kind, get it again";
+  return new UserError({ action: "read the zip archive", found, advice });
+}
+
+/** A file in an archive that is to be written. */
+export interface ZipEntry {
+  name: string;
+  data: Uint8Array;
+  /** Compress it. @default {false} */
+  deflate?: boolean;
+}
+
+/**
+ * Writes an archive: local headers with the data, the directory, the end.
+ *
+ * @param options.align Start the data of each entry at a multiple of this many bytes, as PyTorch
+ * does (64) by a padding field called "FB", so that the file can be mapped into memory. Default: no
+ * padding.
+ * @returns The same bytes for the same entries.
+ */
+export function writeZip(
+  entries: ZipEntry[],
+  { align }: { align?: number } = {},
+): Uint8Array<ArrayBuffer> {
+  const files: Uint8Array[] = [];
+  const directory: Uint8Array[] = [];
+  let at = 0;
+  for (const { name, data, deflate } of entries) {
+    const path = new TextEncoder().encode(name);
+    const packed = deflate ? deflateRawSync(data) : data;
+    const padding = align === undefined
+      ? new Uint8Array()
+      : paddingField(at + 30 + path.length, align);
+    const isUtf8 = path.length !== name.length;
+    const facts = littleEndian(
+      [2, 20], // the version that introduced deflate
+      [2, isUtf8 ? 0x0800 : 0],
+      [2, deflate ? 8 : 0],
+      [4, 0x00210000], // 1980-01-01, the first date there is
+      [4, crc32(data)],
+      [4, packed.length],
+      [4, data.length],
+      [2, path.length],
+      [2, padding.length],
+    );
+    const local = concat([littleEndian([4, LOCAL_HEADER]), facts, path, padding, packed]);
+    const header = littleEndian([4, DIRECTORY_HEADER], [2, 20]);
+    // no comment, the first disk, no attributes
+    const place = littleEndian([2, 0], [2, 0], [2, 0], [4, 0], [4, at]);
+    directory.push(concat([header, facts, place, path, padding]));
+    files.push(local);
+    at += local.length;
+  }
+  const size = directory.reduce((sum, { length }) => sum + length, 0);
+  const count = entries.length;
+  const trailer = littleEndian(
+    [4, TRAILER],
+    [4, 0],
+    [2, count],
+    [2, count],
+    [4, size],
+    [4, at],
+    [2, 0],
   );
+  return concat([...files, ...directory, trailer]);
+}
+
+/** An extra field at `at` whose zeros end at a multiple of `align`. */
+function paddingField(at: number, align: number): Uint8Array {
+  const zeros = (align - (at + 4) % align) % align;
+  return concat([littleEndian([2, 0x4246], [2, zeros]), new Uint8Array(zeros)]);
+}
+
+function littleEndian(...numbers: [bytes: number, value: number][]): Uint8Array {
+  return Uint8Array.from(
+    numbers.flatMap(([bytes, value]) =>
+      Array.from({ length: bytes }, (_, i) => value >>> (8 * i) & 255)
+    ),
+  );
+}
+
+function concat(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }

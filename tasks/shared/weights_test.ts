@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { zipSync } from "fflate";
 import { readSafetensors, writeSafetensors } from "../../core/files/safetensors.ts";
+import { writeZip } from "../../core/files/zip.ts";
 import {
   assertFailed,
   exampleText,
@@ -32,7 +32,10 @@ Deno.test("weights that are damaged, hostile or another model's are refused in o
     nan[5] = NaN;
     const { "lm_head.weight": _, ...headless } = tensors;
     const pickle = (code: string) =>
-      zipSync({ "x/data.pkl": utf8(code), "x/version": utf8("3\n") });
+      writeZip([
+        { name: "x/data.pkl", data: utf8(code) },
+        { name: "x/version", data: utf8("3\n") },
+      ]);
     const owned = path("owned");
 
     const files: [name: string, content: Uint8Array, says: string][] = [
