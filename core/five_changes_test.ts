@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import * as diffusion from "./diffusion.ts";
 import * as gpt from "./gpt.ts";
-import { hunksOf, type Line } from "../tasks/report/line_diff.ts";
+import { type Line, lineDiff } from "../tasks/report/sections/line_diff.ts";
 
 const sourceOf = async (name: string) =>
   (await Deno.readTextFile(new URL(name, import.meta.url))).trimEnd().split("\n");
@@ -16,7 +16,7 @@ function isAside({ text }: Line): boolean {
 const markOf = (text: string) => /^\s*\/\/ change ([1-5]) of 5: \w/.exec(text)?.[1];
 
 Deno.test("every line of code in which diffusion.ts differs from gpt.ts stands below one of five marks, in order", () => {
-  const changed = hunksOf(gptLines, diffusionLines).flatMap(({ added }) => added)
+  const changed = lineDiff(gptLines, diffusionLines).flatMap(({ added }) => added)
     .filter((line) => !isAside(line));
   const isChanged = new Set(changed.map(({ number }) => number));
   for (const { number, text } of changed) {
@@ -32,7 +32,7 @@ Deno.test("every line of code in which diffusion.ts differs from gpt.ts stands b
 });
 
 Deno.test("right below every mark something differs", () => {
-  const changed = hunksOf(gptLines, diffusionLines).flatMap(({ added }) => added);
+  const changed = lineDiff(gptLines, diffusionLines).flatMap(({ added }) => added);
   diffusionLines.forEach((text, i) => {
     if (!markOf(text)) return;
     const below = diffusionLines.findIndex((text, at) => at > i && !isAside({ number: 0, text }));

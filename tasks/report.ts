@@ -6,9 +6,10 @@ import { dirname, join } from "@std/path";
 import { makeFolder, requireWritable, writeFileAtomically } from "../core/files/write.ts";
 import { note, outputFlags, parseFlags, print, printJson, runTask } from "./shared/cli.ts";
 import { gather, hashOfFiles, type ReportData } from "./report/gather.ts";
-import { buildPage } from "./report/page.ts";
+import { buildPage } from "./report/page.tsx";
 import { readResults } from "./report/read_results.ts";
-import { type TryIt, tryItSection, writeTryIt } from "./report/tryit.ts";
+import { tryItSection } from "./report/sections/try_it.tsx";
+import { type TryIt, writeTryIt } from "./report/tryit.ts";
 
 const task = {
   name: "report",

@@ -6,7 +6,7 @@ import { parseHTML } from "linkedom";
 import { openJournal } from "../../tasks/shared/journal.ts";
 import * as example from "../../tasks/testing/example_results.ts";
 import { gather } from "../../tasks/report/gather.ts";
-import { buildPage } from "../../tasks/report/page.ts";
+import { buildPage } from "../../tasks/report/page.tsx";
 import {
   parseResult,
   parseRun,
@@ -32,8 +32,8 @@ export const results: Target = {
     "tasks/report/shape.ts",
     "tasks/shared/journal.ts",
     "tasks/report/gather.ts",
-    "tasks/report/page.ts",
-    "tasks/report/dom.ts",
+    "tasks/report/page.tsx",
+    "tasks/report/markup.tsx",
   ],
 
   starts() {

@@ -19,7 +19,7 @@ import {
 } from "../../core/scoring/results.ts";
 import { commandLine } from "../shared/cli.ts";
 import type { Results, Run } from "./read_results.ts";
-import { MODELS } from "./words.ts";
+import { isModel, MODELS } from "./words.ts";
 
 /**
  * Something shown, and what to know before it is held against the rest: one phrase for each reason.
@@ -259,6 +259,11 @@ export function yardstick({ row, result }: Measured): string {
     ngram,
     result.provenance.corpusSha256,
   ]);
+}
+
+/** Whether a row measures texts of a model, not reference texts. */
+export function isWritten({ row }: Measured): boolean {
+  return isModel(row.source);
 }
 
 function newestOf(results: Results): { corpusSha256: string } | undefined {

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
 import { parseHTML } from "linkedom";
-import { thin } from "./charts.ts";
-import { visible } from "./dom.ts";
+import { thin } from "./charts.tsx";
+import { visible } from "./document.tsx";
 import {
   exampleEvaluation,
   exampleProvenance,
@@ -11,7 +11,7 @@ import {
   exampleSample,
 } from "../testing/example_results.ts";
 import { gather, type Hash } from "./gather.ts";
-import { buildPage } from "./page.ts";
+import { buildPage } from "./page.tsx";
 import { parseRun, type Results } from "./read_results.ts";
 
 const unchanged: Hash = (path) =>

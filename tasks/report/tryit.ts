@@ -7,13 +7,12 @@
  * What is heavy is imported when it is needed: a report without a model loads neither tfjs nor a
  * bundler.
  */
-import { basename, dirname, join, relative } from "@std/path";
+import { join } from "@std/path";
 import type { LoadedModel } from "../../core/checkpoint.ts";
 import { lockFile } from "../../core/files/lock.ts";
 import { makeFolder, writeFileAtomically } from "../../core/files/write.ts";
 import { DenoError } from "../shared/deno_child.ts";
 import { type ChosenWeights, defaultWeights } from "../shared/weights.ts";
-import { command, h } from "./dom.ts";
 import type { StoredPrecision } from "./tryit/exported.ts";
 
 /**
@@ -168,11 +167,11 @@ async function pageOf(
   modelBytes: number,
   script: string,
 ): Promise<string> {
-  const { tryItPage } = await import("./tryit/page.ts");
+  const { tryItPage } = await import("./tryit/page.tsx");
   const { layers, width, context } = config;
   const parameters = Object.values(weights).reduce((sum, { data }) => sum + data.length, 0);
   const styles = await Promise.all(
-    ["styles.css", "tryit/tryit.css"].map((name) =>
+    ["client/styles.css", "tryit/tryit.css"].map((name) =>
       Deno.readTextFile(new URL(name, import.meta.url))
     ),
   );
@@ -206,51 +205,4 @@ function sizesOf(folder: string, names: string[]): Promise<number[]> {
   );
 }
 
-/**
- * The section of the report that leads to the page.
- *
- * @param page Where the report lies, so that the link finds its way.
- */
-export function tryItSection(tryIt: TryIt | undefined, page = "reports/index.html"): HTMLElement {
-  return h(
-    "section",
-    { id: "try-it", "aria-labelledby": "try-it-title" },
-    h("h2", { id: "try-it-title" }, "Try it"),
-    tryIt ? leading(tryIt, page) : h(
-      "p",
-      {},
-      "The diffusion model can run in a page of its own, in your browser. There is none beside this report; ",
-      command("deno task serve"),
-      " makes it from trained weights, and opens it.",
-    ),
-  );
-}
-
-function leading({ path, weights, modelBytes, bytes }: TryIt, page: string): HTMLElement[] {
-  const href = relative(dirname(page), path).replaceAll("\\", "/");
-  return [
-    h(
-      "p",
-      {},
-      "The diffusion model runs in your browser too: give it the beginning of a text, or a text with gaps, and watch it fill ",
-      "them. Type ",
-      command("deno task serve"),
-      " to open it; under a server this link leads there: ",
-      h("a", { href }, "try the diffusion model"),
-      ".",
-    ),
-    h(
-      "p",
-      { class: "fine" },
-      `It is the model in ${basename(weights)}, stored in ${
-        megabytes(modelBytes)
-      } MB, run by onnxruntime-web on the GPU where `,
-      `the browser has WebGPU, else on the CPU; the folder beside this page has ${
-        megabytes(bytes)
-      } MB. A page from disk may `,
-      "not load such files, so it needs the server; nothing is sent anywhere.",
-    ),
-  ];
-}
-
-const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
+export const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);

@@ -15,11 +15,12 @@ import { initialWeights } from "../../core/model.ts";
 import { windowLogits } from "../../core/programs.ts";
 import { seededRandom } from "../../core/random.ts";
 import { inFolder, jsonOf, namesIn, writeWeights } from "../testing/task_process.ts";
-import { document } from "./dom.ts";
-import { readTryIt, tryItSection, writeTryIt } from "./tryit.ts";
+import { rendered } from "../testing/rendered.ts";
+import { tryItSection } from "./sections/try_it.tsx";
+import { readTryIt, writeTryIt } from "./tryit.ts";
 import { onnxruntimeNames, onnxruntimeWeb } from "./tryit/bundle.ts";
 import { exportedModel, precisions, roundedWeights } from "./tryit/exported.ts";
-import { tryItPage } from "./tryit/page.ts";
+import { tryItPage } from "./tryit/page.tsx";
 import { referenceOf, requests, runInDeno } from "../testing/tryit_reference.ts";
 
 /** Preset smoke with 11 characters; weights large enough that rounding them shows. */
@@ -240,12 +241,11 @@ Deno.test("the report's section leads to the page, or says how to get it", () =>
       bytes: 62_739_974,
     },
   };
-  const section = tryItSection(tryIt, "reports/index.html");
-  document.body.replaceChildren(section);
+  const section = rendered(tryItSection(tryIt, "reports/index.html"));
   assertEquals(section.querySelector("a")!.getAttribute("href"), "try-it/index.html");
   assertStringIncludes(section.textContent!, "deno task serve");
   assertStringIncludes(section.textContent!, "21.5 MB");
-  const without = tryItSection(undefined);
+  const without = rendered(tryItSection(undefined));
   assertEquals([without.id, without.querySelector("a")], ["try-it", null]);
   assertStringIncludes(without.textContent!, "deno task serve");
 });

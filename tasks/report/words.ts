@@ -7,6 +7,11 @@ export const MODELS = ["gpt", "diffusion"] as const;
 
 export const MODEL_NAMES: Record<ModelKind, string> = { gpt: "GPT", diffusion: "Diffusion" };
 
+/** Whether this names one of the two models, and not a baseline or a reference text. */
+export function isModel(name: string): name is ModelKind {
+  return name === "gpt" || name === "diffusion";
+}
+
 /** `kneser-ney-6` as "Kneser-Ney, order 6". */
 export function baselineTitle(name: BaselineName): string {
   const order = /^kneser-ney-(\d+)$/.exec(name)?.[1];
@@ -88,14 +93,16 @@ export function day(date: string): string {
 /** `0.5` as "50.0 %". */
 export const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
+/** 1234567 as "1,234,567". */
+export const count = (number: number) => number.toLocaleString("en-GB");
+
 /** 1234567 as "1.23 million". */
-export function readable(count: number): string {
-  if (count >= 1e6) return `${(count / 1e6).toFixed(2)} million`;
-  return count.toLocaleString("en-GB");
+export function readable(number: number): string {
+  return number >= 1e6 ? `${(number / 1e6).toFixed(2)} million` : count(number);
 }
 
 /** Words joined for a sentence: "a", "a and b", "a, b and c". */
-export function listed(words: string[]): string {
+export function list(words: string[]): string {
   if (words.length < 2) return words.join("");
   return `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }

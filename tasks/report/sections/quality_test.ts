@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
-import type { QualityRow } from "../../core/scoring/results.ts";
-import { exampleProvenance, exampleQuality } from "../testing/example_results.ts";
-import type { QualityEntry } from "./gather.ts";
-import { mainMeasurements, sharedTemperature } from "./quality_figures.ts";
+import type { QualityRow } from "../../../core/scoring/results.ts";
+import { exampleProvenance, exampleQuality } from "../../testing/example_results.ts";
+import type { QualityEntry } from "../gather.ts";
+import { mainMeasurements, sharedTemperature } from "./quality.tsx";
 
 function entries(
   model: "gpt" | "diffusion",

@@ -1,23 +1,23 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { hunksOf, type Line } from "./line_diff.ts";
+import { type Line, lineDiff } from "./line_diff.ts";
 
 const texts = (lines: Line[]) => lines.map(({ text }) => text);
 
 Deno.test("the diff of two texts finds what was changed, added and removed", () => {
-  const hunks = hunksOf([..."abcdefg"], [..."abXdefYZg"]);
+  const hunks = lineDiff([..."abcdefg"], [..."abXdefYZg"]);
   assertEquals(hunks.map(({ removed, added }) => [texts(removed), texts(added)]), [
     [["c"], ["X"]],
     [[], ["Y", "Z"]],
   ]);
   assertEquals(hunks[1].added[0].number, 7);
-  assertEquals(hunksOf(["a"], []), [{ removed: [{ number: 1, text: "a" }], added: [] }]);
+  assertEquals(lineDiff(["a"], []), [{ removed: [{ number: 1, text: "a" }], added: [] }]);
 });
 
 Deno.test("without the lines of its hunks, one text is the other", () => {
   const text = fc.array(fc.constantFrom("a", "b", "c"), { maxLength: 12 });
   fc.assert(fc.property(text, text, (a, b) => {
-    const hunks = hunksOf(a, b);
+    const hunks = lineDiff(a, b);
     const rest = (lines: string[], gone: Line[]) =>
       lines.filter((_, i) => !gone.some(({ number }) => number === i + 1));
     const removed = hunks.flatMap((hunk) => hunk.removed);

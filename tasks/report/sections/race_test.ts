@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Sample, SampleResult } from "../../core/scoring/results.ts";
-import { exampleProvenance, exampleSample, PROMPT } from "../testing/example_results.ts";
-import { gather } from "./gather.ts";
-import { bordersOf, type Race, raceOf, type Replay } from "./race.ts";
+import type { Sample, SampleResult } from "../../../core/scoring/results.ts";
+import { exampleProvenance, exampleSample, PROMPT } from "../../testing/example_results.ts";
+import { gather } from "../gather.ts";
+import { bordersOf, type Race, raceOf, type Replay } from "./race.tsx";
 
 const race = async (...samples: SampleResult[]): Promise<Race> => {
   const nothing = { evaluations: [], quality: [], runs: [], problems: [] };

@@ -16,7 +16,7 @@ export interface Hunk {
  * What turns `a` into `b`, by their longest common subsequence of lines. Takes time and memory in
  * the product of their lengths: for files that people read, not for data.
  */
-export function hunksOf(a: string[], b: string[]): Hunk[] {
+export function lineDiff(a: string[], b: string[]): Hunk[] {
   // common[i][j]: length of the longest common subsequence of a from i on and b from j on.
   const common = Array.from({ length: a.length + 1 }, () => new Array(b.length + 1).fill(0));
   for (let i = a.length - 1; i >= 0; i--) {

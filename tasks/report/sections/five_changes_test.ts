@@ -1,8 +1,10 @@
+/// <reference lib="dom" />
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { changesOf, fiveChanges, readChanges } from "./five_changes.ts";
+import { rendered } from "../../testing/rendered.ts";
+import { changesOf, fiveChanges, readChanges } from "./five_changes.tsx";
 
 const core = async (name: string) =>
-  (await Deno.readTextFile(new URL(`../../core/${name}`, import.meta.url))).split("\n");
+  (await Deno.readTextFile(new URL(`../../../core/${name}`, import.meta.url))).split("\n");
 
 Deno.test("the page shows of each change the very lines of gpt.ts and diffusion.ts, and all that are marked", async () => {
   const gpt = await core("gpt.ts"), diffusion = await core("diffusion.ts");
@@ -15,7 +17,7 @@ Deno.test("the page shows of each change the very lines of gpt.ts and diffusion.
     const mark = diffusion.findIndex((text) => text.includes(`// change ${number} of 5`)) + 1;
     assert(added[0].number > mark && added[0].number <= mark + 2, `change ${number}`);
   }
-  const shown = fiveChanges(changes).querySelectorAll(".code ins, .code del");
+  const shown = rendered(fiveChanges(changes)).querySelectorAll(".code ins, .code del");
   const lines = changes.flatMap(({ removed, added }) => [...removed, ...added]);
   assertEquals(
     [...shown].map((line) => line.querySelector("span:last-child")!.textContent),

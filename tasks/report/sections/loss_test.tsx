@@ -1,8 +1,10 @@
+/// <reference lib="dom" />
 import { assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
-import { exampleRun } from "../testing/example_results.ts";
-import type { ReportData, RunEntry } from "./gather.ts";
-import { curvesOf, lossChart, training } from "./loss.ts";
-import { parseRun } from "./read_results.ts";
+import { exampleRun } from "../../testing/example_results.ts";
+import type { ReportData, RunEntry } from "../gather.ts";
+import { curvesOf, LossChart, training } from "./loss.tsx";
+import { rendered } from "../../testing/rendered.ts";
+import { parseRun } from "../read_results.ts";
 
 /** A run whose training losses are its validations, in nats. */
 function twice(): RunEntry {
@@ -17,11 +19,11 @@ function twice(): RunEntry {
 
 const numbersOf = (path: Element) => path.getAttribute("d")!.match(/[\d.]+/g)!.map(Number);
 
-Deno.test("lossChart draws training losses in bits, over characters, steps and seconds", () => {
+Deno.test("LossChart draws training losses in bits, over characters, steps and seconds", () => {
   const entry = twice();
   const columns = ["chars", "step", "seconds"] as const;
   columns.forEach((column, axis) => {
-    const chart = lossChart([curvesOf(entry)], axis, 960);
+    const chart = rendered(<LossChart curves={[curvesOf(entry)]} axis={axis} width={960} />);
     const [train, validation] = [...chart.querySelectorAll("[aria-label=line] path")].map(
       numbersOf,
     );
@@ -43,7 +45,7 @@ Deno.test("lossChart draws training losses in bits, over characters, steps and s
 Deno.test("the loss section marks the best checkpoint, and holds the data that can be read off", () => {
   const entry = twice();
   const lowest = entry.run.validation.toSorted((a, b) => a.bpc - b.bpc)[0];
-  const section = training({ runs: { gpt: entry } } as ReportData)!;
+  const section = rendered(training({ runs: { gpt: entry } } as ReportData));
   assertStringIncludes(
     section.querySelector("figcaption")!.textContent!,
     `best ${lowest.bpc.toFixed(3)} at step ${lowest.step}.`,

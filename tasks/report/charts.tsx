@@ -1,0 +1,188 @@
+/**
+ * What the charts have in common. Observable Plot draws them into SVG when the page is built, so
+ * the page carries no chart library. Colours are variables of the page's style sheet, so that the
+ * charts follow its theme. The `title` of a mark is shown when the pointer is on it.
+ */
+/// <reference lib="dom" />
+import * as Plot from "@observablehq/plot";
+import { parseHTML } from "linkedom";
+import { h, type VNode } from "preact";
+import { type Child, Commands, Facts, Marks } from "./markup.tsx";
+import type { Marked } from "./gather.ts";
+
+/** The document that Plot draws into; nothing of the page is made with it. */
+const { document } = parseHTML("<!doctype html><html><head></head><body></body></html>");
+
+export const color = (name: string) => `var(--${name})`;
+
+/** The widths of a drawing: for large screens and for phones; the style sheet shows one of them. */
+const WIDE = 960;
+const NARROW = 320;
+
+/** A drawing narrower than this is made for phones. */
+export const isNarrow = (width: number) => width < 600;
+
+export interface PlotProps extends Plot.PlotOptions {
+  width: number;
+  height: number;
+  /** What it shows, for those who don't see it. */
+  label: string;
+  /** Attributes of the drawing, worked out from its scales. */
+  attributes?: (scale: Plot.Plot["scale"]) => Record<string, string>;
+}
+
+/**
+ * An SVG of Plot, without its own style element, which the page's policy would refuse; `styles.css`
+ * has the same rules.
+ */
+export function PlotSvg({ label, attributes = () => ({}), ...options }: PlotProps) {
+  const margins = { marginLeft: 44, marginBottom: 40, marginTop: 28 };
+  const drawn = Plot.plot({ document, ariaLabel: label, ...margins, ...options });
+  drawn.querySelector("style")?.remove();
+  return toMarkup(drawn, {
+    class: "plot",
+    role: "img",
+    ...attributes((drawn as Element & Plot.Plot).scale),
+  });
+}
+
+/** A drawn element as the page's renderer takes it, which escapes its texts and attributes. */
+function toMarkup(element: Element, changes: Record<string, string> = {}): VNode {
+  const attributes = Object.fromEntries(
+    [...element.attributes].map(({ name, value }) => [name, value]),
+  );
+  const children = [...element.childNodes].map((child) =>
+    child.nodeType === 1 ? toMarkup(child as Element) : child.textContent
+  );
+  return h(element.localName, { ...attributes, ...changes }, ...children);
+}
+
+/** A dashed line at the figure of real text. */
+export const dashed = { stroke: "currentColor", strokeDasharray: "4 3" };
+
+/** A drawing for wide and one for narrow screens. */
+export function BothWidths({ draw }: { draw: (width: number) => Child }) {
+  return (
+    <>
+      <div class="wide">{draw(WIDE)}</div>
+      <div class="narrow">{draw(NARROW)}</div>
+    </>
+  );
+}
+
+export interface SwitchedProps {
+  id: string;
+  label: string;
+  views: { label: string; content: Child }[];
+}
+
+/** Drawings of which one is seen, chosen with radio buttons; that needs no script. */
+export function Switched({ id, label, views }: SwitchedProps) {
+  return (
+    <div class="switched">
+      <fieldset class="choices">
+        <legend>{label}</legend>
+        <div>
+          {views.map((view, i) => (
+            <label>
+              <input type="radio" name={id} value={i} checked={i === 0} />
+              <span>{view.label}</span>
+            </label>
+          ))}
+        </div>
+      </fieldset>
+      {views.map(({ content }, i) => <div class={`view view-${i + 1}`}>{content}</div>)}
+    </div>
+  );
+}
+
+export interface FigureProps {
+  id: string;
+  /** What the signs mean: `Key` and `SymbolKey`. */
+  legend: Child;
+  /** What it shows, and of how many samples. */
+  shows: Child;
+  /** What it does not show. */
+  not: Child;
+  /** The commands that made it. */
+  commands: string[];
+  /** What is stale or of other weights among what it shows. */
+  marks: Marked[];
+  /** The drawing. */
+  children: Child;
+}
+
+/** A chart with its legend and, below it, what it says and what it does not. */
+export function Figure({ id, legend, shows, not, commands, marks, children }: FigureProps) {
+  const notes: [Child, Child][] = [
+    ["Shows", shows],
+    ["Does not show", not],
+    ["Made by", <Commands of={commands} />],
+  ];
+  return (
+    <figure class="chart" id={id}>
+      <ul class="legend">{legend}</ul>
+      {children}
+      <figcaption>
+        <Facts of={notes} />
+        <Marks of={marks} />
+      </figcaption>
+    </figure>
+  );
+}
+
+/** An entry of a legend with a sign of the style sheet: a line, a box, a ring. */
+export function Key({ of, shape, children }: { of: string; shape: string; children: Child }) {
+  return (
+    <li>
+      <span class={`key ${shape} ${of}`} aria-hidden="true" />
+      {children}
+    </li>
+  );
+}
+
+/** The signs by which charts tell samplers apart; colour alone would not do. */
+const SYMBOLS = ["circle", "square", "triangle", "diamond", "star", "cross", "wye"] as const;
+
+/** A symbol in a colour, filled; hollow once all symbols are taken. */
+export function symbolOf(index: number, colour: string) {
+  const isHollow = index % (2 * SYMBOLS.length) >= SYMBOLS.length;
+  const paint = isHollow ? { fill: color("surface"), stroke: colour } : { fill: colour };
+  return { symbol: SYMBOLS[index % SYMBOLS.length], ...paint };
+}
+
+/** An entry of a legend with one of the symbols. */
+export function SymbolKey({ of, index, label }: { of: string; index: number; label: string }) {
+  const sign = Plot.plot({
+    document,
+    width: 16,
+    height: 16,
+    margin: 0,
+    axis: null,
+    x: { domain: [0, 2] },
+    y: { domain: [0, 2] },
+    marks: [Plot.dot([1], { x: 1, y: 1, r: 5, ...symbolOf(index, color(of)) })],
+  });
+  sign.querySelector("style")?.remove();
+  return (
+    <li>
+      {toMarkup(sign, { class: "sign", "aria-hidden": "true" })}
+      {label}
+    </li>
+  );
+}
+
+/**
+ * At most `count` points, each the mean of its neighbours: thousands of steps would only make the
+ * page heavy.
+ */
+export function thin(points: number[][], count: number): number[][] {
+  const size = Math.ceil(points.length / count);
+  if (size <= 1) return points;
+  return Array.from({ length: Math.ceil(points.length / size) }, (_, i) => {
+    const group = points.slice(i * size, (i + 1) * size);
+    return group[0].map((_, column) =>
+      group.reduce((sum, point) => sum + point[column], 0) / group.length
+    );
+  });
+}

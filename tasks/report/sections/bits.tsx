@@ -1,0 +1,331 @@
+/** How well the models predict: bits per character by estimator, with the baselines. */
+import * as Plot from "@observablehq/plot";
+import { estimatorNotes } from "../../../core/scoring/estimators.ts";
+import type {
+  BaselineRow,
+  Compared,
+  Estimator,
+  EvaluationRow,
+} from "../../../core/scoring/results.ts";
+import { BothWidths, color, Figure, isNarrow, Key, PlotSvg } from "../charts.tsx";
+import type { ComparisonEntry, EvaluationEntry, Marked, ReportData } from "../gather.ts";
+import {
+  Commands,
+  Facts,
+  Marks,
+  ModelTag,
+  NumberCell,
+  type Part,
+  Section,
+  Table,
+  Value,
+} from "../markup.tsx";
+import { baselineTitle, count, isModel, MODEL_NAMES, stem } from "../words.ts";
+
+/** A likelihood of a model or a baseline, as the chart and the table show it. */
+interface Line extends Marked {
+  name: string;
+  /** The name of its colour. */
+  tone: "gpt" | "diffusion" | "muted";
+  row: (EvaluationRow | BaselineRow) & { bpc: number };
+  command: string;
+}
+
+/** Half of the 95 % interval, from both errors: that of the text and that of the masks. */
+export function halfInterval(row: Pick<EvaluationRow, "se_passes" | "se_blocks">): number {
+  return 1.96 * Math.hypot(row.se_passes ?? 0, row.se_blocks);
+}
+
+/** The sign of a figure that is an upper bound. */
+export function atMost(estimator: Estimator): string {
+  return estimator === "nelbo" ? "≤ " : "";
+}
+
+function linesOf({ evaluations, baselines }: ReportData): Line[] {
+  const likelihoods = evaluations.filter(({ row }) => row.bpc !== null);
+  const hasTwins = new Set(likelihoods.map(({ row }) => row.weights)).size >
+    new Set(likelihoods.map(({ row }) => row.model)).size;
+  return [...likelihoods, ...baselines].map(({ row, provenance, ...marked }): Line => {
+    const { model, estimator, weights } = row;
+    const words = isModel(model) ? [MODEL_NAMES[model], estimator] : [baselineTitle(model)];
+    if (isModel(model) && hasTwins) words.push(stem(weights));
+    return {
+      name: words.join(", "),
+      tone: isModel(model) ? model : "muted",
+      row: row as Line["row"],
+      command: provenance.command,
+      ...marked,
+    };
+  }).sort((a, b) => b.row.context - a.row.context || a.row.bpc - b.row.bpc);
+}
+
+/** Bits per character of both models and the baselines, by estimator. */
+export function bitsPerCharacter(data: ReportData): Part {
+  const lines = linesOf(data);
+  if (lines.length === 0) return null;
+  const groups = [...Map.groupBy(lines, ({ row }) => row.context).values()];
+  return (
+    <Section id="bits" title="Bits per character">
+      <p>
+        How many bits a model needs for a character of text that it has never seen: the lower, the
+        better it predicts. All are scored on the same blocks of the validation text; the first
+        character of a block is given.
+      </p>
+      {groups.map((lines) => <BitsChart lines={lines} />)}
+      <BitsTable groups={groups} />
+      <Comparisons entries={data.comparisons} />
+      <MaskedMean evaluations={data.evaluations} />
+    </Section>
+  );
+}
+
+function BitsChart({ lines }: { lines: Line[] }) {
+  const { context } = lines[0].row;
+  const tones = new Set(lines.map(({ tone }) => tone));
+  const hasBound = lines.some(({ row }) => row.estimator === "nelbo");
+  const value = ({ row }: Line) => `${atMost(row.estimator)}${row.bpc.toFixed(3)}`;
+  const low = ({ row }: Line) => row.bpc - halfInterval(row);
+  const high = ({ row }: Line) => row.bpc + halfInterval(row);
+  const stroke = ({ tone }: Line) => color(tone);
+  const draw = (width: number) => (
+    <PlotSvg
+      width={width}
+      height={62 + 34 * lines.length}
+      label={`Bits per character, context ${context}`}
+      marginLeft={isNarrow(width) ? 140 : 190}
+      marginRight={isNarrow(width) ? 52 : 64}
+      marginTop={8}
+      x={{
+        label: "bits per character →",
+        grid: true,
+        nice: true,
+        ticks: isNarrow(width) ? 4 : 8,
+      }}
+      y={{ label: null, domain: lines.map(({ name }) => name), tickSize: 0 }}
+      marks={[
+        Plot.ruleY(lines, {
+          y: "name",
+          stroke,
+          x1: low,
+          x2: high,
+          strokeWidth: 3,
+          strokeOpacity: 0.55,
+        }),
+        Plot.dot(lines, {
+          y: "name",
+          stroke,
+          x: ({ row }: Line) => row.bpc,
+          r: 5,
+          strokeWidth: 2.5,
+          fill: ({ tone, row }: Line) => color(row.estimator === "nelbo" ? "surface" : tone),
+          title: (line: Line) =>
+            `${line.name}: ${value(line)} ± ${halfInterval(line.row).toFixed(3)} (95 %)`,
+        }),
+        Plot.text(lines, {
+          y: "name",
+          x: high,
+          text: value,
+          textAnchor: "start",
+          dx: 12,
+          fontWeight: "bold",
+        }),
+      ]}
+    />
+  );
+  return (
+    <Figure
+      id={`bits-chart-${context}`}
+      legend={
+        <>
+          {tones.has("gpt") && <Key of="gpt" shape="dot">GPT</Key>}
+          {tones.has("diffusion") && <Key of="diffusion" shape="dot">Diffusion</Key>}
+          {hasBound && <Key of="diffusion" shape="ring">an upper bound: this or lower</Key>}
+          {tones.has("muted") && <Key of="muted" shape="dot">baselines without a network</Key>}
+        </>
+      }
+      shows={`Bits per character in blocks of ${context} characters; the bars hold 95 %, for the ` +
+        `text and the masks together. ${listBlocks(lines)}.`}
+      not={"Which of two is better: their errors share the blocks, so that needs the paired " +
+        "comparison below. Nor can figures of another context or text be set beside these." +
+        (hasBound
+          ? " A bound beside an exact figure shows only that the diffusion model needs no more " +
+            "than that."
+          : "")}
+      commands={lines.map(({ command }) => command)}
+      marks={lines}
+    >
+      <BothWidths draw={draw} />
+    </Figure>
+  );
+}
+
+/** How many blocks were scored: the usual number, and which lines have another. */
+function listBlocks(lines: Line[]): string {
+  const groups = Map.groupBy(lines, ({ row }) => `${count(row.blocks)} blocks`);
+  const [[most], ...others] = [...groups].sort((a, b) => b[1].length - a[1].length);
+  return [
+    `From ${most}`,
+    ...others.map(([blocks, lines]) => `${lines.map(({ name }) => name).join(" and ")}: ${blocks}`),
+  ].join("; ");
+}
+
+function BitsTable({ groups }: { groups: Line[][] }) {
+  const used = new Set<string>(groups.flat().map(({ row }) => row.estimator));
+  return (
+    <details>
+      <summary>The figures, and what the estimators are</summary>
+      <Table
+        caption="Bits per character on validation text"
+        columns={[
+          "Model",
+          "Bits per character",
+          "Estimator",
+          "± by text",
+          "± by masks",
+          "Blocks",
+          "Scored characters",
+        ]}
+      >
+        {groups.map((lines) => (
+          <tbody>
+            <tr class="group">
+              <th colspan={7} scope="rowgroup">Context {lines[0].row.context}</th>
+            </tr>
+            {lines.map((line) => <BitsRow {...line} />)}
+          </tbody>
+        ))}
+      </Table>
+      <Facts
+        class="notes-list"
+        of={[
+          ...Object.entries(estimatorNotes).filter(([name]) => used.has(name)),
+          [
+            "±",
+            "standard errors: by text from resampled blocks (another stretch of text would give " +
+            "another figure), by masks from repeated passes.",
+          ],
+        ]}
+      />
+    </details>
+  );
+}
+
+function BitsRow({ name, row, ...marked }: Line) {
+  return (
+    <tr class={marked.stale.length > 0 ? "is-stale" : ""}>
+      <th scope="row">
+        {isModel(row.model) ? <ModelTag model={row.model} /> : <span>{name}</span>}
+        {row.weights !== "" && <code>{row.weights}</code>}
+        <Marks of={[marked]} />
+      </th>
+      <td class="figure">
+        {atMost(row.estimator)}
+        <Value of={row.bpc} digits={3} />
+      </td>
+      <td>{row.estimator}</td>
+      <NumberCell>
+        <Value of={row.se_blocks} digits={3} />
+      </NumberCell>
+      <NumberCell>
+        {row.se_passes === null ? "none" : <Value of={row.se_passes} digits={4} />}
+      </NumberCell>
+      <NumberCell>{count(row.blocks)}</NumberCell>
+      <NumberCell>{count(row.chars)}</NumberCell>
+    </tr>
+  );
+}
+
+function Side({ model, estimator, weights }: Compared) {
+  return isModel(model)
+    ? (
+      <>
+        <ModelTag model={model} /> {estimator} <code>{stem(weights)}</code>
+      </>
+    )
+    : <>{baselineTitle(model)}</>;
+}
+
+/** Which of two is better: differences on the same blocks. */
+function Comparisons({ entries }: { entries: ComparisonEntry[] }) {
+  if (entries.length === 0) return null;
+  const signed = (bits: number) => `${bits < 0 ? "−" : "+"}${Math.abs(bits).toFixed(3)}`;
+  return (
+    <div id="comparisons">
+      <Table
+        caption="Which of two is better: bits per character of the first minus those of the second, on the same blocks (paired bootstrap)"
+        columns={["Compared", "Difference", "95 % interval", "So", "Blocks"]}
+      >
+        <tbody>
+          {entries.map((entry) => {
+            const { a, b, difference, interval, blocks, context } = entry.comparison;
+            return (
+              <tr>
+                <th scope="row">
+                  <span>
+                    <Side {...a} /> − <Side {...b} />
+                  </span>
+                  <Marks of={[entry]} />
+                </th>
+                <td class="figure">
+                  <data value={difference}>{signed(difference)}</data>
+                </td>
+                <NumberCell>{interval.map(signed).join(" to ")}</NumberCell>
+                <td>{verdict(entry.comparison)}</td>
+                <NumberCell>{count(blocks)} of {context}</NumberCell>
+              </tr>
+            );
+          })}
+        </tbody>
+      </Table>
+      <div class="commands">
+        <Commands of={entries.map(({ provenance }) => provenance.command)} />
+      </div>
+    </div>
+  );
+}
+
+function verdict({ a, b, difference, excludes_zero }: ComparisonEntry["comparison"]): string {
+  if (!excludes_zero) return "no difference seen";
+  if (difference < 0) return "the first needs fewer bits";
+  return a.estimator === "nelbo" && b.estimator !== "nelbo"
+    ? "the second is below the bound of the first"
+    : "the second needs fewer bits";
+}
+
+/** The original's validation loss, apart from the likelihoods, since it is none. */
+function MaskedMean({ evaluations }: { evaluations: EvaluationEntry[] }) {
+  const entries = evaluations.filter(({ row }) => row.estimator === "masked-mean");
+  if (entries.length === 0) return null;
+  return (
+    <details id="masked-mean">
+      <summary>The original's validation loss (masked-mean)</summary>
+      <p>
+        {estimatorNotes["masked-mean"]}{" "}
+        It can be held against the original's figures for its diffusion model, and against nothing
+        else.
+      </p>
+      <Table
+        caption="masked-mean of the diffusion model"
+        columns={["Weights", "Context", "Nats", "±"]}
+      >
+        <tbody>
+          {entries.map(({ row, ...marked }) => (
+            <tr>
+              <th scope="row">
+                <code>{row.weights}</code>
+                <Marks of={[marked]} />
+              </th>
+              <NumberCell>{row.context}</NumberCell>
+              <NumberCell>
+                <Value of={row.nats} digits={3} />
+              </NumberCell>
+              <NumberCell>
+                <Value of={row.se_blocks} digits={3} />
+              </NumberCell>
+            </tr>
+          ))}
+        </tbody>
+      </Table>
+    </details>
+  );
+}

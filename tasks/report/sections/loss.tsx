@@ -1,0 +1,250 @@
+/** Loss curves of both models on one axis: characters seen, steps or seconds. */
+import * as Plot from "@observablehq/plot";
+import type { ModelKind } from "../../../core/config.ts";
+import { BothWidths, color, Figure, isNarrow, Key, PlotSvg, Switched, thin } from "../charts.tsx";
+import type { ReportData, RunEntry } from "../gather.ts";
+import {
+  DataScript,
+  Marks,
+  ModelTag,
+  NumberCell,
+  type Part,
+  Section,
+  Table,
+  Value,
+} from "../markup.tsx";
+import { count, describeConfig, duration, MODEL_NAMES, MODELS, readable } from "../words.ts";
+
+/** Characters seen, step, seconds, bits. */
+type Point = number[];
+const BITS = 3;
+
+interface Curves {
+  model: ModelKind;
+  train: Point[];
+  validation: Point[];
+  best: Point | undefined;
+}
+
+/** What the horizontal axis can be: the first columns of a point. */
+const AXES = [
+  { label: "characters", title: "characters seen →" },
+  { label: "steps", title: "steps →" },
+  { label: "seconds", title: "seconds of training →" },
+];
+
+/** Points of a training curve: as many as a screen shows. */
+const MOST_POINTS = 250;
+
+/** The curves of a run, in bits per character. */
+export function curvesOf({ run }: RunEntry): Curves {
+  const train = run.train.map(({ chars, step, seconds, lossNats }) => [
+    chars,
+    step,
+    seconds,
+    lossNats / Math.LN2,
+  ]);
+  const validation = run.validation.map(({ chars, step, seconds, bpc }) => [
+    chars,
+    step,
+    seconds,
+    bpc,
+  ]);
+  const best = run.validation.findLastIndex((line) => line.best);
+  return {
+    model: run.header.model,
+    train: thin(train, MOST_POINTS),
+    validation,
+    best: validation[best],
+  };
+}
+
+/** Loss curves and a table of the runs. */
+export function training({ runs }: ReportData): Part {
+  const entries = MODELS.flatMap((model) => runs[model] ?? []);
+  if (entries.length === 0) return null;
+  const drawn = entries.map(curvesOf).filter(({ train, validation }) =>
+    train.length + validation.length > 0
+  );
+  return (
+    <Section id="training" title="Loss curves">
+      <p>
+        How both models learn. The thick lines estimate bits per character on a part of the
+        validation text: exact for the GPT, the upper bound for the diffusion model.
+      </p>
+      {drawn.length > 0 && <LossFigure curves={drawn} entries={entries} />}
+      <Runs entries={entries} />
+      {drawn.some(({ validation }) => validation.length > 0) && <Validations curves={drawn} />}
+    </Section>
+  );
+}
+
+function LossFigure({ curves, entries }: { curves: Curves[]; entries: RunEntry[] }) {
+  const data = curves.flatMap(({ model, train, validation }) => [
+    { name: `${MODEL_NAMES[model]}, validation`, points: validation.map(rounded) },
+    { name: `${MODEL_NAMES[model]}, training`, points: train.map(rounded) },
+  ]);
+  const views = AXES.map(({ label }, axis) => ({
+    label,
+    content: (
+      <BothWidths draw={(width) => <LossChart curves={curves} axis={axis} width={width} />} />
+    ),
+  }));
+  return (
+    <Figure
+      id="loss-chart"
+      legend={
+        <>
+          {curves.map(({ model }) => (
+            <>
+              <Key of={model} shape="line">{MODEL_NAMES[model]}, validation</Key>
+              <Key of={model} shape="thin">{MODEL_NAMES[model]}, training</Key>
+            </>
+          ))}
+          <Key of="ink" shape="ring">best checkpoint</Key>
+        </>
+      }
+      shows={`${curves.map(describe).join(" ")} One run of each; validation on 64 blocks, the ` +
+        "same masks every time; training losses are means of neighbouring steps."}
+      not={"A race of the thin lines: they are different quantities. The GPT's training loss is " +
+        "the cost of every next character, the diffusion model's that of the masked characters " +
+        "only, whatever their share. Seconds are those of the machine and engine that trained, " +
+        "busy or not."}
+      commands={entries.map(({ run }) => run.header.command)}
+      marks={entries}
+    >
+      <Switched id="loss-axis" label="Over" views={views} />
+      <p class="probe" id="loss-probe" aria-live="polite" hidden />
+      <DataScript id="loss-data" value={data} />
+    </Figure>
+  );
+}
+
+function describe({ model, validation, best }: Curves): string {
+  if (validation.length === 0) return `${MODEL_NAMES[model]}: no validation yet.`;
+  const first = validation[0][BITS].toFixed(2);
+  const last = validation.at(-1)![BITS].toFixed(2);
+  const lowest = best ? `${best[BITS].toFixed(3)} at step ${best[1]}` : "none";
+  return `${MODEL_NAMES[model]}: validation from ${first} to ${last} bits, best ${lowest}.`;
+}
+
+const rounded = (point: Point) => point.map((value) => Number(value.toPrecision(6)));
+
+/** One drawing; the script reads values from `data-axis`, `data-scale` and the data with it. */
+export function LossChart(
+  { curves, axis, width }: { curves: Curves[]; axis: number; width: number },
+) {
+  const x = String(axis);
+  const y = String(BITS);
+  return (
+    <PlotSvg
+      width={width}
+      height={isNarrow(width) ? 300 : 400}
+      label={`Loss over ${AXES[axis].label}`}
+      attributes={(scale) => ({ "data-axis": x, "data-scale": scaleOf(scale) })}
+      x={{ label: AXES[axis].title, tickFormat: "~s", ticks: width / 90 }}
+      y={{ label: "↑ bits per character", grid: true, nice: true }}
+      marks={curves.flatMap(({ model, train, validation, best }) => {
+        const encoding = { x, y, stroke: color(model) };
+        const bestPoint = best ? [best] : [];
+        return [
+          Plot.lineY(train, { ...encoding, strokeOpacity: 0.6, strokeWidth: 1 }),
+          Plot.lineY(validation, { ...encoding, strokeWidth: 2.5 }),
+          validation.length < 40
+            ? Plot.dot(validation, { ...encoding, r: 2, fill: color(model) })
+            : null,
+          Plot.dot(bestPoint, { ...encoding, r: 7, strokeWidth: 2.5 }),
+          Plot.text(bestPoint, {
+            x,
+            y,
+            text: (point: Point) => `best ${point[BITS].toFixed(2)}`,
+            fill: color(model),
+            stroke: color("surface"),
+            strokeWidth: 5,
+            dy: model === "gpt" ? 20 : -18,
+            textAnchor: "end",
+            fontWeight: "bold",
+          }),
+        ];
+      })}
+    />
+  );
+}
+
+/** Domain and range of x, then of y. */
+function scaleOf(scale: Plot.Plot["scale"]): string {
+  return (["x", "y"] as const).flatMap((axis) => {
+    const { domain, range } = scale(axis)!;
+    return [...domain!, ...range!];
+  }).join(" ");
+}
+
+function Runs({ entries }: { entries: RunEntry[] }) {
+  return (
+    <Table
+      caption="Training runs"
+      columns={["Model", "Steps", "Characters", "Time", "Best validation, bits", "Engine"]}
+    >
+      <tbody>{entries.map((entry) => <RunRow {...entry} />)}</tbody>
+    </Table>
+  );
+}
+
+function RunRow({ run: { header, train, validation }, ...marked }: RunEntry) {
+  const [last] = [train.at(-1), validation.at(-1)].filter((line) => line !== undefined)
+    .sort((a, b) => b.step - a.step);
+  const best = validation.findLast((line) => line.best);
+  return (
+    <tr>
+      <th scope="row">
+        <ModelTag model={header.model} />
+        <span class="fine">{describeConfig(header.config)}</span>
+        <Marks of={[marked]} />
+      </th>
+      <NumberCell>{count(last?.step ?? 0)}</NumberCell>
+      <NumberCell>{readable(last?.chars ?? 0)}</NumberCell>
+      <NumberCell>{last && duration(last.seconds)}</NumberCell>
+      <NumberCell>
+        {best
+          ? (
+            <>
+              <Value of={best.bpc} digits={3} /> (step {best.step})
+            </>
+          )
+          : "none"}
+      </NumberCell>
+      <td>{header.engine}, {header.precision}</td>
+    </tr>
+  );
+}
+
+function Validations({ curves }: { curves: Curves[] }) {
+  return (
+    <details>
+      <summary>The validations as a table</summary>
+      <Table
+        caption="Validations during training"
+        columns={["Model", "Characters", "Step", "Seconds", "Bits"]}
+      >
+        <tbody>
+          {curves.flatMap(({ model, validation, best }) =>
+            thin(validation, 60).map((point) => (
+              <tr>
+                <th scope="row">
+                  <ModelTag model={model} />
+                </th>
+                {point.slice(0, BITS).map((value) => (
+                  <NumberCell>{count(Math.round(value))}</NumberCell>
+                ))}
+                <NumberCell>
+                  <Value of={point[BITS]} digits={3} />
+                  {point[BITS] === best?.[BITS] && " best"}
+                </NumberCell>
+              </tr>
+            ))
+          )}
+        </tbody>
+      </Table>
+    </details>
+  );
+}

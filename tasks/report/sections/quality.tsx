@@ -1,0 +1,589 @@
+/**
+ * How the models write: quality against cost, over temperature, and what they copy from the
+ * training text.
+ */
+import * as Plot from "@observablehq/plot";
+import type { ModelKind } from "../../../core/config.ts";
+import type { QualityFigure, QualityRow, Spread } from "../../../core/scoring/results.ts";
+import {
+  BothWidths,
+  color,
+  dashed,
+  Figure,
+  isNarrow,
+  Key,
+  PlotSvg,
+  Switched,
+  SymbolKey,
+  symbolOf,
+} from "../charts.tsx";
+import { isWritten, type QualityEntry, yardstick } from "../gather.ts";
+import { Marks, ModelTag, NumberCell, type Part, Section, Table } from "../markup.tsx";
+import {
+  baselineTitle,
+  count,
+  describeSampler,
+  isModel,
+  list,
+  MODEL_NAMES,
+  MODELS,
+  percent,
+  stem,
+} from "../words.ts";
+
+/** One way to write: a model, its weights, its sampler; the temperature is free. */
+interface Series {
+  name: string;
+  model: ModelKind;
+  /** Which symbol. */
+  index: number;
+  entries: QualityEntry[];
+}
+
+/** Everything measured by one yardstick. */
+interface Measured {
+  series: Series[];
+  references: QualityEntry[];
+  /** All texts of models. */
+  entries: QualityEntry[];
+}
+
+/** All sections about how the models write, of the results that are shown. */
+export function quality({ quality: entries }: { quality: QualityEntry[] }): Part[] {
+  const measured = mainMeasurements(entries);
+  if (!measured) return [];
+  const shown = [...measured.entries, ...measured.references];
+  const others = entries.filter((entry) => !shown.includes(entry));
+  return [costSection(measured), temperatureSection(measured, others), memorisation(measured)];
+}
+
+/**
+ * The yardstick by which most was measured that is fresh and of the weights of the race. Other
+ * measurements are only listed.
+ */
+export function mainMeasurements(all: QualityEntry[]): Measured | undefined {
+  const worth = (group: QualityEntry[]) =>
+    group.filter(isWritten).reduce(
+      (sum, { stale, other }) => sum + (stale.length + other.length === 0 ? 1000 : 1),
+      0,
+    );
+  const [main = []] = [...Map.groupBy(all, yardstick).values()].sort((a, b) => worth(b) - worth(a));
+  const entries = main.filter(isWritten);
+  if (entries.length === 0) return undefined;
+  const series = [...Map.groupBy(entries, (entry) => seriesName(entry, entries))]
+    .map(([name, entries]) => ({
+      name,
+      model: entries[0].result.model,
+      entries: entries.toSorted((a, b) => (a.row.temperature ?? 0) - (b.row.temperature ?? 0)),
+    }))
+    .sort((a, b) => MODELS.indexOf(a.model) - MODELS.indexOf(b.model))
+    .map((series, index) => ({ ...series, index }));
+  return { series, references: main.filter((entry) => !isWritten(entry)), entries };
+}
+
+/** Model, sampler and what else differs among the texts of models. */
+function seriesName({ row, result }: QualityEntry, all: QualityEntry[]): string {
+  const { settings } = row;
+  // a GPT at temperature 0 is one end of the same series
+  const sampler = row.sampler === "greedy" ? "autoregressive" : row.sampler ?? "";
+  const own = all.filter((entry) => entry.result.model === result.model);
+  const differs = (name: string, entries = own) =>
+    name in settings && new Set(entries.flatMap(({ row }) => row.settings[name] ?? [])).size > 1;
+  const sameWindow = own.filter(({ row }) => row.settings.window === settings.window);
+  const varied = ["top-k", "top-p", "window"].filter((name) => differs(name));
+  // it follows from the window unless it was chosen
+  if (differs("overlap", sameWindow)) varied.push("overlap");
+  const hasTwins = MODELS.some((model) => {
+    const weights = all.filter(({ result }) => result.model === model)
+      .map(({ result }) => result.provenance.weightsSha256);
+    return new Set(weights).size > 1;
+  });
+  return [
+    MODEL_NAMES[result.model],
+    describeSampler(sampler, settings),
+    ...varied.map((name) => `${name} ${settings[name]}`),
+    ...(hasTwins ? [stem(result.provenance.weights)] : []),
+  ].join(", ");
+}
+
+/** The figure of held-out text, which is what to aim at. */
+function heldOut({ references }: Measured, figure: QualityFigure): Spread | null {
+  return references.find(({ row }) => row.source === "held-out")?.row.figures[figure] ?? null;
+}
+
+/** How many texts each point stands for. */
+function describeTexts({ entries }: Measured): string {
+  const counts = [...new Set(entries.map(({ row }) => row.texts))].sort((a, b) => a - b);
+  const length = count(entries[0].row.length);
+  return `${list(counts.map(String))} texts of ${length} characters for each point`;
+}
+
+/** Says which models judge how likely the texts are. */
+function describeJudges({ entries: [{ result: { judges } }] }: Measured): string {
+  const ngram = baselineTitle(judges.ngram.name);
+  return judges.gpt
+    ? `The judges are ${stem(judges.gpt.weights)} (context ${judges.gpt.context}) and ${ngram}.`
+    : `The judge is ${ngram}; there was no GPT to judge.`;
+}
+
+const commandsOf = (entries: QualityEntry[]) =>
+  entries.map(({ result }) => result.provenance.command);
+
+function Legend({ series }: Measured) {
+  return (
+    <>
+      {series.map(({ name, model, index }) => <SymbolKey of={model} index={index} label={name} />)}
+      <Key of="ink" shape="dash">held-out text: what to aim at</Key>
+    </>
+  );
+}
+
+interface Panel {
+  figure: QualityFigure;
+  title: string;
+  isShare?: boolean;
+}
+
+/** The figures that the small charts show, best known first. */
+const PANELS: Panel[] = [
+  { figure: "judge_gpt", title: "bits per character, GPT judge" },
+  { figure: "judge_ngram", title: "bits per character, n-gram judge" },
+  { figure: "real_words", title: "real words", isShare: true },
+  { figure: "distinct_4", title: "distinct 4-grams", isShare: true },
+  { figure: "entropy", title: "entropy of characters, bits" },
+  { figure: "jsd_4", title: "divergence of 4-grams, bits" },
+];
+
+/** The horizontal axis of the small charts. */
+interface Axis {
+  label: string;
+  of: (row: QualityRow) => number | null;
+  /** Whether the points of a series are joined. */
+  lines?: boolean;
+}
+
+interface PanelsProps {
+  measured: Measured;
+  axis: Axis;
+  /** The texts that are shown. */
+  entries: QualityEntry[];
+}
+
+function Panels(props: PanelsProps) {
+  const panels = PANELS.filter(({ figure }) =>
+    props.entries.some(({ row }) => row.figures[figure] !== null && props.axis.of(row) !== null)
+  );
+  return (
+    <div class="small-charts">
+      {panels.map((panel) => (
+        <div>
+          <h4>{panel.title}</h4>
+          <PanelChart panel={panel} {...props} />
+        </div>
+      ))}
+    </div>
+  );
+}
+
+interface Dot {
+  x: number;
+  spread: Spread;
+  series: Series;
+  row: QualityRow;
+}
+
+/** One small chart: a figure of quality over something. */
+function PanelChart({ panel, measured, axis, entries }: PanelsProps & { panel: Panel }) {
+  const { figure, title, isShare } = panel;
+  const dots = measured.series.flatMap((series) =>
+    series.entries.filter((entry) => entries.includes(entry)).flatMap(({ row }): Dot[] => {
+      const x = axis.of(row);
+      const spread = row.figures[figure];
+      return x === null || spread === null ? [] : [{ x, spread, series, row }];
+    })
+  );
+  const aim = heldOut(measured, figure);
+  const says = (value: number) => isShare ? percent(value) : value.toFixed(2);
+  const y = ({ spread }: Dot) => spread.mean;
+  const stroke = ({ series }: Dot) => color(series.model);
+  const describe = ({ series, spread, row }: Dot) => {
+    const { forwards, seconds } = row.cost ?? { forwards: { mean: 0 }, seconds: { mean: 0 } };
+    return `${series.name}, temperature ${row.temperature}: ${says(spread.mean)}` +
+      (spread.sd === null ? "" : ` ± ${says(spread.sd)}`) +
+      ` (${Math.round(forwards.mean)} passes, ${seconds.mean.toFixed(1)} s)`;
+  };
+  return (
+    <PlotSvg
+      width={300}
+      height={230}
+      label={`${title}, over ${axis.label}`}
+      marginTop={12}
+      marginRight={14}
+      x={{ label: `${axis.label} →`, ticks: 5, nice: true, inset: 8 }}
+      y={{
+        label: null,
+        grid: true,
+        nice: true,
+        ticks: 5,
+        inset: 8,
+        tickFormat: isShare ? ".0%" : undefined,
+      }}
+      marks={[
+        aim && Plot.ruleY([aim.mean], {
+          ...dashed,
+          title: () => `held-out text: ${says(aim.mean)}`,
+        }),
+        axis.lines
+          ? Plot.lineY(dots, {
+            x: "x",
+            y,
+            z: ({ series }: Dot) => series.name,
+            stroke,
+            strokeWidth: 1.5,
+            strokeOpacity: 0.7,
+          })
+          : null,
+        Plot.ruleX(dots, {
+          x: "x",
+          y1: ({ spread }: Dot) => spread.mean - (spread.sd ?? 0),
+          y2: ({ spread }: Dot) => spread.mean + (spread.sd ?? 0),
+          stroke,
+          strokeOpacity: 0.45,
+        }),
+        measured.series.map((series) =>
+          Plot.dot(dots.filter((dot) => dot.series === series), {
+            x: "x",
+            y,
+            r: 4.5,
+            ...symbolOf(series.index, color(series.model)),
+            title: describe,
+          })
+        ),
+      ]}
+    />
+  );
+}
+
+/** The temperature at which most texts were measured, the nearest to 0.8 among equals. */
+export function sharedTemperature({ entries }: Pick<Measured, "entries">): number {
+  const groups = Map.groupBy(entries, ({ row }) => row.temperature ?? 0);
+  const [[temperature]] = [...groups].sort(([a, ofA], [b, ofB]) =>
+    ofB.length - ofA.length || Math.abs(a - 0.8) - Math.abs(b - 0.8)
+  );
+  return temperature;
+}
+
+const COSTS = [
+  {
+    name: "forward passes",
+    label: "forward passes per character",
+    of: ({ cost, length }: QualityRow) => cost && cost.forwards.mean / length,
+  },
+  {
+    name: "seconds",
+    label: "seconds per 1,000 characters",
+    of: ({ cost, length }: QualityRow) => cost && 1000 * cost.seconds.mean / length,
+  },
+];
+
+function costSection(measured: Measured): Part {
+  const temperature = sharedTemperature(measured);
+  const entries = measured.entries.filter(({ row }) => row.temperature === temperature);
+  const views = COSTS.map(({ name, ...axis }) => ({
+    label: name,
+    content: <Panels measured={measured} axis={axis} entries={entries} />,
+  }));
+  return (
+    <Section id="cost" title="Quality against cost">
+      <p>
+        A diffusion model can fix several characters in one pass, and pays for haste in quality. The
+        dashed line is what real, held-out text scores: the aim is to meet it, not to go below it,
+        since a text that repeats itself is cheap to predict.
+      </p>
+      <Figure
+        id="cost-chart"
+        legend={<Legend {...measured} />}
+        shows={`Means at temperature ${temperature}, with standard deviations as bars: ${
+          describeTexts(measured)
+        }. ${describeJudges(measured)}`}
+        not={"Sense, and taste. A GPT judges its own text too kindly; the n-grams know nothing " +
+          "beyond a few letters. A forward pass does not cost both models the same, and seconds " +
+          "are those of one machine, which may have been busy."}
+        commands={commandsOf(entries)}
+        marks={entries}
+      >
+        <Switched id="cost-axis" label="Cost in" views={views} />
+      </Figure>
+    </Section>
+  );
+}
+
+function temperatureSection(measured: Measured, others: QualityEntry[]): Part {
+  const { entries } = measured;
+  const axis: Axis = {
+    label: "temperature",
+    of: ({ temperature }) => temperature,
+    lines: true,
+  };
+  return (
+    <Section id="temperature" title="Over temperature">
+      <p>
+        A low temperature makes text safer and duller: nearly every single figure looks better then.
+        So a sampler is judged by its whole curve, and by how near all figures come to held-out text
+        at once.
+      </p>
+      <Figure
+        id="temperature-chart"
+        legend={<Legend {...measured} />}
+        shows={`Each sampler at each temperature, means and standard deviations: ${
+          describeTexts(measured)
+        }. ${describeJudges(measured)}`}
+        not={"How sure these means are: with few texts they move a good deal; the bars say how " +
+          "far single texts lie apart."}
+        commands={commandsOf(entries)}
+        marks={entries}
+      >
+        <Panels measured={measured} axis={axis} entries={entries} />
+      </Figure>
+      <QualityTable {...measured} />
+      <LeftOut commands={[...new Set(commandsOf(others))]} />
+    </Section>
+  );
+}
+
+function LeftOut({ commands }: { commands: string[] }) {
+  if (commands.length === 0) return null;
+  return (
+    <p class="fine">
+      Measured by another yardstick (length of the texts, judge or training text) and so not shown
+      here: {commands.map((command, i) => (
+        <>
+          {i > 0 && ", "}
+          <code>{command}</code>
+        </>
+      ))}.
+    </p>
+  );
+}
+
+interface Column {
+  figure: QualityFigure;
+  title: string;
+  digits: number;
+  /** What the figure is multiplied by. */
+  scale?: number;
+}
+
+const COLUMNS: Column[] = [
+  { figure: "judge_gpt", title: "GPT judge, bits", digits: 3 },
+  { figure: "judge_ngram", title: "n-gram judge, bits", digits: 3 },
+  { figure: "real_words", title: "Words, %", digits: 1, scale: 100 },
+  { figure: "entropy", title: "Entropy, bits", digits: 3 },
+  ...([2, 3, 4] as const).map((n): Column => ({
+    figure: `distinct_${n}`,
+    title: `Distinct-${n}`,
+    digits: 3,
+  })),
+  ...([1, 2, 3, 4, 5] as const).map((n): Column => ({
+    figure: `jsd_${n}`,
+    title: `JSD-${n}, bits`,
+    digits: 3,
+  })),
+];
+
+const MEMORY_COLUMNS: Column[] = [
+  { figure: "longest_match", title: "Longest passage, characters", digits: 1 },
+  { figure: "found_30", title: "30-grams found, %", digits: 2, scale: 100 },
+  { figure: "found_50", title: "50-grams found, %", digits: 2, scale: 100 },
+];
+
+interface SpreadProps {
+  of: Spread | null | undefined;
+  digits: number;
+  scale?: number;
+}
+
+function SpreadCell({ of, digits, scale = 1 }: SpreadProps) {
+  if (!of) return <NumberCell>none</NumberCell>;
+  return (
+    <NumberCell>
+      <data value={of.mean}>{(scale * of.mean).toFixed(digits)}</data>
+      <span class="fine">{of.sd !== null && ` ± ${(scale * of.sd).toFixed(digits)}`}</span>
+    </NumberCell>
+  );
+}
+
+interface QualityTableProps {
+  caption: string;
+  columns: Column[];
+  entries: QualityEntry[];
+  withCost?: boolean;
+}
+
+/** A table of figures, one row for each kind of text. */
+function FigureTable({ caption, columns, entries, withCost = false }: QualityTableProps) {
+  const titles = ["Text", ...columns.map(({ title }) => title)];
+  return (
+    <Table caption={caption} columns={withCost ? [...titles, "Passes", "Seconds"] : titles}>
+      <tbody>
+        {entries.map((entry) => {
+          const { figures, cost } = entry.row;
+          return (
+            <tr>
+              <RowTitle {...entry} />
+              {columns.map(({ figure, ...format }) => (
+                <SpreadCell of={figures[figure]} {...format} />
+              ))}
+              {withCost && (
+                <>
+                  <SpreadCell of={cost?.forwards} digits={0} />
+                  <SpreadCell of={cost?.seconds} digits={1} />
+                </>
+              )}
+            </tr>
+          );
+        })}
+      </tbody>
+    </Table>
+  );
+}
+
+function RowTitle({ row: { source, sampler, settings, temperature }, ...entry }: QualityEntry) {
+  return (
+    <th scope="row">
+      {isModel(source)
+        ? (
+          <>
+            <ModelTag model={source} />
+            <span>{describeSampler(sampler ?? "", settings)}, temperature {temperature}</span>
+            <Marks of={[entry]} />
+          </>
+        )
+        : <span>{source.replace("-", " ")}</span>}
+    </th>
+  );
+}
+
+function QualityTable({ references, series }: Measured) {
+  return (
+    <details id="quality-table">
+      <summary>All figures as a table</summary>
+      <FigureTable
+        caption="Sample quality, mean ± standard deviation over texts"
+        columns={COLUMNS}
+        entries={[...references, ...series.flatMap(({ entries }) => entries)]}
+        withCost
+      />
+    </details>
+  );
+}
+
+interface Copied {
+  entry: QualityEntry;
+  series: Series;
+  spread: Spread;
+  label: string;
+}
+
+function memorisation(measured: Measured): Part {
+  const copied = measured.series.flatMap((series) =>
+    series.entries.flatMap((entry): Copied[] => {
+      const spread = entry.row.figures.longest_match;
+      const label = `${entry.row.temperature} · ${series.name.replace(/^.*?, /, "")}`;
+      return spread ? [{ entry, series, spread, label }] : [];
+    })
+  );
+  if (copied.length === 0) return null;
+  const aim = heldOut(measured, "longest_match");
+  return (
+    <Section id="memorisation" title="What is copied">
+      <p>
+        The longest passage of a text that stands in the training text letter for letter. Held-out
+        text, written by the same author, has such passages too: only what goes beyond it is
+        memorised.
+      </p>
+      <Figure
+        id="memory-chart"
+        legend={
+          <>
+            <Key of="gpt" shape="dot">GPT</Key>
+            <Key of="diffusion" shape="dot">Diffusion</Key>
+            <Key of="ink" shape="dash">
+              held-out text{aim && `: ${aim.mean.toFixed(1)} characters`}
+            </Key>
+          </>
+        }
+        shows={"Length of the longest passage found in the training text, mean and standard " +
+          `deviation: ${describeTexts(measured)}.`}
+        not={"Passages that were changed in a letter or two. It grows with the length of a text: " +
+          `here each has ${count(measured.entries[0].row.length)} characters.`}
+        commands={commandsOf(measured.entries)}
+        marks={measured.entries}
+      >
+        <BothWidths draw={(width) => <CopyChart copied={copied} aim={aim} width={width} />} />
+      </Figure>
+      <details id="memory-table">
+        <summary>The figures, and longer passages</summary>
+        <FigureTable
+          caption="What stands in the training text, mean ± standard deviation over texts"
+          columns={MEMORY_COLUMNS}
+          entries={[...measured.references, ...copied.map(({ entry }) => entry)]}
+        />
+      </details>
+    </Section>
+  );
+}
+
+function CopyChart(
+  { copied, aim, width }: { copied: Copied[]; aim: Spread | null; width: number },
+) {
+  const most = isNarrow(width) ? 25 : 45;
+  const shorten = (label: string) => label.length > most ? `${label.slice(0, most - 1)}…` : label;
+  const tone = ({ series }: Copied) => color(series.model);
+  return (
+    <PlotSvg
+      width={width}
+      height={64 + 22 * copied.length}
+      label="Longest copied passage"
+      marginLeft={isNarrow(width) ? 160 : 290}
+      marginTop={8}
+      marginRight={20}
+      x={{
+        label: "characters →",
+        zero: true,
+        grid: true,
+        nice: true,
+        ticks: isNarrow(width) ? 4 : 8,
+      }}
+      y={{
+        label: null,
+        domain: copied.map(({ label }) => label),
+        tickSize: 0,
+        tickFormat: shorten,
+      }}
+      marks={[
+        aim && Plot.ruleX([aim.mean], {
+          ...dashed,
+          title: () => `held-out text: ${aim.mean.toFixed(1)} characters`,
+        }),
+        Plot.ruleY(copied, {
+          y: "label",
+          x1: ({ spread }: Copied) => spread.mean - (spread.sd ?? 0),
+          x2: ({ spread }: Copied) => spread.mean + (spread.sd ?? 0),
+          stroke: tone,
+          strokeOpacity: 0.45,
+          strokeWidth: 3,
+        }),
+        Plot.dot(copied, {
+          y: "label",
+          x: ({ spread }: Copied) => spread.mean,
+          r: 4.5,
+          fill: tone,
+          title: ({ label, spread }: Copied) =>
+            `${label}: ${spread.mean.toFixed(1)} characters` +
+            (spread.sd === null ? "" : ` ± ${spread.sd.toFixed(1)}`),
+        }),
+      ]}
+    />
+  );
+}

@@ -1,0 +1,308 @@
+/**
+ * The race: two samples side by side, replayed on one clock. This file makes the markup and the
+ * data that `race.js` replays; without scripts the finished texts are shown.
+ */
+import type { ModelKind } from "../../../core/config.ts";
+import { MASK_TOKEN } from "../../../core/data/tokenizer.ts";
+import { blocksOf } from "../../../core/sampling/blocks.ts";
+import type { Sample, SampleResult } from "../../../core/scoring/results.ts";
+import type { ReportData, SampleEntry } from "../gather.ts";
+import { type Child, ModelTag, type Part, Section } from "../markup.tsx";
+import { LATENESS, Scale, Sign, SURENESS } from "../signs.tsx";
+import { describeSampler, MODEL_NAMES, MODELS, stem } from "../words.ts";
+
+/**
+ * The changes of one forward pass, flat: position, counted from that of the change before,
+ * confidence in per cent, and for a character that is not the final one also that ("" where it was
+ * masked again). So the usual change is two short numbers.
+ */
+export type PackedStep = (number | string)[];
+
+/** A sample as the page's script replays it. */
+export interface Replay {
+  model: ModelKind;
+  /** What made it: sampler and settings, weights, seed. */
+  label: string;
+  prompt: string;
+  text: string;
+  steps: PackedStep[];
+  /** The time that each step took, in tenths of a millisecond. */
+  times: number[];
+  /** Forward passes before the first step, as for choosing the length of a gap. */
+  passesBefore: number;
+  /**
+   * Where the parts begin that were filled one after the other; the first is left out. Empty for a
+   * GPT.
+   */
+  borders: number[];
+  /** What to know before it is compared with the other one. */
+  marks: string[];
+}
+
+export interface Race {
+  replays: Replay[];
+  /** Indices of those that are shown at first. */
+  first: { [Model in ModelKind]?: number };
+  /** Samples that did not fit into the page. */
+  leftOut: number;
+}
+
+/** Bytes that the data of the race may have, so that the page stays well below 1 MB. */
+const MOST_BYTES = 480_000;
+
+/** The samples that can be replayed: the pair of the start, then the newest, as many as fit. */
+export function raceOf({ samples, race }: ReportData): Race {
+  const pair = MODELS.flatMap((model) => race[model] ?? []);
+  const entries = [...pair, ...samples.filter((entry) => !pair.includes(entry))];
+  // one of each result before the second of any
+  const candidates = [
+    ...entries.map((entry) => [entry, entry.result.samples[0]] as const),
+    ...entries.flatMap((entry) =>
+      entry.result.samples.slice(1).map((sample) => [entry, sample] as const)
+    ),
+  ];
+  const found: Race = { replays: [], first: {}, leftOut: 0 };
+  let bytes = 0;
+  for (const [entry, sample] of candidates) {
+    const replay = pack(entry, sample);
+    const size = JSON.stringify(replay).length;
+    if (bytes + size > MOST_BYTES) {
+      found.leftOut++;
+      continue;
+    }
+    bytes += size;
+    found.first[replay.model] ??= found.replays.length;
+    found.replays.push(replay);
+  }
+  return found;
+}
+
+function pack({ result, stale, other }: SampleEntry, sample: Sample): Replay {
+  const { model, prompt, sampler, settings, provenance } = result;
+  const final = [...sample.text];
+  let until = 0;
+  let last = 0;
+  const times = sample.steps.map(({ seconds }) => {
+    const before = until;
+    until = Math.round(1e4 * seconds);
+    return until - before;
+  });
+  const steps = sample.steps.map(({ changes }) =>
+    changes.flatMap(([position, character, confidence]) => {
+      const short: PackedStep = [position - last, Math.round(100 * confidence)];
+      last = position;
+      return character === final[position] ? short : [...short, character];
+    })
+  );
+  const description = describeSampler(sampler, settings);
+  return {
+    model,
+    label: `${description} · ${stem(provenance.weights)} · seed ${sample.seed}`,
+    prompt,
+    text: sample.text,
+    steps,
+    times,
+    passesBefore: Math.max(0, sample.forwards - sample.steps.length),
+    borders: model === "diffusion" ? bordersOf(result, sample) : [],
+    marks: [...stale, ...other],
+  };
+}
+
+/**
+ * Where the blocks of a diffusion sample begin, worked out as the model does it. Empty if that does
+ * not agree with its steps (it was made by an older version, or is a template whose gaps had free
+ * lengths), so that no border is shown where there was none.
+ */
+export function bordersOf(
+  { settings, provenance: { config } }: SampleResult,
+  { text, steps }: Sample,
+): number[] {
+  const { overlap, window: context = config.context } = settings;
+  if (typeof overlap !== "number" || typeof context !== "number") return [];
+  const tokens = new Array<number>([...text].length).fill(1);
+  for (const { changes } of steps) for (const [position] of changes) tokens[position] = 0;
+  const blocks = blocksOf(tokens, { mask: MASK_TOKEN, context, overlap })
+    .map(({ start, masked }) => masked.map((position) => start + position));
+  let block = 0;
+  for (const { changes } of steps) {
+    const isIn = () => changes.every(([position]) => blocks[block]?.includes(position));
+    if (!isIn()) block++;
+    if (!isIn()) return [];
+  }
+  return blocks.slice(1).map(([first]) => first);
+}
+
+export function raceSection(race: Race): Part {
+  const models = MODELS.filter((model) => race.first[model] !== undefined);
+  if (models.length === 0) return null;
+  return (
+    <Section id="race" title="Watch them write">
+      <Controls />
+      <p class="visually-hidden" id="race-status" aria-live="polite" />
+      <div class={`panels lanes of-${models.length}`}>
+        {models.map((model) => <Lane model={model} race={race} />)}
+      </div>
+      <ul class="legend signs" id="race-legend" hidden>
+        <Scale
+          id="scale-step"
+          from="fixed early"
+          to="late in its block"
+          colours={LATENESS}
+          hidden
+        />
+        <Scale
+          id="scale-confidence"
+          from="below 50 % sure"
+          to="99 % and more"
+          colours={SURENESS}
+          hidden
+        />
+        <Sign look="masked" text="█" meaning="masked" />
+        <Sign look="masked remasked" text="█" meaning="masked again" />
+        <Sign look="given" text="prompt" meaning="given" />
+        <Sign look="edge" text="&nbsp;" meaning="a block begins" />
+      </ul>
+      <p class="warning" id="race-warning" hidden />
+      <details class="fine">
+        <summary>How to read and steer it</summary>
+        <p>
+          Space plays and pauses, the arrow keys step, Home and End jump. Point at a character to
+          see in which pass it was fixed and how sure the model was. Lines break as in the finished
+          text, so that nothing moves.
+        </p>
+        <p>
+          How sure: the probability that the model gave to the characters it drew from, usually the
+          two likeliest. A GPT that draws from all of them is not coloured, since theirs add up to
+          100 %.
+        </p>
+        <p>
+          A forward pass does not cost the same for both: a GPT keeps what it has computed of
+          earlier characters, the diffusion model looks at its whole window again. The clock in
+          seconds replays the time that each pass took where the sample was made; times from
+          different machines, engines or busy hours can't be held against each other.
+        </p>
+        {race.leftOut > 0 && (
+          <p>{race.leftOut} more samples are left out, to keep the page small.</p>
+        )}
+      </details>
+    </Section>
+  );
+}
+
+function Controls() {
+  return (
+    <div class="controls" id="controls" role="group" aria-label="Replay" hidden>
+      <div class="buttons">
+        <IconButton id="to-start" label="To the start">
+          <Icon path="M3 3h2v10H3zM13 3v10L6 8z" />
+        </IconButton>
+        <IconButton id="step-back" label="One step back">
+          <Icon path="M11 3v10L4 8z" />
+        </IconButton>
+        <IconButton id="play" label="Play">
+          <Icon path="M4 2v12l9-6z" class="when-paused" />
+          <Icon path="M3 3h4v10H3zM9 3h4v10H9z" class="when-playing" />
+        </IconButton>
+        <IconButton id="step-forward" label="One step forward">
+          <Icon path="M5 3v10l7-5z" />
+        </IconButton>
+        <IconButton id="to-end" label="To the end">
+          <Icon path="M11 3h2v10h-2zM3 3v10l7-5z" />
+        </IconButton>
+      </div>
+      <input type="range" id="scrubber" aria-label="Position" min={0} value={0} />
+      <Choice
+        id="pace"
+        label="Clock"
+        options={[["passes", "forward passes"], ["time", "seconds"]]}
+      />
+      <Choice
+        id="speed"
+        label="Speed"
+        options={[["0.25", "¼×"], ["1", "1×"], ["4", "4×"], ["16", "16×"]]}
+        selected="1"
+      />
+      <Choice
+        id="tint"
+        label="Colour"
+        options={[["step", "when fixed"], ["confidence", "how sure"], ["none", "none"]]}
+      />
+    </div>
+  );
+}
+
+function IconButton({ id, label, children }: { id: string; label: string; children: Child }) {
+  return <button type="button" id={id} aria-label={label} title={label}>{children}</button>;
+}
+
+/** Drawn, since few fonts have such characters. */
+function Icon({ path, class: name = "" }: { path: string; class?: string }) {
+  return (
+    <svg viewBox="0 0 16 16" class={`icon ${name}`} aria-hidden="true">
+      <path d={path} />
+    </svg>
+  );
+}
+
+interface ChoiceProps {
+  id: string;
+  label: string;
+  /** Values and texts. */
+  options: [string, string][];
+  /** @default {the first} */
+  selected?: string;
+}
+
+function Choice({ id, label, options, selected = options[0][0] }: ChoiceProps) {
+  return (
+    <label>
+      <span>{label}</span>
+      <select id={id}>
+        {options.map(([value, text]) => (
+          <option value={value} selected={value === selected}>{text}</option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function Lane({ model, race: { replays, first } }: { model: ModelKind; race: Race }) {
+  const id = `stage-${model}`;
+  const shown = replays[first[model]!];
+  return (
+    <div class={`panel ${model}`}>
+      <div class="lane-head">
+        <h3 id={`${id}-title`}>
+          <ModelTag model={model} />
+        </h3>
+        <select id={`${id}-choice`} aria-label={`Sample of the ${MODEL_NAMES[model]}`} hidden>
+          <Samples of={replays.filter((replay) => replay.model === model)} replays={replays} />
+        </select>
+      </div>
+      <p class="progress" id={`${id}-progress`}>{shown.label}</p>
+      <div
+        class="text stage"
+        id={id}
+        data-model={model}
+        tabindex={0}
+        role="region"
+        aria-labelledby={`${id}-title`}
+      >
+        {shown.text}
+      </div>
+      <p class="probe" id={`${id}-probe`} hidden />
+    </div>
+  );
+}
+
+/** The samples of a model to choose from, the first selected; grouped by prompt if there are several. */
+function Samples({ of, replays }: { of: Replay[]; replays: Replay[] }) {
+  const groups = [...Map.groupBy(of, ({ prompt }) => prompt)].map(([prompt, group]) => ({
+    label: `after ${JSON.stringify(prompt.slice(0, 40))}`,
+    options: group.map((replay) => (
+      <option value={replays.indexOf(replay)} selected={replay === of[0]}>{replay.label}</option>
+    )),
+  }));
+  if (groups.length === 1) return <>{groups[0].options}</>;
+  return <>{groups.map(({ label, options }) => <optgroup label={label}>{options}</optgroup>)}</>;
+}

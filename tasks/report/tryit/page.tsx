@@ -1,0 +1,250 @@
+/**
+ * The try-it page: a form, a stage, and the script and the worker that run the model. Its policy
+ * lets it load only the files next to it.
+ */
+import { samplers, usualOptions } from "../../../core/sampling/samplers/mod.ts";
+import { samplerFlags, usedBy } from "../../shared/sampler_flags.ts";
+import { htmlDocument } from "../document.tsx";
+import { type Child, DataScript } from "../markup.tsx";
+import { Scale, Sign, SURENESS } from "../signs.tsx";
+import type { ModelFacts } from "./messages.ts";
+
+/** What the page says of its model, and what it needs to run it. */
+export interface PageFacts extends ModelFacts {
+  /** The file that the weights come from. */
+  weights: string;
+  /** In one line: what kind of network it is, and how its weights are stored. */
+  description: string;
+}
+
+/** The contents of `styles.css` and `tryit.css`, and of the bundle of `browser.ts`. */
+export interface PageSources {
+  style: string;
+  script: string;
+}
+
+/** The whole page. */
+export async function tryItPage(facts: PageFacts, sources: PageSources): Promise<string> {
+  const { weights, description, ...model } = facts;
+  const options = {
+    title: "Try it: tiny-diffusion in TypeScript",
+    style: sources.style,
+    scripts: [sources.script],
+    allow: ["worker-src 'self'"],
+  };
+  return await htmlDocument(
+    options,
+    <>
+      <header>
+        <h1>
+          Try it <span>tiny-diffusion</span>
+        </h1>
+        <p class="fine">
+          <a href="../">Back to the report</a>
+        </p>
+        <p class="lead">
+          The diffusion model, in your browser: nothing that you type leaves this page. It starts
+          from masks and fixes in each pass the characters that it is surest of, wherever they
+          stand.
+        </p>
+      </header>
+      <main id="main">
+        <Form {...facts} />
+        <Result />
+      </main>
+      <footer>
+        <p>
+          {description}. Made from <code>{weights}</code>.
+        </p>
+      </footer>
+      <DataScript id="facts" value={model} weights={weights} />
+    </>,
+  );
+}
+
+function Form(facts: PageFacts) {
+  return (
+    <form id="ask">
+      <fieldset class="modes">
+        <legend class="visually-hidden">What to do</legend>
+        <label>
+          <input type="radio" name="mode" id="mode-prompt" value="prompt" checked />{" "}
+          Go on from a text
+        </label>
+        <label>
+          <input type="radio" name="mode" id="mode-template" value="template" />{" "}
+          Fill the gaps of a text
+        </label>
+      </fieldset>
+      <div data-for="prompt">
+        <Field label="The text to go on from">
+          <TextArea id="prompt" />
+        </Field>
+      </div>
+      <div data-for="template" hidden>
+        <Field label="The text: ____ for four hidden characters, {3..12} where the model is to choose how many">
+          <TextArea id="template" />
+        </Field>
+      </div>
+      <div class="actions">
+        <div data-for="prompt">
+          <Field label="Characters to write">
+            <NumberInput id="length" value={200} min={1} max={10_000} />
+          </Field>
+        </div>
+        <button type="submit" id="write" class="primary" disabled>Write</button>
+        <button type="button" id="another" disabled>With a new seed</button>
+        <button type="button" id="stop" hidden>Stop</button>
+      </div>
+      <p id="error" class="error" role="alert" hidden />
+      <details id="settings">
+        <summary>Settings</summary>
+        <Settings {...facts} />
+      </details>
+    </form>
+  );
+}
+
+function Settings({ vocabulary, context }: PageFacts) {
+  const characters = vocabulary.length - 1; // without the mask
+  const usual = usualOptions(context);
+  return (
+    <div class="fields">
+      <Field label="Sampler">
+        <select id="sampler">
+          {Object.keys(samplers).map((name) => <option>{name}</option>)}
+        </select>
+      </Field>
+      <SamplerField
+        name="threshold"
+        label="Fix what is this sure (share of the likeliest together)"
+        value={usual.threshold}
+        min={0.01}
+        step="any"
+      />
+      <SamplerField
+        name="denoisingSteps"
+        label="Steps in a block"
+        value={usual.denoisingSteps}
+        max={10_000}
+      />
+      <SamplerField
+        name="entropyBound"
+        label="Nats to fix at once"
+        value={usual.entropyBound}
+        step="any"
+      />
+      <SamplerField
+        name="remaskCap"
+        label="Most to hide again"
+        value={usual.remaskCap}
+        step="any"
+      />
+      <Field label="Temperature">
+        <NumberInput
+          id="temperature"
+          setting="temperature"
+          value={usual.temperature}
+          min={0}
+          max={10}
+          step="any"
+        />
+      </Field>
+      <Field label="Draw among the likeliest">
+        <NumberInput
+          id="top-k"
+          setting="topK"
+          value={Math.min(usual.topK!, characters)}
+          min={1}
+          max={characters}
+        />
+      </Field>
+      <Field label="Seed">
+        <NumberInput id="seed" value={1337} min={0} max={2 ** 32 - 1} />
+      </Field>
+      <Field label="Show">
+        <select id="pace">
+          <option value={0}>as it computes</option>
+          <option value={10}>10 passes a second</option>
+          <option value={3}>3 passes a second</option>
+        </select>
+      </Field>
+    </div>
+  );
+}
+
+function Result() {
+  return (
+    <section class="panel diffusion" aria-labelledby="result-title">
+      <h2 id="result-title" class="visually-hidden">What it writes</h2>
+      <p class="progress" id="progress">
+        <noscript>The model needs JavaScript.</noscript>
+      </p>
+      <p class="visually-hidden" id="status" aria-live="polite" />
+      <div
+        class="text stage"
+        id="stage"
+        tabindex={0}
+        role="region"
+        aria-labelledby="result-title"
+      />
+      <ul class="legend signs">
+        <Scale from="below 50 % sure" to="99 % and more" colours={SURENESS} />
+        <Sign look="masked" text="█" meaning="masked" />
+        <Sign look="masked remasked" text="█" meaning="masked again" />
+        <Sign look="given" text="text" meaning="given" />
+      </ul>
+      <label class="passes">
+        Pass <input type="range" id="pass" min={0} max={0} value={0} disabled />
+      </label>
+      <p class="fine" id="repeat" hidden>
+        The same on the command line: <code id="command" />
+      </p>
+    </section>
+  );
+}
+
+interface NumberProps {
+  id: string;
+  /** The name of the option that it sets. */
+  setting?: string;
+  value: number;
+  min?: number;
+  max?: number;
+  step?: "any";
+}
+
+function NumberInput({ setting, ...attributes }: NumberProps) {
+  return <input type="number" required {...attributes} data-setting={setting} />;
+}
+
+/** A field that some samplers have a use for, with the limits that the flag of that name has. */
+function SamplerField(
+  { name, label, ...attributes }:
+    & { name: keyof typeof usedBy; label: string }
+    & Omit<NumberProps, "id">,
+) {
+  const flag: { min?: number; max?: number } = samplerFlags[name] as object;
+  const { min = 0, max = 1000 } = flag;
+  return (
+    <div data-for={usedBy[name].join(" ")}>
+      <Field label={label}>
+        <NumberInput id={name} setting={name} min={min} max={max} {...attributes} />
+      </Field>
+    </div>
+  );
+}
+
+function Field({ label, children }: { label: string; children: Child }) {
+  return (
+    <label class="field">
+      <span>{label}</span>
+      {children}
+    </label>
+  );
+}
+
+/** The script fills it in: an HTML parser drops a line break at the beginning of its content. */
+function TextArea({ id }: { id: string }) {
+  return <textarea id={id} rows={3} spellcheck={false} />;
+}
