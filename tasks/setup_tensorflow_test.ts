@@ -11,7 +11,7 @@ import {
   place as anyPlace,
   untilPipWorks,
 } from "./testing/fake_tools.ts";
-import { fetchSources } from "./setup/tensorflow/addon.ts";
+import { fetchSources } from "./setup/tensorflow_addon.ts";
 
 // Python, pip and the compiler are shell scripts here, first in the PATH: they put the library and
 // addon of this machine's own installation where the real ones would put theirs. What setup then
@@ -106,7 +106,7 @@ Deno.test("setup without npm says so", async () => {
   Deno.env.set("NPM_CONFIG_REGISTRY", "http://127.0.0.1:9"); // the port that answers nobody
   try {
     const error = await assertRejects(
-      () => fetchSources({ signal: new AbortController().signal }),
+      () => fetchSources(new AbortController().signal),
       Error,
       "npm does not give @tensorflow/tfjs-node-gpu@4.22.0 (",
     );

@@ -11,7 +11,7 @@ import { join } from "@std/path";
 import type { LoadedModel } from "../../core/checkpoint.ts";
 import { lockFile } from "../../core/files/lock.ts";
 import { makeFolder, writeFileAtomically } from "../../core/files/write.ts";
-import { DenoError } from "../shared/deno_child.ts";
+import { DenoError } from "../shared/process.ts";
 import { type ChosenWeights, defaultWeights } from "../shared/weights.ts";
 import type { StoredPrecision } from "./tryit/exported.ts";
 
@@ -105,7 +105,7 @@ export async function writeTryIt(
   } catch (error) {
     signal?.throwIfAborted();
     if (!(error instanceof DenoError)) throw error;
-    note(`No page to try the model: ${error.message}; check the network and try again`);
+    note(`No page to try the model: ${error.found}; check the network and try again`);
     return undefined;
   }
 }

@@ -7,7 +7,7 @@
  * its own.
  */
 import { fromFileUrl } from "@std/path";
-import { type ChildOptions, denoOutput } from "../../shared/deno_child.ts";
+import { type ProgramOptions, runDeno } from "../../shared/process.ts";
 
 const beside = (name: string) => fromFileUrl(new URL(name, import.meta.url));
 
@@ -32,10 +32,10 @@ export const onnxruntimeNames = Object.keys(onnxruntimeFiles);
  */
 export async function bundled(
   entry: "browser.ts" | "worker.ts",
-  options: ChildOptions = {},
+  options: ProgramOptions = {},
 ): Promise<string> {
   const args = ["--platform=browser", "--minify", `--import-map=${beside("imports.json")}`];
-  const script = await denoOutput(["bundle", ...ownLock(), ...args, beside(entry)], "", options);
+  const script = await runDeno(["bundle", ...ownLock(), ...args, beside(entry)], options);
   return new TextDecoder().decode(script);
 }
 
@@ -47,7 +47,7 @@ export async function bundled(
  */
 export async function onnxruntimeFile(
   name: string,
-  options: ChildOptions = {},
+  options: ProgramOptions = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
   const path = onnxruntimeFiles[name as keyof typeof onnxruntimeFiles];
   // A string, so that no tool that walks the workspace sees the import.
@@ -56,7 +56,7 @@ export async function onnxruntimeFile(
     for (let rest = file; rest.length > 0;) rest = rest.subarray(Deno.stdout.writeSync(rest));
   `;
   const args = ["run", ...ownLock(), "--no-prompt", "--unstable-raw-imports", "-"];
-  return await denoOutput(args, script, options);
+  return await runDeno(args, { ...options, stdin: script });
 }
 
 const ownLock = () => [

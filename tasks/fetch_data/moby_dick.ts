@@ -7,7 +7,7 @@
  * the workspace's lock would list all 170.
  */
 import { fromFileUrl } from "@std/path";
-import { DenoError, denoOutput } from "../../shared/deno_child.ts";
+import { DenoError, runDeno } from "../shared/process.ts";
 
 export const mobyDick = {
   name: "moby-dick",
@@ -26,22 +26,20 @@ const script = `
 `;
 
 /**
- * The bytes of the text, from npm or from Deno's cache.
+ * Reads the bytes of the text, from npm or from Deno's cache.
  *
- * @param options.env Added to the environment of the process that gets them.
- * @throws {DenoError} If npm is not reached, or does not answer in `timeoutMs`. The message is the
- * reason only.
+ * @param options.env Added to the environment of the process that reads them.
+ * @throws {DenoError} If npm can't be reached, or does not answer within `timeoutMs`.
  */
 export async function readMobyDick(
   { timeoutMs = 120_000, env }: { timeoutMs?: number; env?: Record<string, string> } = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const lock = fromFileUrl(new URL("deno.lock", import.meta.url));
+  const lock = fromFileUrl(new URL("moby_dick.lock", import.meta.url));
   const options = ["--no-config", "--node-modules-dir=none", "--no-prompt", "--quiet"];
   const signal = AbortSignal.timeout(timeoutMs);
   try {
-    return await denoOutput(["run", ...options, `--lock=${lock}`, "--frozen", "-"], script, {
-      ...{ signal, env },
-    });
+    const args = ["run", ...options, `--lock=${lock}`, "--frozen", "-"];
+    return await runDeno(args, { stdin: script, signal, env });
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new DenoError(`npm did not answer within ${timeoutMs / 1000} seconds`);

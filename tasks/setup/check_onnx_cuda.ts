@@ -1,26 +1,28 @@
 /**
- * Tries what setup has put together, in a process of its own: libraries that do not fit this
- * machine may end it. Says as JSON whether onnxruntime computes at all, which of NVIDIA's libraries
- * are missing, and whether it computes on a GPU.
+ * Tries what setup has put together and prints the result as JSON: whether onnxruntime computes at
+ * all, which of NVIDIA's libraries are missing, and whether it computes on a GPU. Runs in a process
+ * of its own, since libraries that do not fit this machine may end it.
  */
-import { engineStatuses } from "../../../engines/mod.ts";
+import { engineStatuses } from "../../engines/mod.ts";
 import {
   loadSetUp,
   openCudaLibraries,
   readOnnxCuda,
   whatIsMissing,
-} from "../../../engines/onnx/runtime.ts";
-import { printJson } from "../../shared/cli.ts";
+} from "../../engines/onnx/runtime.ts";
+import { printJson } from "../shared/run.ts";
 
-/** What setup is told. */
+/** What this script prints. */
 export interface Check {
   /** Why it does not even compute on the CPU, or "". */
   failure: string;
-  /** Names of libraries that are missing, and in words what to do. */
+  /** Names of libraries that are missing. */
   missing: string[];
+  /** What to do about them, or "". */
   advice: string;
-  /** Whether it computes on a GPU, and why not. */
+  /** Whether it computes on a GPU. */
   available: boolean;
+  /** Why not, or what the engine is good for. */
   reason: string;
 }
 

@@ -1,13 +1,14 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { inFolder } from "../../core/testing/temporary_folder.ts";
-import { settingUp, SetupError } from "./commands.ts";
+import { UserError } from "../../engines/errors.ts";
+import { explainFailures, SetupError } from "./folders.ts";
 
 Deno.test("what a setup lacks, and what the system refuses, is one line with what to do; a bug of ours stays one", () =>
   inFolder(async (folder) => {
     const fails = (work: () => Promise<unknown>) =>
-      assertRejects(() => settingUp("a thing", work), Error);
-    const lacking = await fails(() => Promise.reject(new SetupError("there is no tool; get it")));
+      assertRejects(() => explainFailures("a thing", work), Error);
+    const lacking = await fails(() => Promise.reject(new SetupError("there is no tool", "get it")));
     assertEquals(lacking.message, "Cannot set up a thing: there is no tool; get it");
 
     const path = join(folder, "missing", "x");
@@ -16,7 +17,8 @@ Deno.test("what a setup lacks, and what the system refuses, is one line with wha
     assertEquals(message.startsWith("Cannot set up a thing: "), true, message);
     assertEquals([message.includes(path), message.endsWith(end)], [true, true], message);
 
-    const explained = Object.assign(new Error('Cannot write "x": full; free some'), { code: "X" });
+    const problem = { action: 'write "x"', found: "full", advice: "free some" };
+    const explained = Object.assign(new UserError(problem), { code: "X" });
     assertEquals(await fails(() => Promise.reject(explained)), explained);
     const bug = new TypeError("x is not a function");
     assertEquals(await fails(() => Promise.reject(bug)), bug);

@@ -1,0 +1,8 @@
+/**
+ * Tries TensorFlow as set up and prints the result as JSON. Runs in a process of its own, since an
+ * addon that does not fit this machine may end it.
+ */
+import { tensorflowStatus } from "../../engines/tensorflow/engine.ts";
+import { printJson } from "../shared/run.ts";
+
+printJson(await tensorflowStatus());
