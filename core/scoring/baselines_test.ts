@@ -1,6 +1,7 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { baselines, kneserNey, scoreBaseline, uniform, unigram } from "./baselines.ts";
+import { kneserNeyTable } from "./kneser_ney.ts";
 import { seededRandom } from "../random.ts";
 
 const fromLetters = (text: string) => Int32Array.from(text, (letter) => letter.charCodeAt(0) - 97);
@@ -131,4 +132,21 @@ Deno.test("no history reaches back beyond a block, and the first character is gi
       Math.log(model.probability(block.slice(0, 2), block[2]))) / 2
   );
   assertEquals([...scoreBaseline(model, blocks).perBlock], byHand);
+});
+
+Deno.test("a row has the probability of each character, and a history that was never seen falls back", () => {
+  fc.assert(fc.property(texts, fc.array(fc.nat({ max: 5 }), { maxLength: 9 }), (text, history) => {
+    const table = kneserNeyTable(Int32Array.from(text), 6, 4);
+    const row = table.row(history);
+    row.forEach((p, c) => assertAlmostEquals(p, table.probability(history, c), 1e-12));
+  }));
+});
+
+Deno.test("three million characters of 1,000 kinds, more n-grams than a Map can hold, are counted", () => {
+  const random = seededRandom(3);
+  const text = Int32Array.from({ length: 3_000_000 }, () => random.integer(1000));
+  const row = kneserNeyTable(text, 1000).row(text.subarray(500, 510));
+  assertAlmostEquals(row.reduce((a, b) => a + b), 1, 1e-9);
+  // The only six characters that begin with these five: seen once, so discounted, yet far likelier.
+  assertEquals(row.indexOf(Math.max(...row)), text[510]);
 });
