@@ -49,7 +49,7 @@ import {
   textOf,
 } from "./visualize/frames.ts";
 import { canDraw, hasKeys, KEYS, openScreen } from "./visualize/screen.ts";
-import { animatedSvg } from "./visualize/svg.ts";
+import { animatedSvg } from "./visualize/svg.tsx";
 import { figuresOf, type Panel, viewOf } from "./visualize/view.ts";
 import {
   type ChosenWeights,

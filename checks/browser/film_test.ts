@@ -25,7 +25,7 @@ type Expected = { text: string; masks: number }[][];
  */
 async function makeFilm(path: string): Promise<Expected> {
   const code = `
-    import { animatedSvg } from "${import.meta.resolve("../../tasks/visualize/svg.ts")}";
+    import { animatedSvg } from "${import.meta.resolve("../../tasks/visualize/svg.tsx")}";
     import { firstFrame, nextFrame } from "${import.meta.resolve("../../tasks/visualize/frames.ts")}";
     const given = [..."Film: "], text = [...${JSON.stringify(HOSTILE)}, ..." and\\n東京 é."];
     const at = (i) => given.length + i, half = text.length >> 1;

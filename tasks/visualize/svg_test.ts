@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { DOMParser } from "linkedom";
 import type { Change } from "../../core/scoring/results.ts";
 import { firstFrame, type Frame, nextFrame, type Step } from "./frames.ts";
-import { animatedSvg, type Track } from "./svg.ts";
+import { animatedSvg, type Track } from "./svg.tsx";
 
 const CELL = 8, LINE = 18;
 

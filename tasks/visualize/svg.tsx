@@ -9,9 +9,10 @@
  *
  * With reduced motion, and where CSS can't animate such a number, it is the finished text.
  */
+import type { VNode } from "preact";
 import { shown, shownText } from "./characters.ts";
 import { type Frame, nextFrame, type Step, textOf } from "./frames.ts";
-import { element, type Markup } from "./xml.ts";
+import { toXml } from "./xml.ts";
 
 /** One generation of a film. */
 export interface Track {
@@ -45,29 +46,30 @@ const BEFORE = 1, AFTER = 4;
 export function animatedSvg(tracks: Track[], { stepsPerSecond, columns }: FilmOptions): string {
   const wide = columns ?? (tracks.length > 1 ? 48 : 64);
   const panelWidth = (wide + 1) * CELL; // a line end or a space may stand right of the last column
-  const panels = tracks.map((track, i) => panelOf(track, wide, i * (panelWidth + GUTTER)));
+  const panels = tracks.map((track, i) => makePanel(track, wide, i * (panelWidth + GUTTER)));
   const last = Math.max(0, ...tracks.map(({ steps }) => steps.length));
   const width = 2 * MARGIN + tracks.length * panelWidth + (tracks.length - 1) * GUTTER;
   const height = 2 * MARGIN + Math.max(...panels.map(({ lines }) => lines + HEAD)) * LINE + SPACE;
-  const root = element(
-    "svg",
-    {
-      xmlns: "http://www.w3.org/2000/svg",
-      viewBox: `0 0 ${width} ${height}`,
-      ...{ width, height, role: "img", "aria-labelledby": "title text" },
-    },
-    element("title", { id: "title" }, tracks.map(({ title }) => title).join(" beside ")),
-    element("desc", { id: "text" }, tracks.map(describe).join("\n\n")),
-    element("style", {}, rules(last + FADING, stepsPerSecond)),
-    element("rect", { class: "page", x: 0.5, y: 0.5, rx: 8, width: width - 1, height: height - 1 }),
-    element(
-      "g",
-      { transform: `translate(${MARGIN} ${MARGIN})` },
-      clockOf(tracks, last),
-      panels.map(({ markup }) => markup),
-    ),
+  const film = (
+    <svg
+      xmlns="http://www.w3.org/2000/svg"
+      viewBox={`0 0 ${width} ${height}`}
+      width={width}
+      height={height}
+      role="img"
+      aria-labelledby="title text"
+    >
+      <title id="title">{tracks.map(({ title }) => title).join(" beside ")}</title>
+      <desc id="text">{tracks.map(describe).join("\n\n")}</desc>
+      <style>{rules(last + FADING, stepsPerSecond)}</style>
+      <rect class="page" x={0.5} y={0.5} rx={8} width={width - 1} height={height - 1} />
+      <g transform={`translate(${MARGIN} ${MARGIN})`}>
+        <Clock tracks={tracks} last={last} />
+        {panels.map(({ markup }) => markup)}
+      </g>
+    </svg>
   );
-  return `<?xml version="1.0" encoding="UTF-8"?>\n${root.xml}\n`;
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${toXml(film)}\n`;
 }
 
 /** @param steps What `--t` counts to: the steps, and those in which the last highlight fades. */
@@ -121,19 +123,18 @@ svg {
 }
 
 /** The number of the step, and what a step is. */
-function clockOf(tracks: Track[], last: number): Markup {
+function Clock({ tracks, last }: { tracks: Track[]; last: number }) {
   const isPass = tracks.every(({ steps }) => steps.every(({ forwards }, i) => forwards === i + 1));
   const unit = isPass ? "forward pass" : "step";
   const numbers = Array.from(
     { length: last + 1 },
-    (_, step) =>
-      element("text", { class: step < last ? "now" : "on", style: `--k:${step}` }, `${step}`),
+    (_, step) => <text class={step < last ? "now" : "on"} style={`--k:${step}`}>{step}</text>,
   );
-  return element(
-    "g",
-    { class: "quiet", transform: `translate(0 ${LINE - 5})` },
-    element("text", {}, unit),
-    element("g", { transform: `translate(${(unit.length + 1) * CELL})` }, numbers),
+  return (
+    <g class="quiet" transform={`translate(0 ${LINE - 5})`}>
+      <text>{unit}</text>
+      <g transform={`translate(${(unit.length + 1) * CELL})`}>{numbers}</g>
+    </g>
   );
 }
 
@@ -155,36 +156,34 @@ interface Place {
   width: number;
 }
 
-function panelOf(track: Track, columns: number, left: number): { markup: Markup; lines: number } {
+function makePanel(track: Track, columns: number, left: number): { markup: VNode; lines: number } {
   const { title, first, steps } = track;
   const end = steps.reduce(nextFrame, first);
   const places = placesOf(end, columns);
   const stays = staysOf(first, steps, places);
-  const starts = blockStarts(first, steps);
-  const blocks = starts.map((start, block) =>
-    element(
-      "g",
-      { class: "block", style: `--s:${start}` },
-      block === 0 ? [] : borderOf(stays.find((stay) => stay.block === block)!.place),
-      stepsOf(stays.filter((stay) => stay.block === block)),
-    )
-  );
+  const blocks = blockStarts(first, steps).map((start, block) => {
+    const own = stays.filter((stay) => stay.block === block);
+    return (
+      <g class="block" style={`--s:${start}`}>
+        {block > 0 && <Border {...own[0].place} />}
+        <Steps stays={own} />
+      </g>
+    );
+  });
   const given = stays.filter(({ block, character }) => block === -1 && character !== "");
-  const markup = element(
-    "g",
-    { class: first.blocks === 0 ? "gpt" : "diffusion", transform: `translate(${left} ${LINE})` },
-    element("text", { class: "title", y: LINE - 5 }, title),
-    element(
-      "g",
-      { style: `--k:${steps.length}` },
-      element("text", { class: "quiet on", y: 2 * LINE - 5 }, summaryOf(end)),
-    ),
-    element(
-      "g",
-      { transform: `translate(0 ${(HEAD - 1) * LINE + SPACE})` },
-      element("g", { class: "quiet" }, texts(given)),
-      blocks,
-    ),
+  const markup = (
+    <g class={first.blocks === 0 ? "gpt" : "diffusion"} transform={`translate(${left} ${LINE})`}>
+      <text class="title" y={LINE - 5}>{title}</text>
+      <g style={`--k:${steps.length}`}>
+        <text class="quiet on" y={2 * LINE - 5}>{summaryOf(end)}</text>
+      </g>
+      <g transform={`translate(0 ${(HEAD - 1) * LINE + SPACE})`}>
+        <g class="quiet">
+          <Texts of={given} />
+        </g>
+        {blocks}
+      </g>
+    </g>
   );
   return { markup, lines: 1 + Math.max(0, ...places.map(({ line }) => line)) };
 }
@@ -252,72 +251,81 @@ function blockStarts(first: Frame, steps: Step[]): number[] {
   return starts;
 }
 
-/**
- * What appears and goes in a block, in one group for each step, and what stays from the beginning.
- */
-function stepsOf(stays: Stay[]): Markup[] {
-  const markup: Markup[] = [];
+/** The characters and masks of a block: one group for each step, and what stays from the beginning. */
+function Steps({ stays }: { stays: Stay[] }) {
   const still = stays.filter(({ from, until }) => from === 0 && until === Infinity);
-  if (still.length > 0) markup.push(element("path", { class: "cells", d: pathOf(still) }));
-  for (const [step, begun] of Map.groupBy(stays, ({ from }) => from)) {
-    if (step === 0) continue;
-    const written = begun.filter(({ character }) => character !== "");
-    const hidden = begun.filter(({ character }) => character === "");
-    const fixed = written.filter(({ before }) => before?.from === 0);
-    const flashed = written.filter(({ before }) => before?.from !== 0);
-    const lasting = written.filter(({ until }) => until === Infinity);
-    markup.push(
-      element(
-        "g",
-        { style: `--k:${step}` },
-        fixed.length === 0 ? [] : element("path", { class: "cells fix", d: pathOf(fixed) }),
-        flashed.length === 0 ? [] : element("path", { class: "cells flash", d: pathOf(flashed) }),
-        forUntil(hidden, (same, attributes) => [
-          element("path", {
-            ...attributes,
-            class: `cells hide ${attributes.class}`,
-            d: pathOf(same),
-          }),
-        ]),
-        texts(lasting, { class: "on" }),
-        forUntil(
-          written.filter((stay) => !lasting.includes(stay)),
-          (same, attributes) => texts(same, attributes),
-        ),
-      ),
-    );
-  }
-  return markup;
-}
-
-/** Markup for those stays that end at the same step. */
-function forUntil(
-  stays: Stay[],
-  make: (same: Stay[], attributes: Record<string, string>) => Markup[],
-): Markup[] {
-  return [...Map.groupBy(stays, ({ until }) => until)].flatMap(([until, same]) =>
-    make(
-      same,
-      until === Infinity
-        ? { class: "on" }
-        : { class: "until", style: `--k:${same[0].from};--u:${until}` },
-    )
+  const begun = [...Map.groupBy(stays, ({ from }) => from)].filter(([step]) => step > 0);
+  return (
+    <>
+      <Cells of={still} />
+      {begun.map(([step, stays]) => <OneStep step={step} stays={stays} />)}
+    </>
   );
 }
 
+/** Everything that begins with a step: characters, masks of what is hidden again, highlights. */
+function OneStep({ step, stays }: { step: number; stays: Stay[] }) {
+  const written = stays.filter(({ character }) => character !== "");
+  const hidden = stays.filter(({ character }) => character === "");
+  return (
+    <g style={`--k:${step}`}>
+      <Cells of={written.filter(({ before }) => before?.from === 0)} look="fix" />
+      <Cells of={written.filter(({ before }) => before?.from !== 0)} look="flash" />
+      {groupByEnd(hidden).map(({ look, style, same }) => (
+        <Cells of={same} look={`hide ${look}`} style={style} />
+      ))}
+      {groupByEnd(written).map(({ look, style, same }) => (
+        <Texts of={same} look={look} style={style} />
+      ))}
+    </g>
+  );
+}
+
+/** Those that end at the same step, and how they look until then; what lasts comes first. */
+function groupByEnd(stays: Stay[]): { look: string; style?: string; same: Stay[] }[] {
+  const groups = [...Map.groupBy(stays, ({ until }) => until)]
+    .sort(([a], [b]) => Number(b === Infinity) - Number(a === Infinity));
+  return groups.map(([until, same]) =>
+    until === Infinity
+      ? { look: "on", same }
+      : { look: "until", style: `--k:${same[0].from};--u:${until}`, same }
+  );
+}
+
+interface LookProps {
+  of: Stay[];
+  look?: string;
+  style?: string;
+}
+
 /** Characters, with a place for each: fonts differ in how wide they are. */
-function texts(stays: Stay[], attributes: Record<string, string> = {}): Markup[] {
-  const visible = stays.filter(({ character }) => character !== "\n" && character.trim() !== "");
+function Texts({ of, look, style }: LookProps) {
+  const visible = of.filter(({ character }) => character.trim() !== "");
   const rows = Map.groupBy(visible, ({ place, character }) => {
     const { text } = shown(character);
     // `x` counts UTF-16 units: what has several of them gets an element of its own
     return text.length === 1 ? `${place.line}` : `${place.line} ${place.column}`;
   });
-  return [...rows.values()].map((row) => {
-    const x = row.map(({ place }) => place.column * CELL).join(" ");
-    const text = row.map(({ character }) => shown(character).text).join("");
-    return element("text", { ...attributes, x, y: row[0].place.line * LINE + LINE - 5 }, text);
-  });
+  return (
+    <>
+      {[...rows.values()].map((row) => (
+        <text
+          class={look}
+          style={style}
+          x={row.map(({ place }) => place.column * CELL).join(" ")}
+          y={row[0].place.line * LINE + LINE - 5}
+        >
+          {row.map(({ character }) => shown(character).text).join("")}
+        </text>
+      ))}
+    </>
+  );
+}
+
+/** Masks, or highlights of the same shape. */
+function Cells({ of, look, style }: LookProps) {
+  if (of.length === 0) return null;
+  return <path class={look ? `cells ${look}` : "cells"} style={style} d={pathOf(of)} />;
 }
 
 /**
@@ -344,8 +352,8 @@ function pathOf(stays: Stay[]): string {
 const isAt = (place: Place | undefined, line: number, column: number) =>
   place?.line === line && place.column === column && place.width === 1;
 
-function borderOf({ column, line }: Place): Markup {
-  return element("path", { class: "border", d: `M${column * CELL - 0.5} ${line * LINE}v${LINE}` });
+function Border({ column, line }: Place) {
+  return <path class="border" d={`M${column * CELL - 0.5} ${line * LINE}v${LINE}`} />;
 }
 
 function summaryOf({ written, forwards }: Frame): string {
