@@ -87,23 +87,28 @@ async function withLibrary(
   }
 }
 
-/** Prints what an expression gives, or the message of what it throws. */
-const printing = (module: string, names: string, expression: string) =>
+/** Prints what an expression gives, or the message or the reason of what it throws. */
+const printing = (module: string, names: string, expression: string, part = "message") =>
   `import { ${names} } from "${new URL(module, import.meta.url).href}";
-  try { console.log(JSON.stringify(${expression})); } catch (error) { console.log(error.message); }`;
+  try { console.log(JSON.stringify(${expression})); } catch (error) { console.log(error.${part}); }`;
 
 function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: !compiler, fn });
 }
 
 const askCuda = (env: Record<string, string>) =>
-  withLibrary("libcuda.so.1", CUDA, printing("cuda.ts", "cudaDevices", "cudaDevices()"), {
-    FAKE_ERROR: "0",
-    FAKE_VERSION: "13010",
-    FAKE_GPUS: "2",
-    CUDA_VISIBLE_DEVICES: "",
-    ...env,
-  });
+  withLibrary(
+    "libcuda.so.1",
+    CUDA,
+    printing("devices.ts", "cudaDevices", "cudaDevices()", "reason"),
+    {
+      FAKE_ERROR: "0",
+      FAKE_VERSION: "13010",
+      FAKE_GPUS: "2",
+      CUDA_VISIBLE_DEVICES: "",
+      ...env,
+    },
+  );
 
 test("the NVIDIA driver tells its GPUs and the newest CUDA that it runs", async () => {
   assertEquals(JSON.parse(await askCuda({})), {
@@ -189,9 +194,14 @@ test("onnx:cuda refuses an older driver, another version of onnxruntime and miss
 });
 
 const askVulkan = (types: string) =>
-  withLibrary("libvulkan.so.1", VULKAN, printing("vulkan.ts", "vulkanDevices", "vulkanDevices()"), {
-    FAKE_TYPES: types,
-  });
+  withLibrary(
+    "libvulkan.so.1",
+    VULKAN,
+    printing("devices.ts", "vulkanDevices", "vulkanDevices()"),
+    {
+      FAKE_TYPES: types,
+    },
+  );
 
 test("Vulkan tells its devices, and which of them are software", async () => {
   assertEquals(JSON.parse(await askVulkan("42")), [

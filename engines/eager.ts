@@ -4,10 +4,18 @@
  */
 import * as tf from "@tensorflow/tfjs";
 import type { HostTensors } from "./tensors.ts";
-import { checkInputs, type Engine, type Program, type Session } from "./engine.ts";
+import {
+  checkInputs,
+  type Engine,
+  type Inputs,
+  type Outputs,
+  type Program,
+  type Session,
+} from "./engine.ts";
+import { UserError } from "./errors.ts";
 import { mapValues } from "@std/collections/map-values";
 
-/** Makes tfjs's own backends known to it; `cpu` comes with it. */
+/** Registers tfjs's own backends with it; `cpu` comes with it. */
 export const backends: Record<"cpu" | "wasm" | "webgpu", () => Promise<unknown>> = {
   cpu: () => Promise.resolve(),
   wasm: () => import("@tensorflow/tfjs-backend-wasm"),
@@ -17,8 +25,8 @@ export const backends: Record<"cpu" | "wasm" | "webgpu", () => Promise<unknown>>
 /**
  * An engine that calls programs on a backend of tfjs.
  *
- * @param register Makes the backend known to tfjs.
- * @throws {Error} If the backend does not start on this machine, saying why.
+ * @param register Registers the backend with tfjs.
+ * @throws {UserError} If the backend does not start on this machine.
  */
 export async function eagerEngine(
   backend: string,
@@ -31,7 +39,8 @@ export async function eagerEngine(
   const started = await tf.setBackend(backend).catch(() => false);
   if (!started) {
     if (before) await tf.setBackend(before);
-    throw new Error(`tfjs's backend "${backend}" does not start on this machine`);
+    const found = `tfjs's backend "${backend}" does not start on this machine`;
+    throw new UserError({ action: `start eager:${backend}`, found });
   }
   return {
     name: `eager:${backend}`,
@@ -49,23 +58,19 @@ class EagerSession implements Session {
     readonly programs: Record<string, Program>,
   ) {
     tf.setBackend(backend);
-    this.#state = Object.fromEntries(
-      Object.entries(state).map((
-        [name, { data, shape }],
-      ) => [name, tf.tensor(data.slice(), shape)]),
-    );
+    this.#state = mapValues(state, ({ data, shape }) => tf.tensor(data.slice(), shape));
   }
 
-  async run(name: string, inputs: Record<string, Float32Array | Int32Array>) {
+  async run(name: string, inputs: Inputs): Promise<Outputs> {
     const program = this.programs[name];
     checkInputs(name, program, inputs);
     tf.setBackend(this.backend);
     // What `tidy` returns outlives it, so the new state and the outputs do, and nothing else.
     const { outputs, newState } = tf.tidy(() => {
-      const tensors = Object.fromEntries(
-        Object.entries(program.inputs).map((
-          [key, { shape, dtype }],
-        ) => [key, tf.tensor(inputs[key].slice(), shape, dtype)]), // tfjs keeps it, in the new state too
+      const tensors = mapValues(
+        program.inputs,
+        // A copy, since tfjs keeps it, and may keep it in the new state.
+        ({ shape, dtype }, key) => tf.tensor(inputs[key].slice(), shape, dtype),
       );
       const { outputs, newState = {} } = program.body(this.#state, tensors);
       // A result that is an input or a state entry itself would be disposed of twice.
@@ -76,7 +81,7 @@ class EagerSession implements Session {
     });
     tf.dispose(Object.keys(newState).map((key) => this.#state[key]));
     Object.assign(this.#state, newState);
-    const results: Record<string, Float32Array> = {};
+    const results: Outputs = {};
     for (const [key, tensor] of Object.entries(outputs)) {
       results[key] = Float32Array.from(await tensor.data());
     }

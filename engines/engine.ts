@@ -1,15 +1,15 @@
 /**
  * What an engine is: something that runs pure tfjs functions over named tensors that it keeps.
  *
- * The model, the losses and the optimiser are written once, as functions from tensors to tensors.
- * An engine decides how such a function runs: called on a tfjs backend (`eager.ts`), or recorded
- * once and run as one graph (`onnx.ts`). No engine knows what a model is, and no model knows which
- * engine runs it.
+ * A model, its losses and its optimizer are written once, as functions from tensors to tensors. An
+ * engine decides how such a function runs: called on a tfjs backend (`eager.ts`), or recorded once
+ * and run as one graph (`onnx/`, `tensorflow/`). No engine knows what a model is, and no model
+ * knows which engine runs it.
  */
 import { type HostTensors, sizeOf, type Tensors, type TensorSpec } from "./tensors.ts";
 
 /**
- * A pure tfjs function that can be recorded: it reads no values, and what randomness it needs comes
+ * A pure tfjs function that can be recorded: it reads no values, and randomness that it needs comes
  * in as a tensor.
  */
 export interface Program {
@@ -22,33 +22,33 @@ export interface Program {
   body(state: Tensors, inputs: Tensors): { outputs: Tensors; newState?: Tensors };
 }
 
+/** The entries of each input of a program, by name. */
+export type Inputs = Record<string, Float32Array | Int32Array>;
+
+/** The entries of each output of a program, by name. */
+export type Outputs = Record<string, Float32Array>;
+
 /**
  * State and programs loaded together: programs share the state (a train step and an evaluation read
- * the same weights).
+ * the same weights). `P` is the type of the programs, so that the compiler knows their names.
  */
-export interface Session {
+export interface Session<P = Record<string, Program>> {
   /**
    * Runs one program once. The caller must not change `inputs` before the result is there, and owns
    * the result.
    *
    * @throws {TypeError} If an input is missing, unknown, or not of the declared shape and type.
    */
-  run(
-    program: string,
-    inputs: Record<string, Float32Array | Int32Array>,
-  ): Promise<Record<string, Float32Array>>;
+  run(program: keyof P & string, inputs: Inputs): Promise<Outputs>;
   /**
    * Runs one program once for each of `inputs`, one after the other, with the same results as
-   * `run`. Only engines that can leave the state where it is in between have this; `runSteps` works
-   * with all.
+   * `run`. Only engines that can leave the state where it is in between have this; the function
+   * `runSteps` works with all of them.
    *
    * @throws {TypeError} As `run`, before anything has run.
    */
-  runSteps?(
-    program: string,
-    inputs: Record<string, Float32Array | Int32Array>[],
-  ): Promise<Record<string, Float32Array>[]>;
-  /** A copy of the present state, or of those entries that `names` lists. */
+  runSteps?(program: keyof P & string, inputs: Inputs[]): Promise<Outputs[]>;
+  /** Copies the present state, or those entries that `names` lists. */
   readState(names?: string[]): Promise<HostTensors>;
   /** Replaces entries of the state that some program changes; the rest stays as it is. */
   writeState(entries: HostTensors): Promise<void>;
@@ -70,20 +70,20 @@ export interface Engine {
    *
    * @throws {TypeError} If a program uses an operation that the engine does not have.
    */
-  load(state: HostTensors, programs: Record<string, Program>): Promise<Session>;
+  load<P extends Record<string, Program>>(state: HostTensors, programs: P): Promise<Session<P>>;
 }
 
 /**
  * Runs one program once for each of `inputs`, one after the other, all in one go where the engine
  * can.
  */
-export async function runSteps(
-  session: Pick<Session, "run" | "runSteps">,
-  program: string,
-  inputs: Record<string, Float32Array | Int32Array>[],
-): Promise<Record<string, Float32Array>[]> {
+export async function runSteps<Name extends string>(
+  session: Pick<Session<Record<Name, Program>>, "run" | "runSteps">,
+  program: Name,
+  inputs: Inputs[],
+): Promise<Outputs[]> {
   if (session.runSteps && inputs.length > 1) return await session.runSteps(program, inputs);
-  const results: Record<string, Float32Array>[] = [];
+  const results: Outputs[] = [];
   for (const input of inputs) results.push(await session.run(program, input));
   return results;
 }
@@ -93,11 +93,7 @@ export async function runSteps(
  *
  * @throws {TypeError} Naming the program, the input, what was found and what was expected.
  */
-export function checkInputs(
-  name: string,
-  program: Program,
-  inputs: Record<string, Float32Array | Int32Array>,
-): void {
+export function checkInputs(name: string, program: Program, inputs: Inputs): void {
   for (const key of Object.keys(inputs)) {
     if (!(key in program.inputs)) {
       throw new TypeError(`Cannot run "${name}": it has no input "${key}"`);

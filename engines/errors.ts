@@ -27,15 +27,29 @@ export class UserError extends Error implements Problem {
   readonly advice?: string;
 
   constructor({ action, found, advice }: Problem, options?: ErrorOptions) {
-    super(`Cannot ${action}: ${found}${advice === undefined ? "" : `; ${advice}`}`, options);
+    super(`Cannot ${action}: ${reasonOf(found, advice)}`, options);
     this.action = action;
     this.found = found;
     this.advice = advice;
   }
+
+  /** The message without its action: `<found>; <advice>`. */
+  get reason(): string {
+    return reasonOf(this.found, this.advice);
+  }
+}
+
+function reasonOf(found: string, advice: string | undefined): string {
+  return advice === undefined ? found : `${found}; ${advice}`;
+}
+
+/** The first line of what any error says. */
+export function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split("\n")[0];
 }
 
 /**
- * `text` between quotes, escaped to one line and cut to a length that fits a message: names in
+ * Puts `text` between quotes, escaped to one line and cut to a length that fits a message: names in
  * files may be anything. What a terminal obeys or hides (control characters, changes of direction)
  * is escaped, too.
  */

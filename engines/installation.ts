@@ -1,14 +1,18 @@
 /**
- * Where the setup tasks leave what an engine needs besides npm packages, and the record that tells
- * the engine of it.
+ * Where the setup tasks put what an engine needs besides npm packages, and the record by which the
+ * engine finds it.
  */
 import { join } from "@std/path";
+import { firstLine, UserError } from "./errors.ts";
 
 /** The engines that have a setup, by the name of its folder. */
 export type SetUp = "tensorflow" | "onnx-cuda";
 
-/** What to type to set one up. */
+/** The advice to run a setup. */
 export const setupCommand = (what: SetUp): string => `run \`deno task setup-${what}\``;
+
+/** An engine's setup was never run: no failure to report unless that engine was asked for. */
+export class NotSetUpError extends UserError {}
 
 /**
  * The folder that holds a setup's record, and all else unless setup was given a prefix: shared by
@@ -30,27 +34,33 @@ export const installationFile = (what: SetUp): string =>
  * Reads a setup's record.
  *
  * @param keys Its entries that must be text.
- * @throws {Error} If it is not set up, or the record is damaged; the message is the reason only.
+ * @throws {NotSetUpError} If there is none.
+ * @throws {UserError} If it can't be read or is damaged.
  */
 export async function readRecord<T>(what: SetUp, keys: (keyof T)[]): Promise<T> {
+  const action = `use what \`deno task setup-${what}\` has installed`;
+  const file = installationFile(what);
   let text: string;
   try {
-    text = await Deno.readTextFile(installationFile(what));
+    text = await Deno.readTextFile(file);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
-      const how = Deno.build.os === "linux" ? `; ${setupCommand(what)}` : ", which needs Linux";
-      throw new Error(`it is not set up${how}`);
+      const isLinux = Deno.build.os === "linux";
+      const found = isLinux ? "it is not set up" : "it is not set up, which needs Linux";
+      throw new NotSetUpError({ action, found, advice: isLinux ? setupCommand(what) : undefined });
     }
-    const reason = (error as Error).message.split("\n")[0];
-    throw new Error(`its record ${installationFile(what)} can't be read: ${reason}`);
+    const found = `its record ${file} can't be read: ${firstLine(error)}`;
+    throw new UserError({ action, found }, { cause: error });
   }
   try {
     const record = JSON.parse(text) as T;
     if (keys.every((key) => typeof record[key] === "string")) return record;
   } catch {
-    // Said below.
+    // Reported below.
   }
-  throw new Error(
-    `its record ${installationFile(what)} is damaged; ${setupCommand(what)}`,
-  );
+  throw new UserError({
+    action,
+    found: `its record ${file} is damaged`,
+    advice: setupCommand(what),
+  });
 }

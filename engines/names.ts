@@ -1,6 +1,7 @@
-/** The engines by name: apart from what they are made of, so that help needs load none of them. */
+/** The engines by name, without what they are made of: help needs to load none of them. */
+import type { Precision } from "./engine.ts";
 
-/** What each is good for, in the order in which lists show them. */
+/** The purpose of each engine, in the order in which lists show them. */
 export const enginePurposes = {
   "onnx": "each program recorded once and run by onnxruntime on the CPU: the default",
   "onnx:cuda": "each program recorded once and run by onnxruntime on an NVIDIA GPU",
@@ -19,3 +20,8 @@ export type EngineName = keyof typeof enginePurposes;
 
 /** The engines; `engineStatuses` says which of them run on a machine. */
 export const engineNames = Object.keys(enginePurposes) as EngineName[];
+
+/** Whether an engine can compute in that precision. */
+export function hasPrecision(name: EngineName, precision: Precision): boolean {
+  return precision === "f32" || name === "tensorflow";
+}

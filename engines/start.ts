@@ -2,23 +2,25 @@
  * Every engine by the name that `--engine` takes: whether this machine can run it, why not, and how
  * to get it.
  */
-import { cudaDevices } from "./cuda.ts";
+import { cudaDevices } from "./devices.ts";
 import { backends, eagerEngine } from "./eager.ts";
 import type { Engine, Precision } from "./engine.ts";
-import { type EngineName, engineNames, enginePurposes } from "./names.ts";
+import { firstLine, UserError } from "./errors.ts";
+import { NotSetUpError } from "./installation.ts";
+import { type EngineName, engineNames, enginePurposes, hasPrecision } from "./names.ts";
 
 /** How an engine is to compute. */
 export interface EngineOptions {
-  /** Of matrix products; `bf16` on `tensorflow` only. @default {"f32"} */
+  /** Precision of matrix products; `bf16` on `tensorflow` only. @default {"f32"} */
   precision?: Precision;
-  /** Threads of one operation, for engines that can be told. Default: one per core. */
+  /** Threads of one operation, for engines that let one choose. Default: one per core. */
   threads?: number;
 }
 
+/** Modules of engines are imported only when asked for: a native library may not load here. */
 const factories: Record<EngineName, (options: EngineOptions) => Engine | Promise<Engine>> = {
   "tensorflow": async (options) =>
     (await import("./tensorflow/engine.ts")).tensorflowEngine(options),
-  // Imported only when asked for: its native library may not load on this machine.
   "onnx": async (options) => (await import("./onnx/engine.ts")).onnxEngine(options),
   "onnx:cuda": async (options) =>
     (await import("./onnx/engine.ts")).onnxEngine({ ...options, device: "cuda" }),
@@ -33,11 +35,10 @@ const factories: Record<EngineName, (options: EngineOptions) => Engine | Promise
 
 /** Whether an engine runs on this machine. */
 export interface EngineStatus {
-  /** Which engine. */
   name: EngineName;
   /** Whether it started and computed a small product right. */
   available: boolean;
-  /** What it is good for, or why it can't run here. */
+  /** Its purpose, or why it can't run here. */
   reason: string;
 }
 
@@ -46,8 +47,8 @@ export interface EngineStatus {
  *
  * @param name One of `engineNames`, or `auto`.
  * @returns The engine, and for `auto` why it was chosen.
- * @throws {Error} If the engine can't run here, in one line that names it.
- * @throws {RangeError} If it has float32 only and `bf16` is asked for; `auto` takes float32 then.
+ * @throws {UserError} If the engine can't run here, or has float32 only and `bf16` is asked for;
+ * `auto` takes float32 then.
  */
 export async function startEngine(
   name: EngineName | "auto",
@@ -57,26 +58,26 @@ export async function startEngine(
   const failures = new Set<string>();
   for (const { name, reason } of await preferred(options)) {
     try {
-      const slow = await slowPrecision(name, options);
+      const slow = await whyFloat32(name, options);
       const engine = await start(name, slow ? { ...options, precision: "f32" } : options);
       return { engine, reason: [reason, ...slow ? [slow] : [], ...failures].join("; ") };
     } catch (error) {
-      const failure = messageOf(error);
-      // That an engine was never set up is no news; that it no longer works is.
-      if (!failure.includes("not set up")) failures.add(failure);
+      // An engine that was never set up is expected to fail; one that was is not.
+      const expected = error instanceof UserError && error.cause instanceof NotSetUpError;
+      if (!expected) failures.add(firstLine(error));
     }
   }
-  throw new Error(`Cannot start any engine: ${[...failures].join("; ")}`);
+  throw new UserError({ action: "start any engine", found: [...failures].join("; ") });
 }
 
-/** What `auto` tries, best first, each with the reason to prefer it. */
+/** Lists what `auto` tries, best first, each with the reason to prefer it. */
 async function preferred(options: EngineOptions): Promise<{ name: EngineName; reason: string }[]> {
   const onCpu = [
     { name: "tensorflow", reason: "the fastest for large networks on the CPU, and it is set up" },
     { name: "onnx", reason: "the fastest that needs no setup" },
     { name: "eager:wasm", reason: "onnxruntime does not start here" },
   ] as const;
-  const gpu = nvidiaGpu();
+  const gpu = firstNvidiaGpu();
   if (gpu === undefined) return [...onCpu];
   const onGpu: { name: EngineName; reason: string }[] = [];
   const reason = `it is set up and uses the ${gpu}`;
@@ -87,8 +88,7 @@ async function preferred(options: EngineOptions): Promise<{ name: EngineName; re
   return [...onGpu, ...onCpu.map(({ name, reason }) => ({ name, reason: reason + advice }))];
 }
 
-/** The first of NVIDIA's GPUs here, if there is one. */
-function nvidiaGpu(): string | undefined {
+function firstNvidiaGpu(): string | undefined {
   try {
     return cudaDevices().names[0];
   } catch {
@@ -101,20 +101,20 @@ async function tensorflowUsesGpu({ threads }: EngineOptions): Promise<boolean> {
     const { loadBinding } = await import("./tensorflow/binding.ts");
     return (await loadBinding({ threads })).binding.isUsingGpuDevice();
   } catch {
-    return false; // what is wrong is told when it is tried
+    return false; // `start` says what is wrong
   }
 }
 
 /**
- * Why `auto` computes in float32 on an engine though bf16 was asked for: it has none, or would be
- * slower here.
+ * Says why `auto` computes in float32 on an engine though bf16 was asked for: the engine has no
+ * bf16, or would be slower with it here.
  */
-async function slowPrecision(
+async function whyFloat32(
   name: EngineName,
   { precision, threads }: EngineOptions,
 ): Promise<string | undefined> {
   if (precision !== "bf16") return undefined;
-  if (name !== "tensorflow") {
+  if (!hasPrecision(name, precision)) {
     return `in float32, since only tensorflow has bf16 ("deno task setup-tensorflow")`;
   }
   const { loadBinding, slowBfloat16 } = await import("./tensorflow/binding.ts");
@@ -124,41 +124,38 @@ async function slowPrecision(
 }
 
 async function start(name: EngineName, options: EngineOptions): Promise<Engine> {
+  const action = `start the engine "${name}"`;
   if (!Object.hasOwn(factories, name)) {
-    throw new Error(
-      `Cannot start the engine "${name}": this version has none of that name, expected one of ` +
-        `${engineNames.join(", ")}; "deno task engines" says which run here`,
-    );
+    const names = engineNames.join(", ");
+    throw new UserError({
+      action,
+      found: `this version has none of that name, expected one of ${names}`,
+      advice: '"deno task engines" says which run here',
+    });
   }
-  if (options.precision === "bf16" && name !== "tensorflow") {
-    throw new RangeError(
-      `Cannot compute in bf16 on the engine "${name}": it has float32 only; leave out --precision`,
-    );
+  const { precision = "f32" } = options;
+  if (!hasPrecision(name, precision)) {
+    throw new UserError({
+      action: `compute in ${precision} on the engine "${name}"`,
+      found: "it has float32 only",
+      advice: "leave out --precision",
+    });
   }
   try {
     return await factories[name](options);
   } catch (error) {
-    throw new Error(`Cannot start the engine "${name}": ${messageOf(error)}`, { cause: error });
+    const problem = error instanceof UserError ? error : { found: firstLine(error) };
+    throw new UserError({ ...problem, action }, { cause: error });
   }
 }
 
-/** Tries engines on one small product; of those that don't run here, each says why. */
-export async function engineStatuses(
-  names: readonly EngineName[] = engineNames,
-): Promise<EngineStatus[]> {
-  const statuses: EngineStatus[] = [];
-  for (const name of names) {
-    try {
-      await check(await start(name, {}));
-      statuses.push({ name, available: true, reason: enginePurposes[name] });
-    } catch (error) {
-      statuses.push({ name, available: false, reason: messageOf(error) });
-    }
-  }
-  return statuses;
-}
-
-async function check(engine: Engine): Promise<void> {
+/**
+ * Starts an engine and computes one small product with it.
+ *
+ * @throws {Error} If it does not start, or the product is wrong.
+ */
+export async function tryEngine(name: EngineName): Promise<void> {
+  const engine = await start(name, {});
   const state = { w: { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) } };
   const { matMul } = await import("@tensorflow/tfjs");
   const session = await engine.load(state, {
@@ -172,6 +169,18 @@ async function check(engine: Engine): Promise<void> {
   if (`${y}` !== "2,1,4,3") throw new Error(`it computes a wrong product: ${y}`);
 }
 
-function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split("\n")[0];
+/** Tries engines; each that doesn't run here says why. */
+export async function engineStatuses(
+  names: readonly EngineName[] = engineNames,
+): Promise<EngineStatus[]> {
+  const statuses: EngineStatus[] = [];
+  for (const name of names) {
+    try {
+      await tryEngine(name);
+      statuses.push({ name, available: true, reason: enginePurposes[name] });
+    } catch (error) {
+      statuses.push({ name, available: false, reason: firstLine(error) });
+    }
+  }
+  return statuses;
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { engineStatuses, startEngine } from "./mod.ts";
+import { engineStatuses, startEngine } from "./start.ts";
+import { UserError } from "./errors.ts";
 import { type EngineName, engineNames } from "./names.ts";
 import { testedEngines } from "./testing/tested_engines.ts";
 
@@ -24,7 +25,7 @@ Deno.test("auto takes the first of tensorflow, onnx and eager:wasm that runs her
 
 /** The engine that `auto` finds in a process that lacks a permission. */
 async function autoWith(flags: string[], options = "{}"): Promise<string> {
-  const module = new URL("mod.ts", import.meta.url).href;
+  const module = new URL("start.ts", import.meta.url).href;
   const script = `import { startEngine } from "${module}";
     try {
       const { engine, reason } = await startEngine("auto", ${options});
@@ -57,7 +58,7 @@ Deno.test("without native libraries auto falls back to WebAssembly, and says tha
 
 Deno.test("bf16 is refused by every engine that has float32 only", async () => {
   for (const name of engineNames.filter((name) => name !== "tensorflow")) {
-    const error = await assertRejects(() => startEngine(name, { precision: "bf16" }), RangeError);
+    const error = await assertRejects(() => startEngine(name, { precision: "bf16" }), UserError);
     assertMatch(error.message, /^Cannot compute in bf16 on the engine ".*float32 only; leave out/);
   }
 });

@@ -8,8 +8,7 @@ import { assumedOf, type LoadedModel, loadWeights, saveWeights } from "../core/c
 import type { Config } from "../core/config.ts";
 import { findLatestCorpus, loadCorpus, takeOpening } from "../core/data/corpus.ts";
 import { onnxModel } from "../engines/onnx/model.ts";
-import { record } from "../engines/record/recorder.ts";
-import { simplify } from "../engines/record/simplify.ts";
+import { compile } from "../engines/record/compile.ts";
 import { requireWritable, writeFileAtomically } from "../core/files/write.ts";
 import { writePt } from "../core/files/pt.ts";
 import { models } from "../core/models.ts";
@@ -56,7 +55,7 @@ const writers: Record<string, (path: string, model: LoadedModel) => Promise<unkn
   // One window: "in/tokens", int32 [1, context], to "out/logits", [1, context, vocab].
   ".onnx": (path, { config, weights }) => {
     const program = windowLogits(models[config.kind], config, 1);
-    const graph = simplify(record("logits", program, weights));
+    const graph = compile("logits", program, weights);
     return writeFileAtomically(path, onnxModel(graph, weights));
   },
 };

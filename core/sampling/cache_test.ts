@@ -101,7 +101,7 @@ function cached(on = session): Network & { passes: number } {
 /** The session, with what was run on it. */
 function counted(): { session: Session; runs: string[] } {
   const runs: string[] = [];
-  const run: Session["run"] = (name, inputs) => {
+  const run: typeof session.run = (name, inputs) => {
     runs.push(name);
     return session.run(name, inputs);
   };

@@ -1,13 +1,13 @@
-/** For tests: an engine that is not quite what it was. */
-import type { Engine, Session } from "@tiny-diffusion/engines";
+/** For tests: an engine whose answers are changed. */
+import type { Engine, Outputs } from "@tiny-diffusion/engines";
 
 /**
- * `engine` with something done to what its programs answer, before the caller sees it. Its steps
- * are done one by one.
+ * Wraps an engine so that `change` alters what its programs answer before the caller sees it. Its
+ * steps run one by one.
  */
 export function changedEngine(
   engine: Engine,
-  change: (answer: Awaited<ReturnType<Session["run"]>>, program: string) => void,
+  change: (answer: Outputs, program: string) => void,
 ): Engine {
   return {
     ...engine,

@@ -1,7 +1,7 @@
 /**
  * The default engine: each program is recorded once, lowered to ONNX and run by onnxruntime, which
  * needs nothing but its npm package on the CPU and, by WebGPU, on most GPUs; for NVIDIA's see
- * `onnxruntime.ts`.
+ * `runtime.ts`.
  *
  * onnxruntime has no variables, so the session keeps the state and a spare buffer for each entry
  * that some program replaces; a run writes into the spare ones, then the two change places. That
@@ -15,7 +15,16 @@
  */
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { type HostTensors, sizeOf } from "../tensors.ts";
-import { checkInputs, type Engine, type Program, type Session } from "../engine.ts";
+import {
+  checkInputs,
+  type Engine,
+  type Inputs,
+  type Outputs,
+  type Program,
+  type Session,
+} from "../engine.ts";
+import { firstLine, UserError } from "../errors.ts";
+import { compile } from "../record/compile.ts";
 import type { Graph } from "../record/graph.ts";
 import { mapValues } from "@std/collections/map-values";
 import {
@@ -29,19 +38,18 @@ import {
   STEPS,
 } from "./model.ts";
 import { loadOnnxruntime, type OnnxDevice, type Onnxruntime } from "./runtime.ts";
-import { record } from "../record/recorder.ts";
-import { simplify } from "../record/simplify.ts";
 
 export interface OnnxOptions {
   /** Threads inside one operator on the CPU. Default: one per core. */
   threads?: number;
-  /** What computes. @default {"cpu"} */
+  /** The device that computes. @default {"cpu"} */
   device?: OnnxDevice;
 }
 
 /**
- * @throws {Error} If onnxruntime does not load here, or does not start on that device, in one line
- * that is the reason only.
+ * Starts the engine.
+ *
+ * @throws {UserError} If onnxruntime does not load here, or does not start on that device.
  */
 export async function onnxEngine(
   { threads = navigator.hardwareConcurrency, device = "cpu" }: OnnxOptions = {},
@@ -55,10 +63,9 @@ export async function onnxEngine(
   };
 }
 
-type Inputs = Record<string, Float32Array | Int32Array>;
 type Tensors = Record<string, Tensor>;
 
-/** onnxruntime, and how it is to run models. */
+/** onnxruntime with the device and the threads for its sessions. */
 class Runtime {
   constructor(
     readonly onnxruntime: Onnxruntime,
@@ -66,8 +73,8 @@ class Runtime {
     readonly threads: number,
   ) {}
 
-  /** @param stay Outputs that are left where they are computed. */
-  async compile(model: Uint8Array, stay: string[] = []): Promise<InferenceSession> {
+  /** @param stay Outputs to leave on the device that computes them. */
+  async createSession(model: Uint8Array, stay: string[] = []): Promise<InferenceSession> {
     return await this.onnxruntime.InferenceSession.create(model, {
       executionProviders: [this.device],
       intraOpNumThreads: this.threads,
@@ -88,7 +95,7 @@ class Runtime {
       : new Tensor("int64", data, shape);
   }
 
-  /** Finds out with the smallest of models whether the device can be used at all. */
+  /** Finds out with the smallest model whether the device can be used at all. */
   async check(): Promise<void> {
     const x: Graph["inputs"][string] = {
       shape: [1],
@@ -97,25 +104,26 @@ class Runtime {
     };
     const model = onnxModel({ inputs: { x }, state: {}, outputs: { y: x }, newState: {} });
     try {
-      await (await this.compile(model)).release();
+      await (await this.createSession(model)).release();
     } catch (error) {
-      throw new Error(reasonIn((error as Error).message), { cause: error });
+      const found = `onnxruntime does not start on this device: ${complaintIn(error)}`;
+      throw new UserError({ action: `use onnx:${this.device}`, found }, { cause: error });
     }
   }
 }
 
-/** What matters of onnxruntime's complaints, which name its source files and C++ types first. */
-function reasonIn(message: string): string {
-  const line = /CUDA failure \d+: .*?(?= ;)/.exec(message)?.[0] ??
-    /Failed to get a WebGPU adapter: .*/.exec(message)?.[0] ?? message.trim().split("\n")[0];
-  return `onnxruntime does not start on this device: ${line}`;
+/** Shortens onnxruntime's complaints, which name its source files and C++ types first. */
+function complaintIn(error: unknown): string {
+  const message = (error as Error).message.trim();
+  return /CUDA failure \d+: .*?(?= ;)/.exec(message)?.[0] ??
+    /Failed to get a WebGPU adapter: .*/.exec(message)?.[0] ?? firstLine(new Error(message));
 }
 
 interface Loaded {
   program: Program;
   graph: Graph;
   session: InferenceSession;
-  /** The same program any number of times in one run; made when it is first asked for. */
+  /** The same program any number of times in one run; made when it is first needed. */
   loop?: Promise<InferenceSession>;
 }
 
@@ -125,9 +133,9 @@ class OnnxSession implements Session {
   #state: Tensors;
   /** The entries that some program replaces. */
   #replaced: Set<string>;
-  /** Where the new value of each of those goes, unless it stays on the device. */
+  /** The buffer for the new value of each of those, unless it stays on the device. */
   #spare: Tensors;
-  /** Reads what is on the device; made when it is first asked for. */
+  /** Reads entries that are on the device; made when it is first needed. */
   #reader?: Promise<InferenceSession>;
 
   private constructor(
@@ -154,7 +162,7 @@ class OnnxSession implements Session {
     state: HostTensors,
     programs: Record<string, Program>,
   ): Promise<OnnxSession> {
-    const graphs = mapValues(programs, (program, name) => simplify(record(name, program, state)));
+    const graphs = mapValues(programs, (program, name) => compile(name, program, state));
     const replaced = new Set(
       Object.values(graphs).flatMap(({ newState }) => Object.keys(newState)),
     );
@@ -165,13 +173,13 @@ class OnnxSession implements Session {
     for (const [name, graph] of Object.entries(graphs)) {
       const stay = runtime.device === "webgpu" ? Object.keys(graph.newState) : [];
       const model = onnxModel(graph, fixed, runtime.device);
-      const session = await runtime.compile(model, stay.map(newStateName));
+      const session = await runtime.createSession(model, stay.map(newStateName));
       loaded[name] = { program: programs[name], graph, session };
     }
     return new OnnxSession(runtime, loaded, state, fixed);
   }
 
-  async run(name: string, inputs: Inputs) {
+  async run(name: string, inputs: Inputs): Promise<Outputs> {
     const { program, graph, session } = this.#programs[name];
     checkInputs(name, program, inputs);
     const feeds = this.#stateFeeds();
@@ -182,11 +190,13 @@ class OnnxSession implements Session {
     return mapValues(graph.outputs, (_, key) => fetched[outputName(key)].data as Float32Array);
   }
 
-  async #runInLoop(name: string, inputs: Inputs[]): Promise<Record<string, Float32Array>[]> {
-    const loaded = this.#programs[name], { program, graph } = loaded, count = inputs.length;
+  async #runInLoop(name: string, inputs: Inputs[]): Promise<Outputs[]> {
+    const loaded = this.#programs[name];
+    const { program, graph } = loaded;
+    const count = inputs.length;
     for (const each of inputs) checkInputs(name, program, each);
     const { runtime, fixed } = this;
-    loaded.loop ??= runtime.compile(onnxStepsModel(graph, fixed, runtime.device));
+    loaded.loop ??= runtime.createSession(onnxStepsModel(graph, fixed, runtime.device));
     const feeds = this.#stateFeeds();
     for (const key of Object.keys(graph.newState)) {
       feeds[aroundLoop(stateName(key))] = this.#state[key];
@@ -201,7 +211,8 @@ class OnnxSession implements Session {
     const fetched = await this.#call(await loaded.loop, graph, feeds, aroundLoop);
     return inputs.map((_, i) =>
       mapValues(graph.outputs, ({ shape }, key) => {
-        const all = fetched[aroundLoop(outputName(key))].data as Float32Array, size = sizeOf(shape);
+        const all = fetched[aroundLoop(outputName(key))].data as Float32Array;
+        const size = sizeOf(shape);
         return all.slice(i * size, (i + 1) * size);
       })
     );
@@ -211,7 +222,7 @@ class OnnxSession implements Session {
    * Runs a model and takes its new state.
    *
    * @param feeds May have more than the model wants, as simplification drops inputs.
-   * @param named What the names of outputs are made to.
+   * @param named Makes a name of this model of an output's name.
    */
   async #call(
     session: InferenceSession,
@@ -265,15 +276,16 @@ class OnnxSession implements Session {
   }
 
   /**
-   * Entries that are on the device. By a model that hands them on, as `Tensor.getData` ends the
-   * process (in version 1.30).
+   * Reads entries that are on the device, by a model that returns its state, as `Tensor.getData`
+   * ends the process (in version 1.30).
    */
   async #read(names: string[]): Promise<Tensors> {
     const replaced = Object.fromEntries(
       Object.entries(this.#state).filter(([name]) => this.#replaced.has(name)),
     );
-    this.#reader ??= this.runtime.compile(onnxModel(handingOn(replaced)));
-    const feeds = this.#stateFeeds(), reader = await this.#reader;
+    this.#reader ??= this.runtime.createSession(onnxModel(identityGraph(replaced)));
+    const feeds = this.#stateFeeds();
+    const reader = await this.#reader;
     const fetched = await reader.run(
       Object.fromEntries(reader.inputNames.map((name) => [name, feeds[name]])),
       names.map(outputName),
@@ -307,7 +319,7 @@ class OnnxSession implements Session {
   }
 }
 
-/** Why one could not be made was told where it was asked for. */
+/** Frees a session that may still be loading; whoever asked for it was told if that failed. */
 function release(made: Promise<InferenceSession> | undefined): void {
   made?.then((session) => session.release(), () => {});
 }
@@ -316,8 +328,8 @@ function isOnDevice(tensor: Tensor): boolean {
   return tensor.location === "gpu-buffer";
 }
 
-/** A program whose outputs are its state. */
-function handingOn(tensors: Tensors): Graph {
+/** The graph of a program whose outputs are its state. */
+function identityGraph(tensors: Tensors): Graph {
   const state = mapValues(tensors, ({ dims }, name): Graph["state"][string] => ({
     shape: [...dims],
     dtype: "float32",

@@ -12,8 +12,7 @@ import { inputsOf, kernelCases, programOf } from "../testing/kernel_cases.ts";
 import { onnxEngine } from "./engine.ts";
 import { inputName, onnxModel, onnxStepsModel, outputName } from "./model.ts";
 import { loadOnnxruntime, type Onnxruntime } from "./runtime.ts";
-import { record } from "../record/recorder.ts";
-import { simplify } from "../record/simplify.ts";
+import { compile } from "../record/compile.ts";
 
 let ort: Onnxruntime | undefined;
 try {
@@ -39,7 +38,7 @@ function operators(model: Uint8Array): Set<string> {
 function trainingGraph(kind: "gpt" | "diffusion"): Graph {
   const config = makeConfig(kind, "smoke", 66, { optimizer: "muon", dropout: 0.1 });
   const state = initialState(config, seededRandom(1));
-  return simplify(record("step", trainStep(models[kind], config), state));
+  return compile("step", trainStep(models[kind], config), state);
 }
 
 Deno.test("a model of several steps is one loop around the operators of one step", () => {
@@ -81,13 +80,13 @@ Deno.test("a kernel without an operator of ONNX is named", () => {
 
 test("what is lowered otherwise for WebGPU computes the same as what is not", async () => {
   for (const one of kernelCases.filter(({ kernel }) => /MatMul|OneHot|Pow|SplitV/.test(kernel))) {
-    const graph = simplify(record(one.name, programOf(one), {}));
+    const graph = compile(one.name, programOf(one), {});
     await compare(one.name, graph, {}, inputsOf(one));
   }
   // The inverse deviation of the norm is read by gradients only.
   const config = makeConfig("gpt", "smoke", 65), random = seededRandom(2);
   const weights = initialWeights(config, random);
-  const graph = simplify(record("g", gradients(models.gpt, config, config.batch), weights));
+  const graph = compile("g", gradients(models.gpt, config, config.batch), weights);
   const windows = drawWindows(
     Int32Array.from({ length: 500 }, () => random.integer(65)),
     config.batch,

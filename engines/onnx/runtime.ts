@@ -7,87 +7,89 @@
  * so the second one would send the first one's sessions to its own library. And npm's library can't
  * take the CUDA half of the PyPI wheel: the tables of functions through which they talk have 826
  * and 820 entries in version 1.30. So that half is used with the wheel's own library; the addon
- * stands on the C interface, which is the same in all builds of a version.
+ * uses only the C interface, which is the same in all builds of a version.
  *
  * The addon finds its library, and the library its CUDA half, in its own folder. That could be
  * npm's package in Deno's cache, where onnxruntime's own installer would put it; but Deno may empty
- * its cache, and what is in there belongs to no one. So setup makes a folder of its own.
+ * its cache at any time. So setup makes its own folder.
  */
 import { dirname, join } from "@std/path";
 import { createRequire } from "node:module";
 import process from "node:process";
 import type * as onnxruntime from "onnxruntime-node";
-import { cudaDevices } from "../cuda.ts";
+import { cudaDevices, opens, vulkanDevices } from "../devices.ts";
+import { firstLine, UserError } from "../errors.ts";
 import { readRecord, setupCommand } from "../installation.ts";
-import { opens } from "../native_library.ts";
-import { vulkanDevices } from "../vulkan.ts";
 
 export type Onnxruntime = typeof onnxruntime;
 
-/** What computes: onnxruntime calls them execution providers. */
+/** The devices that can compute; onnxruntime calls them execution providers. */
 export type OnnxDevice = "cpu" | "cuda" | "webgpu";
 
-/** What setup writes down last, once all of it works. */
+/** The record that setup writes last, once all of it works. */
 export interface OnnxCudaInstallation {
-  /** Of onnxruntime, which must be that of the npm package. */
+  /** Version of onnxruntime, which must be that of the npm package. */
   version: string;
   /** Folder of the addon, onnxruntime's library and its CUDA half. */
   folder: string;
   /** Folder of Python packages with NVIDIA's libraries, or "" where the system has to have them. */
   packages: string;
-  /** Folder that setup has put all this into, and empties again. */
+  /** Folder that setup has put all this into, and that uninstalling empties. */
   prefix: string;
 }
 
 export const readOnnxCuda = (): Promise<OnnxCudaInstallation> =>
   readRecord<OnnxCudaInstallation>("onnx-cuda", ["version", "folder", "packages", "prefix"]);
 
-/**
- * Whether this is a file of a checkout: only then can it look for npm's package, and setup puts
- * itself in its place.
- */
+/** Whether this is a file of a checkout: only then can setup's onnxruntime take npm's place. */
 const isFile = import.meta.url.startsWith("file:");
 /**
- * Node's way to load what lies in files. Made where it is used, since a module that came by HTTPS
- * (from JSR) gets none.
+ * Node's way to load files. Made where it is used, since a module that came by HTTPS (from JSR)
+ * gets none.
  */
 const nodeRequire = () => createRequire(import.meta.url);
 const SETUP = setupCommand("onnx-cuda");
 
-/** Files of npm's package for a system, this one unless told otherwise. */
+/** Finds the files of npm's package for a system, by default this one. */
 export function npmOnnxruntime(
   { platform, arch }: { platform: string; arch: string } = process,
 ): { version: string; addon: string } {
-  const require = nodeRequire(), main = require.resolve("onnxruntime-node"); // its dist/index.js
-  const folder = join(dirname(main), "..");
+  const require = nodeRequire();
+  const folder = join(dirname(require.resolve("onnxruntime-node")), ".."); // that of dist/index.js
   const addon = join(folder, "bin", "napi-v6", platform, arch, "onnxruntime_binding.node");
   return { version: require(join(folder, "package.json")).version, addon };
 }
 
+const ACTION = "load onnxruntime";
+
 let loaded: { runtime: Promise<Onnxruntime>; from: "npm" | "setup" } | undefined;
 
 /**
- * onnxruntime, loaded once per process, for what is to compute.
+ * Loads onnxruntime, once per process.
  *
- * @throws {Error} If it does not load here, or there is no such device, in one line that is the
- * reason only.
+ * @throws {UserError} If it does not load here, or there is no such device.
  */
 export async function loadOnnxruntime(device: OnnxDevice): Promise<Onnxruntime> {
   if (device === "cuda") await prepareCuda();
   if (device === "webgpu") refuseWithoutGpu();
   const running = await runningFrom();
-  if (device === "webgpu" && running === "setup") throw new Error(TAKEN);
+  if (device === "webgpu" && running === "setup") throw alreadyTaken();
   loaded ??= { runtime: importOnnxruntime(), from: running ?? "npm" };
   return await loaded.runtime;
 }
 
-const TAKEN =
-  "onnxruntime is loaded once in a process, with CUDA or with WebGPU, and already runs " +
-  "with the other one; ask for this engine alone";
+function alreadyTaken(): UserError {
+  return new UserError({
+    action: ACTION,
+    found: "onnxruntime is loaded once in a process, with CUDA or with WebGPU, and already runs " +
+      "with the other one",
+    advice: "ask for this engine alone",
+  });
+}
 
 /**
- * Which of the two this process has, be it that another isolate of it (another test file) has
- * loaded it.
+ * Finds out which of the two this process has, even if another isolate of it (another test file)
+ * has loaded it.
  */
 async function runningFrom(): Promise<"npm" | "setup" | undefined> {
   if (loaded) return loaded.from;
@@ -100,15 +102,15 @@ async function runningFrom(): Promise<"npm" | "setup" | undefined> {
   return dirname(path) === dirname(npmOnnxruntime().addon) ? "npm" : "setup";
 }
 
-/** Why npm's package can't run on a system at all, or undefined where it has a build for it. */
-export async function noBuildFor(
+/** Explains why npm's package can't run on a system; undefined where it has a build for it. */
+export async function whyNoBuild(
   system: { platform: string; arch: string },
-): Promise<string | undefined> {
+): Promise<UserError | undefined> {
   const { version, addon } = npmOnnxruntime(system);
   const isThere = await Deno.stat(addon).then(() => true, () => false);
-  return isThere
-    ? undefined
-    : `onnxruntime ${version} has no build for ${system.platform} on ${system.arch}; use another engine`;
+  if (isThere) return undefined;
+  const found = `onnxruntime ${version} has no build for ${system.platform} on ${system.arch}`;
+  return new UserError({ action: ACTION, found, advice: "use another engine" });
 }
 
 async function importOnnxruntime(): Promise<Onnxruntime> {
@@ -120,7 +122,8 @@ async function importOnnxruntime(): Promise<Onnxruntime> {
   try {
     return await import("onnxruntime-node");
   } catch (error) {
-    throw new Error(await noBuildFor(process) ?? (error as Error).message, { cause: error });
+    throw await whyNoBuild(process) ??
+      new UserError({ action: ACTION, found: firstLine(error) }, { cause: error });
   }
 }
 
@@ -138,10 +141,10 @@ export const CUDA_LIBRARIES = [
 ] as const;
 
 /**
- * Opens NVIDIA's libraries, so that the dynamic linker has them when it is asked for them by name.
+ * Opens NVIDIA's libraries, so that the dynamic linker then finds them by name.
  *
  * @param packages Folder of Python packages to look in before the system's folders, or "".
- * @returns Those that are missing.
+ * @returns The libraries that are missing.
  */
 export function openCudaLibraries(packages: string): typeof CUDA_LIBRARIES[number][] {
   return CUDA_LIBRARIES.filter(({ name, path }) =>
@@ -149,77 +152,85 @@ export function openCudaLibraries(packages: string): typeof CUDA_LIBRARIES[numbe
   );
 }
 
-/**
- * Everything that can be wrong with CUDA, from the cheapest to find out on, and then the addon in
- * the place of npm's.
- */
+/** Checks all that can be wrong with CUDA, the cheapest first, and puts the addon in npm's place. */
 async function prepareCuda(): Promise<void> {
-  if (!isFile) throw new Error("it needs the project's files on this machine; use a clone of it");
+  if (!isFile) {
+    const found = "it needs the project's files on this machine";
+    throw new UserError({ action: ACTION, found, advice: "use a clone of it" });
+  }
   const installation = await readOnnxCuda();
   const npm = npmOnnxruntime();
   if (installation.version !== npm.version) {
-    throw new Error(
-      `it was set up for onnxruntime ${installation.version}, expected ${npm.version}; ${SETUP}`,
-    );
+    const found = `it was set up for onnxruntime ${installation.version}, expected ${npm.version}`;
+    throw new UserError({ action: ACTION, found, advice: SETUP });
   }
   const { cuda } = cudaDevices();
   if (cuda.major < 13) {
-    throw new Error(
-      `the NVIDIA driver runs CUDA up to ${cuda.major}.${cuda.minor}, expected 13.0; update it, or ` +
-        "use the engine tensorflow, which needs CUDA 12",
-    );
+    throw new UserError({
+      action: ACTION,
+      found: `the NVIDIA driver runs CUDA up to ${cuda.major}.${cuda.minor}, expected 13.0`,
+      advice: "update it, or use the engine tensorflow, which needs CUDA 12",
+    });
   }
   const missing = openCudaLibraries(installation.packages);
-  if (missing.length > 0) throw new Error(whatIsMissing(missing));
+  if (missing.length > 0) throw missingLibraries(missing);
   if (loaded?.from === "setup") return;
-  if (await runningFrom() === "npm") throw new Error(TAKEN);
+  if (await runningFrom() === "npm") throw alreadyTaken();
   loadSetUp(installation);
 }
 
 /**
- * Makes what setup has put together this process's onnxruntime, if it has none yet.
+ * Loads the addon that setup has put together as this process's onnxruntime, if it has none yet.
  *
- * @throws {Error} If the addon does not load; the message is the reason only.
+ * @throws {UserError} If the addon does not load.
  */
 export function loadSetUp({ folder }: OnnxCudaInstallation): void {
-  const addon = join(folder, "onnxruntime_binding.node"), { addon: id } = npmOnnxruntime();
-  const require = nodeRequire(), modules = require.cache as Record<string, unknown>;
+  const addon = join(folder, "onnxruntime_binding.node");
+  const { addon: id } = npmOnnxruntime();
+  const require = nodeRequire();
+  const modules = require.cache as Record<string, unknown>;
   try {
     modules[id] = { id, filename: id, loaded: true, exports: require(addon) };
   } catch (error) {
-    const reason = (error as Error).message.split("\n")[0];
-    throw new Error(`its addon ${addon} does not load: ${reason}; ${SETUP} again`);
+    const found = `its addon ${addon} does not load: ${firstLine(error)}`;
+    throw new UserError({ action: ACTION, found, advice: `${SETUP} again` }, { cause: error });
   }
   loaded = { runtime: importOnnxruntime(), from: "setup" };
 }
 
-/** In one line, with how to get it. */
-export function whatIsMissing(missing: { name: string; what: string }[]): string {
+/** Says which of NVIDIA's libraries are missing, and how to get them. */
+export function missingLibraries(missing: { name: string; what: string }[]): UserError {
   const names = missing.map(({ name }) => name).join(", ");
   const products = [...new Set(missing.map(({ what }) => what))].join(" and ");
-  return `${names} ${missing.length === 1 ? "is" : "are"} not found, expected ${products} from ` +
-    "NVIDIA; run `deno task setup-onnx-cuda --libraries` to get them from PyPI, or install them " +
-    "for the system";
+  const are = missing.length === 1 ? "is" : "are";
+  return new UserError({
+    action: ACTION,
+    found: `${names} ${are} not found, expected ${products} from NVIDIA`,
+    advice: "run `deno task setup-onnx-cuda --libraries` to get them from PyPI, or install them " +
+      "for the system",
+  });
 }
 
-/** WebGPU stands on Vulkan on Linux, and on parts of the system elsewhere. */
+/** WebGPU is built on Vulkan under Linux, and on parts of the system elsewhere. */
 function refuseWithoutGpu(): void {
   if (Deno.build.os !== "linux") return;
-  const found = withoutGpu();
+  const found = whyNoGpu();
   if (found) {
-    throw new Error(
-      `${found}, expected a GPU; install its Vulkan driver, or use the engine onnx`,
-    );
+    throw new UserError({
+      action: ACTION,
+      found: `${found}, expected a GPU`,
+      advice: "install its Vulkan driver, or use the engine onnx",
+    });
   }
 }
 
-function withoutGpu(): string | undefined {
+function whyNoGpu(): string | undefined {
   try {
     const devices = vulkanDevices();
     if (devices.some(({ software }) => !software)) return undefined;
     const names = devices.map(({ name }) => name).join(", ");
     return names ? `Vulkan finds only software (${names})` : "Vulkan finds no GPU";
   } catch (error) {
-    return (error as Error).message;
+    return error instanceof UserError ? error.found : firstLine(error);
   }
 }

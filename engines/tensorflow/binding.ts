@@ -4,19 +4,20 @@
  * tensors of tfjs.
  */
 import { createRequire } from "node:module";
-import { cudaDevices } from "../cuda.ts";
+import { cudaDevices } from "../devices.ts";
+import { firstLine, type Problem, UserError } from "../errors.ts";
 import { readRecord, setupCommand } from "../installation.ts";
 
 /**
- * What the addon offers; the package's `tfjs_binding.d.ts` has it all. Tensors and models are known
- * by number.
+ * The part of the addon that we use; the package's `tfjs_binding.d.ts` has it all. Tensors and
+ * models are known by number.
  */
 export interface Binding {
   /** The tensor shares `data`'s memory until it is deleted. */
   createTensor(shape: number[], dtype: number, data: Float32Array | Int32Array): number;
   deleteTensor(id: number): void;
   /**
-   * A tensor's entries, which may lie in TensorFlow's own memory: copy what must outlive the
+   * A tensor's entries, which may be in TensorFlow's own memory: copy what must outlive the
    * session.
    */
   tensorDataSync(id: number): Float32Array | Int32Array | Uint8Array;
@@ -35,27 +36,29 @@ export interface Binding {
   TF_Version: string;
 }
 
-/** What setup writes down last, once all of it works. */
+/** The record that setup writes last, once all of it works. */
 export interface Installation {
   /** Version of TensorFlow that the addon was built for. */
   version: string;
-  /** Of that build: `x86_64` or `aarch64`. */
+  /** The CPU that the addon was built for: `x86_64` or `aarch64`. */
   arch: string;
   /** Path of `tfjs_binding.node`. */
   addon: string;
   /** Folder of the package, for its JavaScript half. */
   package: string;
-  /** Folder that setup has put all this into, and empties again. */
+  /** Folder that setup has put all this into, and that uninstalling empties. */
   prefix: string;
   /** Whether TensorFlow is the build for NVIDIA GPUs. */
   cuda?: boolean;
 }
 
+const ACTION = "load TensorFlow";
 const SETUP = setupCommand("tensorflow");
 
 /**
- * @throws {Error} If TensorFlow is not set up. As everywhere in this file, the message is the
- * reason only.
+ * Reads the record of TensorFlow's setup.
+ *
+ * @throws {UserError} As `readRecord`.
  */
 export const readInstallation = (): Promise<Installation> =>
   readRecord<Installation>("tensorflow", ["version", "arch", "addon", "package", "prefix"]);
@@ -63,22 +66,24 @@ export const readInstallation = (): Promise<Installation> =>
 let loaded: { binding: Binding; installation: Installation; threads?: number } | undefined;
 
 /**
- * The addon, loaded once per process.
+ * Loads the addon, once per process.
  *
  * @param options.threads Threads inside one operator, and operators at a time; the pools are made
  * once per process. Default: one per core.
- * @throws {Error} If it is not set up or does not load here, saying why.
- * @throws {RangeError} If it already runs with another number of threads.
+ * @throws {UserError} If it is not set up, does not load here, or already runs with another number
+ * of threads.
  */
 export async function loadBinding(
   { threads }: { threads?: number } = {},
 ): Promise<{ binding: Binding; installation: Installation }> {
   if (loaded) {
     if (threads === undefined || threads === loaded.threads) return loaded;
-    throw new RangeError(
-      `TensorFlow already runs with ${loaded.threads ?? "its own number of"} threads in this ` +
-        `process, expected ${threads}; use one number`,
-    );
+    const running = loaded.threads ?? "its own number of";
+    throw new UserError({
+      action: ACTION,
+      found: `TensorFlow already runs with ${running} threads in this process, expected ${threads}`,
+      advice: "use one number",
+    });
   }
   const installation = await readInstallation();
   await refuseOtherCpu(installation);
@@ -94,43 +99,52 @@ export async function loadBinding(
   try {
     binding = createRequire(installation.addon)(installation.addon) as Binding;
   } catch (error) {
-    throw new Error(whyNotLoaded(firstLine(error), installation), { cause: error });
+    throw new UserError(whyNotLoaded(firstLine(error), installation), { cause: error });
   }
   if (binding.TF_Version !== installation.version) {
-    throw new Error(
-      `its addon was built for TensorFlow ${installation.version} but finds ` +
-        `${binding.TF_Version}; ${SETUP} again`,
-    );
+    const { version } = installation;
+    throw new UserError({
+      action: ACTION,
+      found: `its addon was built for TensorFlow ${version} but finds ${binding.TF_Version}`,
+      advice: `${SETUP} again`,
+    });
   }
   loaded = { binding, installation, threads };
   return loaded;
 }
 
 /**
- * Why the build for NVIDIA GPUs computes on the CPU, or undefined where it does not, or is another
- * build.
+ * Explains why the build for NVIDIA GPUs computes on the CPU; undefined where it does not, or is
+ * another build.
  */
-export function whyNoGpu(binding: Binding, installation: Installation): string | undefined {
+export function whyNoGpu(binding: Binding, installation: Installation): UserError | undefined {
   if (!installation.cuda || binding.isUsingGpuDevice()) return undefined;
   try {
     const { names } = cudaDevices();
-    return `TensorFlow does not take the ${names[0]}; TF_CPP_MIN_LOG_LEVEL=0 makes it say why`;
+    return new UserError({
+      action: "use an NVIDIA GPU",
+      found: `TensorFlow does not take the ${names[0]}`,
+      advice: "TF_CPP_MIN_LOG_LEVEL=0 makes it say why",
+    });
   } catch (error) {
-    return firstLine(error);
+    if (error instanceof UserError) return error;
+    throw error;
   }
 }
 
 /** TensorFlow's wheels need AVX, and end the process where it is missing. */
 async function refuseOtherCpu({ arch }: Installation): Promise<void> {
   if (arch !== Deno.build.arch) {
-    throw new Error(
-      `its addon was built for another CPU (${arch}, expected ${Deno.build.arch}); ${SETUP} ` +
-        `on this machine, with TINY_DIFFUSION_TENSORFLOW set to a folder of its own`,
-    );
+    throw new UserError({
+      action: ACTION,
+      found: `its addon was built for another CPU (${arch}, expected ${Deno.build.arch})`,
+      advice: `${SETUP} on this machine, with TINY_DIFFUSION_TENSORFLOW set to another folder`,
+    });
   }
   const features = await cpuFeatures();
   if (arch === "x86_64" && features.size > 0 && !features.has("avx")) {
-    throw new Error("this CPU has no AVX, which TensorFlow's wheels need; use another engine");
+    const found = "this CPU has no AVX, which TensorFlow's wheels need";
+    throw new UserError({ action: ACTION, found, advice: "use another engine" });
   }
 }
 
@@ -157,23 +171,25 @@ function bindToItself(addon: string): void {
   }
 }
 
-/** What the dynamic linker said, and what it means. */
-function whyNotLoaded(message: string, { addon, version }: Installation): string {
+/** Explains what the dynamic linker said. */
+function whyNotLoaded(message: string, { addon, version }: Installation): Problem {
+  const advice = `${SETUP} again`;
   const symbol = /undefined symbol: (\S+)/.exec(message)?.[1];
   if (symbol) {
-    return `its addon, built for TensorFlow ${version}, misses the symbol ${symbol}: the library ` +
-      `has changed; ${SETUP} again`;
+    const found =
+      `its addon, built for TensorFlow ${version}, misses the symbol ${symbol}: the library has changed`;
+    return { action: ACTION, found, advice };
   }
   const library = /(\S+): cannot open shared object file/.exec(message)?.[1];
-  if (library) return `the library ${library} is gone; ${SETUP} again`;
-  if (/ELF|exec format|file too short/i.test(message)) {
-    return `its addon ${addon} is damaged or was built for another CPU; ${SETUP} again`;
-  }
-  return `its addon ${addon} does not load: ${message}; ${SETUP} again`;
+  if (library) return { action: ACTION, found: `the library ${library} is gone`, advice };
+  const found = /ELF|exec format|file too short/i.test(message)
+    ? `its addon ${addon} is damaged or was built for another CPU`
+    : `its addon ${addon} does not load: ${message}`;
+  return { action: ACTION, found, advice };
 }
 
 /**
- * Why bfloat16 would not be fast here, or undefined if it is: without instructions of its own it is
+ * Says why bfloat16 would not be fast here; undefined if it is. Without its own instructions it is
  * emulated, and slower than float32.
  */
 export async function slowBfloat16(binding: Binding): Promise<string | undefined> {
@@ -186,7 +202,7 @@ export async function slowBfloat16(binding: Binding): Promise<string | undefined
     "than float32";
 }
 
-/** Names of instruction sets as Linux tells them; empty where it does not. */
+/** Reads the names of the CPU's instruction sets from Linux; empty where it does not list them. */
 async function cpuFeatures(): Promise<Set<string>> {
   const text = await Deno.readTextFile("/proc/cpuinfo").catch(() => "");
   return new Set(/^(?:flags|Features)\s*:(.*)$/m.exec(text)?.[1].trim().split(/\s+/) ?? []);
@@ -194,8 +210,4 @@ async function cpuFeatures(): Promise<Set<string>> {
 
 function setDefault(name: string, value: string): void {
   if (Deno.env.get(name) === undefined) Deno.env.set(name, value);
-}
-
-function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split("\n")[0];
 }

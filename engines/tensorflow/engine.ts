@@ -10,14 +10,20 @@
 import { join } from "@std/path";
 import * as tf from "@tensorflow/tfjs";
 import { tmpdir } from "node:os";
-import { describeIoError } from "../../core/files/errors.ts";
-import { writeFileAtomically } from "../../core/files/write.ts";
 import type { HostTensors } from "../tensors.ts";
-import { chosenDevices } from "../cuda.ts";
-import { checkInputs, type Engine, type Precision, type Program, type Session } from "../engine.ts";
+import { chosenDevices } from "../devices.ts";
+import {
+  checkInputs,
+  type Engine,
+  type Inputs,
+  type Outputs,
+  type Precision,
+  type Program,
+  type Session,
+} from "../engine.ts";
+import { firstLine, UserError } from "../errors.ts";
 import { mapValues } from "@std/collections/map-values";
-import { record } from "../record/recorder.ts";
-import { simplify } from "../record/simplify.ts";
+import { compile } from "../record/compile.ts";
 import { type Binding, loadBinding, slowBfloat16, whyNoGpu } from "./binding.ts";
 import { type TensorflowModel, tensorflowModel } from "./model.ts";
 import { dataTypes } from "./proto.ts";
@@ -33,16 +39,18 @@ export interface TensorflowOptions {
 }
 
 /**
- * @throws {Error} If the addon is not there or does not load, or can't use the GPU that
- * `CUDA_VISIBLE_DEVICES` names, saying why.
+ * Starts the engine.
+ *
+ * @throws {UserError} If the addon is not there or does not load, or can't use the GPU that
+ * `CUDA_VISIBLE_DEVICES` names.
  */
 export async function tensorflowEngine(
   { precision = "f32", threads }: TensorflowOptions = {},
 ): Promise<Engine> {
   const { binding, installation } = await loadBinding({ threads });
-  const reason = whyNoGpu(binding, installation);
+  const problem = whyNoGpu(binding, installation);
   // Who names a GPU wants it; who names none, or has none, gets the CPU.
-  if (reason && !["", "-1"].includes(chosenDevices() ?? "")) throw new Error(reason);
+  if (problem && !["", "-1"].includes(chosenDevices() ?? "")) throw problem;
   return {
     name: "tensorflow",
     precision,
@@ -51,7 +59,8 @@ export async function tensorflowEngine(
 }
 
 /**
- * Whether this machine can run the engine in this precision, and in one line why not. Never throws.
+ * Finds out whether this machine can run the engine in this precision, and if not why. Never
+ * throws.
  *
  * bf16 also counts as unavailable where it would be slower than float32, though `tensorflowEngine`
  * would run it.
@@ -65,7 +74,7 @@ export async function tensorflowStatus(
     await checkGradient(engine);
     const slow = precision === "bf16" ? await slowBfloat16(binding) : undefined;
     const device = binding.isUsingGpuDevice() ? "GPU" : "CPU";
-    const instead = whyNoGpu(binding, installation);
+    const instead = whyNoGpu(binding, installation)?.reason;
     return {
       available: slow === undefined,
       reason: slow ??
@@ -74,13 +83,14 @@ export async function tensorflowStatus(
       gpu: binding.isUsingGpuDevice(),
     };
   } catch (error) {
-    return { available: false, reason: (error as Error).message.split("\n")[0] };
+    const reason = error instanceof UserError ? error.reason : firstLine(error);
+    return { available: false, reason };
   }
 }
 
 /**
- * A product and a gradient whose entries are small whole numbers, so that any precision gives them
- * exactly.
+ * Computes a product and a gradient whose entries are small whole numbers, so that any precision
+ * gives them exactly.
  */
 async function checkGradient(engine: Engine): Promise<void> {
   const w = { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) };
@@ -103,6 +113,34 @@ async function checkGradient(engine: Engine): Promise<void> {
   }
 }
 
+/** TensorFlow loads models from folders only, and needs the folder no more once one is loaded. */
+async function loadFromFolder(binding: Binding, model: Uint8Array): Promise<number> {
+  const folder = await orRefuse(
+    Deno.makeTempDir({ prefix: "tiny-diffusion-" }),
+    `make a folder in ${JSON.stringify(tmpdir())}`,
+  );
+  try {
+    const path = join(folder, "saved_model.pb");
+    await orRefuse(Deno.writeFile(path, model), `write ${JSON.stringify(path)}`);
+    return binding.loadSavedModel(folder, "serve");
+  } finally {
+    await Deno.remove(folder, { recursive: true }).catch(() => {}); // the system removes it one day
+  }
+}
+
+/** Waits for work in the system's temporary folder. */
+async function orRefuse<T>(work: Promise<T>, action: string): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    throw new UserError({
+      action,
+      found: cause instanceof Deno.errors.PermissionDenied ? "no permission" : firstLine(cause),
+      advice: "change the permissions, or set TMPDIR to another folder",
+    }, { cause });
+  }
+}
+
 class TensorflowSession implements Session {
   private constructor(
     readonly binding: Binding,
@@ -118,27 +156,18 @@ class TensorflowSession implements Session {
     programs: Record<string, Program>,
     precision: Precision,
   ): Promise<TensorflowSession> {
-    const graphs = mapValues(programs, (program, name) => simplify(record(name, program, state)));
+    const graphs = mapValues(programs, (program, name) => compile(name, program, state));
     const model = tensorflowModel(state, graphs, precision);
-    // TensorFlow loads models from folders only, and once loaded needs the folder no more.
-    const folder = await Deno.makeTempDir({ prefix: "tiny-diffusion-" }).catch((error) => {
-      throw describeIoError("make a folder in", tmpdir(), error);
-    });
-    let id: number;
-    try {
-      await writeFileAtomically(join(folder, "saved_model.pb"), model.bytes);
-      id = binding.loadSavedModel(folder, "serve");
-    } finally {
-      await Deno.remove(folder, { recursive: true }).catch(() => {}); // the system clears it away one day
-    }
+    const id = await loadFromFolder(binding, model.bytes);
     const shapes = mapValues(state, ({ shape }) => [...shape]);
     const session = new TensorflowSession(binding, id, programs, model, shapes);
     await session.writeState(state);
     return session;
   }
 
-  run(name: string, inputs: Record<string, Float32Array | Int32Array>) {
-    const program = this.programs[name], { feeds, fetches, done } = this.model.programs[name];
+  run(name: string, inputs: Inputs): Promise<Outputs> {
+    const program = this.programs[name];
+    const { feeds, fetches, done } = this.model.programs[name];
     checkInputs(name, program, inputs);
     const feed = Object.entries(program.inputs).map(([key, { shape }]) => ({
       name: feeds[key],

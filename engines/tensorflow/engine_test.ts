@@ -10,9 +10,10 @@ import { initialMoments, scheduleAt } from "../../core/training/optimizer.ts";
 import { gradients, targetNats, trainStep } from "../../core/programs.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { HostTensors } from "../tensors.ts";
+import { UserError } from "../errors.ts";
 import type { Precision, Program, Session } from "../engine.ts";
-import { record, rules } from "../record/recorder.ts";
-import { simplify } from "../record/simplify.ts";
+import { rules } from "../record/recorder.ts";
+import { compile } from "../record/compile.ts";
 import { tensorflowEngine, tensorflowStatus } from "./engine.ts";
 import { loadBinding } from "./binding.ts";
 import { tensorflowKernels, tensorflowModel } from "./model.ts";
@@ -41,19 +42,23 @@ testWithTensorflow(
   async () => {
     const refused = () => Promise.reject(new Deno.errors.PermissionDenied("(os error 13)"));
     const loading = () => load(state(), { step: trainStep(diffusion, config) });
-    const { makeTempDir, rename } = Deno;
+    const { makeTempDir, writeFile } = Deno;
     try {
       Deno.makeTempDir = refused;
       await assertRejects(
         loading,
-        Error,
+        UserError,
         `Cannot make a folder in ${JSON.stringify(tmpdir())}: no`,
       );
       Deno.makeTempDir = makeTempDir;
-      Deno.rename = refused;
-      await assertRejects(loading, Error, 'saved_model.pb": no permission; change the permissions');
+      Deno.writeFile = refused;
+      await assertRejects(
+        loading,
+        UserError,
+        'saved_model.pb": no permission; change the permissions',
+      );
     } finally {
-      Object.assign(Deno, { makeTempDir, rename });
+      Object.assign(Deno, { makeTempDir, writeFile });
     }
   },
 );
@@ -69,11 +74,11 @@ function batch(seed: number, model: LanguageModel = diffusion) {
   return { ...model.batch(windows, config, random) };
 }
 
-async function load(
+async function load<P extends Record<string, Program>>(
   state: HostTensors,
-  programs: Record<string, Program>,
+  programs: P,
   precision: Precision = "f32",
-): Promise<Session> {
+): Promise<Session<P>> {
   return await (await tensorflowEngine({ precision })).load(state, programs);
 }
 
@@ -124,7 +129,7 @@ Deno.test("in bf16 a value is cast once, however many products take it", () => {
     body: ({ w }, { x }) => ({ outputs: { a: tf.matMul(w, x), b: tf.matMul(x, w) } }),
   };
   const state = { w: { shape: [2, 2], data: new Float32Array(4) } };
-  const graphs = { program: simplify(record("program", program, state)) };
+  const graphs = { program: compile("program", program, state) };
   const casts = (precision: Precision) => {
     const text = new TextDecoder("latin1").decode(tensorflowModel(state, graphs, precision).bytes);
     return text.split("\x12\x04Cast").length - 1; // field 2 of a node: its operator
@@ -259,16 +264,16 @@ testWithTensorflow("the folder of the model is gone once it is loaded", async ()
 testWithTensorflow("a process has one number of threads, and another one is refused", async () => {
   await assertRejects(
     () => tensorflowEngine({ threads: 77 }),
-    RangeError,
+    UserError,
     "already runs with its own number of threads in this process, expected 77",
   );
 });
 
 Deno.test("a kernel without an operator is named", () => {
-  const graph = simplify(record("program", {
+  const graph = compile("program", {
     inputs: { x },
     body: (_, { x }) => ({ outputs: { y: tf.exp(x) } }),
-  }, {}));
+  }, {});
   const { from } = graph.outputs.y;
   assert(from.kind === "node");
   from.node.kernel = "Frobnicate";

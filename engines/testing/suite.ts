@@ -6,6 +6,7 @@
  */
 import type { Engine, Precision } from "../engine.ts";
 import { startEngine } from "../mod.ts";
+import { hasPrecision } from "../names.ts";
 import type { EngineCase } from "./engine_case.ts";
 import { testedStatuses } from "./tested_engines.ts";
 
@@ -23,12 +24,7 @@ export async function testOnEngines(cases: EngineCase[]): Promise<void> {
     };
     add(name, cases, () => startEngine(name));
     const bf16: Precision = "bf16";
-    const hasBf16 = available &&
-      await startEngine(name, { precision: bf16 }).then(() => true, (error) => {
-        if (error instanceof RangeError) return false; // it says that it has float32 only
-        throw error;
-      });
-    if (hasBf16) {
+    if (available && hasPrecision(name, bf16)) {
       const options = { precision: bf16 };
       add(`${name} in bf16`, cases.filter(({ bf16 }) => bf16), () => startEngine(name, options));
     }

@@ -3,13 +3,15 @@
  * all, which of NVIDIA's libraries are missing, and whether it computes on a GPU. Runs in a process
  * of its own, since libraries that do not fit this machine may end it.
  */
-import { engineStatuses } from "../../engines/mod.ts";
+import { firstLine, UserError } from "../../engines/errors.ts";
+import { type EngineName, enginePurposes } from "../../engines/names.ts";
 import {
   loadSetUp,
+  missingLibraries,
   openCudaLibraries,
   readOnnxCuda,
-  whatIsMissing,
 } from "../../engines/onnx/runtime.ts";
+import { tryEngine } from "../../engines/start.ts";
 import { printJson } from "../shared/run.ts";
 
 /** What this script prints. */
@@ -30,14 +32,25 @@ async function check(): Promise<Check> {
   const installation = await readOnnxCuda();
   const missing = openCudaLibraries(installation.packages);
   loadSetUp(installation);
-  const [cpu, gpu] = await engineStatuses(["onnx", "onnx:cuda"]);
+  const failure = await whyNot("onnx");
+  const reason = await whyNot("onnx:cuda");
   return {
-    failure: cpu.available ? "" : cpu.reason,
+    failure,
     missing: missing.map(({ name }) => name),
-    advice: missing.length > 0 ? whatIsMissing(missing) : "",
-    available: gpu.available,
-    reason: gpu.reason.replace(/^Cannot start the engine "onnx:cuda": /, ""),
+    advice: missing.length > 0 ? missingLibraries(missing).reason : "",
+    available: reason === "",
+    reason: reason || enginePurposes["onnx:cuda"],
   };
+}
+
+/** Says why an engine does not compute; "" if it does. */
+async function whyNot(engine: EngineName): Promise<string> {
+  try {
+    await tryEngine(engine);
+    return "";
+  } catch (error) {
+    return error instanceof UserError ? error.reason : firstLine(error);
+  }
 }
 
 if (import.meta.main) printJson(await check());
