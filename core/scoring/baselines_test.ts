@@ -142,11 +142,12 @@ Deno.test("a row has the probability of each character, and a history that was n
   }));
 });
 
-Deno.test("three million characters of 1,000 kinds, more n-grams than a Map can hold, are counted", () => {
+Deno.test("seventeen million n-grams, more than a Map can hold, are counted", () => {
   const random = seededRandom(3);
-  const text = Int32Array.from({ length: 3_000_000 }, () => random.integer(1000));
-  const row = kneserNeyTable(text, 1000).row(text.subarray(500, 510));
+  const text = Int32Array.from({ length: 2_300_000 }, () => random.integer(1000));
+  text.copyWithin(2_299_000, 0, 1000); // said twice
+  const row = kneserNeyTable(text, 1000, 9).row(text.subarray(500, 510));
   assertAlmostEquals(row.reduce((a, b) => a + b), 1, 1e-9);
-  // The only six characters that begin with these five: seen once, so discounted, yet far likelier.
-  assertEquals(row.indexOf(Math.max(...row)), text[510]);
+  // Of two occurrences one discount, at most 1, is taken.
+  assertEquals(row[text[510]] >= 0.5, true);
 });
