@@ -1,29 +1,27 @@
 /**
- * Decides what the page shows of all that was read: which two samples stand beside each other at
- * first, which runs, which figures are stale or of other weights, and which command makes what is
- * missing. Computes hashes of present files, and nothing else.
+ * Decides what the page shows of all that was read: which two samples open the race, which runs,
+ * which figures are stale or of other weights, and which command makes what is missing. Computes
+ * hashes of present files, and nothing else.
  */
 import { resolve } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
 import { readBytes, sha256Hex } from "../../core/files/read.ts";
 import {
   type BaselineRow,
-  type Estimator,
   estimators,
   type EvaluationRow,
   type ModelComparison,
   type Provenance,
   type QualityResult,
   type QualityRow,
+  type RunHeader,
   type SampleResult,
 } from "../../core/scoring/results.ts";
-import { commandLine } from "../shared/cli.ts";
+import { commandLine, listed } from "../shared/text.ts";
 import type { Results, Run } from "./read_results.ts";
 import { isModel, MODELS } from "./words.ts";
 
-/**
- * Something shown, and what to know before it is held against the rest: one phrase for each reason.
- */
+/** Reasons for care when a result is compared with the others, one phrase each. */
 export interface Marked {
   /** Why it may no longer hold: its weights or its text have changed since. */
   stale: string[];
@@ -62,39 +60,40 @@ export interface RunEntry extends Marked {
 export type Pair<T> = { [Model in ModelKind]?: T };
 
 export interface ReportData {
+  /** Of each figure, like all that follow, the newest. */
   evaluations: EvaluationEntry[];
   baselines: BaselineEntry[];
   comparisons: ComparisonEntry[];
   /** All of them, newest first. */
   samples: SampleEntry[];
-  /**
-   * The two that stand beside each other at first. Their weights are the ones that the page is
-   * about.
-   */
+  /** The two that open the race. Their weights are the ones that the page is about. */
   race: Pair<SampleEntry>;
   runs: Pair<RunEntry>;
-  /** What models wrote, and the texts it is held against; each measurement once, the newest. */
+  /** Measurements of texts of models, and of the texts that they are compared with. */
   quality: QualityEntry[];
-  /** What to type for what is not there, in the order in which to type it. */
-  missing: { what: string; command: string }[];
+  /** The commands for what is not there, in the order in which to type them. */
+  missing: Missing[];
   problems: string[];
+}
+
+interface Missing {
+  what: string;
+  command: string;
 }
 
 /** SHA-256 of a file as it is now, or why there is none. */
 export type Hash = (path: string) => Promise<{ sha256: string } | { reason: string }>;
 
-const NAMES = { gpt: "GPT", diffusion: "diffusion model" };
-
 /** Hashes of files on disk, each computed once. Relative paths start at `root`. */
 export function hashOfFiles(root: string): Hash {
   const known = new Map<string, ReturnType<Hash>>();
   return (path) => {
-    if (!known.has(path)) known.set(path, hashOfFile(resolve(root, path)));
+    if (!known.has(path)) known.set(path, hashFile(resolve(root, path)));
     return known.get(path)!;
   };
 }
 
-async function hashOfFile(path: string): Promise<{ sha256: string } | { reason: string }> {
+const hashFile: Hash = async (path) => {
   try {
     return { sha256: await sha256Hex(await readBytes(path)) };
   } catch (error) {
@@ -102,148 +101,147 @@ async function hashOfFile(path: string): Promise<{ sha256: string } | { reason: 
       ? { reason: "is no longer there" }
       : { reason: "can't be read now" };
   }
-}
+};
 
-/** Picks and marks what the page shows. */
+/** Picks and marks what the page shows. Of what is the same, the newest comes first in `results`. */
 export async function gather(results: Results, hash: Hash): Promise<ReportData> {
-  const newestCorpus = newestOf(results)?.corpusSha256;
-  const corpusNotes = async (from: { corpus: string; corpusSha256: string }) => {
-    if (from.corpus === "") return []; // a sample drawn where there was no text
-    const notes = await changed(from.corpus, from.corpusSha256, hash);
-    if (notes.length === 0 && from.corpusSha256 !== newestCorpus) {
-      notes.push(`made with another text ("${from.corpus}") than the newest result`);
+  const newestText = findNewestText(results);
+  const checkText = async ({ corpus, corpusSha256 }: RunHeader | Provenance) => {
+    if (corpus === "") return []; // a sample drawn where there was no text
+    const notes = await checkFile(corpus, corpusSha256, hash);
+    if (notes.length === 0 && corpusSha256 !== newestText) {
+      notes.push(`made with another text ("${corpus}") than the newest result`);
     }
     return notes;
   };
-  const staleNotes = async (from: Provenance) => [
-    ...await changed(from.weights, from.weightsSha256, hash),
-    ...await corpusNotes(from),
+  const check = async (from: Provenance) => [
+    ...await checkFile(from.weights, from.weightsSha256, hash),
+    ...await checkText(from),
   ];
 
-  const samples: SampleEntry[] = [];
-  for (const result of results.samples) {
-    samples.push({ result, stale: await staleNotes(result.provenance), other: [] });
-  }
-  const race = pairUp(samples, (entry) => entry.result.model, likenessOfSamples);
-  const otherNotes = (model: ModelKind, { weights, weightsSha256 }: Provenance) => {
+  const samples = await Promise.all(results.samples.map(async (result): Promise<SampleEntry> => ({
+    result,
+    stale: await check(result.provenance),
+    other: [],
+  })));
+  const race = pairUp(samples, ({ result }) => result.model, likenessOfSamples);
+  const mark = async (model: ModelKind, from: Provenance): Promise<Marked> => {
     const shown = race[model]?.result.provenance;
-    return !shown || shown.weightsSha256 === weightsSha256
-      ? []
-      : [`made with other weights ("${weights}") than the race ("${shown.weights}")`];
+    const isOther = shown && shown.weightsSha256 !== from.weightsSha256;
+    return {
+      stale: await check(from),
+      other: isOther
+        ? [`made with other weights ("${from.weights}") than the race ("${shown.weights}")`]
+        : [],
+    };
   };
   for (const entry of samples) {
-    entry.other = otherNotes(entry.result.model, entry.result.provenance);
+    Object.assign(entry, await mark(entry.result.model, entry.result.provenance));
   }
-  const runs: RunEntry[] = [];
-  for (const run of results.runs) {
-    const { model, name } = run.header, shown = race[model]?.result.provenance.weights;
-    const other = shown === undefined || shown === name
-      ? []
-      : [`the training of other weights ("${name}") than those of the race ("${shown}")`];
-    runs.push({ run, stale: await corpusNotes(run.header), other });
-  }
+
+  const runs = await Promise.all(results.runs.map(async (run): Promise<RunEntry> => {
+    const { model, name } = run.header;
+    const shown = race[model]?.result.provenance.weights ?? name;
+    return {
+      run,
+      stale: await checkText(run.header),
+      other: name === shown
+        ? []
+        : [`the training of other weights ("${name}") than those of the race ("${shown}")`],
+    };
+  }));
   // Among equals, the runs of what the race shows, or of the same preset, are taken for newer.
-  const isOfRace = ({ run: { header }, other }: RunEntry) =>
+  const nearness = ({ run: { header }, other }: RunEntry) =>
     2 * Number(other.length === 0) +
     Number(header.config.preset === race[header.model]?.result.provenance.config.preset);
-  runs.sort((a, b) => isOfRace(b) - isOfRace(a));
+  runs.sort((a, b) => nearness(b) - nearness(a));
 
-  const data: ReportData = {
-    evaluations: [],
-    baselines: [],
-    comparisons: [],
+  const evaluations: EvaluationEntry[] = [];
+  const baselines: BaselineEntry[] = [];
+  const comparisons: ComparisonEntry[] = [];
+  for (const result of results.evaluations) {
+    const { provenance } = result;
+    const marked = await mark(result.rows[0]?.model ?? provenance.config.kind, provenance);
+    const ofText = { stale: await checkText(provenance), other: [] };
+    evaluations.push(...result.rows.map((row) => ({ row, provenance, ...marked })));
+    baselines.push(...(result.baselines ?? []).map((row) => ({ row, provenance, ...ofText })));
+    comparisons.push(
+      ...(result.comparisons ?? []).map((comparison) => ({ comparison, provenance, ...marked })),
+    );
+  }
+  const quality: QualityEntry[] = [];
+  for (const result of results.quality) {
+    const marked = await mark(result.model, result.provenance);
+    quality.push(...result.rows.map((row) => ({ row, result, ...marked })));
+  }
+
+  const data = {
+    evaluations: firstOfEach(evaluations, ({ row }) => [figureOf(row), row.context])
+      .sort((a, b) => b.row.context - a.row.context || rank(a.row) - rank(b.row)),
+    baselines: firstOfEach(
+      baselines,
+      ({ row, provenance }) => [figureOf(row), row.context, provenance.corpusSha256],
+    ),
+    comparisons: firstOfEach(
+      comparisons,
+      ({ comparison: { a, b, context } }) => [figureOf(a), figureOf(b), context],
+    ),
     samples,
     race,
-    runs: pairUp(runs, (entry) => entry.run.header.model, likenessOfRuns),
-    quality: [],
-    missing: [],
+    runs: pairUp(runs, ({ run }) => run.header.model, likenessOfRuns),
+    quality: firstOfEach(quality, measurementOf),
     problems: results.problems,
   };
-  // Results are sorted newest first: an older figure for the same thing has been superseded.
-  for (const { rows, baselines = [], comparisons = [], provenance } of results.evaluations) {
-    const stale = await staleNotes(provenance), textStale = await corpusNotes(provenance);
-    const model = rows[0]?.model ?? provenance.config.kind;
-    const other = otherNotes(model, provenance);
-    for (const row of rows) {
-      if (data.evaluations.some((entry) => isSameFigure(entry.row, row))) continue;
-      data.evaluations.push({ row, provenance, stale, other });
-    }
-    for (const row of baselines) { // of a text, not of weights
-      const isSame = ({ row: present, provenance: from }: BaselineEntry) =>
-        isSameFigure(present, row) && from.corpusSha256 === provenance.corpusSha256;
-      if (data.baselines.some(isSame)) continue;
-      data.baselines.push({ row, provenance, stale: textStale, other: [] });
-    }
-    for (const comparison of comparisons) {
-      const isSame = ({ comparison: { a, b, context } }: ComparisonEntry) =>
-        context === comparison.context && isSameSide(a, comparison.a) &&
-        isSameSide(b, comparison.b);
-      if (data.comparisons.some(isSame)) continue;
-      data.comparisons.push({ comparison, provenance, stale, other });
-    }
-  }
-  data.evaluations.sort((a, b) =>
-    b.row.context - a.row.context ||
-    MODELS.indexOf(a.row.model) - MODELS.indexOf(b.row.model) ||
-    estimators[a.row.model].indexOf(a.row.estimator) -
-      estimators[b.row.model].indexOf(b.row.estimator)
-  );
-  for (const result of results.quality) {
-    const stale = await staleNotes(result.provenance);
-    const other = otherNotes(result.model, result.provenance);
-    for (const row of result.rows) {
-      if (data.quality.some((entry) => isSameMeasurement(entry, { row, result }))) continue;
-      data.quality.push({ row, result, stale, other });
-    }
-  }
-  data.missing = missing(data);
-  return data;
+  return { ...data, missing: findMissing(data) };
 }
 
-function likenessOfSamples(a: SampleEntry, b: SampleEntry): number {
-  const [from, to] = [a.result.provenance, b.result.provenance];
-  return 4 * Number(a.result.prompt === b.result.prompt) +
-    2 * Number(from.corpusSha256 === to.corpusSha256) +
-    Number(from.config.preset === to.config.preset);
+/** SHA-256 of the text that the newest result was made with. */
+function findNewestText({ samples, evaluations, quality, runs }: Results): string | undefined {
+  const origins = [
+    ...[...samples, ...evaluations, ...quality].map(({ provenance }) => provenance),
+    ...runs.map(({ header }) => header),
+  ].filter(({ corpus }) => corpus !== "");
+  return origins.sort((a, b) => Date.parse(b.date) - Date.parse(a.date))[0]?.corpusSha256;
 }
 
-function likenessOfRuns(a: RunEntry, b: RunEntry): number {
-  return 2 * Number(a.run.header.corpusSha256 === b.run.header.corpusSha256) +
-    Number(a.run.header.config.preset === b.run.header.config.preset);
-}
-
-async function changed(path: string, sha256: string, hash: Hash): Promise<string[]> {
+/** Says how a file differs from the one that a result was made with. */
+async function checkFile(path: string, sha256: string, hash: Hash): Promise<string[]> {
   const now = await hash(path);
   if ("reason" in now) return [`"${path}" ${now.reason}`];
   return now.sha256 === sha256 ? [] : [`"${path}" has changed since`];
 }
 
-interface Figure {
-  model: string;
-  weights: string;
-  estimator: Estimator;
+/** One entry for each key, the first. */
+function firstOfEach<T>(entries: T[], keyOf: (entry: T) => unknown): T[] {
+  return [...Map.groupBy(entries, (entry) => JSON.stringify(keyOf(entry))).values()]
+    .map(([first]) => first);
 }
 
-function isSameSide(a: Figure, b: Figure): boolean {
-  return a.model === b.model && a.weights === b.weights && a.estimator === b.estimator;
-}
+const figureOf = (row: { model: string; weights: string; estimator: string }) => [
+  row.model,
+  row.weights,
+  row.estimator,
+];
 
-function isSameFigure(a: Figure & { context: number }, b: Figure & { context: number }): boolean {
-  return isSameSide(a, b) && a.context === b.context;
+/** Where a figure stands among those of one context. */
+function rank({ model, estimator }: EvaluationRow): number {
+  return 10 * MODELS.indexOf(model) + estimators[model].indexOf(estimator);
 }
 
 type Measured = Pick<QualityEntry, "row" | "result">;
 
 /**
- * Whether two rows measure the same: texts made in one way with the same weights, or the same
- * reference text, by one yardstick.
+ * Equal for two rows that measure the same: texts made in one way with the same weights, or the
+ * same reference text, by one yardstick.
  */
-function isSameMeasurement(a: Measured, b: Measured): boolean {
-  return a.row.source === b.row.source && yardstick(a) === yardstick(b) &&
-    (a.row.sampler === null ||
-      a.result.provenance.weightsSha256 === b.result.provenance.weightsSha256 &&
-        a.row.sampler === b.row.sampler && a.result.prompt === b.result.prompt &&
-        JSON.stringify(a.row.settings) === JSON.stringify(b.row.settings));
+function measurementOf({ row, result }: Measured): unknown[] {
+  const made = [
+    result.provenance.weightsSha256,
+    row.sampler,
+    result.prompt,
+    row.settings,
+  ];
+  return [row.source, yardstick({ row, result }), ...(row.sampler === null ? [] : made)];
 }
 
 /**
@@ -266,15 +264,19 @@ export function isWritten({ row }: Measured): boolean {
   return isModel(row.source);
 }
 
-function newestOf(results: Results): { corpusSha256: string } | undefined {
-  const dated = [
-    ...[...results.samples, ...results.evaluations, ...results.quality].map((result) =>
-      result.provenance
-    ),
-    ...results.runs.map((run) => run.header),
-  ].filter(({ corpus }) => corpus !== "");
-  return dated.sort((a, b) => Date.parse(b.date) - Date.parse(a.date))[0];
+function likenessOfSamples(a: SampleEntry, b: SampleEntry): number {
+  const [from, to] = [a.result.provenance, b.result.provenance];
+  return 4 * Number(a.result.prompt === b.result.prompt) +
+    2 * Number(from.corpusSha256 === to.corpusSha256) +
+    Number(from.config.preset === to.config.preset);
 }
+
+function likenessOfRuns(a: RunEntry, b: RunEntry): number {
+  return 2 * Number(a.run.header.corpusSha256 === b.run.header.corpusSha256) +
+    Number(a.run.header.config.preset === b.run.header.config.preset);
+}
+
+const isFresh = ({ stale }: Marked) => stale.length === 0;
 
 /**
  * One entry of each model, so that the two are as alike as can be and not stale; among equals the
@@ -287,94 +289,69 @@ function pairUp<T extends Marked>(
 ): Pair<T> {
   const gpts = entries.filter((entry) => modelOf(entry) === "gpt");
   const diffusions = entries.filter((entry) => modelOf(entry) === "diffusion");
-  const freshest = (list: T[]) => list.find((entry) => entry.stale.length === 0) ?? list[0];
-  if (gpts.length === 0 || diffusions.length === 0) {
-    return omitMissing({ gpt: freshest(gpts), diffusion: freshest(diffusions) });
-  }
-  let best: { score: number; gpt: T; diffusion: T } | undefined;
-  gpts.forEach((gpt, i) =>
-    diffusions.forEach((diffusion, j) => {
-      const fresh = Number(gpt.stale.length === 0) + Number(diffusion.stale.length === 0);
-      const age = (i + j) / (gpts.length + diffusions.length); // below 1: only decides among equals
-      const score = 8 * fresh + likeness(gpt, diffusion) - age;
-      if (!best || score > best.score) best = { score, gpt, diffusion };
-    })
-  );
-  return { gpt: best!.gpt, diffusion: best!.diffusion };
+  const pairs = gpts.flatMap((gpt, i) =>
+    diffusions.map((diffusion, j) => ({
+      pair: { gpt, diffusion },
+      score: 8 * [gpt, diffusion].filter(isFresh).length + likeness(gpt, diffusion),
+      age: i + j,
+    }))
+  ).sort((a, b) => b.score - a.score || a.age - b.age);
+  if (pairs.length > 0) return pairs[0].pair;
+  const only = entries.find(isFresh) ?? entries[0];
+  return only ? { [modelOf(only)]: only } : {};
 }
 
-function omitMissing<T>(pair: { gpt?: T; diffusion?: T }): Pair<T> {
-  return Object.fromEntries(Object.entries(pair).filter(([, entry]) => entry !== undefined));
-}
+const NAMES = { gpt: "GPT", diffusion: "diffusion model" };
 
-function missing(data: ReportData): ReportData["missing"] {
+function findMissing(data: Omit<ReportData, "missing">): Missing[] {
   const { race, runs, evaluations, quality } = data;
-  const isEmpty = [race, runs, evaluations, quality].every((found) =>
-    Object.keys(found).length === 0
-  );
-  if (isEmpty) {
-    return [{
-      what: "everything, from the text to this page",
-      command: commandLine("quickstart", []),
-    }];
-  }
+  const list: Missing[] = [];
+  const add = (what: string, task: string, ...flags: string[]) =>
+    list.push({ what, command: commandLine(task, flags) });
 
-  const list: ReportData["missing"] = [];
+  const found = [...Object.values(race), ...Object.values(runs), ...evaluations, ...quality];
+  if (found.length === 0) {
+    add("everything, from the text to this page", "quickstart");
+    return list;
+  }
   for (const model of MODELS) {
     const weights = race[model]?.result.provenance.weights ??
-      evaluations.find((entry) => entry.row.model === model)?.row.weights;
+      evaluations.find(({ row }) => row.model === model)?.row.weights;
     const chosen = ["--model", model, ...(weights ? ["--weights", weights] : [])];
-    if (!runs[model]) {
-      list.push({
-        what: `loss curve of the ${NAMES[model]}`,
-        command: commandLine(`train-${model}`, []),
-      });
-    }
-    const other = race[model === "gpt" ? "diffusion" : "gpt"]?.result;
+    if (!runs[model]) add(`loss curve of the ${NAMES[model]}`, `train-${model}`);
     if (!race[model]) {
-      const prompt = other && isPrompt(other) ? ["--prompt", other.prompt] : [];
-      list.push({
-        what: `sample of the ${NAMES[model]}`,
-        command: commandLine("sample", [...chosen, ...prompt]),
-      });
+      const twin = race[model === "gpt" ? "diffusion" : "gpt"]?.result;
+      const prompt = twin && isPrompt(twin) ? ["--prompt", twin.prompt] : [];
+      add(`sample of the ${NAMES[model]}`, "sample", ...chosen, ...prompt);
     }
     for (const estimator of estimators[model]) {
       const exists = evaluations.some(({ row }) =>
         row.model === model && row.estimator === estimator && (!weights || row.weights === weights)
       );
-      if (exists) continue;
       const only = model === "gpt" ? [] : ["--estimator", estimator];
-      list.push({
-        what: `${estimator} figure of the ${NAMES[model]}`,
-        command: commandLine("eval", [...chosen, ...only]),
-      });
+      if (!exists) add(`${estimator} figure of the ${NAMES[model]}`, "eval", ...chosen, ...only);
     }
   }
-  const measured = MODELS.filter((model) => quality.some(({ row }) => row.source === model));
-  if (measured.length < MODELS.length) {
-    const lacking = MODELS.filter((model) => !measured.includes(model));
-    list.push({
-      what: `sample quality of the ${lacking.map((model) => NAMES[model]).join(" and the ")}`,
-      command: commandLine("quality", lacking.length === 1 ? ["--model", lacking[0]] : []),
-    });
+  const unmeasured = MODELS.filter((model) => quality.every(({ row }) => row.source !== model));
+  if (unmeasured.length > 0) {
+    const names = listed(unmeasured.map((model) => `the ${NAMES[model]}`));
+    const only = unmeasured.length === 1 ? ["--model", unmeasured[0]] : [];
+    add(`sample quality of ${names}`, "quality", ...only);
   }
   const { gpt, diffusion } = race;
-  const isApart = gpt?.result.prompt !== diffusion?.result.prompt;
-  if (gpt && diffusion && isApart && isPrompt(diffusion.result)) {
+  if (gpt && diffusion && isPrompt(diffusion.result)) {
+    const { prompt } = diffusion.result;
     const { weights } = gpt.result.provenance;
-    list.push({
-      what: "sample of the GPT for the diffusion model's prompt",
-      command: commandLine("sample", [
-        ...["--model", "gpt", "--weights", weights],
-        ...["--prompt", diffusion.result.prompt],
-      ]),
-    });
+    const flags = ["--model", "gpt", "--weights", weights, "--prompt", prompt];
+    if (gpt.result.prompt !== prompt) {
+      add("sample of the GPT for the diffusion model's prompt", "sample", ...flags);
+    }
   }
   return list;
 }
 
 /**
- * Whether the text goes on from the prompt: a template, which only a diffusion model can fill, has
+ * Whether the text continues the prompt. A template, which only a diffusion model can fill, has
  * gaps in it instead.
  */
 function isPrompt({ prompt, samples }: SampleResult): boolean {

@@ -90,19 +90,10 @@ export function day(date: string): string {
   return new Date(date).toISOString().slice(0, 16).replace("T", " ") + " UTC";
 }
 
-/** `0.5` as "50.0 %". */
-export const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
-
 /** 1234567 as "1,234,567". */
 export const count = (number: number) => number.toLocaleString("en-GB");
 
 /** 1234567 as "1.23 million". */
 export function readable(number: number): string {
   return number >= 1e6 ? `${(number / 1e6).toFixed(2)} million` : count(number);
-}
-
-/** Words joined for a sentence: "a", "a and b", "a, b and c". */
-export function list(words: string[]): string {
-  if (words.length < 2) return words.join("");
-  return `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }

@@ -1,9 +1,10 @@
 /** The few numbers that most readers come for. */
 import type { ModelKind } from "../../../core/config.ts";
 import { charactersWritten } from "../../../core/scoring/results.ts";
+import { percent } from "../../shared/text.ts";
 import type { EvaluationEntry, ReportData } from "../gather.ts";
 import { type Child, Facts, Marks, ModelTag, Value } from "../markup.tsx";
-import { meanRealWords, MODELS, percent } from "../words.ts";
+import { meanRealWords, MODELS } from "../words.ts";
 import { atMost, halfInterval } from "./bits.tsx";
 
 export function Glance(data: ReportData) {

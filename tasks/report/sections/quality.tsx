@@ -19,15 +19,14 @@ import {
 } from "../charts.tsx";
 import { isWritten, type QualityEntry, yardstick } from "../gather.ts";
 import { Marks, ModelTag, NumberCell, type Part, Section, Table } from "../markup.tsx";
+import { listed, percent } from "../../shared/text.ts";
 import {
   baselineTitle,
   count,
   describeSampler,
   isModel,
-  list,
   MODEL_NAMES,
   MODELS,
-  percent,
   stem,
 } from "../words.ts";
 
@@ -115,7 +114,7 @@ function heldOut({ references }: Measured, figure: QualityFigure): Spread | null
 function describeTexts({ entries }: Measured): string {
   const counts = [...new Set(entries.map(({ row }) => row.texts))].sort((a, b) => a - b);
   const length = count(entries[0].row.length);
-  return `${list(counts.map(String))} texts of ${length} characters for each point`;
+  return `${listed(counts.map(String))} texts of ${length} characters for each point`;
 }
 
 /** Says which models judge how likely the texts are. */
