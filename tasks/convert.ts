@@ -56,7 +56,7 @@ const writers: Record<string, (path: string, model: LoadedModel) => Promise<unkn
   ".onnx": (path, { config, weights }) => {
     const program = windowLogits(models[config.kind], config, 1);
     const graph = compile("logits", program, weights);
-    return writeFileAtomically(path, onnxModel(graph, weights));
+    return writeFileAtomically(path, onnxModel(graph, { fixed: weights }));
   },
 };
 

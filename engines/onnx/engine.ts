@@ -172,7 +172,7 @@ class OnnxSession implements Session {
     const loaded: Record<string, Loaded> = {};
     for (const [name, graph] of Object.entries(graphs)) {
       const stay = runtime.device === "webgpu" ? Object.keys(graph.newState) : [];
-      const model = onnxModel(graph, fixed, runtime.device);
+      const model = onnxModel(graph, { fixed, device: runtime.device });
       const session = await runtime.createSession(model, stay.map(newStateName));
       loaded[name] = { program: programs[name], graph, session };
     }
@@ -196,7 +196,7 @@ class OnnxSession implements Session {
     const count = inputs.length;
     for (const each of inputs) checkInputs(name, program, each);
     const { runtime, fixed } = this;
-    loaded.loop ??= runtime.createSession(onnxStepsModel(graph, fixed, runtime.device));
+    loaded.loop ??= runtime.createSession(onnxStepsModel(graph, { fixed, device: runtime.device }));
     const feeds = this.#stateFeeds();
     for (const key of Object.keys(graph.newState)) {
       feeds[aroundLoop(stateName(key))] = this.#state[key];

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import onnxProto from "onnx-proto";
 import { makeConfig } from "../../core/config.ts";
 import { drawWindows } from "../../core/data/dataset.ts";
 import { initialWeights } from "../../core/model.ts";
@@ -11,6 +10,7 @@ import type { Graph } from "../record/graph.ts";
 import { inputsOf, kernelCases, programOf } from "../testing/kernel_cases.ts";
 import { onnxEngine } from "./engine.ts";
 import { inputName, onnxModel, onnxStepsModel, outputName } from "./model.ts";
+import { decodeModel, type GraphProto } from "./proto.ts";
 import { loadOnnxruntime, type Onnxruntime } from "./runtime.ts";
 import { compile } from "../record/compile.ts";
 
@@ -24,15 +24,12 @@ const test = (name: string, fn: () => Promise<void>) => Deno.test({ name, ignore
 
 /** The operators of a model, those inside loops included. */
 function operators(model: Uint8Array): Set<string> {
-  interface Proto {
-    node: { opType: string; attribute: { g?: Proto }[] }[];
-  }
-  const names = ({ node }: Proto): string[] =>
-    node.flatMap(({ opType, attribute }) => [
-      opType,
+  const names = ({ node }: GraphProto): string[] =>
+    node.flatMap(({ op_type, attribute }) => [
+      op_type,
       ...attribute.flatMap(({ g }) => g ? names(g) : []),
     ]);
-  return new Set(names(onnxProto.onnx.ModelProto.decode(model).graph as unknown as Proto));
+  return new Set(names(decodeModel(model).graph));
 }
 
 function trainingGraph(kind: "gpt" | "diffusion"): Graph {
@@ -54,8 +51,8 @@ Deno.test("a training step for WebGPU has no operator that onnxruntime would tak
   const taken = new Set(["FusedMatMul", "OneHot"]);
   for (const kind of ["gpt", "diffusion"] as const) {
     const graph = trainingGraph(kind);
-    assertEquals(operators(onnxModel(graph, {}, "webgpu")).intersection(taken), new Set());
-    assertEquals(operators(onnxModel(graph, {}, "cuda")).intersection(taken), taken);
+    assertEquals(operators(onnxModel(graph, { device: "webgpu" })).intersection(taken), new Set());
+    assertEquals(operators(onnxModel(graph, { device: "cuda" })).intersection(taken), taken);
   }
 });
 
@@ -103,8 +100,8 @@ async function compare(
   inputs: Record<string, Float32Array | Int32Array>,
 ): Promise<void> {
   const [cpu, webgpu] = [
-    await onCpu(onnxModel(graph, fixed, "cpu"), graph, inputs),
-    await onCpu(onnxModel(graph, fixed, "webgpu"), graph, inputs),
+    await onCpu(onnxModel(graph, { fixed }), graph, inputs),
+    await onCpu(onnxModel(graph, { fixed, device: "webgpu" }), graph, inputs),
   ];
   for (const [name, values] of Object.entries(cpu)) {
     const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);

@@ -3,8 +3,8 @@
  * becomes inputs, and its new values outputs, since ONNX has no variables; or it goes round in a
  * loop, for several steps in one run.
  */
-import onnxProto from "onnx-proto";
-import { type HostTensors, sizeOf } from "../tensors.ts";
+import { UserError } from "../errors.ts";
+import { type HostTensor, type HostTensors, sizeOf } from "../tensors.ts";
 import {
   type Graph,
   type GraphDType,
@@ -14,15 +14,24 @@ import {
   sameShape,
   type Value,
 } from "../record/graph.ts";
+import {
+  type AttributeProto,
+  attributeTypes,
+  type DataType,
+  dataTypes,
+  encodeModel,
+  type GraphProto,
+  type NodeProto,
+  type TensorProto,
+  valueInfo,
+} from "./proto.ts";
 import type { OnnxDevice } from "./runtime.ts";
 
-const { onnx } = onnxProto;
-const OPSET = 18;
-/** TensorProto.DataType */
-const types: Record<GraphDType | "int64", number> = { float32: 1, int32: 6, int64: 7, bool: 9 };
+/** The domain of onnxruntime's own operators, which precedes their names. */
+const MICROSOFT = "com.microsoft";
 
-type Attribute = number | string | number[] | Float;
-/** A float attribute, which ONNX does not take for an integer even where it is whole. */
+type Attribute = number | number[] | Float;
+/** A float attribute: a plain number is an integer. */
 class Float {
   constructor(readonly value: number) {}
 }
@@ -36,19 +45,19 @@ export const newStateName = (name: string): string => `new/${name}`;
 export const inputName = (name: string): string => `in/${name}`;
 export const outputName = (name: string): string => `out/${name}`;
 /**
- * How many steps a model of several takes; around its loop, all other names but those of state that
- * stays have this prefix.
+ * The number of steps that a model of several takes; outside its loop, all other names except those
+ * of state that stays have this prefix.
  */
 export const STEPS = "steps";
 export const aroundLoop = (name: string): string => `${STEPS}/${name}`;
 
-/** What a lowering may do: name inputs, make small constants, append operators. */
+/** The operations of a lowering: to name inputs, make small constants, append operators. */
 interface Emitter {
   name(value: Value): string;
-  /** Whether anything reads it. */
+  /** Whether anything reads the value. */
   isUsed(value: Value): boolean;
   float(value: number): string;
-  /** A scalar of that type. */
+  /** Makes a scalar of that type. */
   scalar(dtype: GraphDType, value: number): string;
   floats(values: Float32Array): string;
   int32s(values: Int32Array): string;
@@ -74,7 +83,7 @@ interface Emitter {
 
 type Lowering = (node: Node, emit: Emitter) => void;
 
-/** The operator of the same meaning, with the same inputs. */
+/** Lowers to the operator of the same meaning, with the same inputs. */
 const same = (type: string): Lowering => (node, emit) => {
   emit.op(type, node.inputs.map(emit.name), {}, node.outputs[0]);
 };
@@ -107,14 +116,14 @@ const lowerings: Record<string, Lowering> = {
     const one = emit.op(
       "Cast",
       [positive],
-      { to: types.float32 },
+      { to: dataTypes.float32 },
       attributes.alpha ? undefined : y,
     );
     if (!attributes.alpha) return;
     emit.op("Where", [positive, one, emit.float(attributes.alpha as number)], {}, y);
   },
   Cast: ({ inputs: [x], outputs: [y] }, emit) => {
-    emit.op("Cast", [emit.name(x)], { to: types[y.dtype] }, y);
+    emit.op("Cast", [emit.name(x)], { to: dataTypes[y.dtype] }, y);
   },
 
   Add: same("Add"),
@@ -147,15 +156,16 @@ const lowerings: Record<string, Lowering> = {
     emit.ops("SimplifiedLayerNormalization", [emit.name(x), ones], {
       axis: -1,
       epsilon,
-      stash_type: types.float32,
+      stash_type: dataTypes.float32,
     }, outputs);
   },
 
   BatchMatMul: ({ inputs: [a, b], outputs: [y], attributes }, emit) => {
-    const transA = attributes.transposeA ? 1 : 0, transB = attributes.transposeB ? 1 : 0;
+    const transA = attributes.transposeA ? 1 : 0;
+    const transB = attributes.transposeB ? 1 : 0;
     const inputs = [emit.name(a), emit.name(b)];
     if (y.shape.length === 2) emit.op("Gemm", inputs, { transA, transB }, y);
-    else emit.op("com.microsoft.FusedMatMul", inputs, { transA, transB, alpha: new Float(1) }, y);
+    else emit.op(`${MICROSOFT}.FusedMatMul`, inputs, { transA, transB, alpha: new Float(1) }, y);
   },
 
   Reshape: ({ inputs: [x], outputs: [y] }, emit) => {
@@ -175,7 +185,8 @@ const lowerings: Record<string, Lowering> = {
     emit.ops("Split", [emit.name(x), sizes], { axis: attributes.axis as number }, outputs);
   },
   Slice: ({ inputs: [x], outputs: [y], attributes }, emit) => {
-    const begin = attributes.begin as number[], size = attributes.size as number[];
+    const begin = attributes.begin as number[];
+    const size = attributes.size as number[];
     const end = begin.map((from, axis) => from + size[axis]);
     emit.op("Slice", [emit.name(x), emit.int64(begin), emit.int64(end)], {}, y);
   },
@@ -188,7 +199,7 @@ const lowerings: Record<string, Lowering> = {
     emit.op("Pad", [emit.name(x), emit.int64([...before, ...after]), value], {}, y);
   },
   OneHot: ({ inputs: [x], outputs: [y], attributes }, emit) => {
-    const indices = emit.op("Cast", [emit.name(x)], { to: types.int64 });
+    const indices = emit.op("Cast", [emit.name(x)], { to: dataTypes.int64 });
     const depth = emit.int64([attributes.depth as number]);
     const values = emit.op("Concat", [
       emit.op("Reshape", [emit.float(attributes.off as number), emit.int64([1])]),
@@ -196,7 +207,7 @@ const lowerings: Record<string, Lowering> = {
     ], { axis: 0 });
     const float = y.dtype === "float32" ? y : undefined;
     const oneHot = emit.op("OneHot", [indices, depth, values], { axis: -1 }, float);
-    if (!float) emit.op("Cast", [oneHot], { to: types[y.dtype] }, y);
+    if (!float) emit.op("Cast", [oneHot], { to: dataTypes[y.dtype] }, y);
   },
 };
 
@@ -226,8 +237,9 @@ const forWebgpu: Record<string, Lowering> = {
   BatchMatMul: (node, emit) => {
     const { inputs: [a, b], outputs: [y], attributes } = node;
     if (y.shape.length === 2) return lowerings.BatchMatMul(node, emit);
-    const factor = (x: Value, transposed: Attribute | boolean) => {
-      const perm = [...x.shape.keys()], last = perm.length - 1;
+    const factor = (x: Value, transposed: unknown) => {
+      const perm = [...x.shape.keys()];
+      const last = perm.length - 1;
       [perm[last - 1], perm[last]] = [last, last - 1];
       return transposed ? emit.op("Transpose", [emit.name(x)], { perm }) : emit.name(x);
     };
@@ -244,7 +256,8 @@ const forWebgpu: Record<string, Lowering> = {
   // Its kernel binds x and every piece, and a device need not have more than 8 storage buffers in a
   // shader.
   SplitV: (node, emit) => {
-    const { inputs: [x], outputs, attributes } = node, axis = attributes.axis as number;
+    const { inputs: [x], outputs, attributes } = node;
+    const axis = attributes.axis as number;
     if (1 + outputs.length <= 8) return lowerings.SplitV(node, emit);
     let start = 0;
     for (const piece of outputs) {
@@ -256,103 +269,111 @@ const forWebgpu: Record<string, Lowering> = {
   },
 };
 
+/** How a model is made of a graph. */
+export interface OnnxModelOptions {
+  /**
+   * State entries that become constants of the model instead of inputs: onnxruntime packs them once
+   * for its matrix kernels.
+   */
+  fixed?: HostTensors;
+  /**
+   * How the model stores them. As `float16` they take half the space, and the model's first
+   * operators make them float32 again. @default {"float32"}
+   */
+  store?: "float32" | "float16";
+  /**
+   * Where most of the model is to run: onnxruntime moves to the CPU what it has no kernel for
+   * elsewhere, with copies back and forth. @default {"cpu"}
+   */
+  device?: OnnxDevice;
+}
+
 /**
- * The ONNX model of a graph, as protobuf bytes.
+ * Makes the ONNX model of a graph, as protobuf bytes.
  *
- * @param fixed State entries that become constants of the model instead of inputs: onnxruntime
- * packs them once for its matrix kernels.
- * @param device Where most of the model is to run: onnxruntime takes to the CPU what it has no
- * kernel for elsewhere, with copies to and fro.
  * @throws {TypeError} If a kernel has no lowering.
+ * @throws {UserError} If an entry of the fixed state does not fit float16.
  */
-export function onnxModel(
-  graph: Graph,
-  fixed: HostTensors = {},
-  device: OnnxDevice = "cpu",
-): Uint8Array {
-  const { nodes, initializers, inputs, outputs } = lowered(graph, fixed, device);
+export function onnxModel(graph: Graph, options: OnnxModelOptions = {}): Uint8Array {
+  const { nodes, initializers, inputs, outputs } = lower(graph, options);
   return encodeModel({
     name: "program",
     node: nodes,
     initializer: initializers,
-    input: inputs.map(({ name, value }) => tensorInfo(name, value)),
-    output: outputs.map(({ name, value }) => tensorInfo(name, value)),
+    input: inputs.map(({ name, value }) => valueInfo(name, value.dtype, value.shape)),
+    output: outputs.map(({ name, value }) => valueInfo(name, value.dtype, value.shape)),
   });
 }
 
 /**
- * The ONNX model of any number of steps of a graph, one after the other: a `Loop` that carries the
- * state which the graph replaces, so that it stays where it is computed. Inputs and outputs are
- * those of `onnxModel`, with a first axis for the steps; their names, and those of the carried
- * state, are `aroundLoop`. `STEPS` is an int64 scalar.
+ * Makes the ONNX model of any number of steps of a graph, one after the other: a `Loop` that
+ * carries the state which the graph replaces, so that it stays where it is computed. Inputs and
+ * outputs are those of `onnxModel`, with a first axis for the steps; their names, and those of the
+ * carried state, are `aroundLoop`. `STEPS` is an int64 scalar.
  *
- * @param fixed As for `onnxModel`, and so is `device`.
- * @throws {TypeError} If a kernel has no lowering.
+ * @throws As `onnxModel`.
  */
-export function onnxStepsModel(
-  graph: Graph,
-  fixed: HostTensors = {},
-  device: OnnxDevice = "cpu",
-): Uint8Array {
-  const { nodes, initializers, inputs, outputs } = lowered(graph, fixed, device);
-  const int64Scalar = (name: string) => info(name, types.int64, []);
-  const boolScalar = (name: string) => info(name, types.bool, []);
+export function onnxStepsModel(graph: Graph, options: OnnxModelOptions = {}): Uint8Array {
+  const { nodes, initializers, inputs, outputs } = lower(graph, options);
   const carried = Object.entries(graph.newState);
   const stepOutputs = outputs.filter(({ name }) => name.startsWith(outputName("")));
   const batches = inputs.filter(({ name }) => name.startsWith(inputName("")));
   const stays = inputs.filter(({ name }) =>
     name.startsWith(stateName("")) && !carried.some(([key]) => stateName(key) === name)
   );
-  const body = {
+  const picks = batches.map(({ name }): NodeProto => ({
+    name: `pick/${name}`,
+    op_type: "Gather",
+    input: [aroundLoop(name), "step"],
+    output: [name],
+    attribute: [attribute("axis", 0)],
+  }));
+  const goOn: NodeProto = {
+    name: "goOn",
+    op_type: "Identity",
+    input: ["going"],
+    output: ["goesOn"],
+    attribute: [],
+  };
+  const body: GraphProto = {
     name: "step",
-    node: [
-      ...batches.map(({ name }) => ({
-        name: `pick/${name}`,
-        opType: "Gather",
-        input: [aroundLoop(name), "step"],
-        output: [name],
-        attribute: [{ name: "axis", ...attributeValue(0) }],
-      })),
-      ...nodes,
-      { name: "goOn", opType: "Identity", input: ["going"], output: ["goesOn"], attribute: [] },
-    ],
+    node: [...picks, ...nodes, goOn],
     initializer: initializers,
     input: [
-      int64Scalar("step"),
-      boolScalar("going"),
-      ...carried.map(([key, value]) => tensorInfo(stateName(key), value)),
+      valueInfo("step", "int64", []),
+      valueInfo("going", "bool", []),
+      ...carried.map(([key, { dtype, shape }]) => valueInfo(stateName(key), dtype, shape)),
     ],
     output: [
-      boolScalar("goesOn"),
-      ...carried.map(([key, value]) => tensorInfo(newStateName(key), value)),
-      ...stepOutputs.map(({ name, value }) => tensorInfo(name, value)),
+      valueInfo("goesOn", "bool", []),
+      ...carried.map(([key, { dtype, shape }]) => valueInfo(newStateName(key), dtype, shape)),
+      ...stepOutputs.map(({ name, value }) => valueInfo(name, value.dtype, value.shape)),
     ],
   };
-  const loop = {
+  const loop: NodeProto = {
     name: "steps",
-    opType: "Loop",
+    op_type: "Loop",
     input: [STEPS, "", ...carried.map(([key]) => aroundLoop(stateName(key)))],
     output: [
       ...carried.map(([key]) => aroundLoop(newStateName(key))),
       ...stepOutputs.map(({ name }) => aroundLoop(name)),
     ],
-    attribute: [{ name: "body", type: 5, g: body }],
+    attribute: [{ name: "body", type: attributeTypes.graph, g: body }],
   };
+  const carriedInfo = (nameOf: (key: string) => string) =>
+    carried.map(([key, { dtype, shape }]) => valueInfo(aroundLoop(nameOf(key)), dtype, shape));
   const stacked = ({ name, value }: Named) =>
-    info(aroundLoop(name), types[value.dtype], [STEPS, ...value.shape]);
+    valueInfo(aroundLoop(name), value.dtype, [STEPS, ...value.shape]);
   return encodeModel({
     name: "program",
     node: [loop],
     input: [
-      int64Scalar(STEPS),
+      valueInfo(STEPS, "int64", []),
       ...batches.map(stacked),
-      ...carried.map(([key, value]) => tensorInfo(aroundLoop(stateName(key)), value)),
-      ...stays.map(({ name, value }) => tensorInfo(name, value)),
+      ...carriedInfo(stateName),
+      ...stays.map(({ name, value }) => valueInfo(name, value.dtype, value.shape)),
     ],
-    output: [
-      ...carried.map(([key, value]) => tensorInfo(aroundLoop(newStateName(key)), value)),
-      ...stepOutputs.map(stacked),
-    ],
+    output: [...carriedInfo(newStateName), ...stepOutputs.map(stacked)],
   });
 }
 
@@ -361,27 +382,26 @@ interface Named {
   value: Value;
 }
 
-/** The operators of a graph, in order, and the tensors that go in and out. */
-function lowered(graph: Graph, fixed: HostTensors, device: OnnxDevice): {
-  nodes: object[];
-  initializers: object[];
-  inputs: Named[];
-  outputs: Named[];
-} {
-  const nodes: object[] = [], initializers: object[] = [];
+/** Makes the operators of a graph, in order, and names the tensors that go in and out. */
+function lower(
+  graph: Graph,
+  { fixed = {}, store = "float32", device = "cpu" }: OnnxModelOptions,
+): { nodes: NodeProto[]; initializers: TensorProto[]; inputs: Named[]; outputs: Named[] } {
+  const nodes: NodeProto[] = [];
+  const initializers: TensorProto[] = [];
   const names = new Map<Value, string>();
   const constants = new Map<string, string>();
   const order = nodesInOrder(graph);
   const used = new Set([...order.flatMap(({ inputs }) => inputs), ...results(graph)]);
   let count = 0;
 
-  const initializer = (type: number, dims: number[], data: ArrayBufferView): string => {
-    const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    const key = rawData.length <= 4096 ? `${type} ${dims} ${rawData}` : undefined;
+  const initializer = (dtype: DataType, dims: number[], data: ArrayBufferView): string => {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const key = bytes.length <= 4096 ? `${dtype} ${dims} ${bytes}` : undefined;
     const known = key && constants.get(key);
     if (known) return known;
     const name = `constant${initializers.length}`;
-    initializers.push({ name, dataType: type, dims, rawData });
+    initializers.push(tensorProto(name, dtype, dims, data));
     if (key) constants.set(key, name);
     return name;
   };
@@ -395,11 +415,10 @@ function lowered(graph: Graph, fixed: HostTensors, device: OnnxDevice): {
     },
     isUsed: (value) => used.has(value),
     float: (value) => emit.scalar("float32", value),
-    scalar: (dtype, value) => initializer(types[dtype], [], filledArray(dtype, 1, value)),
-    floats: (values) => initializer(types.float32, [values.length], values),
-    int32s: (values) => initializer(types.int32, [values.length], values),
-    int64: (values) =>
-      initializer(types.int64, [values.length], new BigInt64Array(values.map(BigInt))),
+    scalar: (dtype, value) => initializer(dtype, [], filledArray(dtype, 1, value)),
+    floats: (values) => initializer("float32", [values.length], values),
+    int32s: (values) => initializer("int32", [values.length], values),
+    int64: (values) => initializer("int64", [values.length], new BigInt64Array(values.map(BigInt))),
     op(type, inputs, attributes = {}, output) {
       const name = output ? emit.name(output) : `t${count++}`;
       append(type, inputs, attributes, [name]);
@@ -413,15 +432,15 @@ function lowered(graph: Graph, fixed: HostTensors, device: OnnxDevice): {
       case "input":
         return inputName(from.name);
       case "state":
-        return from.name in fixed
-          ? initializer(types.float32, shape, fixed[from.name].data)
+        return from.name in fixed && store === "float32"
+          ? initializer("float32", shape, fixed[from.name].data)
           : stateName(from.name);
       case "node":
         return `t${count++}`;
       case "constant":
-        return initializer(types[dtype], shape, from.data);
+        return initializer(dtype, shape, from.data);
       case "fill":
-        return initializer(types[dtype], shape, filledArray(dtype, sizeOf(shape), from.value));
+        return initializer(dtype, shape, filledArray(dtype, sizeOf(shape), from.value));
     }
   };
   const append = (
@@ -430,14 +449,12 @@ function lowered(graph: Graph, fixed: HostTensors, device: OnnxDevice): {
     attributes: Record<string, Attribute>,
     output: string[],
   ) => {
-    const [opType, domain] = type.startsWith("com.microsoft.")
-      ? [type.slice("com.microsoft.".length), "com.microsoft"]
+    const [op_type, domain] = type.startsWith(MICROSOFT)
+      ? [type.slice(MICROSOFT.length + 1), MICROSOFT]
       : [type, ""];
-    const attribute = Object.entries(attributes).map(([name, value]) => ({
-      name,
-      ...attributeValue(value),
-    }));
-    nodes.push({ name: `${opType}${nodes.length}`, opType, domain, input, output, attribute });
+    const list = Object.entries(attributes).map(([name, value]) => attribute(name, value));
+    const name = `${op_type}${nodes.length}`;
+    nodes.push({ name, op_type, domain, input, output, attribute: list });
   };
 
   const all = [
@@ -448,11 +465,11 @@ function lowered(graph: Graph, fixed: HostTensors, device: OnnxDevice): {
     if (value.from.kind === "node" && !names.has(value)) names.set(value, name);
   }
   for (const node of order) {
-    const lower = (device === "webgpu" && forWebgpu[node.kernel]) || lowerings[node.kernel];
-    if (!lower) {
+    const lowering = (device === "webgpu" && forWebgpu[node.kernel]) || lowerings[node.kernel];
+    if (!lowering) {
       throw new TypeError(`Cannot lower "${node.kernel}" to ONNX: no operator is given for it`);
     }
-    lower(node, emit);
+    lowering(node, emit);
   }
   // A value that already has a name (an input, or another result) is copied to get this one.
   const outputs = all.map(([name, value]) => {
@@ -464,36 +481,51 @@ function lowered(graph: Graph, fixed: HostTensors, device: OnnxDevice): {
       names.has(value) && !(value.from.kind === "state" && value.from.name in fixed)
     )
     .map((value) => ({ name: names.get(value)!, value }));
+  if (store === "float16") {
+    const read = Object.keys(fixed).filter((name) => names.has(graph.state[name]));
+    const halves = read.map((name) => asFloat16(name, fixed[name]));
+    initializers.push(...halves);
+    nodes.unshift(...halves.map((half, i) => castToFloat32(half, stateName(read[i]))));
+  }
   return { nodes, initializers, inputs, outputs };
 }
 
-function encodeModel(graph: object): Uint8Array {
-  return onnx.ModelProto.encode(onnx.ModelProto.create({
-    irVersion: 8,
-    producerName: "tiny-diffusion",
-    opsetImport: [{ domain: "", version: OPSET }, { domain: "com.microsoft", version: 1 }],
-    graph,
-  })).finish();
+function tensorProto(
+  name: string,
+  dtype: DataType,
+  dims: number[],
+  data: ArrayBufferView,
+): TensorProto {
+  const raw_data = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return { name, data_type: dataTypes[dtype], dims, raw_data };
 }
 
-function tensorInfo(name: string, { shape, dtype }: Value): object {
-  return info(name, types[dtype], shape);
+function asFloat16(name: string, { shape, data }: HostTensor<Float32Array>): TensorProto {
+  const halves = new Float16Array(data);
+  const lost = halves.findIndex((half) => !Number.isFinite(half));
+  if (lost !== -1) {
+    throw new UserError({
+      action: `store "${name}" as float16`,
+      found: `${data[lost]} at position ${lost}, expected at most 65504`,
+    });
+  }
+  return tensorProto(`float16/${name}`, "float16", shape, halves);
 }
 
-/** @param shape A name stands for a size that is known only when the model runs. */
-function info(name: string, elemType: number, shape: (number | string)[]): object {
-  const dim = shape.map((size) =>
-    typeof size === "number" ? { dimValue: size } : { dimParam: size }
-  );
-  return { name, type: { tensorType: { elemType, shape: { dim } } } };
+function castToFloat32({ name }: TensorProto, output: string): NodeProto {
+  return {
+    name: `Cast/${output}`,
+    op_type: "Cast",
+    input: [name],
+    output: [output],
+    attribute: [attribute("to", dataTypes.float32)],
+  };
 }
 
-/** AttributeProto.AttributeType: 1 float, 2 int, 3 string, 7 ints. */
-function attributeValue(value: Attribute): object {
-  if (value instanceof Float) return { type: 1, f: value.value };
-  if (typeof value === "number") return { type: 2, i: value };
-  if (typeof value === "string") return { type: 3, s: new TextEncoder().encode(value) };
-  return { type: 7, ints: value };
+function attribute(name: string, value: Attribute): AttributeProto {
+  if (value instanceof Float) return { name, type: attributeTypes.float, f: value.value };
+  if (typeof value === "number") return { name, type: attributeTypes.int, i: value };
+  return { name, type: attributeTypes.ints, ints: value };
 }
 
 function filledArray(dtype: GraphDType, size: number, value: number): ArrayBufferView {

@@ -1,7 +1,8 @@
 /**
  * The part of TensorFlow's SavedModel format that we write, in the field's own language. Names and
  * numbers are those of the files under `tensorflow/core/protobuf` and `tensorflow/core/framework`;
- * all that we leave out is optional.
+ * all that we leave out is optional. What is `optional` here is written even where it is zero or
+ * empty.
  */
 import protobuf from "protobufjs";
 
@@ -55,13 +56,13 @@ message AttrValue {
   message ListValue { repeated bytes s = 2; }
 }
 message TensorShapeProto {
-  message Dim { int64 size = 1; }
+  message Dim { optional int64 size = 1; }
   repeated Dim dim = 2;
 }
 message TensorProto {
   int32 dtype = 1;
   TensorShapeProto tensor_shape = 2;
-  bytes tensor_content = 4;
+  optional bytes tensor_content = 4;
   repeated float float_val = 5;
   repeated int32 int_val = 7;
   repeated bool bool_val = 11;

@@ -13,12 +13,11 @@ import { lockFile } from "../../core/files/lock.ts";
 import { makeFolder, writeFileAtomically } from "../../core/files/write.ts";
 import { DenoError } from "../shared/process.ts";
 import { type ChosenWeights, defaultWeights } from "../shared/weights.ts";
-import type { StoredPrecision } from "./tryit/exported.ts";
 
 /**
  * How the model's weights are stored, by what it costs: see docs/lab-log.md.
  */
-const PRECISION: StoredPrecision = "float16";
+const PRECISION = "float16";
 
 /** A folder with the page, and what is in it. */
 export interface TryIt {
@@ -27,7 +26,7 @@ export interface TryIt {
   /** The weights that its model was made from. */
   weights: string;
   weightsSha256: string;
-  precision: StoredPrecision;
+  precision: typeof PRECISION;
   /** Of the model's file. */
   modelBytes: number;
   /** Of all files together. */
@@ -140,7 +139,7 @@ async function write(
     before.precision === PRECISION && before.exporter === EXPORTER;
   if (!isSame) {
     const { exportedModel } = await import("./tryit/exported.ts");
-    await writeFileAtomically(join(folder, "model.onnx"), exportedModel(model, PRECISION));
+    await writeFileAtomically(join(folder, "model.onnx"), exportedModel(model));
   }
   const [modelBytes] = await sizesOf(folder, ["model.onnx"]);
   await writeText(join(folder, "worker.js"), worker);

@@ -5,11 +5,14 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { mapValues } from "@std/collections/map-values";
 import { join } from "@std/path";
 import { loadWeights } from "../../core/checkpoint.ts";
 import { makeConfig } from "../../core/config.ts";
 import * as diffusion from "../../core/diffusion.ts";
-import { onnxEngine } from "../../engines/onnx/engine.ts";
+import { UserError } from "../../engines/errors.ts";
+import { startEngine } from "../../engines/mod.ts";
+import type { HostTensors } from "../../engines/tensors.ts";
 import { lockFile } from "../../core/files/lock.ts";
 import { initialWeights } from "../../core/model.ts";
 import { windowLogits } from "../../core/programs.ts";
@@ -19,7 +22,7 @@ import { rendered } from "../testing/rendered.ts";
 import { tryItSection } from "./sections/try_it.tsx";
 import { readTryIt, writeTryIt } from "./tryit.ts";
 import { onnxruntimeNames, onnxruntimeWeb } from "./tryit/bundle.ts";
-import { exportedModel, precisions, roundedWeights } from "./tryit/exported.ts";
+import { exportedModel } from "./tryit/exported.ts";
 import { tryItPage } from "./tryit/page.tsx";
 import { referenceOf, requests, runInDeno } from "../testing/tryit_reference.ts";
 
@@ -32,61 +35,45 @@ function example() {
   return { config, weights, window };
 }
 
-for (const precision of precisions) {
-  Deno.test(`the file with ${precision} weights computes the network with the weights that it stands for`, () =>
-    inFolder(async (folder) => {
-      const { config, weights, window } = example();
-      const path = join(folder, "model.onnx");
-      await Deno.writeFile(path, exportedModel({ config, weights }, precision));
-      const found = await (await runInDeno(path, config.context))(window);
+/** The float32 weights that the file represents. */
+const roundedWeights = (weights: HostTensors): HostTensors =>
+  mapValues(
+    weights,
+    ({ shape, data }) => ({ shape, data: Float32Array.from(new Float16Array(data)) }),
+  );
 
-      const engine = await onnxEngine({ threads: 1 });
-      const programs = { logits: windowLogits(diffusion, config, 1) };
-      const logitsOf = async (values: typeof weights) => {
-        const session = await engine.load(values, programs);
-        const { logits } = await session.run("logits", { tokens: window });
-        session.dispose();
-        return logits;
-      };
-      const apart = (a: Float32Array, b: Float32Array) =>
-        a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
-      const expected = await logitsOf(roundedWeights(weights, precision));
-      const rounding = apart(found, await logitsOf(weights));
-      // Other operators, other order of sums of up to 128 terms: some 2^-24 of logits up to 2 each,
-      // over two layers.
-      const difference = apart(found, expected);
-      assert(difference < 1e-4, `${difference}`);
-      assert(rounding > 4 * difference, `rounding weights changes the logits by ${rounding} only`);
-    }));
-}
+Deno.test("the file with float16 weights computes the network with the weights that it stands for", () =>
+  inFolder(async (folder) => {
+    const { config, weights, window } = example();
+    const path = join(folder, "model.onnx");
+    await Deno.writeFile(path, exportedModel({ config, weights }));
+    const found = await (await runInDeno(path, config.context))(window);
 
-Deno.test("float16 and int8 weights are off by half a step at most, and a row of zeros stays one", () => {
-  const { weights } = example();
-  weights["lm_head.weight"].data.fill(0, 0, 32);
-  for (const precision of precisions) {
-    const rounded = roundedWeights(weights, precision);
-    for (const [name, { shape: [rows, columns], data }] of Object.entries(weights)) {
-      for (let row = 0; row < rows; row++) {
-        const entries = Float32Array.from(data.subarray(row * columns, (row + 1) * columns));
-        const largest = Math.max(...entries.map(Math.abs));
-        entries.forEach((entry, i) => {
-          const off = Math.abs(entry - rounded[name].data[row * columns + i]);
-          // a step of float16 is 2^-10 of the power of two below; the last summand is float32's own
-          // rounding
-          const half = precision === "int8" ? largest / 254 : Math.abs(entry) * 2 ** -11 + 2 ** -25;
-          assert(off <= half + largest * 2 ** -23, `${name} ${row} ${i}: ${off} > ${half}`);
-        });
-      }
-    }
-  }
-});
+    const { engine } = await startEngine("onnx", { threads: 1 });
+    const programs = { logits: windowLogits(diffusion, config, 1) };
+    const logitsOf = async (values: typeof weights) => {
+      const session = await engine.load(values, programs);
+      const { logits } = await session.run("logits", { tokens: window });
+      session.dispose();
+      return logits;
+    };
+    const apart = (a: Float32Array, b: Float32Array) =>
+      a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
+    const expected = await logitsOf(roundedWeights(weights));
+    const rounding = apart(found, await logitsOf(weights));
+    // Other operators, other order of sums of up to 128 terms: some 2^-24 of logits up to 2 each,
+    // over two layers.
+    const difference = apart(found, expected);
+    assert(difference < 1e-4, `${difference}`);
+    assert(rounding > 4 * difference, `rounding weights changes the logits by ${rounding} only`);
+  }));
 
 Deno.test("a weight beyond float16 is refused, with its name and place", () => {
   const { config, weights } = example();
   weights["blocks.0.mlp.c_fc.weight"].data[3] = 70_000;
   assertThrows(
-    () => exportedModel({ config, weights }, "float16"),
-    RangeError,
+    () => exportedModel({ config, weights }),
+    UserError,
     'Cannot store "blocks.0.mlp.c_fc.weight" as float16: 70000 at position 3, expected at most 65504',
   );
 });
@@ -103,7 +90,7 @@ Deno.test("what the page writes is what deno task sample writes, for every sampl
     const weights = "weights/diffusion-smoke.safetensors";
     const model = await loadWeights(join(folder, weights));
     const path = join(folder, "model.onnx");
-    await Deno.writeFile(path, exportedModel(model, "float16"));
+    await Deno.writeFile(path, exportedModel(model));
     const run = await runInDeno(path, model.config.context);
     const dashed = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     const chosen = [0, 4, 7].map((i) => requests[i]);
