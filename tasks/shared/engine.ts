@@ -1,11 +1,15 @@
-/** The engine that the common flags name. */
+/** Starting the engine that the common flags name. */
 import type { Engine } from "../../engines/engine.ts";
 import { type EngineOptions, startEngine } from "../../engines/mod.ts";
 import type { EngineName } from "../../engines/names.ts";
-import { note } from "./cli.ts";
+import { note } from "./run.ts";
 
-/** Starts it, and says which it is and, for `auto`, why. */
-export async function chosenEngine(
+/**
+ * Starts the engine that the common flags name, and says which one it is and, for `auto`, why.
+ *
+ * @param tell Receives that line. Default: stderr.
+ */
+export async function startEngineFromFlags(
   { engine: name, precision, threads }: EngineOptions & { engine: EngineName | "auto" },
   tell: (line: string) => void = note,
 ): Promise<Engine> {
@@ -13,3 +17,6 @@ export async function chosenEngine(
   tell(`engine: ${engine.name}, ${engine.precision}${reason ? ` (${reason})` : ""}`);
   return engine;
 }
+
+// The old name, for tasks that are being changed.
+export { startEngineFromFlags as chosenEngine };

@@ -1,42 +1,56 @@
-/** The flags that say which weights to use, and the weights that they mean. */
+/** The flags that choose weights, and loading the weights that they choose. */
 import { extname } from "@std/path";
 import { type LoadedModel, loadWeights } from "../../core/checkpoint.ts";
 import type { Config, ModelKind } from "../../core/config.ts";
 import { findLatestCorpus, loadCorpus } from "../../core/data/corpus.ts";
 import { listCharacters } from "../../core/data/tokenizer.ts";
-import { note } from "./cli.ts";
+import { UserError } from "../../engines/errors.ts";
+import { note } from "./run.ts";
 
 export const weightsFlags = {
-  weights: { type: "path", help: "weights file, .safetensors or .pt; without it, the model's own" },
-  heads: { type: "integer", min: 1, max: 256, help: "of weights from .pt; without it, width / 64" },
+  weights: {
+    type: "path",
+    help: "weights file, .safetensors or .pt",
+    defaultHelp: "the model's own",
+  },
+  heads: {
+    type: "integer",
+    min: 1,
+    max: 256,
+    help: "attention heads of weights from .pt",
+    defaultHelp: "width / 64",
+  },
   blockSize: {
     type: "integer",
     min: 2,
     max: 16384,
-    help: "context of weights from .pt; without it, 256",
+    help: "context of weights from .pt",
+    defaultHelp: "256",
   },
 } as const;
 
 /**
- * The weights to use if none are named: those that come with the project, else those trained last.
+ * Finds the weights to use if none are named: those included in the project, or else those trained
+ * last.
  *
  * @returns undefined if there are none.
  */
-export async function defaultWeights(kind: ModelKind): Promise<string | undefined> {
-  return await modified(shippedPath(kind)) ? shippedPath(kind) : await latestWeights(kind);
+export async function findDefaultWeights(kind: ModelKind): Promise<string | undefined> {
+  return await readTime(shippedPath(kind)) ? shippedPath(kind) : await findLatestWeights(kind);
 }
 
-/** Where the weights lie that come with the project. */
+/** The path of the weights that are included in the project. */
 const shippedPath = (kind: ModelKind) => `weights/${kind}.safetensors`;
 
-/** The weights in `weights/` that were trained last, but for those that come with the project. */
-async function latestWeights(kind: ModelKind): Promise<string | undefined> {
+/** Finds the weights in `weights/` that were trained last, except the included ones. */
+async function findLatestWeights(kind: ModelKind): Promise<string | undefined> {
   let latest: { path: string; time: number } | undefined;
   try {
     for await (const { name } of Deno.readDir("weights")) {
       const isExport = /(?<!\.training|\.previous)\.safetensors$/.test(name);
       if (!name.startsWith(`${kind}-`) || !isExport) continue;
-      const path = `weights/${name}`, time = await modified(path);
+      const path = `weights/${name}`;
+      const time = await readTime(path);
       if (time && time > (latest?.time ?? 0)) latest = { path, time };
     }
   } catch (error) {
@@ -48,26 +62,28 @@ async function latestWeights(kind: ModelKind): Promise<string | undefined> {
 }
 
 /**
- * Those of `kinds` that there are default weights of.
+ * Finds those of `kinds` that have default weights.
  *
- * @param purpose What they are wanted for, such as `score`.
+ * @param purpose What they are needed for, such as `score`.
  * @param first The model to train where there are none.
- * @throws {Error} If there are none.
+ * @throws {UserError} If there are none.
  */
-export async function trainedKinds(
+export async function findTrainedKinds(
   kinds: readonly ModelKind[],
   { purpose, first = kinds[0] }: { purpose: string; first?: ModelKind },
 ): Promise<ModelKind[]> {
   const trained: ModelKind[] = [];
-  for (const kind of kinds) if (await defaultWeights(kind)) trained.push(kind);
+  for (const kind of kinds) if (await findDefaultWeights(kind)) trained.push(kind);
   if (trained.length > 0) return trained;
-  throw new Error(
-    `Cannot find weights to ${purpose}: nothing was trained yet; run "deno task train-${first}", ` +
-      "or name a file with --model and --weights",
-  );
+  throw new UserError({
+    action: `find weights to ${purpose}`,
+    found: "nothing was trained yet",
+    advice: `run "deno task train-${first}", or name a file with --model and --weights`,
+  });
 }
 
-async function modified(path: string): Promise<number | undefined> {
+/** Reads when a file was last changed; undefined if there is none. */
+async function readTime(path: string): Promise<number | undefined> {
   try {
     return (await Deno.stat(path)).mtime?.getTime() ?? 1;
   } catch {
@@ -75,26 +91,25 @@ async function modified(path: string): Promise<number | undefined> {
   }
 }
 
-/** Loads the weights that the flags name, or the default ones of `kind`, and says which. */
-export async function chosenWeights(
+/** Loads the weights that the flags name, or the default ones of `kind`, and prints which. */
+export async function loadChosenWeights(
   kind: ModelKind,
   values: WeightsValues,
 ): Promise<ChosenWeights> {
-  const path = values.weights ?? await defaultWeights(kind);
+  const path = values.weights ?? await findDefaultWeights(kind);
   if (path === undefined) {
-    throw new Error(
-      `Cannot find weights of the ${kind} model: there is no "${shippedPath(kind)}" and nothing ` +
-        `was trained yet; run "deno task train-${kind}", or name a file with --weights`,
-    );
+    throw new UserError({
+      action: `find weights of the ${kind} model`,
+      found: `there is no "${shippedPath(kind)}" and nothing was trained yet`,
+      advice: `run "deno task train-${kind}", or name a file with --weights`,
+    });
   }
   const isShipped = values.weights === undefined && path === shippedPath(kind);
-  return { ...await namedWeights(path, values, kind), isShipped };
+  return { ...await loadNamedWeights(path, values, kind), isShipped };
 }
 
-/**
- * Loads the weights of a file, of either model unless `kind` says which, and says what they are.
- */
-export async function namedWeights(
+/** Loads the weights of a file, of either model unless `kind` says which, and prints its shape. */
+export async function loadNamedWeights(
   path: string,
   values: WeightsValues,
   kind?: ModelKind,
@@ -112,34 +127,36 @@ export async function namedWeights(
       return listCharacters((await loadCorpus(values.data ?? await findLatestCorpus())).text);
     },
   });
-  note(`weights: ${path} (${shapeOf(model.config)})`);
+  note(`weights: ${path} (${describeShape(model.config)})`);
   if (isBare) noteAssumed(path, model.config, values);
   return { ...model, path };
 }
 
-/** The shape of a network in words. */
-export function shapeOf({ layers, heads, width, context }: Config): string {
-  const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
-  return `${counted(layers, "layer")}, ${
-    counted(heads, "head")
-  }, ${width} wide, context ${context}`;
+/** Describes the shape of a network in words. */
+export function describeShape({ layers, heads, width, context }: Config): string {
+  const count = (number: number, what: string) => `${number} ${what}${number === 1 ? "" : "s"}`;
+  return [count(layers, "layer"), count(heads, "head"), `${width} wide`, `context ${context}`]
+    .join(", ");
 }
 
 /**
- * Says what was assumed of weights that come without a config, such as PyTorch's: another value
- * gives other text, not an error.
+ * Prints what was assumed about weights that come without a config, such as PyTorch's: a wrong
+ * value gives other text, not an error.
  */
 export function noteAssumed(
   path: string,
   config: Config,
   given: { heads?: number; blockSize?: number },
 ): void {
-  const assumed = [
-    ...(given.heads === undefined ? [["heads", config.heads, "--heads"]] : []),
-    ...(given.blockSize === undefined ? [["context", config.context, "--block-size"]] : []),
+  const facts = [
+    { name: "heads", number: config.heads, flag: "--heads", given: given.heads },
+    { name: "context", number: config.context, flag: "--block-size", given: given.blockSize },
   ];
+  const assumed = facts.filter((fact) => fact.given === undefined);
   if (assumed.length === 0) return;
-  const [names, numbers, flags] = [0, 1, 2].map((i) => assumed.map((fact) => fact[i]));
+  const names = assumed.map(({ name }) => name);
+  const numbers = assumed.map(({ number }) => number);
+  const flags = assumed.map(({ flag }) => flag);
   const file = extname(path).toLowerCase() === ".pt" ? "a .pt file" : "that file";
   note(
     `note: ${names.join(" and ")} ${assumed.length > 1 ? "are" : "is"} not in ${file}: ` +
@@ -147,50 +164,65 @@ export function noteAssumed(
   );
 }
 
-/** Whether weights were trained on another text than the one at hand; says so if they were. */
-export async function isOfOtherText(
+/**
+ * Prints a note if weights were trained on another text than the one at hand.
+ *
+ * @returns Whether they were.
+ */
+export async function noteOtherText(
   saved: ChosenWeights,
   corpus: { path: string; sha256: string },
 ): Promise<boolean> {
   if (saved.corpusSha256 === undefined || saved.corpusSha256 === corpus.sha256) return false;
-  const line = `note: ${saved.path} was trained on another text than ${corpus.path}`;
-  note(line + (saved.isShipped ? await aboutShipped(saved.config.kind) : ""));
+  const advice = saved.isShipped ? `; ${await adviseOnShipped(saved.config.kind)}` : "";
+  note(`note: ${saved.path} was trained on another text than ${corpus.path}${advice}`);
   return true;
 }
 
 /**
- * Does what may fail because of a text with characters that the model lacks; the error then says
- * whose weights those are.
+ * Encodes a text. If the model lacks some of its characters, the error also says whose weights
+ * those are.
  */
-export async function tellingOfShipped<T>(saved: ChosenWeights, encode: () => T): Promise<T> {
+export async function encodeFor<T>(saved: ChosenWeights, encode: () => T): Promise<T> {
   try {
     return encode();
   } catch (error) {
-    if (!saved.isShipped || !(error instanceof RangeError)) throw error;
-    const about = await aboutShipped(saved.config.kind);
-    throw new RangeError(error.message + about, { cause: error });
+    if (!saved.isShipped || !(error instanceof UserError)) throw error;
+    const advice = [error.advice, await adviseOnShipped(saved.config.kind)].filter(Boolean);
+    throw new UserError({ ...error, advice: advice.join("; ") }, { cause: error });
   }
 }
 
-async function aboutShipped(kind: ModelKind): Promise<string> {
-  const own = await latestWeights(kind);
-  return "; these are the weights that come with the project, name your own with --weights" +
+async function adviseOnShipped(kind: ModelKind): Promise<string> {
+  const own = await findLatestWeights(kind);
+  return "these are the weights that come with the project, name your own with --weights" +
     (own === undefined ? "" : `, such as ${own}`);
 }
 
 export type ChosenWeights = LoadedModel & {
   path: string;
-  /** They come with the project, and nobody named them. */
+  /** Whether they are the included ones, used by default. */
   isShipped?: boolean;
 };
 
 interface WeightsValues {
   weights?: string;
-  /** These are not the weights that `heads` and `blockSize` are about, unless they lack them. */
+  /** Whether `heads` and `blockSize` are for other weights, unless these come without. */
   onlyComplete?: boolean;
   heads?: number;
   blockSize?: number;
   data?: string;
-  /** What to do with weights of the other model. */
+  /** The advice for weights of the other model. */
   otherKindAdvice?: string;
 }
+
+// Old names, for tasks that are being changed.
+export {
+  describeShape as shapeOf,
+  encodeFor as tellingOfShipped,
+  findDefaultWeights as defaultWeights,
+  findTrainedKinds as trainedKinds,
+  loadChosenWeights as chosenWeights,
+  loadNamedWeights as namedWeights,
+  noteOtherText as isOfOtherText,
+};
