@@ -1,8 +1,8 @@
 /**
- * Times one training step, side by side: every engine asked for, and PyTorch where a Python that
- * has it is named. Each runs in a process of its own; they take turns, in reversed order every
- * other round, so that a change in the machine's speed meets all of them. One more multiplies large
- * matrices: what it reaches is called the peak.
+ * Times one training step of several engines, and of PyTorch where a Python that has it is named.
+ * Each runs in its own process. They take turns, in reversed order every other round, so that a
+ * change in the machine's speed affects all of them. One more process multiplies large matrices:
+ * its speed is called the peak.
  */
 import { fromFileUrl } from "@std/path";
 import {
@@ -15,13 +15,15 @@ import {
 import { loadCorpus } from "../core/data/corpus.ts";
 import { median } from "../core/scoring/statistics.ts";
 import { listCharacters } from "../core/data/tokenizer.ts";
-import { type Contest, linesOf, type Measured, type Ready } from "./bench/step.ts";
-import { commonFlags, note, parseFlags, print, printJson, runTask } from "./shared/cli.ts";
+import { type Contest, type Measured, readLines, type Ready } from "./bench/step.ts";
+import { quoted, UserError } from "../engines/errors.ts";
+import { commonFlags, parseFlags } from "./shared/flags.ts";
 import { startProgress } from "./shared/progress.ts";
+import { note, print, printJson, runTask } from "./shared/run.ts";
 import { setFlag, settingsOf } from "./shared/settings.ts";
 
 const ROUNDS = 5;
-/** Of the matrices whose product gives the peak: larger ones gain no more. */
+/** The size of the matrices whose product gives the peak: larger ones are not faster. */
 const PEAK_SIZE = 1536;
 
 const task = {
@@ -44,19 +46,26 @@ const flags = {
   engine: {
     choices: commonFlags.engine.choices,
     multiple: true,
-    help: "what computes; may be repeated",
+    help: "what computes",
+    defaultHelp: "auto",
   },
-  batch: { type: "integer", min: 1, max: 65536, help: "windows a step; without it, the preset's" },
+  batch: {
+    type: "integer",
+    min: 1,
+    max: 65536,
+    help: "windows per step",
+    defaultHelp: "the preset's",
+  },
   set: setFlag,
-  steps: { type: "integer", min: 5, default: 50, help: "counted steps of each, in 5 rounds" },
-  pytorch: { type: "path", help: "a Python that has PyTorch, to be timed beside" },
+  steps: { type: "integer", min: 5, default: 50, help: "timed steps of each, in 5 rounds" },
+  pytorch: { type: "path", help: "a Python that has PyTorch, to be timed as well" },
   precision: { ...commonFlags.precision, default: ["f32"] as const, multiple: true },
   threads: commonFlags.threads,
   seed: commonFlags.seed,
   data: {
     type: "path",
-    help: "take the number of different characters from this text; without it, 65 as in Tiny " +
-      "Shakespeare (what is read in a step is random)",
+    help: "text whose number of different characters is used; the steps read random ones",
+    defaultHelp: "65 characters, as in Tiny Shakespeare",
   },
   json: commonFlags.json,
 } as const;
@@ -68,20 +77,16 @@ export interface BenchRow {
   precision: string;
   ms_per_step_median: number;
   ms_per_step_min: number;
-  /** Of the matrix products, at the median. */
+  /** The speed of the matrix products at the median time. */
   gflops: number;
-  /** `gflops` over what products of large float32 matrices reach, the best of this run. */
+  /** `gflops` divided by the best speed that products of large float32 matrices reached. */
   peak_share: number;
-  /**
-   * Highest resident size of the process after a round; after the first and the last round, to see
-   * growth.
-   */
+  /** The largest resident size of the process after a round. */
   peak_rss_mb: number;
+  /** The size after the first and the last round shows growth. */
   first_rss_mb: number;
   last_rss_mb: number;
-  /**
-   * Its median time over PyTorch's in the same round, median of the rounds; absent without PyTorch.
-   */
+  /** The median of the rounds' ratios of median time to PyTorch's. */
   pytorch_ratio?: number;
 }
 
@@ -104,32 +109,37 @@ export async function main(args: string[]): Promise<void> {
   const contestants: Contestant[] = [];
   for (const engine of engines) {
     for (const precision of precisions) {
-      const started = Contestant.ofEngine({ engine, precision, threads, work: config });
+      const started = Contestant.startEngine({ engine, precision, threads, work: config });
       try {
         contestants.push(stack.use(await started));
       } catch (error) {
-        if (precisions.length === 1) throw error;
-        note(`left out: ${(error as Error).message}`); // an engine may lack one of several precisions
+        // An engine may lack one of several precisions.
+        if (precisions.length === 1 || !(error instanceof UserError)) throw error;
+        note(`left out: ${error.message}`);
       }
     }
   }
-  if (contestants.length === 0) throw new Error("Cannot compare: no engine has such a precision");
+  if (contestants.length === 0) {
+    throw new UserError({ action: "compare", found: "no engine has such a precision" });
+  }
   if (values.pytorch) {
     const script = fromFileUrl(new URL("bench/pytorch/step.py", import.meta.url));
     const command = [values.pytorch, script, JSON.stringify({ ...config, threads })];
-    const what = `PyTorch in ${JSON.stringify(values.pytorch)}`;
+    const what = `PyTorch in ${quoted(values.pytorch)}`;
     contestants.push(stack.use(await Contestant.start(what, command, "f32")));
   }
   const peak = stack.use(
-    await Contestant.ofEngine({ engine: "auto", precision: "f32", threads, work: PEAK_SIZE }),
+    await Contestant.startEngine({ engine: "auto", precision: "f32", threads, work: PEAK_SIZE }),
   );
 
   using progress = startProgress({ total: ROUNDS * contestants.length, unit: "round" });
   for (const contestant of [...contestants, peak]) await contestant.run(2); // warm-up, not counted
-  for (let round = 0, done = 0; round < ROUNDS; round++) {
+  let done = 0;
+  for (let round = 0; round < ROUNDS; round++) {
     for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
       contestant.rounds.push(await contestant.run(perRound));
-      progress.update({ done: ++done, fields: { engine: contestant.name } });
+      done++;
+      progress.update({ done, fields: { engine: contestant.name } });
     }
     peak.rounds.push(await peak.run(5));
   }
@@ -159,21 +169,22 @@ export async function main(args: string[]): Promise<void> {
   if (values.json) return printJson({ rows, peak_gflops: peakGflops });
   print(
     `${values.model}, ${values.preset}, batch ${config.batch}, ${threads} threads, ` +
-      `${ROUNDS} rounds of ${perRound} steps in turns; peak ${
-        peakGflops.toFixed(0)
-      } GFLOPS (float32)`,
+      `${ROUNDS} rounds of ${perRound} steps in turns; ` +
+      `peak ${peakGflops.toFixed(0)} GFLOPS (float32)`,
   );
-  for (const row of rows) {
-    print(
-      `${row.engine.padEnd(20)} ${row.precision}  ${row.ms_per_step_median.toFixed(1)} ms/step ` +
-        `(min ${row.ms_per_step_min.toFixed(1)})  ${row.gflops.toFixed(0)} GFLOPS, ` +
-        `${(100 * row.peak_share).toFixed(0)} % of the peak  ` +
-        `${row.peak_rss_mb.toFixed(0)} MB (first round ${row.first_rss_mb.toFixed(0)}, last ${
-          row.last_rss_mb.toFixed(0)
-        })` +
-        (row.pytorch_ratio ? `  ${row.pytorch_ratio.toFixed(2)} of PyTorch's time` : ""),
-    );
-  }
+  for (const row of rows) print(describeRow(row));
+}
+
+function describeRow(row: BenchRow): string {
+  const facts = [
+    `${row.engine.padEnd(20)} ${row.precision}`,
+    `${row.ms_per_step_median.toFixed(1)} ms/step (min ${row.ms_per_step_min.toFixed(1)})`,
+    `${row.gflops.toFixed(0)} GFLOPS, ${(100 * row.peak_share).toFixed(0)} % of the peak`,
+    `${row.peak_rss_mb.toFixed(0)} MB (first round ${row.first_rss_mb.toFixed(0)}, ` +
+    `last ${row.last_rss_mb.toFixed(0)})`,
+  ];
+  if (row.pytorch_ratio) facts.push(`${row.pytorch_ratio.toFixed(2)} of PyTorch's time`);
+  return facts.join("  ");
 }
 
 /** A process that trains when told to. */
@@ -183,74 +194,58 @@ class Contestant implements Disposable {
   flops?: number;
 
   private constructor(
-    /** How errors name it. */
+    /** The name that errors use. */
     readonly what: string,
     readonly process: Deno.ChildProcess,
-    readonly writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>,
-    readonly reader: ReadableStreamDefaultReader<string>,
     readonly precision: string,
-  ) {}
+  ) {
+    this.#writer = process.stdin.getWriter();
+    this.#reader = readLines(process.stdout).getReader();
+  }
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+  readonly #reader: ReadableStreamDefaultReader<string>;
 
-  static ofEngine(contest: Contest): Promise<Contestant> {
+  static startEngine(contest: Contest): Promise<Contestant> {
     const script = fromFileUrl(new URL("bench/step.ts", import.meta.url));
     const allowed = ["read", "write", "env", "ffi", "sys"].map((what) => `--allow-${what}`);
-    const command = [
-      ...[Deno.execPath(), "run", "--no-prompt", ...allowed, script],
-      JSON.stringify(contest),
-    ];
+    const command = [Deno.execPath(), "run", "--no-prompt", ...allowed, script];
+    command.push(JSON.stringify(contest));
     return Contestant.start(`the engine "${contest.engine}"`, command, contest.precision);
   }
 
-  /** @throws {Error} If there is no such program, or it ends instead of saying that it is ready. */
-  static async start(
-    what: string,
-    [command, ...args]: string[],
-    precision: string,
-  ): Promise<Contestant> {
-    const process = spawn(what, command, args);
-    const lines = linesOf(process.stdout);
-    const contestant = new Contestant(
-      what,
-      process,
-      process.stdin.getWriter(),
-      lines.getReader(),
-      precision,
-    );
-    let ready: Ready;
+  /** @throws {UserError} If there is no such program, or it ends before it is ready. */
+  static async start(what: string, command: string[], precision: string): Promise<Contestant> {
+    const contestant = new Contestant(what, spawn(what, command), precision);
     try {
-      ready = await contestant.#answer() as Ready;
+      const ready = await contestant.#answer() as Ready;
+      contestant.name = ready.name;
+      contestant.flops = ready.flops;
+      return contestant;
     } catch (error) {
       contestant[Symbol.dispose]();
       throw error;
     }
-    contestant.name = ready.name;
-    contestant.flops = ready.flops;
-    return contestant;
   }
 
   async run(steps: number): Promise<Measured> {
-    // If it has gone, its missing answer tells, and what it wrote last.
-    await this.writer.write(new TextEncoder().encode(`${steps}\n`)).catch(() => {});
+    // If it has ended, there is no answer, and its last words are on stderr.
+    await this.#writer.write(new TextEncoder().encode(`${steps}\n`)).catch(() => {});
     return await this.#answer() as Measured;
   }
 
   async #answer(): Promise<Ready | Measured> {
-    const { value, done } = await this.reader.read();
+    const { value, done } = await this.#reader.read();
+    const action = `time a step of ${this.what}`;
     if (done) {
-      const complaint = (await this.process.stderr.text()).trim().split("\n").at(-1);
-      throw new Error(
-        `Cannot time a step of ${this.what}: ${
-          complaint?.replace(/^error: /, "") || "its process ended without a word"
-        }`,
-      );
+      const [lastLine] = (await this.process.stderr.text()).trim().split("\n").slice(-1);
+      const complaint = lastLine.replace(/^error: /, "");
+      throw new UserError({ action, found: complaint || "its process ended without a word" });
     }
     try {
       return JSON.parse(value);
-    } catch {
-      throw new Error(
-        `Cannot time a step of ${this.what}: it answered ${JSON.stringify(value.slice(0, 60))}, ` +
-          `expected figures as JSON; check that it is a Python`,
-      );
+    } catch (error) {
+      const found = `it answered ${quoted(value.slice(0, 60))}, expected figures as JSON`;
+      throw new UserError({ action, found, advice: "check that it is a Python" }, { cause: error });
     }
   }
 
@@ -263,19 +258,25 @@ class Contestant implements Disposable {
   }
 }
 
-function spawn(what: string, command: string, args: string[]) {
+function spawn(what: string, [program, ...args]: string[]): Deno.ChildProcess {
   try {
-    return new Deno.Command(command, { args, stdin: "piped", stdout: "piped", stderr: "piped" })
-      .spawn();
+    const command = new Deno.Command(program, {
+      args,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    });
+    return command.spawn();
   } catch (error) {
     const found = error instanceof Deno.errors.NotFound
       ? "there is no such program"
       : (error as Error).message;
-    throw new Error(`Cannot start ${what}: ${found}; check the path`, { cause: error });
+    const advice = "check the path";
+    throw new UserError({ action: `start ${what}`, found, advice }, { cause: error });
   }
 }
 
-/** Median over the rounds of a's median step over b's. */
+/** Returns the median over the rounds of a's median step divided by b's. */
 function ratio(a: Contestant, b: Contestant): number {
   return median(a.rounds.map(({ ms }, round) => median(ms) / median(b.rounds[round].ms)));
 }

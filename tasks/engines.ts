@@ -1,6 +1,7 @@
-/** Lists what this machine can compute with, and why not with the rest. */
+/** Lists the engines that run on this machine, and says why the others don't. */
 import { engineStatuses, startEngine } from "../engines/mod.ts";
-import { outputFlags, parseFlags, print, printJson, runTask } from "./shared/cli.ts";
+import { outputFlags, parseFlags } from "./shared/flags.ts";
+import { print, printJson, runTask } from "./shared/run.ts";
 
 const task = {
   name: "engines",

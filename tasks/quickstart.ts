@@ -1,20 +1,8 @@
-/**
- * From nothing to a page that compares the two models: runs the other tasks one after the other.
- */
-import { format as duration } from "@std/fmt/duration";
+/** Runs the other tasks one after the other, from no data to a page that compares the two models. */
 import { fromFileUrl, join, relative, resolve } from "@std/path";
-import {
-  commandLine,
-  commonFlags,
-  Interrupted,
-  interruption,
-  note,
-  parseFlags,
-  print,
-  printJson,
-  runTask,
-  UsageError,
-} from "./shared/cli.ts";
+import { commonFlags, parseFlags, UsageError } from "./shared/flags.ts";
+import { Interrupted, interruption, note, print, printJson, runTask } from "./shared/run.ts";
+import { commandLine, duration } from "./shared/text.ts";
 
 const task = {
   name: "quickstart",
@@ -27,20 +15,19 @@ const task = {
 const flags = {
   file: {
     type: "path",
-    help:
-      "your own text, copied to data/ first: later tasks then use it unless they are given another",
+    help: "your own text, copied to data/, where later tasks find it",
   },
   ...commonFlags,
   data: {
     type: "path",
-    help: "your own text, used where it is: later tasks have to be given it, too, with --data",
+    help: "your own text, used where it is; later tasks need --data, too",
   },
 } as const;
 
 /** One task, as the user would type it after `deno task`. */
 export type Step = [name: string, ...args: string[]];
 
-/** `deno task` runs in this folder, wherever it is typed. */
+/** The folder that `deno task` runs in, wherever it is typed. */
 const root = fromFileUrl(new URL("..", import.meta.url));
 
 export async function main(args: string[]): Promise<void> {
@@ -49,9 +36,8 @@ export async function main(args: string[]): Promise<void> {
     throw new UsageError("Cannot use --file with --data: expected one of them");
   }
   const start = performance.now();
-  const weights = { gpt: weightsOf("gpt"), diffusion: weightsOf("diffusion") };
   const fromRoot = (path?: string) => path && relative(root, resolve(path));
-  const steps = stepsFor({ ...settings, file: fromRoot(file), data: fromRoot(data) });
+  const steps = planSteps({ ...settings, file: fromRoot(file), data: fromRoot(data) });
   for (const step of steps) {
     const code = await runStep(step, { json });
     if (code !== 0) Deno.exit(code); // the step has said why
@@ -60,13 +46,13 @@ export async function main(args: string[]): Promise<void> {
   if (json) {
     printJson({ seconds, page: "reports/index.html", weights: Object.values(weights) });
   } else {
-    const time = duration(Math.round(seconds) * 1000, { ignoreZero: true });
+    const time = duration(1000 * seconds);
     print(`\nDone in ${time}. Open ${join(root, "reports/index.html")} in a browser.`);
   }
 }
 
-/** The tasks in order. What each leaves behind is what the next one looks for. */
-export function stepsFor(
+/** Lists the tasks in order. Each finds what the ones before it have written. */
+export function planSteps(
   { file, data, engine, precision, seed, threads }: {
     file?: string;
     data?: string;
@@ -79,26 +65,33 @@ export function stepsFor(
   const compute = ["--engine", engine, "--precision", precision, "--seed", `${seed}`];
   if (threads !== undefined) compute.push("--threads", `${threads}`);
   if (data !== undefined) compute.push("--data", data);
-  const fetch = ["fetch-data", ...file === undefined ? [] : ["--file", file]] as Step;
-  const each = (step: (model: "gpt" | "diffusion") => Step) => [step("gpt"), step("diffusion")];
-  const of = (model: "gpt" | "diffusion") => ["--model", model, "--weights", weightsOf(model)];
-  return [
-    ...data === undefined ? [fetch] : [],
-    ...each((model) => [`train-${model}`, "--preset", "quickstart", ...compute]),
-    ...each((model) => ["sample", ...of(model), "--length", "600", "--count", "2", ...compute]),
-    ["eval", ...of("diffusion"), "--against", weightsOf("gpt"), "--passes", "4", ...compute],
-    ["report", "--no-model"], // `serve` builds that page when it is asked for
+  const train = (model: string): Step => [`train-${model}`, "--preset", "quickstart", ...compute];
+  const sample = (model: "gpt" | "diffusion"): Step => {
+    const trained = ["--model", model, "--weights", weights[model]];
+    return ["sample", ...trained, "--length", "600", "--count", "2", ...compute];
+  };
+  const both = ["--model", "diffusion", "--weights", weights.diffusion, "--against", weights.gpt];
+  const steps: Step[] = [
+    train("gpt"),
+    train("diffusion"),
+    sample("gpt"),
+    sample("diffusion"),
+    ["eval", ...both, "--passes", "4", ...compute],
+    ["report", "--no-model"], // `serve` builds the page with the model when it needs one
   ];
+  if (data !== undefined) return steps;
+  return [["fetch-data", ...(file === undefined ? [] : ["--file", file])], ...steps];
 }
 
-function weightsOf(model: "gpt" | "diffusion"): string {
-  return `weights/${model}-quickstart.safetensors`;
-}
+const weights = {
+  gpt: "weights/gpt-quickstart.safetensors",
+  diffusion: "weights/diffusion-quickstart.safetensors",
+};
 
 /**
- * Runs one task. Ctrl-C and SIGTERM are handed on, and waited for, so that it saves.
+ * Runs one task. Ctrl-C and SIGTERM are forwarded to it, and it gets the time to save.
  *
- * @param options.json Keeps stdout free: what the task prints there goes to stderr.
+ * @param options.json Keeps stdout free: results of the task go to stderr.
  * @returns Its exit code.
  */
 export async function runStep([name, ...args]: Step, { json = false } = {}): Promise<number> {
@@ -108,18 +101,17 @@ export async function runStep([name, ...args]: Step, { json = false } = {}): Pro
     stdout: json ? "piped" : "inherit",
     stderr: "inherit",
   }).spawn();
-  const handOn = ({ signal }: Interrupted) => {
-    // There, Ctrl-C goes to every process of the console, and `kill` would end this one before it
-    // has saved.
+  const stop = interruption();
+  const onAbort = () => {
+    // On Windows, Ctrl-C reaches every process of the console, and `kill` would end this one before
+    // it has saved.
     if (Deno.build.os === "windows") return;
     try {
-      child.kill(signal);
+      child.kill(stop.reason.signal);
     } catch {
       // it has ended already: a terminal sends Ctrl-C to both
     }
   };
-  const stop = interruption();
-  const onAbort = () => handOn(stop.reason);
   stop.addEventListener("abort", onAbort);
   try {
     if (json) await child.stdout.pipeTo(Deno.stderr.writable, { preventClose: true });

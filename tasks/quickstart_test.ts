@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { testOnUnix } from "../core/testing/system.ts";
-import { stepsFor } from "./quickstart.ts";
+import { planSteps } from "./quickstart.ts";
 import { assertFailed, inFolder, runTaskIn, writeWeights } from "./testing/task_process.ts";
 
 const settings = { engine: "auto", precision: "f32", seed: 1337 };
 
 Deno.test("quickstart fetches, trains, samples, scores and reports, in this order, on the same weights", () => {
-  const steps = stepsFor({ ...settings, file: "my book.txt", threads: 2 });
+  const steps = planSteps({ ...settings, file: "my book.txt", threads: 2 });
   assertEquals(steps.map(([name]) => name), [
     ...["fetch-data", "train-gpt", "train-diffusion", "sample", "sample", "eval", "report"],
   ]);
@@ -18,10 +18,10 @@ Deno.test("quickstart fetches, trains, samples, scores and reports, in this orde
     assertMatch(step.join(" "), /--model (\w+) --weights weights\/\1-quickstart.safetensors/);
     assert(step.join(" ").endsWith(compute), step.join(" "));
   }
-  assertEquals(stepsFor(settings)[0], ["fetch-data"]);
-  assertEquals(stepsFor(settings).at(-1), ["report", "--no-model"]);
+  assertEquals(planSteps(settings)[0], ["fetch-data"]);
+  assertEquals(planSteps(settings).at(-1), ["report", "--no-model"]);
 
-  const ofOwn = stepsFor({ ...settings, precision: "bf16", data: "texts/mine.txt" });
+  const ofOwn = planSteps({ ...settings, precision: "bf16", data: "texts/mine.txt" });
   assertEquals(ofOwn.map(([name]) => name), steps.slice(1).map(([name]) => name));
   for (const step of ofOwn.slice(0, 5)) {
     assert(step.join(" ").includes("--precision bf16"), step.join(" "));
@@ -82,11 +82,11 @@ testOnUnix(
  * said `words`.
  */
 async function stepIn(step: [string, ...string[]], words?: string) {
-  const [quickstart, cli] = ["quickstart.ts", "shared/cli.ts"].map((name) =>
+  const [quickstart, run] = ["quickstart.ts", "shared/run.ts"].map((name) =>
     import.meta.resolve(`./${name}`)
   );
   const script = `import { runStep } from ${JSON.stringify(quickstart)};
-    import { runTask } from ${JSON.stringify(cli)};
+    import { runTask } from ${JSON.stringify(run)};
     const step = ${JSON.stringify(step)} as Parameters<typeof runStep>[0];
     await runTask(async () => Deno.exit(await runStep(step, { json: true })), []);`;
   const config = fromFileUrl(new URL("../deno.json", import.meta.url));

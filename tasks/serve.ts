@@ -1,14 +1,8 @@
-/** Serves the report, and the page to try the model, to the browser of this machine; opens it. */
+/** Serves the report and the page to try the model on this machine, and opens the browser. */
 import { join } from "@std/path";
-import {
-  interruption,
-  note,
-  outputFlags,
-  parseFlags,
-  print,
-  printJson,
-  runTask,
-} from "./shared/cli.ts";
+import { quoted, UserError } from "../engines/errors.ts";
+import { outputFlags, parseFlags } from "./shared/flags.ts";
+import { interruption, note, print, printJson, runTask } from "./shared/run.ts";
 import { readTryIt, writeTryIt } from "./report/tryit.ts";
 import { fileHandler } from "./report/tryit/server.ts";
 
@@ -25,9 +19,9 @@ const flags = {
     min: 0,
     max: 65535,
     default: 8000,
-    help: "where it listens, on 127.0.0.1 only; 0 = any free one",
+    help: "port on 127.0.0.1; 0 = any free one",
   },
-  noOpen: { type: "boolean", help: "leave the browser closed" },
+  noOpen: { type: "boolean", help: "don't open the browser" },
   ...outputFlags,
 } as const;
 
@@ -36,13 +30,17 @@ const ROOT = "reports";
 export async function main(args: string[]): Promise<void> {
   const { port, noOpen, json } = parseFlags(task, flags, args);
   const signal = interruption();
-  const folder = join(ROOT, "try-it"), report = join(ROOT, "index.html");
+  const folder = join(ROOT, "try-it");
+  const report = join(ROOT, "index.html");
   const tryIt = await readTryIt(folder) ?? await writeTryIt(folder, { note, signal });
   const hasReport = await Deno.stat(report).then(({ isFile }) => isFile, () => false);
   if (!tryIt && !hasReport) {
-    throw new Error(
-      `Cannot serve ${JSON.stringify(ROOT)}: there is no page in it; run "deno task report"`,
-    );
+    const advice = 'run "deno task report"';
+    throw new UserError({
+      action: `serve ${quoted(ROOT)}`,
+      found: "there is no page in it",
+      advice,
+    });
   }
   const page = tryIt ? "/try-it/" : "/";
   const server = listen(port, fileHandler(ROOT, { home: page }), signal);
@@ -64,13 +62,16 @@ function listen(
   try {
     return Deno.serve({ hostname: "127.0.0.1", port, signal, onListen() {} }, handler);
   } catch (error) {
-    const reason = error instanceof Deno.errors.AddrInUse
-      ? "another program uses it; stop that one, or give another with --port (0 = any free one)"
-      : error instanceof Deno.errors.PermissionDenied
-      ? "the system does not permit it; give one above 1023 with --port"
-      : undefined;
-    if (reason === undefined) throw error;
-    throw new Error(`Cannot listen on port ${port} of 127.0.0.1: ${reason}`, { cause: error });
+    const action = `listen on port ${port} of 127.0.0.1`;
+    if (error instanceof Deno.errors.AddrInUse) {
+      const advice = "stop that one, or give another with --port (0 = any free one)";
+      throw new UserError({ action, found: "another program uses it", advice }, { cause: error });
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      const advice = "give one above 1023 with --port";
+      throw new UserError({ action, found: "the system denies it", advice }, { cause: error });
+    }
+    throw error;
   }
 }
 
@@ -82,10 +83,14 @@ function openBrowser(url: string): void {
   }[Deno.build.os as string] ?? ["xdg-open", url];
   try {
     // A process of its own, or Ctrl-C would end the browser too.
-    new Deno.Command(program, {
+    const command = new Deno.Command(program, {
       args,
-      ...{ stdin: "null", stdout: "null", stderr: "null", detached: true },
-    }).spawn().unref();
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+      detached: true,
+    });
+    command.spawn().unref();
   } catch {
     // no browser to open: the address is on stdout
   }

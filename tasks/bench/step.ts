@@ -1,7 +1,7 @@
 /**
- * One contestant of `bench`, as a process of its own, so that each one's memory is its own: trains
- * on made-up text, or multiplies two large matrices, as many steps as a line on stdin says, and
- * answers with a line of JSON. `pytorch/step.py` speaks the same.
+ * One contestant of `bench`. It runs in its own process, so that its memory can be measured: for
+ * each line on stdin, a number of steps, it trains on random text or multiplies two large matrices,
+ * and answers with a line of JSON. `pytorch/step.py` speaks the same protocol.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { Config } from "../../core/config.ts";
@@ -16,12 +16,12 @@ import { initialState, trainInputs, trainStep } from "../../core/programs.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { HostTensors } from "../../engines/tensors.ts";
 import { stepGroups } from "../../core/training/trainer.ts";
-import { runTask } from "../shared/cli.ts";
+import { runTask } from "../shared/run.ts";
 
 /** The first line that a contestant writes. */
 export interface Ready {
   name: string;
-  /** Of the products of one step. */
+  /** The floating-point operations of one step's products. */
   flops?: number;
 }
 
@@ -31,14 +31,14 @@ export interface Measured {
   rssBytes: number;
 }
 
-/** The lines of a stream of UTF-8. */
-export function linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): ReadableStream<string> {
+/** Splits a stream of UTF-8 into lines. */
+export function readLines(stream: ReadableStream<Uint8Array<ArrayBuffer>>): ReadableStream<string> {
   return stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
 }
 
-/** What a contestant is asked to do. */
+/** The work of a contestant. */
 export interface Contest {
-  /** As `--engine` names it. */
+  /** The name that `--engine` takes. */
   engine: string;
   precision: Precision;
   threads: number;
@@ -50,37 +50,39 @@ async function main(args: string[]): Promise<void> {
   const { engine: name, precision, threads, work } = JSON.parse(args[0]) as Contest;
   const { state, program, inputs } = typeof work === "number"
     ? largeProducts(work, 1)
-    : training(work);
+    : prepareTraining(work);
   const { engine } = await startEngine(name as EngineName, { precision, threads });
   const session = await engine.load(state, { step: program });
-  const say = (line: Ready | Measured) => console.log(JSON.stringify(line));
-  say({ name: engine.name, flops: productFlops(record("step", program, state)) });
+  const answer = (line: Ready | Measured) => console.log(JSON.stringify(line));
+  answer({ name: engine.name, flops: productFlops(record("step", program, state)) });
 
   // As the trainer does it: in groups, where the engine can.
   const group = stepGroups(session.runSteps && typeof work !== "number" ? 1 : 0);
-  for await (const line of linesOf(Deno.stdin.readable)) {
+  for await (const line of readLines(Deno.stdin.readable)) {
     const ms: number[] = [];
     while (ms.length < Number(line)) {
-      const count = Math.min(group.size, Number(line) - ms.length), start = performance.now();
+      const count = Math.min(group.size, Number(line) - ms.length);
+      const start = performance.now();
       await runSteps(session, "step", Array.from({ length: count }, inputs));
       const each = (performance.now() - start) / count;
       group.took(each / 1000);
       ms.push(...new Array<number>(count).fill(each));
     }
-    say({ ms, rssBytes: Deno.memoryUsage().rss });
+    answer({ ms, rssBytes: Deno.memoryUsage().rss });
   }
 }
 
 interface Work {
   state: HostTensors;
   program: Program;
-  /** Those of the next step. */
+  /** Makes the inputs of the next step. */
   inputs(): Record<string, Float32Array | Int32Array>;
 }
 
-/** Training on windows of random characters. */
-function training(config: Config): Work {
-  const model = models[config.kind], random = seededRandom(config.seed);
+/** Prepares training on windows of random characters. */
+function prepareTraining(config: Config): Work {
+  const model = models[config.kind];
+  const random = seededRandom(config.seed);
   const character = () => 1 + random.integer(config.vocab - 1);
   let step = 0;
   return {

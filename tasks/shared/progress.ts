@@ -1,26 +1,26 @@
 /**
- * How far a long task is, on stderr: one line that is redrawn on a terminal, else a plain line
- * every few seconds.
+ * The progress of a long task on stderr: one line that is redrawn on a terminal, otherwise a plain
+ * line every few seconds.
  */
 import { writeAll } from "./run.ts";
 import { duration } from "./text.ts";
 
-/** Where progress is written. */
+/** The stream that progress is written to. */
 export interface ProgressStream {
   isTerminal(): boolean;
-  /** Width of the terminal; `undefined` if it does not say. */
+  /** Width of the terminal; `undefined` if it is unknown. */
   columns(): number | undefined;
   write(text: string): void;
 }
 
 export interface ProgressOptions {
-  /** How many units there will be; unknown if left out. */
+  /** The number of units in all. @default {unknown} */
   total?: number;
-  /** What is counted, such as "step". */
+  /** The unit that is counted, such as "step". */
   unit: string;
-  /** Units done before, as in a resumed run; they don't count for the rate. @default {0} */
+  /** Units done before, as in a resumed run; the rate leaves them out. @default {0} */
   done?: number;
-  /** Whether anything is written at all. @default {true} */
+  /** Write nothing if false. @default {true} */
   enabled?: boolean;
   /** @default {stderr} */
   stream?: ProgressStream;
@@ -30,21 +30,15 @@ export interface ProgressOptions {
 
 export interface Progress extends Disposable {
   /**
-   * Tells how many units are done, and figures as text to show beside:
+   * Sets the number of units done, and figures to show with it:
    * `{ loss: "2.31", "chars/s": "31,000" }`.
    */
   update(state: { done: number; fields?: Record<string, string> }): void;
   /** Writes a line that stays, above the one that is redrawn. */
   note(line: string): void;
-  /**
-   * Makes room for what is written elsewhere on the same terminal: takes the line away that is
-   * redrawn.
-   */
+  /** Removes the line that is redrawn, so that others can write on the same terminal. */
   clear(): void;
-  /**
-   * Leaves a last line with the time that all of it took. Does nothing the second time; disposing
-   * does the same.
-   */
+  /** Writes a last line with the total time, once. Disposing does the same. */
   finish(): void;
 }
 
@@ -78,18 +72,25 @@ export function startProgress(options: ProgressOptions): Progress {
   const redraws = stream.isTerminal();
   const start = now();
   const rate = runningRate(start, before);
-  let done = before, fields: Record<string, string> = {};
-  let shownAt = -Infinity, shownDone = -1, finished = false;
+  let done = before;
+  let fields: Record<string, string> = {};
+  let shownAt = -Infinity;
+  let shownDone = -1;
+  let finished = false;
 
   const draw = (time: number) => {
     const remaining = total === undefined ? undefined : timeLeft(total - done, rate.perMs());
     const left = remaining === undefined ? "" : `${duration(remaining)} left`;
-    const facts = [counted(done, total, unit), ...Object.entries(fields).map(shown), left];
+    const facts = [
+      formatCount(done, total, unit),
+      ...Object.entries(fields).map(formatField),
+      left,
+    ];
     if (redraws) {
       const columns = Math.max(stream.columns() || 80, 2) - 1; // the last would wrap; 0 is unknown
       const line = facts.filter(Boolean).join("  ");
       const cells = total ? Math.min(columns - [...line].length - 1, BAR_CELLS) : 0;
-      const withBar = cells >= 5 ? `${bar(done / total!, cells)} ${line}` : line;
+      const withBar = cells >= 5 ? `${drawBar(done / total!, cells)} ${line}` : line;
       stream.write(CLEAR_LINE + [...withBar].slice(0, columns).join(""));
     } else {
       stream.write(facts.filter(Boolean).join("  ") + "\n");
@@ -118,7 +119,7 @@ export function startProgress(options: ProgressOptions): Progress {
       if (finished) return;
       finished = true;
       if (done === before && shownDone < 0) return; // nothing was done and nothing shown
-      const facts = [counted(done, total, unit), ...Object.entries(fields).map(shown)];
+      const facts = [formatCount(done, total, unit), ...Object.entries(fields).map(formatField)];
       const line = `${facts.join("  ")}  in ${duration(now() - start)}`;
       stream.write(`${redraws ? CLEAR_LINE : ""}${line}\n`);
     },
@@ -153,17 +154,17 @@ function timeLeft(units: number, perMs: number): number | undefined {
   return perMs > 0 && Number.isFinite(perMs) ? Math.max(units, 0) / perMs : undefined;
 }
 
-function counted(done: number, total: number | undefined, unit: string): string {
+function formatCount(done: number, total: number | undefined, unit: string): string {
   const number = (value: number) => value.toLocaleString("en-US");
   return `${unit} ${number(done)}${total === undefined ? "" : `/${number(total)}`}`;
 }
 
-/** A figure with its name: before a plain name, after a number with a unit. */
-function shown([name, value]: [name: string, value: string]): string {
+/** Formats a figure: after its name, or before a name that is a unit. */
+function formatField([name, value]: [name: string, value: string]): string {
   return name.includes("/") ? `${value} ${name}` : `${name} ${value}`;
 }
 
-function bar(share: number, cells: number): string {
+function drawBar(share: number, cells: number): string {
   const full = Math.round(Math.min(Math.max(share, 0), 1) * cells);
   return "█".repeat(full) + "░".repeat(cells - full);
 }

@@ -11,7 +11,7 @@ import {
   runTaskIn,
   writeWeights,
 } from "../testing/task_process.ts";
-import { defaultWeights } from "./weights.ts";
+import { findDefaultWeights } from "./weights.ts";
 
 const testdata = fromFileUrl(new URL("../../core/testing/data/", import.meta.url));
 const engine = ["--engine", "onnx", "--threads", "1"];
@@ -159,7 +159,7 @@ Deno.test("without --weights the project's own are taken, else those trained las
     assertEquals(await chosen(), "weights/gpt.safetensors");
   }));
 
-Deno.test("defaultWeights takes the export trained last, never a state or what a later run has replaced", () =>
+Deno.test("findDefaultWeights takes the export trained last, never a state or what a later run has replaced", () =>
   inFolder(async (folder) => {
     const names = ["a", "b", "c.training", "d.previous", "e.previous.training"];
     for (const [i, name] of names.entries()) {
@@ -171,20 +171,20 @@ Deno.test("defaultWeights takes the export trained last, never a state or what a
     const before = Deno.cwd();
     Deno.chdir(folder);
     try {
-      assertEquals(await defaultWeights("gpt"), "weights/gpt-b.safetensors");
+      assertEquals(await findDefaultWeights("gpt"), "weights/gpt-b.safetensors");
     } finally {
       Deno.chdir(before);
     }
   }));
 
-Deno.test("defaultWeights finds none where there is no folder, or a file in its place", () =>
+Deno.test("findDefaultWeights finds none where there is no folder, or a file in its place", () =>
   inFolder(async (folder) => {
     const before = Deno.cwd();
     Deno.chdir(folder);
     try {
-      assertEquals(await defaultWeights("gpt"), undefined);
+      assertEquals(await findDefaultWeights("gpt"), undefined);
       await Deno.writeTextFile("weights", "");
-      assertEquals(await defaultWeights("gpt"), undefined);
+      assertEquals(await findDefaultWeights("gpt"), undefined);
     } finally {
       Deno.chdir(before);
     }
