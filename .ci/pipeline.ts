@@ -1,4 +1,4 @@
-/** Runs every task of the pipeline once, at preset smoke on real text, and checks what each one wrote. */
+/** Runs every task of the pipeline once, at preset smoke on real text, and checks the results. */
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 

@@ -4,7 +4,7 @@
  * one line of error that says what to do, no file may be half new, and the same command must do its
  * work when it is run again. See `faults/`.
  *
- *   deno task check-faults [WORDS IN THE NAMES OF SCENARIOS]
+ *   deno task --cwd checks faults [WORDS IN THE NAMES OF SCENARIOS]
  *
  * All of it takes some 45 minutes on a busy core.
  */
@@ -19,7 +19,7 @@ const chosen = scenarios.filter(({ name }) =>
 );
 if (chosen.length === 0) {
   const names = scenarios.map(({ name }) => name).join(", ");
-  console.error(`error: usage: deno task check-faults [WORDS], found in one of: ${names}`);
+  console.error(`error: usage: deno task --cwd checks faults [WORDS], found in one of: ${names}`);
   Deno.exit(2);
 }
 

@@ -4,8 +4,8 @@
  * line; `fuzz/target.ts` says it exactly. What is found is kept under `reports/fuzz/` with the
  * command that repeats it. Ends with the coverage of the readers.
  *
- *   deno task check-fuzz TARGET|all [MINUTES] [SEED]
- *   deno task check-fuzz TARGET FILE                  tries one case again
+ *   deno task --cwd checks fuzz TARGET|all [MINUTES] [SEED]
+ *   deno task --cwd checks fuzz TARGET FILE                  tries one case again
  */
 import { fromFileUrl } from "@std/path";
 import { targets } from "./fuzz/targets.ts";
@@ -17,7 +17,9 @@ const [which, second = "10", seedText = "1"] = Deno.args;
 const names = which === "all" ? Object.keys(targets) : [which];
 if (!names.every((name) => Object.hasOwn(targets, name))) {
   const all = ["all", ...Object.keys(targets)].join("|");
-  console.error(`error: usage: deno task check-fuzz ${all} [MINUTES] [SEED], or TARGET FILE`);
+  console.error(
+    `error: usage: deno task --cwd checks fuzz ${all} [MINUTES] [SEED], or TARGET FILE`,
+  );
   Deno.exit(2);
 }
 Deno.chdir(root);
@@ -69,7 +71,7 @@ async function fuzz(name: string): Promise<boolean> {
       break;
     }
     console.log(`${name}: ${hung ? "it hangs" : `the process ended with ${signal ?? code}`}`);
-    console.log(`  deno task check-fuzz ${name} ${path}`);
+    console.log(`  deno task --cwd checks fuzz ${name} ${path}`);
   }
   await printCoverage(coverage, targets[name].readers);
   return failed;

@@ -3,7 +3,7 @@
  * 200: at most 2 % more, or this fails. Too long for the tests (about a minute and a half on two
  * cores), so a program of its own:
  *
- *   deno task check-memory [ENGINE] [gpt|diffusion]
+ *   deno task --cwd checks memory [ENGINE] [gpt|diffusion]
  */
 import { makeConfig, type ModelKind } from "../core/config.ts";
 import { drawWindows } from "../core/data/dataset.ts";

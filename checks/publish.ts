@@ -3,7 +3,7 @@
  * own (the README's example). What this leaves out is what only JSR itself can tell, such as
  * whether the name is free.
  *
- *   deno task check-publish
+ *   deno task --cwd checks publish
  */
 import { fromFileUrl, join, relative } from "@std/path";
 

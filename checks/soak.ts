@@ -3,7 +3,7 @@
  * the training must stay flat (the least in the last tenth of the time at most 2 % above that in
  * the second). Linux only, as it reads /proc.
  *
- *   deno task check-soak 2 train-diffusion --preset quickstart --steps 1000000 --out
+ *   deno task --cwd checks soak 2 train-diffusion --preset quickstart --steps 1000000 --out
  *   weights/soak.safetensors
  *
  * The training is stopped at the end as Ctrl-C would, and must then have saved; `--resume` goes on
@@ -16,7 +16,9 @@ import { denoArguments } from "../tasks/testing/task_process.ts";
 const MINUTE = 60_000;
 const [hours, task, ...args] = Deno.args;
 if (!(Number(hours) > 0) || !/^train-/.test(task ?? "")) {
-  console.error("error: usage: deno task check-soak HOURS train-gpt|train-diffusion [FLAGS]");
+  console.error(
+    "error: usage: deno task --cwd checks soak HOURS train-gpt|train-diffusion [FLAGS]",
+  );
   Deno.exit(2);
 }
 const out = args[args.indexOf("--out") + 1];

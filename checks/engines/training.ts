@@ -23,7 +23,7 @@ import {
 
 /**
  * Whether slow engines train as long as the others: minutes, so a check of its own
- * (`deno task check-engines`).
+ * (`deno task --cwd checks engines`).
  */
 const isLong = Deno.env.get("LONG") === "yes";
 

@@ -141,7 +141,7 @@ async function fuzz(
         const least = await shortened(target, bytes, finding);
         const path = `${findings}/${name}-${seed}-${cases}`;
         await Deno.writeFile(path, least);
-        const command = `deno task check-fuzz ${name} ${path}`;
+        const command = `deno task --cwd checks fuzz ${name} ${path}`;
         const notes = `${command}\nseed ${seed}, case ${cases}\n\n${finding}\n`;
         await Deno.writeTextFile(`${path}.txt`, notes);
         console.error(`${name}: ${finding.split("\n")[0]}\n  ${command}`);
