@@ -10,7 +10,7 @@
  * from there as always.
  */
 import { fromFileUrl } from "@std/path";
-import { estimators } from "../core/scoring/results.ts";
+import { estimators } from "../core/scoring/estimators.ts";
 import { denoArguments } from "../tasks/testing/task_process.ts";
 
 const MINUTE = 60_000;

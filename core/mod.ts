@@ -89,14 +89,18 @@ export { chooseLengths, type TokenPiece } from "./sampling/gap_length.ts";
 
 // scores
 export { evaluate, type EvaluateOptions, type Evaluation } from "./scoring/estimators.ts";
-export { validationBlocks } from "./scoring/validation_blocks.ts";
-export type { EstimateOptions, ResumeOptions } from "./scoring/estimators.ts";
-export { scorerOf } from "./scoring/rows.ts";
-export type { ScoreOptions, Scorer } from "./scoring/rows.ts";
-export { type Baseline, baselines, scoreBaseline } from "./scoring/baselines.ts";
-export { type BlockFigures, compareOnBlocks } from "./scoring/comparison.ts";
-export type { BaselineName, Compared, Estimator, EvaluationRow } from "./scoring/results.ts";
-export type { ModelComparison } from "./scoring/results.ts";
+export { cutIntoBlocks } from "./scoring/rows.ts";
+export type { EstimateOptions, Estimator, ResumeOptions } from "./scoring/estimators.ts";
+export { makeScorer } from "./scoring/rows.ts";
+export type { RunNats, ScoreOptions, Scorer } from "./scoring/rows.ts";
+export {
+  type Baseline,
+  type BaselineName,
+  scoreBaseline,
+  trainBaselines,
+} from "./scoring/baselines.ts";
+export { type BlockFigures, type Compared, compareOnBlocks } from "./scoring/comparison.ts";
+export type { ModelComparison } from "./scoring/comparison.ts";
 
 // engines, and the programs that they run
 export {

@@ -4,6 +4,7 @@
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import {
   candidates,
+  cutIntoBlocks,
   diffusion,
   draw,
   type Engine,
@@ -13,17 +14,16 @@ import {
   loadNetwork,
   loadWeights,
   makeConfig,
+  makeScorer,
   makeTokenizer,
   nodesInOrder,
   record,
   type Sampler,
-  scorerOf,
   seededRandom,
   startEngine,
   targetNats,
   train,
   usualOptions,
-  validationBlocks,
 } from "@tiny-diffusion/core";
 
 const text = "the cat sat on the mat, and the rat sat on the cat; ".repeat(40);
@@ -80,13 +80,12 @@ Deno.test("an engine from outside sees every program and its graph, and changes 
   const { encode, vocabulary } = makeTokenizer("gpt", gpt.vocabulary(text));
   const config = makeConfig("gpt", "smoke", vocabulary.length), rows = 2;
   const weights = initialWeights(config, seededRandom(1));
-  const blocks = validationBlocks(encode(text).subarray(0, 2 * config.context), config.context);
+  const blocks = cutIntoBlocks(encode(text).subarray(0, 2 * config.context), config.context);
   const { engine } = await startEngine("eager:cpu");
   const bpc = async (engine: Engine) => {
     const session = await engine.load(weights, { nats: targetNats(gpt, config, rows) });
-    const evaluation = await evaluate(scorerOf(session, config, rows), blocks, {
-      estimator: "exact",
-    });
+    const scorer = makeScorer(config, rows, (inputs) => session.run("nats", inputs));
+    const evaluation = await evaluate(scorer, blocks, { estimator: "exact" });
     session.dispose();
     return evaluation.bpc;
   };

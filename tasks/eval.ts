@@ -1,32 +1,31 @@
 /**
- * Scores trained weights on the validation text, in bits per character, beside baselines, and
+ * Scores trained weights on the validation text, in bits per character, next to baselines, and
  * compares them.
  */
-import { baselines, scoreBaseline } from "../core/scoring/baselines.ts";
-import { type BlockFigures, compareOnBlocks, isComparable } from "../core/scoring/comparison.ts";
 import type { ModelKind } from "../core/config.ts";
 import { type Corpus, findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
 import { encodeCorpus } from "../core/data/dataset.ts";
-import type { Engine } from "../engines/engine.ts";
-import { productFlops } from "../engines/record/graph.ts";
-import { productPeak } from "../engines/peak.ts";
-import { record } from "../engines/record/recorder.ts";
-import { evaluate, type Evaluation } from "../core/scoring/estimators.ts";
-import { type Journal, openJournal } from "./shared/journal.ts";
+import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";
 import { seededRandom } from "../core/random.ts";
+import { makeBaselineScorer } from "../core/scoring/baselines.ts";
 import {
-  type BaselineRow,
+  type BlockFigures,
   type Compared,
+  compareOnBlocks,
+  isComparable,
+} from "../core/scoring/comparison.ts";
+import {
   type Estimator,
   estimators,
-  type EvaluationRow,
-  type ModelComparison,
-} from "../core/scoring/results.ts";
-import { type Scorer, scorerOf } from "../core/scoring/rows.ts";
-import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
-import { scoredIndices, validationBlocks } from "../core/scoring/validation_blocks.ts";
+  evaluate,
+  type Evaluation,
+  selectIndices,
+} from "../core/scoring/estimators.ts";
+import { chooseRows, cutIntoBlocks, makeScorer, type Scorer } from "../core/scoring/rows.ts";
+import type { Engine } from "../engines/engine.ts";
+import { UserError } from "../engines/errors.ts";
 import {
   commandLine,
   commonFlags,
@@ -41,10 +40,18 @@ import {
 } from "./shared/cli.ts";
 import { chosenEngine } from "./shared/engine.ts";
 import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./shared/eval_tables.ts";
+import { type Journal, openJournal } from "./shared/journal.ts";
 import { type Progress, startProgress } from "./shared/progress.ts";
-import { duration } from "./shared/text.ts";
 import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./shared/provenance.ts";
 import { latestQuality, qualityTables } from "./shared/quality_table.ts";
+import {
+  type BaselineRow,
+  type ComparisonRow,
+  type EvaluationResult,
+  type EvaluationRow,
+  toComparisonRow,
+  toEvaluationRow,
+} from "./shared/results.ts";
 import {
   type ChosenWeights,
   chosenWeights,
@@ -96,60 +103,53 @@ const parse = (args: string[]) => parseFlags(task, flags, args);
 
 export async function main(args: string[]): Promise<void> {
   const values = parse(args);
-  const { estimator } = values;
   checkUsage(values);
   const kinds = values.model
     ? [values.model]
-    : await trainedKinds(fitting(estimator), { purpose: "score" });
+    : await trainedKinds(listFittingModels(values.estimator), { purpose: "score" });
   const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
-  const candidates = await candidatesOf(kinds, corpus, values);
+  const candidates = await loadCandidates(kinds, corpus, values);
   await requireResultsFolder();
   const engine = await chosenEngine(values);
-  const reference = baselineScorer(corpus, values);
+  const scoreBaselines = makeScoreBaselines(corpus, values);
 
-  const figures: Figures[] = [], references: Reference[] = [];
-  const comparisons: ModelComparison[] = [];
-  for (const { saved, blocks } of candidates) {
-    const { kind, context } = saved.config;
-    const baselines = reference(context);
-    if (!references.includes(baselines)) references.push(baselines);
-    const names = estimators[kind].filter((name) => estimator === undefined || name === estimator);
-    if (names.length === 0) {
-      throw new UsageError(
-        `Cannot compare with ${
-          JSON.stringify(saved.path)
-        }: --estimator ${estimator} does not fit ` +
-          `a ${kind} model; leave it out`,
-      );
-    }
-    const own = await score(engine, { saved, blocks }, names, corpus, values);
-    const ownComparisons = own.flatMap((a) =>
-      [baselines.best, ...figures]
-        .filter((b) => isComparable(a, b))
-        .map((b) => compareOnBlocks(a, b, { random: seededRandom(values.seed) }))
-    );
-    figures.push(...own);
-    comparisons.push(...ownComparisons);
-    await keepResult({
+  const scored: Scored<EvaluationRow>[] = [];
+  const baselines = new Set<Scored<BaselineRow>>();
+  const comparisons: ComparisonRow[] = [];
+  for (const candidate of candidates) {
+    const references = scoreBaselines(candidate.saved.config.context);
+    references.forEach((reference) => baselines.add(reference));
+    const best = references.reduce((a, b) => b.row.nats < a.row.nats ? b : a);
+    const others = [best, ...scored];
+    const result: EvaluationResult = {
       kind: "evaluation",
-      rows: own.map(({ row }) => row),
-      baselines: baselines.rows,
-      comparisons: ownComparisons,
+      rows: [],
+      baselines: references.map(({ row }) => row),
+      comparisons: [],
       provenance: await provenance({
         command: commandLine("eval", args),
         engine,
         threads: values.threads,
         seed: values.seed,
-        weights: saved,
+        weights: candidate.saved,
         corpus,
       }),
-    });
+    };
+    let file: string | undefined;
+    for await (const a of score(engine, candidate, corpus, values)) {
+      const own = others.filter((b) => isComparable(a, b))
+        .map((b) => toComparisonRow(compareOnBlocks(a, b, { random: seededRandom(values.seed) })));
+      scored.push(a);
+      comparisons.push(...own);
+      result.rows.push(a.row);
+      result.comparisons!.push(...own);
+      file = await keepResult(result, file); // already now, as the next estimator may fail
+    }
   }
-  const rows = [...references.flatMap(({ rows }) => rows), ...figures.map(({ row }) => row)];
-  const notes = notesOn(rows);
+  const rows = [...baselines, ...scored].map(({ row }) => row);
   const hashes = [...new Set(candidates.map(({ saved }) => saved.sha256))];
   const quality = (await Promise.all(hashes.map(latestQuality))).filter((result) => !!result);
-  if (values.json) printJson({ rows, comparisons, notes, quality });
+  if (values.json) printJson({ rows, comparisons, notes: notesOn(rows), quality });
   else {
     print(
       [
@@ -166,7 +166,7 @@ const NO_QUALITY =
   'Sample quality of these weights was not measured yet: "deno task quality" does that.';
 
 function checkUsage({ model, estimator, weights, against }: EvalValues): void {
-  if (model && estimator && !estimators[model].includes(estimator)) {
+  if (model && estimator && listEstimators(model, estimator).length === 0) {
     throw new UsageError(
       `Cannot score the ${model} model with --estimator ${estimator}: expected ${
         estimators[model].join(", ")
@@ -182,10 +182,15 @@ function checkUsage({ model, estimator, weights, against }: EvalValues): void {
   }
 }
 
-/** The models that the estimator fits; without one, both. */
-function fitting(estimator: Estimator | undefined): ModelKind[] {
+/** Lists the models that the estimator fits; without one, both. */
+function listFittingModels(estimator: Estimator | undefined): ModelKind[] {
   const kinds = Object.keys(estimators) as ModelKind[];
-  return kinds.filter((kind) => estimator === undefined || estimators[kind].includes(estimator));
+  return kinds.filter((kind) => listEstimators(kind, estimator).length > 0);
+}
+
+/** Lists the estimators to run on a model: all that fit it, or the one that was asked for. */
+function listEstimators(kind: ModelKind, asked: Estimator | undefined): Estimator[] {
+  return estimators[kind].filter((name) => asked === undefined || name === asked);
 }
 
 // ---------------------------------------------------------------- what is scored
@@ -197,26 +202,21 @@ interface Candidate {
 }
 
 /**
- * The weights to score, in the order of the table: those of `--against` come first, to be compared
- * with.
+ * Loads the weights to score, in the order of the table: those of `--against` come first.
  */
-async function candidatesOf(
+async function loadCandidates(
   kinds: ModelKind[],
   corpus: Corpus,
   values: EvalValues,
 ): Promise<Candidate[]> {
   const candidates: Candidate[] = [];
   if (values.against !== undefined) {
-    candidates.push(
-      await candidate(
-        await namedWeights(values.against, { ...values, onlyComplete: true }),
-        corpus,
-      ),
-    );
+    const saved = await namedWeights(values.against, { ...values, onlyComplete: true });
+    candidates.push(await encodeBlocks(saved, corpus));
   }
   for (const kind of kinds) {
     try {
-      candidates.push(await candidate(await chosenWeights(kind, values), corpus));
+      candidates.push(await encodeBlocks(await chosenWeights(kind, values), corpus));
     } catch (error) {
       // Without --model, what can be scored is; the last one has to say why nothing can.
       if (values.model || (kind === kinds.at(-1) && candidates.length === 0)) throw error;
@@ -225,78 +225,117 @@ async function candidatesOf(
   }
   const [a, b] = candidates.map(({ saved }) => saved.config.context);
   if (values.against !== undefined && a !== b) {
-    throw new Error(
-      `Cannot compare "${values.against}" with "${candidates[1].saved.path}": their contexts are ` +
-        `${a} and ${b}, expected the same, as figures of different contexts mean different things; ` +
-        "leave out --against",
+    throw new UserError({
+      action: `compare "${values.against}" with "${candidates[1].saved.path}"`,
+      found: `their contexts are ${a} and ${b}, expected the same, as figures of different ` +
+        "contexts mean different things",
+      advice: "leave out --against",
+    });
+  }
+  for (const { saved: { path, config: { kind } } } of candidates) {
+    if (listEstimators(kind, values.estimator).length > 0) continue;
+    throw new UsageError(
+      `Cannot compare with ${JSON.stringify(path)}: --estimator ${values.estimator} does not fit ` +
+        `a ${kind} model; leave it out`,
     );
   }
   return candidates;
 }
 
 /**
- * Checks that weights fit the text.
+ * Cuts the validation text into blocks of the network's tokens.
  *
- * @throws {Error} If the text has characters that they lack, or is too short for their context.
+ * @throws {UserError} If the text has characters that the weights lack, or is too short for their
+ * context.
  */
-async function candidate(saved: ChosenWeights, corpus: Corpus): Promise<Candidate> {
+async function encodeBlocks(saved: ChosenWeights, corpus: Corpus): Promise<Candidate> {
   const { config, vocabulary } = saved;
   await isOfOtherText(saved, corpus);
   const { encode } = makeTokenizer(config.kind, vocabulary);
   const encoded = () => encode(corpus.validation, "the validation text");
   const validation = await tellingOfShipped(saved, encoded);
-  return { saved, blocks: validationBlocks(validation, config.context) };
+  return { saved, blocks: cutIntoBlocks(validation, config.context) };
 }
+
+// ---------------------------------------------------------------- scoring
 
 /** A row of the table with its figures by block. */
-interface Figures extends BlockFigures {
-  row: EvaluationRow;
+interface Scored<Row> extends BlockFigures {
+  row: Row;
 }
 
-/** The rows of one set of weights. */
-async function score(
+function toScored<Name extends Compared["model"]>(
+  model: Name,
+  weights: string,
+  evaluation: Evaluation,
+  indices: number[],
+) {
+  const { estimator, context, perBlock } = evaluation;
+  const row = toEvaluationRow({ model, weights }, evaluation);
+  return { model, weights, estimator, context, indices, perBlock, row };
+}
+
+/** Makes a function that scores the baselines on the blocks of a context. */
+function makeScoreBaselines(corpus: Corpus, { blocks, seed }: EvalValues) {
+  // The alphabet is that of the text: a model's may lack characters of the training part.
+  const characters = listCharacters(corpus.text, { limit: Infinity });
+  const dataset = encodeCorpus(corpus, makeTokenizer("gpt", characters));
+  const scoreOn = makeBaselineScorer(dataset, characters.length, { blocks, seed });
+  const known = new Map<number, Scored<BaselineRow>[]>();
+  return (context: number): Scored<BaselineRow>[] => {
+    const scored = known.get(context) ??
+      scoreOn(context).map(({ name, evaluation, indices }) =>
+        toScored(name, "", evaluation, indices)
+      );
+    known.set(context, scored);
+    return scored;
+  };
+}
+
+/** Scores one set of weights, estimator by estimator. */
+async function* score(
   engine: Engine,
   { saved, blocks }: Candidate,
-  names: Estimator[],
   corpus: Corpus,
   values: EvalValues,
-): Promise<Figures[]> {
-  const { config, weights, path } = saved, { kind, context } = config;
-  const rows = rowsFor(context), model = models[kind];
-  const nats = targetNats(model, config, rows);
-  const flopsOfCall = productFlops(record("nats", nats, weights));
-  const natsWithMask = targetNats(model, config, rows, { keepMask: true });
-  // Before the rest is computed: should another process hold it, that is to be known now.
+): AsyncGenerator<Scored<EvaluationRow>> {
+  const { config, weights, path } = saved;
+  const { kind, context } = config;
+  const names = listEstimators(kind, values.estimator);
+  const rows = chooseRows(context);
+  // Opened before anything is computed: should another process hold it, the user should know now.
   using journal = names.includes("left-to-right")
-    ? await blockJournal(engine, saved, corpus, values)
+    ? await openBlockJournal(engine, saved, corpus, values)
     : undefined;
+  const nats = targetNats(models[kind], config, rows);
+  const natsWithMask = targetNats(models[kind], config, rows, { keepMask: true });
   const session = await engine.load(
     weights,
     names.includes("masked-mean") ? { nats, natsWithMask } : { nats },
   );
   try {
-    const scorer = scorerOf(session, config, rows), figures: Figures[] = [];
+    const scorer = makeScorer(
+      config,
+      rows,
+      (inputs) => session.run("nats", inputs),
+      (inputs) => session.run("natsWithMask", inputs),
+    );
     for (const estimator of names) {
-      const { evaluation, calls, seconds } = await timed(scorer, blocks, estimator, {
+      const evaluation = await evaluateWithProgress(scorer, blocks, estimator, {
         label: `${kind} ${estimator}, row`,
         journal: estimator === "left-to-right" ? journal : undefined,
         ...values,
       });
-      await noteSpeed(engine, `${kind} ${estimator}`, calls * flopsOfCall, seconds);
-      const { perBlock, ...row } = evaluation;
-      const indices = scoredIndices(estimator, blocks.length, values.blocks);
-      const side: Compared = { model: kind, weights: path, estimator };
-      const figure = { ...side, context, indices, perBlock };
-      figures.push({ ...figure, row: { ...row, model: kind, weights: path } });
+      const indices = selectIndices(estimator, blocks.length, values.blocks);
+      yield toScored(kind, path, evaluation, indices);
     }
-    return figures;
   } finally {
     session.dispose();
   }
 }
 
-/** Blocks that an earlier run scored from left to right, and where to keep those of this one. */
-async function blockJournal(
+/** Opens the journal of the blocks that this run, or an earlier one, scores from left to right. */
+async function openBlockJournal(
   engine: Engine,
   { sha256, config }: ChosenWeights,
   corpus: Corpus,
@@ -315,8 +354,8 @@ async function blockJournal(
   return journal;
 }
 
-/** Runs an estimator with progress; says how many calls of the network it took, and how long. */
-async function timed(
+/** Runs an estimator and shows its progress. */
+async function evaluateWithProgress(
   scorer: Scorer,
   blocks: Int32Array[],
   estimator: Estimator,
@@ -327,11 +366,11 @@ async function timed(
     label: string;
     journal?: Journal<number>;
   },
-): Promise<{ evaluation: Evaluation; calls: number; seconds: number }> {
-  const start = performance.now();
-  let calls = 0, progress: Progress | undefined, before = 0;
+): Promise<Evaluation> {
+  let progress: Progress | undefined;
+  let before = 0;
   try {
-    const evaluation = await evaluate(scorer, blocks, {
+    return await evaluate(scorer, blocks, {
       estimator,
       blocks: count,
       passes,
@@ -344,12 +383,10 @@ async function timed(
       },
       onBlock: (block, nats) => journal?.add(`${block}`, nats),
       onProgress(done, total) {
-        calls++;
         progress ??= startProgress({ total, unit: label, done: before });
         progress.update({ done });
       },
     });
-    return { evaluation, calls, seconds: (performance.now() - start) / 1000 };
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
     const kept = journal
@@ -359,68 +396,6 @@ async function timed(
   } finally {
     progress?.finish();
   }
-}
-
-/** Below this many operations, a rate says more about the start than about the rest. */
-const WORTH_TIMING = 2e12;
-
-/**
- * Says how fast the network ran, and which share that is of what the engine reaches at best on this
- * machine.
- */
-async function noteSpeed(
-  engine: Engine,
-  what: string,
-  flops: number,
-  seconds: number,
-): Promise<void> {
-  if (flops < WORTH_TIMING) return;
-  const reached = flops / seconds, peak = await productPeak(engine);
-  note(
-    `${what}: ${(flops / 1e12).toFixed(1)} TFLOP in ${duration(1000 * seconds)}, ${
-      (reached / 1e9).toFixed(0)
-    } GFLOP/s; large matrix products alone reach ${(peak / 1e9).toFixed(0)} just now, so that is ${
-      (100 * reached / peak).toFixed(0)
-    } % of the peak`,
-  );
-}
-
-/** Rows of one call: enough for the matrix kernels to be busy, few enough to see progress. */
-function rowsFor(context: number): number {
-  return Math.max(4, Math.min(64, context, Math.floor(2048 / context)));
-}
-
-// ---------------------------------------------------------------- baselines
-
-/** The baselines on the blocks of one context, and the one that models are compared with. */
-interface Reference {
-  rows: BaselineRow[];
-  best: BlockFigures;
-}
-
-/** A function that scores the baselines on the blocks of a context, once for each. */
-function baselineScorer(corpus: Corpus, { blocks: count, seed }: EvalValues) {
-  // An alphabet of their own: that of a model may lack characters of the training part.
-  const characters = listCharacters(corpus.text, { limit: Infinity });
-  const { train, validation } = encodeCorpus(corpus, makeTokenizer("gpt", characters));
-  const trained = baselines(train, characters.length);
-  const references = new Map<number, Reference>();
-  return (context: number): Reference => {
-    const known = references.get(context);
-    if (known) return known;
-    const all = validationBlocks(validation, context);
-    const indices = scoredIndices("exact", all.length, count);
-    const blocks = indices.map((index) => all[index]);
-    const scored = trained.map((baseline) => {
-      const { perBlock, ...row } = scoreBaseline(baseline, blocks, { random: seededRandom(seed) });
-      const side = { model: baseline.name, weights: "", estimator: row.estimator };
-      return { ...side, context, indices, perBlock, row: { ...row, ...side } };
-    });
-    const best = scored.reduce((a, b) => b.row.nats < a.row.nats ? b : a);
-    const reference = { rows: scored.map(({ row }) => row), best };
-    references.set(context, reference);
-    return reference;
-  };
 }
 
 if (import.meta.main) await runTask(main, Deno.args);

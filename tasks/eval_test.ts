@@ -1,13 +1,13 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { baselines, scoreBaseline } from "../core/scoring/baselines.ts";
+import { scoreBaseline, trainBaselines } from "../core/scoring/baselines.ts";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
 import { loadCorpus } from "../core/data/corpus.ts";
 import { encodeCorpus } from "../core/data/dataset.ts";
-import type { EvaluationRow, ModelComparison } from "../core/scoring/results.ts";
+import type { ComparisonRow, EvaluationRow } from "./shared/results.ts";
 import { KILLED, testOnUnix } from "../core/testing/system.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
-import { evenlySpaced, validationBlocks } from "../core/scoring/validation_blocks.ts";
+import { cutIntoBlocks, spaceEvenly } from "../core/scoring/rows.ts";
 import { readResults } from "./report/read_results.ts";
 import {
   assertFailed,
@@ -56,7 +56,7 @@ Deno.test("eval without --model scores both models with every estimator, the sam
     // What knows nothing costs the same in every block, and Kneser-Ney, which knows this text, is
     // better by far.
     assertEquals(
-      (comparisons as ModelComparison[]).map(({ a, b }) => [a.estimator, b.model, b.estimator]),
+      (comparisons as ComparisonRow[]).map(({ a, b }) => [a.estimator, b.model, b.estimator]),
       [
         ["exact", "kneser-ney-6", "exact"],
         ["nelbo", "kneser-ney-6", "exact"],
@@ -107,8 +107,9 @@ Deno.test("eval without --model scores both models with every estimator, the sam
 async function baselineNats(path: string, count: number): Promise<number[]> {
   const corpus = await loadCorpus(path), characters = listCharacters(corpus.text);
   const { train, validation } = encodeCorpus(corpus, makeTokenizer("gpt", characters));
-  const blocks = evenlySpaced(validationBlocks(validation, 32), count);
-  return baselines(train, characters.length).map((one) => scoreBaseline(one, blocks).nats);
+  const all = cutIntoBlocks(validation, 32);
+  const blocks = spaceEvenly(all.length, count).map((index) => all[index]);
+  return trainBaselines(train, characters.length).map((one) => scoreBaseline(one, blocks).nats);
 }
 
 const byName = (a: EvaluationRow, b: EvaluationRow) => a.estimator < b.estimator ? -1 : 1;
@@ -218,7 +219,7 @@ Deno.test("eval --against compares two weights files on the same blocks and mask
     for (const { data } of Object.values(weights)) data.forEach((w, i) => data[i] = 1.2 * w);
     await saveWeights(join(folder, "other.safetensors"), { weights, ...saved });
     const flags = ["--model", "diffusion", "--estimator", "nelbo", ...engine, ...text];
-    const against = async (path: string): Promise<[EvaluationRow[], ModelComparison[]]> => {
+    const against = async (path: string): Promise<[EvaluationRow[], ComparisonRow[]]> => {
       const result = await jsonOf(folder, "eval", ...flags, "--passes", "4", "--against", path);
       return [result.rows.slice(3), result.comparisons];
     };
@@ -274,7 +275,7 @@ Deno.test("left-to-right killed at any moment goes on with the blocks that it ha
       assertEquals(kept.get(block), nats, "a block was scored twice");
     }
     assertEquals(whole.blocks, 60);
-    assertEquals(comparisons.map(({ blocks }: ModelComparison) => blocks), [60]);
+    assertEquals(comparisons.map(({ blocks }: ComparisonRow) => blocks), [60]);
 
     await Deno.remove(partial(), { recursive: true });
     const { rows: [, , , fresh] } = await jsonOf(folder, "eval", ...flags, ...all);

@@ -8,23 +8,28 @@ import type { Engine } from "../engines/engine.ts";
 import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";
 import {
-  divergences,
+  countReference,
+  measureDivergences,
+  measureQuality,
   type Measures,
-  qualityOf,
-  referenceOf,
 } from "../core/scoring/quality/measure.ts";
-import { memorisationIn } from "../core/scoring/quality/memorisation.ts";
+import { makeCopyFinder } from "../core/scoring/quality/memorisation.ts";
 import {
-  halvesOf,
-  piecesOfText,
-  shuffledCharacters,
-  shuffledWords,
+  cutText,
+  halve,
+  shuffleCharacters,
+  shuffleWords,
 } from "../core/scoring/quality/reference_texts.ts";
 import { seededRandom } from "../core/random.ts";
-import type { QualityResult, QualityRow, TextSource } from "../core/scoring/results.ts";
-import { scorerOf } from "../core/scoring/rows.ts";
+import {
+  type QualityResult,
+  type QualityRow,
+  type TextSource,
+  toFigures,
+} from "./shared/results.ts";
+import { chooseRows, makeScorer } from "../core/scoring/rows.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
-import { wordSet } from "../core/scoring/quality/words.ts";
+import { collectWords } from "../core/scoring/quality/words.ts";
 import {
   commandLine,
   commonFlags,
@@ -125,8 +130,8 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
   }
   const judge = await chosenJudge(values, charactersAmong(corpus, writers));
   const context = (judge ?? writers[0].saved).config.context;
-  const [reference, heldOut] = halvesOf(corpus.validation);
-  const pieces = piecesOfText(heldOut, values.length);
+  const [reference, heldOut] = halve(corpus.validation);
+  const pieces = cutText(heldOut, values.length);
   if (pieces.length < 2) {
     throw new RangeError(
       `Cannot hold samples against "${corpus.path}": half of its validation text gives ` +
@@ -142,12 +147,12 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
     gpt: judging,
     ngram: ngramJudge(corpus, writers),
     context,
-    reference: referenceOf(reference),
-    words: wordSet(corpus.train),
-    memorised: memorisationIn(corpus.train),
+    reference: countReference(reference),
+    words: collectWords(corpus.train),
+    memorised: makeCopyFinder(corpus.train),
   };
   const references = await referenceRows(pieces, measures, values.seed);
-  const halves = divergences(heldOut, measures.reference);
+  const halves = measureDivergences(heldOut, measures.reference);
   const results: QualityResult[] = [];
   for (const writer of writers) {
     const { saved, given } = writer;
@@ -218,11 +223,11 @@ async function chosenJudge(
 
 /** The GPT that judges, on the engine until disposed. */
 async function judgeOn(engine: Engine, { config, weights, vocabulary }: ChosenWeights) {
-  const rows = Math.max(4, Math.min(64, Math.floor(2048 / config.context)));
+  const rows = chooseRows(config.context);
   const session = await engine.load(weights, { nats: targetNats(models.gpt, config, rows) });
   const { encode } = makeTokenizer("gpt", vocabulary);
   return {
-    scorer: scorerOf(session, config, rows),
+    scorer: makeScorer(config, rows, (inputs) => session.run("nats", inputs)),
     encode: (text: string) => encode(text, "a text for the judge"),
     [Symbol.dispose]: () => session.dispose(),
   };
@@ -252,14 +257,14 @@ async function referenceRows(
   const random = seededRandom(seed), length = [...pieces[0]].length;
   const texts: [TextSource, string[]][] = [
     ["held-out", pieces],
-    ["shuffled-words", pieces.map((text) => shuffledWords(text, random))],
-    ["shuffled-characters", pieces.map((text) => shuffledCharacters(text, random))],
+    ["shuffled-words", pieces.map((text) => shuffleWords(text, random))],
+    ["shuffled-characters", pieces.map((text) => shuffleCharacters(text, random))],
   ];
   const rows: QualityRow[] = [];
   for (const [source, of] of texts) {
     rows.push({
       ...{ source, sampler: null, temperature: null, settings: {}, texts: of.length, length },
-      figures: await qualityOf(of, measures, { signal: interruption() }),
+      figures: toFigures(await measureQuality(of, measures, { signal: interruption() })),
       cost: null,
     });
   }

@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { characterEntropy } from "../core/scoring/quality/ngrams.ts";
-import { qualityFigures, type QualityRow } from "../core/scoring/results.ts";
+import { computeEntropy } from "../core/scoring/quality/ngrams.ts";
+import { qualityFigures, type QualityRow } from "./shared/results.ts";
 import { KILLED } from "../core/testing/system.ts";
 import { readResults } from "./report/read_results.ts";
 import {
@@ -112,7 +112,7 @@ Deno.test("quality killed at any moment goes on with the texts that it has, to t
     const lines = (await Deno.readTextFile(join(partial, name))).trimEnd().split("\n").slice(1);
     const texts = lines.map((line) => JSON.parse(line));
     assertEquals(new Set(texts.map(({ key }) => key)).size, 6);
-    const entropies = texts.slice(0, 3).map(({ value: { text } }) => characterEntropy(text));
+    const entropies = texts.slice(0, 3).map(({ value: { text } }) => computeEntropy(text));
     const mean = entropies.reduce((a, b) => a + b) / 3;
     assertAlmostEquals(rows[3].figures.entropy.mean, mean, 1e-12);
 

@@ -7,13 +7,13 @@ import { lengthPasses } from "../core/sampling/gap_length.ts";
 import { type LoadedNetwork, loadNetworks } from "../core/sampling/network.ts";
 import { seededRandom } from "../core/random.ts";
 import {
-  charactersWritten,
+  countWrittenCharacters,
   type GenerationStep,
   type Sample,
   type SampleResult,
-} from "../core/scoring/results.ts";
+} from "./shared/results.ts";
 import { makeTokenizer, MASK_TOKEN, type Tokenizer } from "../core/data/tokenizer.ts";
-import { realWordShare, wordSet } from "../core/scoring/quality/words.ts";
+import { collectWords, measureRealWords } from "../core/scoring/quality/words.ts";
 import {
   commandLine,
   commonFlags,
@@ -174,7 +174,7 @@ export async function main(args: string[]): Promise<void> {
       forwards_at_most: most,
       samples: samples.map(({ text, seed, forwards, seconds, steps }) => ({
         ...{ text, seed, forwards, seconds },
-        chars_per_forward: forwards === 0 ? null : charactersWritten(steps) / forwards,
+        chars_per_forward: forwards === 0 ? null : countWrittenCharacters(steps) / forwards,
       })),
     });
   }
@@ -292,7 +292,7 @@ async function write(
 async function trainingWords(data: string | undefined) {
   try {
     const { path, sha256, train, validation } = await loadCorpus(data ?? await findLatestCorpus());
-    const known = wordSet(train);
+    const known = collectWords(train);
     return { path, sha256, known, heldOut: shareOf(validation, known) };
   } catch (error) {
     if (data !== undefined) throw error;
@@ -303,7 +303,7 @@ async function trainingWords(data: string | undefined) {
 
 /** Share of real words; null if there is no whole word. */
 function shareOf(text: string, known: Set<string>): number | null {
-  const share = realWordShare(text, known);
+  const share = measureRealWords(text, known);
   return Number.isNaN(share) ? null : share;
 }
 
@@ -313,7 +313,7 @@ function summary(
   realWords: number | null,
   heldOut: number | null,
 ): string {
-  const each = (charactersWritten(steps) / forwards).toFixed(2);
+  const each = (countWrittenCharacters(steps) / forwards).toFixed(2);
   const rate = forwards === 0 ? "" : `, ${each} characters each`;
   return `${forwards} forward passes${rate}, ${seconds.toFixed(2)} s` +
     (realWords === null ? "" : `; real words ${percent(realWords)}`) +

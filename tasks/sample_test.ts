@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { join } from "@std/path";
-import type { SampleResult } from "../core/scoring/results.ts";
+import type { SampleResult } from "./shared/results.ts";
 import { testOnUnix } from "../core/testing/system.ts";
 import { readResults } from "./report/read_results.ts";
 import {

@@ -6,8 +6,8 @@ import { initialWeights } from "../../core/model.ts";
 import { models } from "../../core/models.ts";
 import { targetNats } from "../../core/programs.ts";
 import { seededRandom } from "../../core/random.ts";
-import type { Estimator } from "../../core/scoring/results.ts";
-import { scorerOf } from "../../core/scoring/rows.ts";
+import type { Estimator } from "../../core/scoring/estimators.ts";
+import { makeScorer } from "../../core/scoring/rows.ts";
 import type { Engine } from "../../engines/engine.ts";
 import { type EngineCase, referenceEngine, tolerance } from "../../engines/testing/engine_case.ts";
 
@@ -32,9 +32,14 @@ async function rowOf(engine: Engine, kind: ModelKind, estimator: Estimator): Pro
     nats: targetNats(model, config, config.batch),
     natsWithMask: targetNats(model, config, config.batch, { keepMask: true }),
   });
-  const row = await evaluate(scorerOf(session, config), blocks, {
-    ...{ estimator, blocks: 3, passes: 3, batches: 2, random },
-  });
+  const scorer = makeScorer(
+    config,
+    config.batch,
+    (inputs) => session.run("nats", inputs),
+    (inputs) => session.run("natsWithMask", inputs),
+  );
+  const options = { estimator, blocks: 3, passes: 3, batches: 2, random };
+  const row = await evaluate(scorer, blocks, options);
   session.dispose();
   return row;
 }

@@ -7,12 +7,8 @@ import { openJournal } from "../../tasks/shared/journal.ts";
 import * as example from "../../tasks/testing/example_results.ts";
 import { gather } from "../../tasks/report/gather.ts";
 import { buildPage } from "../../tasks/report/page.tsx";
-import {
-  parseResult,
-  parseRun,
-  readResults,
-  type Results,
-} from "../../tasks/report/read_results.ts";
+import { parseRun, readResults, type Results } from "../../tasks/report/read_results.ts";
+import { parseResult } from "../../tasks/shared/results.ts";
 import { mutateBytes, mutateJson } from "./mutate.ts";
 import {
   BrokenPromise,
@@ -29,7 +25,7 @@ const subject = { weights: "0".repeat(64), context: 4 };
 export const results: Target = {
   readers: [
     "tasks/report/read_results.ts",
-    "tasks/report/shape.ts",
+    "tasks/shared/results.ts",
     "tasks/shared/journal.ts",
     "tasks/report/gather.ts",
     "tasks/report/page.tsx",

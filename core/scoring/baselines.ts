@@ -5,10 +5,14 @@
  *
  * Tokens here are characters from 0 to `vocab - 1`, those of a GPT: no mask token among them.
  */
-import { type Evaluation, perBlockSummary } from "./estimators.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { type Random, seededRandom } from "../random.ts";
+import { type Evaluation, selectIndices, summarizeBlocks } from "./estimators.ts";
 import { kneserNeyTable } from "./kneser_ney.ts";
-import type { Random } from "../random.ts";
-import type { BaselineName } from "./results.ts";
+import { cutIntoBlocks } from "./rows.ts";
+
+/** Models without a network. */
+export type BaselineName = "uniform" | "unigram" | `kneser-ney-${number}`;
 
 /** A model that needs no network. */
 export interface Baseline {
@@ -19,16 +23,16 @@ export interface Baseline {
 }
 
 /**
- * All three, from the tokens of the training part.
+ * Trains all three on the tokens of the training part.
  *
  * @param vocab Number of characters.
  */
-export function baselines(training: Int32Array, vocab: number): Baseline[] {
+export function trainBaselines(training: Int32Array, vocab: number): Baseline[] {
   return [uniform(vocab), unigram(training, vocab), kneserNey(training, vocab)];
 }
 
 /**
- * Negative log-likelihood of the blocks, by the protocol of `exact`: the first character of each
+ * Computes the negative log-likelihood of the blocks, by the protocol of `exact`: the first character of each
  * block is given, the others are scored, and no history reaches back beyond the block.
  *
  * @param blocks Tokens, each [context].
@@ -46,7 +50,44 @@ export function scoreBaseline(
     }
     return nats / (block.length - 1);
   });
-  return perBlockSummary("exact", blocks[0].length, perBlock, { random });
+  return summarizeBlocks("exact", blocks[0].length, perBlock, { random });
+}
+
+/** A baseline's evaluation, with the blocks of the text that it was scored on. */
+export interface ScoredBaseline {
+  name: BaselineName;
+  indices: number[];
+  evaluation: Evaluation;
+}
+
+/**
+ * Trains the baselines, and returns a function that scores them on blocks of a context, once for
+ * each context.
+ *
+ * @param vocab Number of characters of the dataset.
+ * @param options.blocks Evenly spaced blocks to score. Default: all.
+ */
+export function makeBaselineScorer(
+  { train, validation }: Dataset,
+  vocab: number,
+  { blocks: count, seed = 0 }: { blocks?: number; seed?: number } = {},
+): (context: number) => ScoredBaseline[] {
+  const trained = trainBaselines(train, vocab);
+  const known = new Map<number, ScoredBaseline[]>();
+  return (context) => {
+    let scored = known.get(context);
+    if (scored === undefined) {
+      const all = cutIntoBlocks(validation, context);
+      const indices = selectIndices("exact", all.length, count);
+      const blocks = indices.map((index) => all[index]);
+      scored = trained.map((baseline) => {
+        const evaluation = scoreBaseline(baseline, blocks, { random: seededRandom(seed) });
+        return { name: baseline.name, indices, evaluation };
+      });
+      known.set(context, scored);
+    }
+    return scored;
+  };
 }
 
 /** Every character as likely as any other. */

@@ -1,10 +1,39 @@
-/**
- * Whether one model scores better than another, told by the blocks of text that both were scored
- * on.
- */
+/** Compares two models by the blocks of text that both were scored on. */
+import type { ModelKind } from "../config.ts";
 import type { Random } from "../random.ts";
-import type { Compared, Estimator, ModelComparison } from "./results.ts";
+import type { BaselineName } from "./baselines.ts";
+import type { Estimator } from "./estimators.ts";
 import { pairedBootstrap } from "./statistics.ts";
+
+/** One side of a comparison. */
+export interface Compared {
+  /** Which model, or which baseline. */
+  model: ModelKind | BaselineName;
+  /** The file of its weights; empty for a baseline. */
+  weights: string;
+  /** How it was scored. */
+  estimator: Estimator;
+}
+
+/** How far apart two models are on the same blocks. */
+export interface ModelComparison {
+  /** One side. */
+  a: Compared;
+  /** The other. */
+  b: Compared;
+  /** Bits per character of `a` minus those of `b`: below 0 where `a` is the better one. */
+  difference: number;
+  /** Standard error of the difference, by the paired bootstrap over blocks. */
+  seBlocks: number;
+  /** Holds 95 % of the resampled differences. */
+  interval: [number, number];
+  /** Whether 0 lies outside the interval. */
+  excludesZero: boolean;
+  /** Characters of a block. */
+  context: number;
+  /** Blocks that both were scored on. */
+  blocks: number;
+}
 
 /** Figures of one model and estimator by block. */
 export interface BlockFigures extends Compared {
@@ -18,25 +47,27 @@ export interface BlockFigures extends Compared {
 
 /**
  * Whether a difference of the two means something: blocks of the same length, and the same
- * estimator or two that both speak of the likelihood of the text. `left-to-right` and `nelbo`
- * belong to two decoders of one network, which is no contest, and `masked-mean` is no likelihood.
+ * estimator or two that both estimate the likelihood of the text. `left-to-right` and `nelbo`
+ * belong to two decoders of one network, which do not compete, and `masked-mean` is not a
+ * likelihood.
  */
 export function isComparable(a: BlockFigures, b: BlockFigures): boolean {
   return a.context === b.context && commonBlocks(a, b).length >= 2 && (
     a.estimator === b.estimator && a.estimator !== "masked-mean" ||
-    isExactBeside(a.estimator, b.estimator) || isExactBeside(b.estimator, a.estimator)
+    isExactWith(a.estimator, b.estimator) || isExactWith(b.estimator, a.estimator)
   );
 }
 
-function isExactBeside(one: Estimator, other: Estimator): boolean {
+function isExactWith(one: Estimator, other: Estimator): boolean {
   return one === "exact" && (other === "nelbo" || other === "left-to-right");
 }
 
 /**
- * The difference of two models in bits per character, on the blocks that both were scored on, with
- * its error by the paired bootstrap over blocks: what makes a block hard for both drops out.
+ * Computes the difference of two models in bits per character, on the blocks that both were scored
+ * on, with its error by the paired bootstrap over blocks: what makes a block hard for both cancels.
  * Figures of a `nelbo` carry the noise of their masks into that error; two of the same seed have
- * the same masks, and most of it drops out too.
+ * the same masks, and most of it cancels too. Where one side is a `nelbo` and the other exact, a
+ * bound is compared: the diffusion model itself may be better than that.
  *
  * @throws {RangeError} If the two are not comparable, see `isComparable`.
  */
@@ -66,9 +97,9 @@ export function compareOnBlocks(
     a: side(a),
     b: side(b),
     difference,
-    se_blocks: standardError,
+    seBlocks: standardError,
     interval,
-    excludes_zero: interval[0] > 0 || interval[1] < 0,
+    excludesZero: interval[0] > 0 || interval[1] < 0,
     context: a.context,
     blocks: common.length,
   };

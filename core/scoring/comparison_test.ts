@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { type BlockFigures, compareOnBlocks, isComparable } from "./comparison.ts";
-import { nelbo } from "./estimators.ts";
+import { estimateNelbo } from "./estimators.ts";
 import { seededRandom } from "../random.ts";
 import { mean, pairedBootstrap } from "./statistics.ts";
 import { toyScorer, toyStrings, toyWorld } from "../testing/toy_world.ts";
@@ -24,18 +24,18 @@ Deno.test("the difference is that of the means in bits, a minus b, with the side
   });
   assertEquals([comparison.b.model, comparison.context, comparison.blocks], ["gpt", 4, 4]);
   // every block differs by the same, so there is no doubt left
-  assertAlmostEquals(comparison.se_blocks, 0, 1e-12);
-  assert(comparison.excludes_zero);
+  assertAlmostEquals(comparison.seBlocks, 0, 1e-12);
+  assert(comparison.excludesZero);
 });
 
 Deno.test("zero is excluded just where it lies outside the interval, on either side", () => {
   const other = figures({ perBlock: [1.1, 1.9, 3.1, 3.9] });
-  assertEquals(compareOnBlocks(figures(), other).excludes_zero, false);
-  assertEquals(compareOnBlocks(figures(), figures()).excludes_zero, false);
+  assertEquals(compareOnBlocks(figures(), other).excludesZero, false);
+  assertEquals(compareOnBlocks(figures(), figures()).excludesZero, false);
   for (const sign of [1, -1]) {
     const far = figures({ perBlock: [1, 2, 3, 4].map((nats, i) => nats + sign * (1 + i / 10)) });
-    const { excludes_zero, interval } = compareOnBlocks(far, figures());
-    assert(excludes_zero && interval[0] * sign > 0 && interval[1] * sign > 0);
+    const { excludesZero, interval } = compareOnBlocks(far, figures());
+    assert(excludesZero && interval[0] * sign > 0 && interval[1] * sign > 0);
   }
 });
 
@@ -68,7 +68,7 @@ Deno.test("two diffusion models with the same masks are told apart where differe
   // the same network, a little surer of itself or less
   const warmer = (tokens: ArrayLike<number>) => Array.from(world(tokens), (logit) => 0.93 * logit);
   const of = async (logits: typeof world, seed: number) => {
-    const { perBlock } = await nelbo(toyScorer(logits), strings, {
+    const { perBlock } = await estimateNelbo(toyScorer(logits), strings, {
       passes: 2,
       random: seededRandom(seed),
     });
@@ -77,8 +77,8 @@ Deno.test("two diffusion models with the same masks are told apart where differe
   const first = await of(world, 1);
   const same = compareOnBlocks(await of(warmer, 1), first);
   const other = compareOnBlocks(await of(warmer, 2), first);
-  assert(same.se_blocks < other.se_blocks / 3, `${same.se_blocks}, ${other.se_blocks}`);
-  assert(same.excludes_zero && same.difference < 0);
+  assert(same.seBlocks < other.seBlocks / 3, `${same.seBlocks}, ${other.seBlocks}`);
+  assert(same.excludesZero && same.difference < 0);
 });
 
 Deno.test("the interval of 95 % holds the truth in about 95 of 100 samples of blocks", () => {

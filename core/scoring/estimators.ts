@@ -1,48 +1,36 @@
 /**
- * The estimators: what a network says about held-out text, in numbers that can be compared.
+ * The estimators, which score held-out text in numbers that can be compared.
  *
- * One protocol for both models. The text is cut into blocks of the model's context; the first
- * character of each is given, the others are scored. `exact` is a GPT's own likelihood, `nelbo` an
- * upper bound on the diffusion model's, `leftToRight` the likelihood of another decoder built from
- * the same network, and `maskedMean` the loss that the original prints. Sums are float64. Nothing
- * here knows a model or an engine: a network is what it says about rows of tokens.
+ * One protocol for both models: the text is cut into blocks of the model's context; the first
+ * character of each is given, the others are scored. Sums are float64. Nothing here knows a model or
+ * an engine: a network is a `Scorer` of rows of tokens.
  */
+import { UserError } from "@tiny-diffusion/engines/errors";
 import type { ModelKind } from "../config.ts";
 import { type Random, seededRandom } from "../random.ts";
-import type { Estimator, EvaluationRow } from "./results.ts";
 import {
   nextCharacterRows,
-  noisedRows,
   prefixRows,
   type Row,
   score,
   type ScoreOptions,
   type Scorer,
+  spaceEvenly,
   unmaskingRows,
   windowRows,
 } from "./rows.ts";
 import { bootstrapStandardError, mean, standardError, sum } from "./statistics.ts";
-import { evenlySpaced, scoredIndices } from "./validation_blocks.ts";
 
-/** Options of every estimator. */
-export interface EstimateOptions extends ScoreOptions {
-  /** Draws the masks, then the bootstrap's blocks. @default {seededRandom(0)} */
-  random?: Random;
-}
+/** The name of an estimator; `estimatorNotes` explains each. */
+export type Estimator = "exact" | "nelbo" | "left-to-right" | "masked-mean";
 
-/**
- * A line of the table of evaluations before it is known whose it is, with the figures that a paired
- * comparison needs.
- */
-export interface Evaluation extends Omit<EvaluationRow, "model" | "weights"> {
-  /**
-   * Nats per scored character of each block, in the order of the blocks. Their mean is `nats` (but
-   * see `maskedMean`).
-   */
-  perBlock: Float64Array;
-}
+/** The estimators that fit each model, in the order in which tables show them. */
+export const estimators: Record<ModelKind, Estimator[]> = {
+  gpt: ["exact"],
+  diffusion: ["nelbo", "left-to-right", "masked-mean"],
+};
 
-/** What each estimator is, and is not, in a sentence to set beside its figure. */
+/** A caveat to print next to the figures of each estimator. */
 export const estimatorNotes: Record<Estimator, string> = {
   "exact": "The model's likelihood of the text, by the chain rule.",
   "nelbo":
@@ -57,12 +45,44 @@ export const estimatorNotes: Record<Estimator, string> = {
     "first characters are scored. Never to be set beside a GPT's loss.",
 };
 
-/** Steps of the curve of cross-entropy against the share of masked characters. */
-const MASK_SHARES = 8;
+/** What an estimator found. Figures of different `context` are not comparable. */
+export interface Evaluation {
+  estimator: Estimator;
+  /** Bits per character; null for `masked-mean`, which is not a likelihood. */
+  bpc: number | null;
+  /** The same in nats per scored character. */
+  nats: number;
+  /**
+   * Standard error over passes (mask noise), in bits per character (in nats for `masked-mean`);
+   * null if the figure is exact on its blocks.
+   */
+  sePasses: number | null;
+  /** Standard error by bootstrap over blocks, in bits per character (in nats for `masked-mean`). */
+  seBlocks: number;
+  /** Characters of a block. */
+  context: number;
+  /** Number of blocks. */
+  blocks: number;
+  /** Scored characters in one pass. */
+  chars: number;
+  /** Passes over the blocks; batches for `masked-mean`. */
+  passes: number;
+  /** Mean cross-entropy in bits by share of masked characters, for `nelbo` only. */
+  byMaskShare: { from: number; to: number; bits: number; blocks: number }[];
+  /**
+   * Nats per scored character of each block, in the order of the blocks, for paired comparisons.
+   * Their mean is `nats`, except for `masked-mean`.
+   */
+  perBlock: Float64Array;
+}
 
-// ---------------------------------------------------------------- estimators
+/** Options of every estimator. */
+export interface EstimateOptions extends ScoreOptions {
+  /** Draws the masks, then the bootstrap's blocks. @default {seededRandom(0)} */
+  random?: Random;
+}
 
-/** Which estimator, and how much of the text and of chance it is to average over. */
+/** Which estimator, on how many blocks, with how many passes. */
 export interface EvaluateOptions extends EstimateOptions, ResumeOptions {
   /** `exact` for a GPT, any other for diffusion. */
   estimator: Estimator;
@@ -75,24 +95,44 @@ export interface EvaluateOptions extends EstimateOptions, ResumeOptions {
 }
 
 /**
- * Runs the estimator of that name. `exact` is for a GPT, the others are for diffusion.
+ * Blocks that `left-to-right` takes by default: it needs a forward pass for each character.
+ */
+const LEFT_TO_RIGHT_BLOCKS = 16;
+
+/** Selects which of `total` blocks `evaluate` scores: `count` evenly spaced ones. */
+export function selectIndices(estimator: Estimator, total: number, count?: number): number[] {
+  const usual = estimator === "left-to-right" ? LEFT_TO_RIGHT_BLOCKS : total;
+  return spaceEvenly(total, count ?? usual);
+}
+
+/** Lets a long run resume where an earlier one was stopped. */
+export interface ResumeOptions {
+  /** Nats per scored character of a block that was scored before, by its index. */
+  known?: (block: number) => number | undefined;
+  /** Called with each block that is scored now, and awaited. */
+  onBlock?: (block: number, nats: number) => void | Promise<void>;
+}
+
+/**
+ * Runs an estimator. `exact` is for a GPT, the others are for diffusion.
  *
- * @param blocks Tokens, each [context], as `validationBlocks` gives them.
+ * @param blocks Tokens, each [context], as `cutIntoBlocks` gives them.
  * @param options.known,options.onBlock Of `left-to-right` only, by index into `blocks`.
- * @throws {RangeError} If there are fewer than two blocks or passes, a block is not of the scorer's
- * context, or the network's answers are not numbers.
+ * @throws {UserError} If there are fewer than two blocks, or the network's answers are not numbers.
+ * @throws {RangeError} If there are fewer than two passes, or a block is not of the scorer's
+ * context.
  *
  * ```ts
  * import { assertAlmostEquals } from "@std/assert";
- * import { evaluate, type Scorer, validationBlocks } from "@tiny-diffusion/core";
+ * import { evaluate, type Scorer, cutIntoBlocks } from "@tiny-diffusion/core";
  *
- * // Here a scorer that knows nothing of 65 characters; that of a network is `scorerOf(session, config)`.
+ * // A scorer that finds 65 characters equally likely; `makeScorer` makes one of a network.
  * const uniform: Scorer = {
  *   rows: 8,
  *   context: 32,
  *   nats: (tokens) => Promise.resolve(new Float32Array(tokens.length).fill(Math.log(65))),
  * };
- * const blocks = validationBlocks(new Int32Array(1000), uniform.context);
+ * const blocks = cutIntoBlocks(new Int32Array(1000), uniform.context);
  * const { bpc } = await evaluate(uniform, blocks, { estimator: "nelbo" });
  * assertAlmostEquals(bpc!, Math.log2(65), 1e-6); // float32 answers
  * ```
@@ -102,129 +142,99 @@ export function evaluate(
   blocks: Int32Array[],
   { estimator, blocks: count, known, onBlock, ...options }: EvaluateOptions,
 ): Promise<Evaluation> {
-  const indices = scoredIndices(estimator, blocks.length, count);
+  const indices = selectIndices(estimator, blocks.length, count);
   const chosen = indices.map((index) => blocks[index]);
   switch (estimator) {
     case "exact":
-      return exact(scorer, chosen, options);
+      return scoreExactly(scorer, chosen, options);
     case "nelbo":
-      return nelbo(scorer, chosen, options);
+      return estimateNelbo(scorer, chosen, options);
     case "left-to-right":
-      return leftToRight(scorer, chosen, {
+      return scoreLeftToRight(scorer, chosen, {
         ...options,
         known: known && ((i) => known(indices[i])),
         onBlock: onBlock && ((i, nats) => onBlock(indices[i], nats)),
       });
     case "masked-mean":
-      return maskedMean(scorer, chosen, options);
+      return averageMaskedLoss(scorer, chosen, options);
   }
 }
 
 /**
- * Negative log-likelihood under a GPT, in nats per scored character.
+ * Computes the negative log-likelihood under a GPT, in nats per scored character.
  *
  * @param blocks Tokens, each [context].
  */
-export async function exact(
+export async function scoreExactly(
   scorer: Scorer,
   blocks: Int32Array[],
   options: EstimateOptions = {},
 ): Promise<Evaluation> {
-  checkBlocks(blocks);
+  requireTwoBlocks(blocks);
   const perBlock = new Float64Array(blocks.length);
   const rows = nextCharacterRows(blocks);
   for await (const { row, nats } of score(scorer, rows, blocks.length, options)) {
     perBlock[row.block] = nats / row.scored.length;
   }
-  return perBlockSummary("exact", scorer.context, perBlock, options);
+  return summarizeBlocks("exact", scorer.context, perBlock, options);
 }
 
 /**
- * Upper bound on the negative log-likelihood under masked diffusion (NELBO), in nats per scored
- * character: exactly k of the T - 1 scored characters of a block are masked, k uniform on 1..T-1,
- * and the cross-entropy is averaged over the masked ones.
+ * Estimates an upper bound on the negative log-likelihood under masked diffusion (NELBO), in nats
+ * per scored character: exactly k of the T - 1 scored characters of a block are masked, k uniform on
+ * 1..T-1, and the cross-entropy is averaged over the masked ones.
  * Source: the fixed-count form in LLaDA (arXiv:2502.09992, section 2.4), after Ou et al.
  * (arXiv:2406.03736).
  *
- * `perBlock` has the effect of the drawn k taken out (see `atEqualShares`), so the error over
+ * `perBlock` has the effect of the drawn k taken out (see `adjustToEqualShares`), so the error over
  * blocks is one of the text and of the masked positions; that of k is small, as a pass draws k
- * evenly, and shows in `se_passes`.
+ * evenly, and shows in `sePasses`.
  *
  * @param blocks Tokens, each [context].
  * @param options.passes Passes over the blocks, k stratified over the blocks of each. Default 16.
  * @throws {RangeError} If `passes` is below 2, since one pass has no standard error.
  */
-export async function nelbo(
+export async function estimateNelbo(
   scorer: Scorer,
   blocks: Int32Array[],
   { passes = 16, random = seededRandom(0), ...options }: EstimateOptions & { passes?: number } = {},
 ): Promise<Evaluation> {
-  checkBlocks(blocks);
-  checkPasses(passes);
+  requireTwoBlocks(blocks);
+  requireTwoPasses(passes);
   const rows: Figure[] = [];
   const drawn = unmaskingRows(blocks, passes, random);
   for await (const { row, nats } of score(scorer, drawn, passes * blocks.length, options)) {
     const masked = row.scored.length;
     rows.push({ pass: row.pass, block: row.block, masked, nats: nats / masked });
   }
-  const perBlock = meansBy("block", atEqualShares(rows), blocks.length);
+  const perBlock = averageBy("block", adjustToEqualShares(rows), blocks.length);
   return {
-    ...perBlockSummary("nelbo", scorer.context, perBlock, { random }),
-    se_passes: standardError(meansBy("pass", rows, passes)) / Math.LN2,
+    ...summarizeBlocks("nelbo", scorer.context, perBlock, { random }),
+    sePasses: standardError(averageBy("pass", rows, passes)) / Math.LN2,
     passes,
-    by_mask_share: byMaskShare(rows, scorer.context - 1),
+    byMaskShare: averageByMaskShare(rows, scorer.context - 1),
   };
 }
 
 /**
- * The same bound in its other form: a time t uniform on (0, 1], each scored character masked with
- * probability t, the cross-entropy of the masked ones summed and weighted by 1/t. Source: MDLM
- * (arXiv:2406.07524, section 3, linear schedule).
- *
- * The expectation is that of `nelbo`, the noise is not: its variance over t behaves like the
- * integral of 1/t, which has no end, so its standard error is a rough guide. That is why the
- * fixed-count form is the one that is reported.
- */
-export async function nelboContinuous(
-  scorer: Scorer,
-  blocks: Int32Array[],
-  { passes = 16, random = seededRandom(0), ...options }: EstimateOptions & { passes?: number } = {},
-): Promise<Evaluation> {
-  checkBlocks(blocks);
-  checkPasses(passes);
-  const scored = scorer.context - 1;
-  const rows: Figure[] = [];
-  const drawn = noisedRows(blocks, passes, random);
-  for await (const { row, nats } of score(scorer, drawn, passes * blocks.length, options)) {
-    const masked = row.scored.length;
-    rows.push({ pass: row.pass, block: row.block, masked, nats: nats / row.time / scored });
-  }
-  const perBlock = meansBy("block", rows, blocks.length);
-  return {
-    ...perBlockSummary("nelbo", scorer.context, perBlock, { random }),
-    se_passes: standardError(meansBy("pass", rows, passes)) / Math.LN2,
-    passes,
-  };
-}
-
-/**
- * Negative log-likelihood by the chain rule, everything to the right of a character masked, in nats
- * per scored character.
+ * Computes the negative log-likelihood by the chain rule, everything to the right of a character
+ * masked, in nats per scored character.
  *
  * It is the exact likelihood of the left-to-right decoder built from this network, not of the
  * diffusion model, and lies neither above nor below the NELBO by theory. One forward pass for each
- * character, the rows of a call being positions of one block: what a block comes to does not depend
+ * character, the rows of a call being positions of one block: the figure of a block does not depend
  * on the others, so a run may take those that an earlier one has scored.
  *
  * @param blocks Tokens, each [context]; for the default number see `LEFT_TO_RIGHT_BLOCKS`.
  */
-export async function leftToRight(
+export async function scoreLeftToRight(
   scorer: Scorer,
   blocks: Int32Array[],
   { known, onBlock, onProgress, signal, ...options }: EstimateOptions & ResumeOptions = {},
 ): Promise<Evaluation> {
-  checkBlocks(blocks);
-  const scored = scorer.context - 1, perBlock = new Float64Array(blocks.length);
+  requireTwoBlocks(blocks);
+  const scored = scorer.context - 1;
+  const perBlock = new Float64Array(blocks.length);
   for (const [index, block] of blocks.entries()) {
     const before = known?.(index);
     if (before !== undefined) {
@@ -234,24 +244,16 @@ export async function leftToRight(
     const progress = (done: number) => onProgress?.(index * scored + done, blocks.length * scored);
     const rows = score(scorer, prefixRows([block]), scored, { onProgress: progress, signal });
     for await (const { nats } of rows) perBlock[index] += nats / scored;
-    await onBlock?.(index, finite(perBlock[index]));
+    await onBlock?.(index, requireFinite(perBlock[index]));
   }
-  return perBlockSummary("left-to-right", scorer.context, perBlock, options);
-}
-
-/** What lets a long run go on where an earlier one was stopped. */
-export interface ResumeOptions {
-  /** Nats per scored character of a block that was scored before, by its index. */
-  known?: (block: number) => number | undefined;
-  /** Called with each block that is scored now, and waited for. */
-  onBlock?: (block: number, nats: number) => void | Promise<void>;
+  return summarizeBlocks("left-to-right", scorer.context, perBlock, options);
 }
 
 /**
- * The validation loss that the original prints, in nats: each row masks each of its characters, the
- * first included, with one probability of its own; the cross-entropies of a batch are summed and
- * divided by the number of its masked characters; the mean of that over batches. The mask token
- * keeps its logit.
+ * Computes the validation loss that the original prints, in nats: each row masks each of its
+ * characters, the first included, with its own probability; the cross-entropies of a batch are
+ * summed and divided by the number of its masked characters; the mean of that over batches. The mask
+ * token keeps its logit.
  *
  * It is not the NELBO: a mask share t has the weight 2t, so figures are higher. The original draws
  * 200 batches of windows from anywhere in the text; here the windows are the blocks, in a new
@@ -263,15 +265,15 @@ export interface ResumeOptions {
  * @param options.batches Batches to average over. Default 100.
  * @param options.batch Rows of one batch. Default 64, as in the original.
  */
-export async function maskedMean(
+export async function averageMaskedLoss(
   scorer: Scorer,
   blocks: Int32Array[],
   { batches = 100, batch = 64, random = seededRandom(0), ...options }:
     & EstimateOptions
     & { batches?: number; batch?: number } = {},
 ): Promise<Evaluation> {
-  checkBlocks(blocks);
-  checkPasses(batches);
+  requireTwoBlocks(blocks);
+  requireTwoPasses(batches);
   const ofBatch = { nats: new Float64Array(batches), masked: new Float64Array(batches) };
   const ofBlock = {
     nats: new Float64Array(blocks.length),
@@ -292,14 +294,14 @@ export async function maskedMean(
   return {
     estimator: "masked-mean",
     bpc: null,
-    nats: finite(mean(losses)),
-    se_passes: standardError(losses),
-    se_blocks: bootstrapStandardError(ofBlock.nats, { random, weights }),
+    nats: requireFinite(mean(losses)),
+    sePasses: standardError(losses),
+    seBlocks: bootstrapStandardError(ofBlock.nats, { random, weights }),
     context: scorer.context,
     blocks: blocks.length,
     chars: blocks.length * scorer.context,
     passes: batches,
-    by_mask_share: [],
+    byMaskShare: [],
     perBlock,
   };
 }
@@ -310,9 +312,9 @@ export async function maskedMean(
 const VALIDATION = { blocks: 64, passes: 2, seed: 0 };
 
 /**
- * What a training run watches: bits per character on 64 evenly spaced blocks, exact for a GPT, the
- * NELBO with two stratified passes for diffusion. The masks are drawn once, so two figures of one
- * run differ by their weights alone.
+ * Prepares the validation of a training run: bits per character on 64 evenly spaced blocks, exact
+ * for a GPT, the NELBO with two stratified passes for diffusion. The masks are drawn once, so two
+ * figures of one run differ by their weights alone.
  *
  * @returns A function from a scorer to bits per character. They are NaN if the network's answers
  * are: a run that diverges should say so in its own words.
@@ -321,7 +323,7 @@ export function validator(
   kind: ModelKind,
   blocks: Int32Array[],
 ): (scorer: Scorer, options?: ScoreOptions) => Promise<number> {
-  const chosen = evenlySpaced(blocks, VALIDATION.blocks);
+  const chosen = spaceEvenly(blocks.length, VALIDATION.blocks).map((index) => blocks[index]);
   const rows: Row[] = kind === "gpt"
     ? [...nextCharacterRows(chosen)]
     : [...unmaskingRows(chosen, VALIDATION.passes, seededRandom(VALIDATION.seed))];
@@ -336,7 +338,7 @@ export function validator(
 
 // ---------------------------------------------------------------- from rows to figures
 
-/** What one block of one pass came to: nats per scored character, with that many masked. */
+/** The result of one block in one pass: nats per scored character, with that many masked. */
 interface Figure {
   pass: number;
   block: number;
@@ -344,55 +346,59 @@ interface Figure {
   nats: number;
 }
 
-/** The table's line for figures per block, in nats, that have no noise of masks. */
-export function perBlockSummary(
+/** Summarizes figures per block, in nats, that have no noise of masks. */
+export function summarizeBlocks(
   estimator: Estimator,
   context: number,
   perBlock: Float64Array,
   { random }: EstimateOptions,
 ): Evaluation {
-  const nats = finite(mean(perBlock));
+  const nats = requireFinite(mean(perBlock));
   return {
     estimator,
     bpc: nats / Math.LN2,
     nats,
-    se_passes: null,
-    se_blocks: bootstrapStandardError(perBlock, { random }) / Math.LN2,
+    sePasses: null,
+    seBlocks: bootstrapStandardError(perBlock, { random }) / Math.LN2,
     context,
     blocks: perBlock.length,
     chars: perBlock.length * (context - 1),
     passes: 1,
-    by_mask_share: [],
+    byMaskShare: [],
     perBlock,
   };
 }
 
-/** Mean nats of each block over its passes, or of each pass over its blocks. */
-function meansBy(key: "block" | "pass", rows: Figure[], groups: number): Float64Array {
+/** Averages the nats of each block over its passes, or of each pass over its blocks. */
+function averageBy(key: "block" | "pass", rows: Figure[], groups: number): Float64Array {
   const means = new Float64Array(groups);
   for (const row of rows) means[row[key]] += row.nats * groups / rows.length;
   return means;
 }
 
 /**
- * The rows moved along the line of nats against masked characters to the average number masked. A
+ * Moves the rows along the line of nats against masked characters to the average number masked. A
  * block that happened to have few masked looks easy, which would widen the apparent spread of
- * blocks, though over a pass it cancels. The mean over all rows is not changed. (A regression
+ * blocks, though over a pass it cancels. The mean over all rows does not change. (A regression
  * control variate: Owen, Monte Carlo theory, methods and examples, chapter 8.)
  */
-function atEqualShares(rows: Figure[]): Figure[] {
-  const middle = mean(rows.map((row) => row.masked)), level = mean(rows.map((row) => row.nats));
+function adjustToEqualShares(rows: Figure[]): Figure[] {
+  const middle = mean(rows.map((row) => row.masked));
+  const level = mean(rows.map((row) => row.nats));
   const spread = sum(rows.map((row) => (row.masked - middle) ** 2));
   if (spread === 0) return rows;
   const slope = sum(rows.map((row) => (row.masked - middle) * (row.nats - level))) / spread;
   return rows.map((row) => ({ ...row, nats: row.nats - slope * (row.masked - middle) }));
 }
 
+/** Steps of the curve of cross-entropy against the share of masked characters. */
+const MASK_SHARES = 8;
+
 /**
- * Mean cross-entropy in bits by share of masked characters, above `from` up to `to`; steps without
- * a row are left out.
+ * Averages the cross-entropy in bits by share of masked characters, above `from` up to `to`; steps
+ * without a row are left out.
  */
-function byMaskShare(rows: Figure[], scored: number): Evaluation["by_mask_share"] {
+function averageByMaskShare(rows: Figure[], scored: number): Evaluation["byMaskShare"] {
   return Array.from({ length: MASK_SHARES }, (_, step) => {
     const inside = rows.filter((row) => Math.ceil(row.masked * MASK_SHARES / scored) === step + 1);
     return {
@@ -404,17 +410,18 @@ function byMaskShare(rows: Figure[], scored: number): Evaluation["by_mask_share"
   }).filter(({ blocks }) => blocks > 0);
 }
 
-/** Before the long part: the bootstrap at its end needs two. */
-function checkBlocks(blocks: Int32Array[]) {
+/** The bootstrap at the end needs two; it is better to say so before the long part. */
+function requireTwoBlocks(blocks: Int32Array[]): void {
   if (blocks.length < 2) {
-    throw new RangeError(
-      `Cannot estimate from ${blocks.length} block(s): expected at least 2, as one has no standard error; ` +
-        "use more blocks or a longer text",
-    );
+    throw new UserError({
+      action: `estimate from ${blocks.length} block(s)`,
+      found: "expected at least 2, as one has no standard error",
+      advice: "use more blocks or a longer text",
+    });
   }
 }
 
-function checkPasses(passes: number) {
+function requireTwoPasses(passes: number): void {
   if (!Number.isInteger(passes) || passes < 2) {
     throw new RangeError(
       `Cannot estimate with ${passes} pass(es): expected an integer of at least 2, as one has no standard error`,
@@ -422,12 +429,13 @@ function checkPasses(passes: number) {
   }
 }
 
-function finite(nats: number): number {
+function requireFinite(nats: number): number {
   if (!Number.isFinite(nats)) {
-    throw new RangeError(
-      `Cannot score the text: the network gives ${nats} nats per character, expected a finite number; ` +
-        "the weights may be damaged or the training may have diverged",
-    );
+    throw new UserError({
+      action: "score the text",
+      found: `the network gives ${nats} nats per character, expected a finite number`,
+      advice: "the weights may be damaged or the training may have diverged",
+    });
   }
   return nats;
 }

@@ -6,20 +6,19 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
+import { UserError } from "@tiny-diffusion/engines/errors";
 import {
+  averageMaskedLoss,
+  estimateNelbo,
   evaluate,
-  exact,
-  leftToRight,
-  maskedMean,
-  nelbo,
-  nelboContinuous,
+  scoreExactly,
+  scoreLeftToRight,
   validator,
 } from "./estimators.ts";
 import { seededRandom } from "../random.ts";
-import type { Scorer } from "./rows.ts";
-import { mean, standardDeviation, sum } from "./statistics.ts";
+import { cutIntoBlocks, score, type Scorer, spaceEvenly } from "./rows.ts";
+import { mean, standardDeviation, standardError, sum } from "./statistics.ts";
 import { TOY, toyGpt, toyNats, toyScorer, toyStrings, toyWorld } from "../testing/toy_world.ts";
-import { evenlySpaced, validationBlocks } from "./validation_blocks.ts";
 
 const world = toyWorld();
 const strings = toyStrings();
@@ -48,16 +47,43 @@ function enumeratedNelbo(block: Int32Array): number {
   return mean(byCount.slice(1).map(mean));
 }
 
+/**
+ * The same bound in its other form: a time t uniform on (0, 1], each scored character masked with
+ * probability t, the cross-entropy of the masked ones summed and weighted by 1/t. Source: MDLM
+ * (arXiv:2406.07524, section 3, linear schedule).
+ */
+async function estimateContinuousNelbo(
+  scorer: Scorer,
+  blocks: Int32Array[],
+  { passes }: { passes: number },
+) {
+  const random = seededRandom(0);
+  const byPass = new Float64Array(passes);
+  for (let pass = 0; pass < passes; pass++) {
+    const rows = blocks.map((targets, block) => {
+      const time = 1 - random.uniform(); // never 0
+      const scored = [1, 2, 3].filter(() => random.uniform() < time);
+      const tokens = targets.map((token, i) => scored.includes(i) ? 0 : token);
+      return { block, tokens, targets, scored, time };
+    });
+    for await (const { row, nats } of score(scorer, rows, rows.length, {})) {
+      byPass[pass] += nats / row.time / 3 / blocks.length;
+    }
+  }
+  const nats = mean(byPass);
+  return { nats, bpc: nats / Math.LN2, sePasses: standardError(byPass) / Math.LN2 };
+}
+
 for (
   const [name, estimator, passes] of [
-    ["fixed-count", nelbo, 3000],
-    ["1/t", nelboContinuous, 12_000], // rare small t with something masked make it much noisier
+    ["fixed-count", estimateNelbo, 3000],
+    ["1/t", estimateContinuousNelbo, 12_000], // rare small t with something masked make it much noisier
   ] as const
 ) {
   Deno.test(`the ${name} form is within 3 standard errors of the NELBO summed over all masks`, async () => {
-    const { nats, bpc, se_passes } = await estimator(toyScorer(world), someBlocks, { passes });
+    const { nats, bpc, sePasses } = await estimator(toyScorer(world), someBlocks, { passes });
     const truth = mean(someBlocks.map(enumeratedNelbo));
-    const error = se_passes! * Math.LN2;
+    const error = sePasses! * Math.LN2;
     assertLess(error, 0.01 * truth); // else the next line would accept nearly anything
     assertAlmostEquals(nats, truth, 3 * error);
     assertAlmostEquals(bpc!, nats / Math.LN2, 1e-12);
@@ -66,7 +92,7 @@ for (
 
 Deno.test("the fixed-count form is right for each block alone, not only on average", async () => {
   const passes = 3000;
-  const { perBlock } = await nelbo(toyScorer(world), someBlocks, { passes });
+  const { perBlock } = await estimateNelbo(toyScorer(world), someBlocks, { passes });
   for (const [i, block] of someBlocks.entries()) {
     // single rows have a deviation of about 0.7 nats here: 0.06 is more than 4 standard errors
     assertAlmostEquals(perBlock[i], enumeratedNelbo(block), 0.06, `block ${i}`);
@@ -106,7 +132,7 @@ Deno.test("the NELBO is the mean over all orders of uncovering, and so above the
 });
 
 Deno.test("left-to-right is below the NELBO for some strings and above it for others, and of the likelihood too", async () => {
-  const { perBlock } = await leftToRight(toyScorer(world), strings);
+  const { perBlock } = await scoreLeftToRight(toyScorer(world), strings);
   for (const other of [enumeratedNelbo, (block: Int32Array) => enumeratedNats(block) / 3]) {
     const below = strings.filter((block, i) => perBlock[i] < other(block) - 0.1).length;
     const above = strings.filter((block, i) => perBlock[i] > other(block) + 0.1).length;
@@ -114,10 +140,10 @@ Deno.test("left-to-right is below the NELBO for some strings and above it for ot
   }
 });
 
-Deno.test("by_mask_share of the toy world is, for each number masked, the mean over all masks of that number", async () => {
-  const { by_mask_share } = await nelbo(toyScorer(world), someBlocks, { passes: 3000 });
-  assertEquals(by_mask_share.map(({ to }) => to), [3 / 8, 6 / 8, 1]); // 1, 2 and 3 of 3
-  for (const [i, { bits, blocks: rows }] of by_mask_share.entries()) {
+Deno.test("byMaskShare of the toy world is, for each number masked, the mean over all masks of that number", async () => {
+  const { byMaskShare } = await estimateNelbo(toyScorer(world), someBlocks, { passes: 3000 });
+  assertEquals(byMaskShare.map(({ to }) => to), [3 / 8, 6 / 8, 1]); // 1, 2 and 3 of 3
+  for (const [i, { bits, blocks: rows }] of byMaskShare.entries()) {
     const truth = mean(someBlocks.map((block) => {
       const masks = [2, 4, 6, 8, 10, 12, 14].map((bits) => natsWhereMasked(block, bits));
       return mean(masks.filter((nats) => nats.length === i + 1).map(mean));
@@ -128,7 +154,7 @@ Deno.test("by_mask_share of the toy world is, for each number masked, the mean o
 });
 
 Deno.test("left-to-right equals the chain rule written out, block by block", async () => {
-  const { perBlock } = await leftToRight(toyScorer(world), strings);
+  const { perBlock } = await scoreLeftToRight(toyScorer(world), strings);
   for (const [i, [a, b, c, d]] of strings.entries()) {
     const chain = toyNats(world([a, 0, 0, 0]), 1, b) + toyNats(world([a, b, 0, 0]), 2, c) +
       toyNats(world([a, b, c, 0]), 3, d);
@@ -138,8 +164,8 @@ Deno.test("left-to-right equals the chain rule written out, block by block", asy
 
 for (
   const [name, estimator, logits] of [
-    ["left-to-right", leftToRight, world],
-    ["exact", exact, toyGpt()],
+    ["left-to-right", scoreLeftToRight, world],
+    ["exact", scoreExactly, toyGpt()],
   ] as const
 ) {
   Deno.test(`the ${name} probabilities of all strings with one first character sum to 1`, async () => {
@@ -155,7 +181,7 @@ for (
 
 Deno.test("exact equals a GPT's conditional probabilities written out", async () => {
   const gpt = toyGpt();
-  const { perBlock } = await exact(toyScorer(gpt), strings);
+  const { perBlock } = await scoreExactly(toyScorer(gpt), strings);
   for (const [i, text] of strings.entries()) {
     const nats = [0, 1, 2].map((time) => toyNats(gpt(text), time, text[time + 1]));
     assertAlmostEquals(perBlock[i], mean(nats), 1e-6, `string ${i}`);
@@ -174,15 +200,15 @@ Deno.test("masked-mean weights a mask share t by 2t, counts first characters and
       masked += nats.length / masksOfCount[nats.length];
     }
   }
-  const { nats, bpc, se_passes } = await maskedMean(toyScorer(world), someBlocks, {
+  const { nats, bpc, sePasses } = await averageMaskedLoss(toyScorer(world), someBlocks, {
     batch: 2048,
     batches: 20,
   });
   assertEquals(bpc, null);
-  assertLess(se_passes!, 0.005);
+  assertLess(sePasses!, 0.005);
   // a ratio of means over 2,048 rows is off its limit by about 1/2048 of itself, far less than the
   // noise
-  assertAlmostEquals(nats, total / masked, 3 * se_passes!);
+  assertAlmostEquals(nats, total / masked, 3 * sePasses!);
 });
 
 // ---------------------------------------------------------------- scorers with an answer known beforehand
@@ -190,13 +216,13 @@ Deno.test("masked-mean weights a mask share t by 2t, counts first characters and
 const VOCAB = 66, CONTEXT = 21;
 const random = seededRandom(3);
 const text = Int32Array.from({ length: 7 * CONTEXT + 5 }, () => 1 + random.integer(VOCAB - 1));
-const blocks = validationBlocks(text, CONTEXT);
+const blocks = cutIntoBlocks(text, CONTEXT);
 
 const estimators = {
-  exact: (scorer: Scorer, of = blocks) => exact(scorer, of),
-  nelbo: (scorer: Scorer, of = blocks) => nelbo(scorer, of),
-  "left-to-right": (scorer: Scorer, of = blocks) => leftToRight(scorer, of),
-  "masked-mean": (scorer: Scorer, of = blocks) => maskedMean(scorer, of, { batches: 5 }),
+  exact: (scorer: Scorer, of = blocks) => scoreExactly(scorer, of),
+  nelbo: (scorer: Scorer, of = blocks) => estimateNelbo(scorer, of),
+  "left-to-right": (scorer: Scorer, of = blocks) => scoreLeftToRight(scorer, of),
+  "masked-mean": (scorer: Scorer, of = blocks) => averageMaskedLoss(scorer, of, { batches: 5 }),
 };
 const ofDiffusion = ["nelbo", "left-to-right", "masked-mean"] as const;
 
@@ -279,12 +305,15 @@ for (const [name, run] of Object.entries(estimators)) {
   });
 
   Deno.test(`${name} refuses a network whose answer is not a number`, async () => {
-    await assertRejects(() => run(answering(() => NaN)), RangeError, "NaN nats per character");
+    await assertRejects(() => run(answering(() => NaN)), UserError, "NaN nats per character");
   });
 }
 
 Deno.test("exact leaves out the last position of a block, whose target would be in the next block", async () => {
-  const { nats, chars } = await exact(answering((_, i) => i === CONTEXT - 1 ? 1e6 : 1), blocks);
+  const { nats, chars } = await scoreExactly(
+    answering((_, i) => i === CONTEXT - 1 ? 1e6 : 1),
+    blocks,
+  );
   assertEquals([nats, chars], [1, 7 * (CONTEXT - 1)]);
 });
 
@@ -328,7 +357,7 @@ Deno.test("left-to-right sees nothing to the right of the character that it asks
     if (i === 0) hiddenOfRows.push(CONTEXT - start);
     return i === start ? 1 : 1e6;
   });
-  const { nats } = await leftToRight(scorer, blocks);
+  const { nats } = await scoreLeftToRight(scorer, blocks);
   assertAlmostEquals(nats, 1, 1e-12);
   const fromAllToOne = Array.from({ length: CONTEXT - 1 }, (_, i) => CONTEXT - 1 - i);
   assertEquals(hiddenOfRows, blocks.flatMap(() => fromAllToOne));
@@ -336,63 +365,65 @@ Deno.test("left-to-right sees nothing to the right of the character that it asks
 
 // ---------------------------------------------------------------- what else an evaluation says
 
-Deno.test("by_mask_share holds each row once, in the step that its share belongs to", async () => {
+Deno.test("byMaskShare holds each row once, in the step that its share belongs to", async () => {
   const scored = CONTEXT - 1;
   const share = ({ tokens }: { tokens: Int32Array }) =>
     tokens.filter((token) => token === 0).length / scored;
-  const { by_mask_share, passes } = await nelbo(answering(share), blocks, { passes: 40 });
+  const { byMaskShare, passes } = await estimateNelbo(answering(share), blocks, { passes: 40 });
   assertEquals(
-    by_mask_share.map(({ from, to }) => [from, to]),
+    byMaskShare.map(({ from, to }) => [from, to]),
     [0, 1, 2, 3, 4, 5, 6, 7].map((i) => [i / 8, (i + 1) / 8]),
   );
-  assertEquals(sum(by_mask_share.map((step) => step.blocks)), passes * blocks.length);
-  for (const { from, to, bits } of by_mask_share) {
+  assertEquals(sum(byMaskShare.map((step) => step.blocks)), passes * blocks.length);
+  for (const { from, to, bits } of byMaskShare) {
     const meanShare = bits * Math.LN2;
     assert(meanShare > from && meanShare < to + 1e-6, `${meanShare} is outside ${from} to ${to}`);
   }
 });
 
-Deno.test("se_passes is the spread of figures that differ by their masks alone", async () => {
+Deno.test("sePasses is the spread of figures that differ by their masks alone", async () => {
   const runs = await Promise.all(
     Array.from(
       { length: 200 },
-      (_, seed) => nelbo(toyScorer(world), someBlocks, { passes: 10, random: seededRandom(seed) }),
+      (_, seed) =>
+        estimateNelbo(toyScorer(world), someBlocks, { passes: 10, random: seededRandom(seed) }),
     ),
   );
   const spread = standardDeviation(runs.map((run) => run.bpc!));
-  const claimed = Math.sqrt(mean(runs.map((run) => run.se_passes! ** 2)));
+  const claimed = Math.sqrt(mean(runs.map((run) => run.sePasses! ** 2)));
   // the deviation of 200 figures has an error of 5 %, the mean of 200 claims about 2 %: 16 % is
   // three of them
   assertAlmostEquals(claimed / spread, 1, 0.16);
 });
 
-Deno.test("se_passes knows that k is stratified: a pass with as many blocks as values of k has no noise of k", async () => {
+Deno.test("sePasses knows that k is stratified: a pass with as many blocks as values of k has no noise of k", async () => {
   const many = Array.from({ length: CONTEXT - 1 }, () => blocks[0]);
   const byCount = answering(({ tokens }) => tokens.filter((token) => token === 0).length);
-  const { nats, se_passes } = await nelbo(byCount, many, { passes: 4 });
+  const { nats, sePasses } = await estimateNelbo(byCount, many, { passes: 4 });
   assertAlmostEquals(nats, CONTEXT / 2, 1e-12); // the mean of 1..20
-  assertAlmostEquals(se_passes!, 0, 1e-12);
+  assertAlmostEquals(sePasses!, 0, 1e-12);
 });
 
-Deno.test("se_blocks of nelbo does not take the number of masked characters for a trait of the block", async () => {
+Deno.test("seBlocks of nelbo does not take the number of masked characters for a trait of the block", async () => {
   const byShare = answering(({ tokens }) => tokens.filter((token) => token === 0).length);
-  const { perBlock, nats, se_blocks } = await nelbo(byShare, blocks, { passes: 3 });
-  assertAlmostEquals(se_blocks, 0, 1e-9); // float64 sums of small integers
+  const { perBlock, nats, seBlocks } = await estimateNelbo(byShare, blocks, { passes: 3 });
+  assertAlmostEquals(seBlocks, 0, 1e-9); // float64 sums of small integers
   assertAlmostEquals(mean(perBlock), nats, 1e-12);
 });
 
-Deno.test("se_blocks is the spread over blocks, in bits, for figures without mask noise", async () => {
-  const { se_blocks, se_passes, perBlock } = await exact(
+Deno.test("seBlocks is the spread over blocks, in bits, for figures without mask noise", async () => {
+  const { seBlocks, sePasses, perBlock } = await scoreExactly(
     answering(({ tokens }) => tokens[0] / 10),
     blocks,
   );
   const closedForm = standardDeviation(perBlock) * Math.sqrt(6 / 7) / Math.sqrt(7) / Math.LN2;
-  assertAlmostEquals(se_blocks / closedForm, 1, 0.06); // 2,000 resamples: 1.6 % is one standard error
-  assertEquals(se_passes, null);
+  assertAlmostEquals(seBlocks / closedForm, 1, 0.06); // 2,000 resamples: 1.6 % is one standard error
+  assertEquals(sePasses, null);
 });
 
 Deno.test("the same seed gives the same evaluation, another one other masks", async () => {
-  const run = (seed: number) => nelbo(toyScorer(world), someBlocks, { random: seededRandom(seed) });
+  const run = (seed: number) =>
+    estimateNelbo(toyScorer(world), someBlocks, { random: seededRandom(seed) });
   const [first, again, other] = [await run(1), await run(1), await run(2)];
   assertEquals(first, again);
   assert(first.nats !== other.nats);
@@ -429,7 +460,7 @@ Deno.test("evaluate scores as many evenly spaced blocks as it is told to, 16 of 
 });
 
 Deno.test("left-to-right goes on from the blocks that it is told, asks for no row of them, and tells each new one once", async () => {
-  const whole = await leftToRight(toyScorer(world), someBlocks);
+  const whole = await scoreLeftToRight(toyScorer(world), someBlocks);
   const known = new Map([[0, 0.5], [3, whole.perBlock[3]], [6, whole.perBlock[6]]]);
   const told: [number, number][] = [], seen: number[] = [];
   let calls = 0;
@@ -441,7 +472,7 @@ Deno.test("left-to-right goes on from the blocks that it is told, asks for no ro
       return scorer.nats(...asked);
     },
   };
-  const { perBlock, blocks } = await leftToRight(counting, someBlocks, {
+  const { perBlock, blocks } = await scoreLeftToRight(counting, someBlocks, {
     known: (block) => known.get(block),
     onBlock: (block, nats) => void told.push([block, nats]),
     onProgress: (done, total) => {
@@ -474,28 +505,28 @@ Deno.test("evaluate names the blocks that it keeps by their place in the whole t
 
 // ---------------------------------------------------------------- blocks
 
-Deno.test("validationBlocks covers the text without overlap and drops what is left over", () => {
+Deno.test("cutIntoBlocks covers the text without overlap and drops what is left over", () => {
   assertEquals(blocks.length, 7);
   assertEquals(blocks.flatMap((block) => [...block]), [...text.subarray(0, 7 * CONTEXT)]);
-  assertEquals(validationBlocks(new Int32Array(111_540), 256).length, 435); // Tiny Shakespeare, see the protocol
-  assertThrows(() => validationBlocks(new Int32Array(20), 21), RangeError, "it has 20 characters");
-  assertThrows(() => validationBlocks(new Int32Array(20), 1), RangeError, "at least 2");
+  assertEquals(cutIntoBlocks(new Int32Array(111_540), 256).length, 435); // Tiny Shakespeare, see the protocol
+  assertThrows(() => cutIntoBlocks(new Int32Array(20), 21), UserError, "it has 20 characters");
+  assertThrows(() => cutIntoBlocks(new Int32Array(20), 1), RangeError, "at least 2");
 });
 
-Deno.test("evenlySpaced takes the middles of equal shares, and never more than there are", () => {
-  assertEquals(evenlySpaced([0, 1, 2, 3, 4, 5, 6, 7, 8], 3), [1, 4, 7]);
-  assertEquals(evenlySpaced([0, 1, 2, 3], 9), [0, 1, 2, 3]);
-  const spaced = evenlySpaced(Array.from({ length: 435 }, (_, i) => i), 64);
+Deno.test("spaceEvenly takes the middles of equal shares, and never more than there are", () => {
+  assertEquals(spaceEvenly(9, 3), [1, 4, 7]);
+  assertEquals(spaceEvenly(4, 9), [0, 1, 2, 3]);
+  const spaced = spaceEvenly(435, 64);
   const gaps = spaced.slice(1).map((index, i) => index - spaced[i]);
   assert(gaps.every((gap) => gap === 6 || gap === 7));
-  assertThrows(() => evenlySpaced([1], 0), RangeError);
+  assertThrows(() => spaceEvenly(1, 0), RangeError);
 });
 
 Deno.test("estimators refuse what has no standard error, and blocks that don't fit the network", async () => {
   const scorer = answering(() => 1);
-  await assertRejects(() => nelbo(scorer, blocks, { passes: 1 }), RangeError, "at least 2");
-  await assertRejects(() => exact(scorer, blocks.slice(1, 2)), RangeError, "1 block(s)");
-  await assertRejects(() => exact(scorer, strings), RangeError, "4 tokens");
+  await assertRejects(() => estimateNelbo(scorer, blocks, { passes: 1 }), RangeError, "at least 2");
+  await assertRejects(() => scoreExactly(scorer, blocks.slice(1, 2)), UserError, "1 block(s)");
+  await assertRejects(() => scoreExactly(scorer, strings), RangeError, "4 tokens");
 });
 
 // ---------------------------------------------------------------- validation while training
@@ -527,7 +558,7 @@ Deno.test("the validator asks for the same masks each time, two stratified passe
     first,
     "another run of the program",
   );
-  const truth = mean(evenlySpaced(many, 64).map(enumeratedNelbo)) / Math.LN2;
+  const truth = mean(spaceEvenly(many.length, 64).map((i) => enumeratedNelbo(many[i]))) / Math.LN2;
   // 128 rows with a deviation of about 1 bit: 0.3 is three standard errors
   assertAlmostEquals(first, truth, 0.3);
 });

@@ -1,17 +1,16 @@
 /**
- * Rows for the network: which characters it sees, which answers count, and how rows are packed into
- * calls. `evaluate.ts` makes figures of the answers.
+ * Rows for the network: how text is cut into blocks, which characters the network sees, which
+ * answers count, and how rows are packed into calls. `estimators.ts` makes figures of the answers.
  */
-import type { Config } from "../config.ts";
-import type { Session } from "@tiny-diffusion/engines";
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { yieldToEventLoop } from "../event_loop.ts";
 import type { Random } from "../random.ts";
 import { sum } from "./statistics.ts";
 import { MASK_TOKEN } from "../data/tokenizer.ts";
 
 /**
- * The network as an estimator sees it: rows of tokens in, negative log-probabilities of given
- * targets out.
+ * The network as an estimator sees it: it takes rows of tokens, and gives negative log-probabilities
+ * of targets.
  */
 export interface Scorer {
   /**
@@ -33,25 +32,39 @@ export interface Scorer {
   ): Promise<Float32Array>;
 }
 
+/** Runs a program that `targetNats` made. */
+export type RunNats = (
+  inputs: { tokens: Int32Array; targets: Int32Array },
+) => Promise<Record<string, Float32Array>>;
+
 /**
- * A session's program `nats`, as `targetNats` makes it, in the form that the estimators want. For
- * `masked-mean` it needs one with `keepMask`, too, under the name `natsWithMask`.
+ * Makes a scorer of a loaded network.
  *
- * @param rows Of those programs.
+ * @param rows The rows of those programs.
+ * @param run Runs the program in which the mask token gets no probability.
+ * @param runWithMask Runs the one in which it keeps its probability; only `masked-mean` needs it.
  */
-export function scorerOf(
-  session: Pick<Session, "run">,
-  config: Config,
-  rows = config.batch,
+export function makeScorer(
+  { context }: { context: number },
+  rows: number,
+  run: RunNats,
+  runWithMask?: RunNats,
 ): Scorer {
   return {
     rows,
-    context: config.context,
+    context,
     async nats(tokens, targets, { keepMask = false } = {}) {
       await yieldToEventLoop();
-      return (await session.run(keepMask ? "natsWithMask" : "nats", { tokens, targets })).nats;
+      const runProgram = keepMask ? runWithMask : run;
+      if (!runProgram) throw new TypeError("Cannot keep the mask: its program is not loaded");
+      return (await runProgram({ tokens, targets })).nats;
     },
   };
+}
+
+/** Chooses the rows of one call: enough for the matrix kernels, few enough to see progress. */
+export function chooseRows(context: number): number {
+  return Math.max(4, Math.min(64, context, Math.floor(2048 / context)));
 }
 
 /** To watch a long computation, and to stop it. */
@@ -63,6 +76,49 @@ export interface ScoreOptions {
   /** Looked at before each call of the network. */
   signal?: AbortSignal;
 }
+
+// ---------------------------------------------------------------- blocks
+
+/**
+ * Cuts held-out text into consecutive blocks of `context` tokens that do not overlap; what is left
+ * at the end is not used. Every estimator scores these blocks.
+ *
+ * @throws {UserError} If the text is shorter than one block.
+ * @throws {RangeError} If a block would have nothing to score.
+ */
+export function cutIntoBlocks(tokens: Int32Array, context: number): Int32Array[] {
+  if (!Number.isInteger(context) || context < 2) {
+    throw new RangeError(
+      `Cannot cut the validation text into blocks of ${context}: expected a context of at least 2, ` +
+        "as the first character of a block is given and the others are scored",
+    );
+  }
+  const count = Math.floor(tokens.length / context);
+  if (count === 0) {
+    throw new UserError({
+      action: "cut the validation text into blocks",
+      found: `it has ${tokens.length} characters, expected at least ${context} (the context of ` +
+        "the model)",
+      advice: "use a longer text or a model with a smaller context",
+    });
+  }
+  return Array.from({ length: count }, (_, i) => tokens.slice(i * context, (i + 1) * context));
+}
+
+/**
+ * Takes `count` of `total` places, each in the middle of an equal share of them; all of them if
+ * there are no more than that.
+ */
+export function spaceEvenly(total: number, count: number): number[] {
+  if (!Number.isInteger(count) || count < 1) {
+    throw new RangeError(`Cannot take ${count} blocks: expected an integer of at least 1`);
+  }
+  const taken = Math.min(count, total);
+  const share = total / taken;
+  return Array.from({ length: taken }, (_, i) => Math.floor((i + 0.5) * share));
+}
+
+// ---------------------------------------------------------------- rows
 
 /** One row for the network, and the positions whose answers count. */
 export interface Row {
@@ -77,7 +133,7 @@ export function* nextCharacterRows(blocks: Int32Array[]): Generator<Row> {
   for (const [block, tokens] of blocks.entries()) {
     const targets = tokens.slice();
     targets.copyWithin(0, 1);
-    yield { block, tokens, targets, scored: positions(0, tokens.length - 1) };
+    yield { block, tokens, targets, scored: range(0, tokens.length - 1) };
   }
 }
 
@@ -88,25 +144,10 @@ export function* unmaskingRows(
   random: Random,
 ): Generator<Row & { pass: number }> {
   for (let pass = 0; pass < passes; pass++) {
-    const counts = stratifiedCounts(blocks.length, blocks[0].length - 1, random);
+    const counts = drawStratifiedCounts(blocks.length, blocks[0].length - 1, random);
     for (const [block, tokens] of blocks.entries()) {
-      const masked = chosenFrom(positions(1, tokens.length), counts[block], random);
+      const masked = drawFrom(range(1, tokens.length), counts[block], random);
       yield { pass, block, tokens: hide(tokens, masked), targets: tokens, scored: masked };
-    }
-  }
-}
-
-/** Rows of the NELBO in its 1/t form. Some mask nothing, and count as 0. */
-export function* noisedRows(
-  blocks: Int32Array[],
-  passes: number,
-  random: Random,
-): Generator<Row & { pass: number; time: number }> {
-  for (let pass = 0; pass < passes; pass++) {
-    for (const [block, tokens] of blocks.entries()) {
-      const time = 1 - random.uniform(); // never 0
-      const masked = positions(1, tokens.length).filter(() => random.uniform() < time);
-      yield { pass, time, block, tokens: hide(tokens, masked), targets: tokens, scored: masked };
     }
   }
 }
@@ -117,8 +158,8 @@ export function* noisedRows(
  */
 export function* prefixRows(blocks: Int32Array[]): Generator<Row> {
   for (const [block, tokens] of blocks.entries()) {
-    for (const next of positions(1, tokens.length)) {
-      const hidden = hide(tokens, positions(next, tokens.length));
+    for (const next of range(1, tokens.length)) {
+      const hidden = hide(tokens, range(next, tokens.length));
       yield { block, tokens: hidden, targets: tokens, scored: [next] };
     }
   }
@@ -134,29 +175,31 @@ export function* windowRows(
   let deck: number[] = [];
   for (let batch = 0; batch < batches; batch++) {
     for (let i = 0; i < batchRows; i++) {
-      if (deck.length === 0) deck = chosenFrom(positions(0, blocks.length), blocks.length, random);
+      if (deck.length === 0) deck = drawFrom(range(0, blocks.length), blocks.length, random);
       const block = deck.pop()!;
       const tokens = blocks[block];
       const share = random.uniform();
-      const masked = positions(0, tokens.length).filter(() => random.uniform() < share);
+      const masked = range(0, tokens.length).filter(() => random.uniform() < share);
       yield { batch, block, tokens: hide(tokens, masked), targets: tokens, scored: masked };
     }
   }
 }
 
 /**
- * How many characters to mask in each block of a pass, each from 1 to `scored`. The range is cut
- * into as many strata as there are blocks, and each block draws within a stratum of its own, in
+ * Draws how many characters to mask in each block of a pass, each from 1 to `scored`. The range is
+ * cut into as many strata as there are blocks, and each block draws within its own stratum, in
  * random order: together they cover the range evenly, and the count of each block alone is uniform,
  * whether or not the number of blocks divides `scored`.
  */
-export function stratifiedCounts(blocks: number, scored: number, random: Random): number[] {
-  const strata = chosenFrom(positions(0, blocks), blocks, random);
+export function drawStratifiedCounts(blocks: number, scored: number, random: Random): number[] {
+  const strata = drawFrom(range(0, blocks), blocks, random);
   return strata.map((stratum) => {
     const share = (stratum + random.uniform()) / blocks;
     return Math.min(scored, 1 + Math.floor(share * scored)); // the share can round up to 1
   });
 }
+
+// ---------------------------------------------------------------- calls of the network
 
 /**
  * Feeds rows to the network in calls of `scorer.rows`, and yields each with the sum of nats over
@@ -182,7 +225,8 @@ export async function* score<R extends Row>(
 
 async function ask(scorer: Scorer, call: Row[], keepMask: boolean): Promise<Float32Array> {
   const { rows, context } = scorer;
-  const tokens = new Int32Array(rows * context), targets = new Int32Array(rows * context);
+  const tokens = new Int32Array(rows * context);
+  const targets = new Int32Array(rows * context);
   for (let i = 0; i < rows; i++) {
     const row = call[Math.min(i, call.length - 1)]; // repeated, as a row of zeros could give NaN
     if (row.tokens.length !== context) {
@@ -215,23 +259,23 @@ function* inGroups<R>(rows: Iterable<R>, size: number): Generator<R[]> {
   if (group.length > 0) yield group;
 }
 
-/** The tokens with the mask in place of those at `masked`. */
+/** Replaces the tokens at `masked` by the mask. */
 function hide(tokens: Int32Array, masked: number[]): Int32Array {
   const hidden = tokens.slice();
   for (const position of masked) hidden[position] = MASK_TOKEN;
   return hidden;
 }
 
-/** The integers from `start` up to, not including, `end`. */
-function positions(start: number, end: number): number[] {
+/** Lists the integers from `start` up to, not including, `end`. */
+function range(start: number, end: number): number[] {
   return Array.from({ length: end - start }, (_, i) => start + i);
 }
 
 /**
- * `count` of the items in random order, each set and order as likely as any other. Moves items
- * about in the array it gets.
+ * Draws `count` of the items in random order, each set and order as likely as any other. Reorders
+ * the array that it is given.
  */
-function chosenFrom(items: number[], count: number, random: Random): number[] {
+function drawFrom(items: number[], count: number, random: Random): number[] {
   for (let i = 0; i < count; i++) {
     const other = i + random.integer(items.length - i);
     [items[i], items[other]] = [items[other], items[i]];

@@ -5,6 +5,7 @@
  *
  * Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapters 6 and 13.
  */
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { type Random, seededRandom } from "../random.ts";
 
 export function sum(values: ArrayLike<number>): number {
@@ -104,10 +105,11 @@ function resampledMeans(
 ): Float64Array<ArrayBuffer> {
   const count = values.length;
   if (count < 2) {
-    throw new RangeError(
-      `Cannot estimate an error over blocks: ${count} block(s) scored, expected at least 2; ` +
-        "use more blocks or a longer text",
-    );
+    throw new UserError({
+      action: "estimate an error over blocks",
+      found: `${count} block(s) scored, expected at least 2`,
+      advice: "use more blocks or a longer text",
+    });
   }
   return Float64Array.from({ length: resamples }, () => {
     let total = 0, weight = 0;

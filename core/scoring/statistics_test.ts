@@ -1,3 +1,4 @@
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { seededRandom } from "../random.ts";
 import {
@@ -66,6 +67,6 @@ Deno.test("swapping the two models changes the sign of the difference and nothin
 });
 
 Deno.test("one block, or two models on different blocks, are refused", () => {
-  assertThrows(() => bootstrapStandardError([1]), RangeError, "1 block(s) scored");
+  assertThrows(() => bootstrapStandardError([1]), UserError, "1 block(s) scored");
   assertThrows(() => pairedBootstrap([1, 2], [1, 2, 3]), RangeError, "the same blocks");
 });

@@ -8,7 +8,7 @@ import type { Config } from "../config.ts";
 import type { Program } from "@tiny-diffusion/engines";
 import { sha256Hex } from "../files/read.ts";
 import type { LanguageModel } from "../language_model.ts";
-import { scorerOf } from "../scoring/rows.ts";
+import { makeScorer } from "../scoring/rows.ts";
 import { type Stepper, validationNats } from "./stepper.ts";
 import { sizeOf } from "@tiny-diffusion/engines/tensors";
 import type { Communicator } from "./mpi.ts";
@@ -79,7 +79,8 @@ export function shared(
       return { lossNats: loss[0], gradientNorm: gradientNorm[0] };
     },
     scorer(runner) {
-      const own = scorerOf(runner, config, rows), size = rows * config.context;
+      const own = makeScorer(config, rows, (inputs) => runner.run("nats", inputs));
+      const size = rows * config.context;
       return {
         rows: config.batch,
         context: config.context,

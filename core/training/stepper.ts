@@ -7,7 +7,7 @@ import type { Config } from "../config.ts";
 import { type Program, runSteps, type Session } from "@tiny-diffusion/engines";
 import type { LanguageModel } from "../language_model.ts";
 import { targetNats, trainStep } from "../programs.ts";
-import { type Scorer, scorerOf } from "../scoring/rows.ts";
+import { makeScorer, type Scorer } from "../scoring/rows.ts";
 
 /** Runs the programs of a session. */
 export type Runner = Pick<Session, "run" | "runSteps">;
@@ -53,7 +53,7 @@ export function alone(model: LanguageModel, config: Config): Stepper {
     },
     step: async (runner, inputs) => outcome(await runner.run("trainStep", inputs)),
     steps: async (runner, inputs) => (await runSteps(runner, "trainStep", inputs)).map(outcome),
-    scorer: (runner) => scorerOf(runner, config),
+    scorer: (runner) => makeScorer(config, config.batch, (inputs) => runner.run("nats", inputs)),
     saves: true,
   };
 }

@@ -19,7 +19,7 @@ import { initialState, trainInputs } from "../programs.ts";
 import { type Random, restoreRandom, seededRandom } from "../random.ts";
 import { alone, type Runner, type StepOutcome, type Stepper } from "./stepper.ts";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
-import { validationBlocks } from "../scoring/validation_blocks.ts";
+import { cutIntoBlocks } from "../scoring/rows.ts";
 
 /** What to train, on what, by what means, and where to put it. */
 export interface TrainingRun {
@@ -217,7 +217,7 @@ class Training {
     readonly progress: Progress,
   ) {
     const { model, config, dataset, resume, groupSeconds = 1 } = run;
-    this.scoreOf = validator(model.kind, validationBlocks(dataset.validation, config.context));
+    this.scoreOf = validator(model.kind, cutIntoBlocks(dataset.validation, config.context));
     this.group = stepGroups(stepper.steps && session.runSteps ? groupSeconds : 0);
     this.bestBpc = resume?.bestScore ?? Infinity;
     this.seconds = stopwatch(progress.counters.seconds);

@@ -6,17 +6,17 @@
 import { resolve } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
 import { readBytes, sha256Hex } from "../../core/files/read.ts";
-import {
-  type BaselineRow,
-  estimators,
-  type EvaluationRow,
-  type ModelComparison,
-  type Provenance,
-  type QualityResult,
-  type QualityRow,
-  type RunHeader,
-  type SampleResult,
-} from "../../core/scoring/results.ts";
+import { estimators } from "../../core/scoring/estimators.ts";
+import type {
+  BaselineRow,
+  ComparisonRow,
+  EvaluationRow,
+  Provenance,
+  QualityResult,
+  QualityRow,
+  RunHeader,
+  SampleResult,
+} from "../shared/results.ts";
 import { commandLine, listed } from "../shared/text.ts";
 import type { Results, Run } from "./read_results.ts";
 import { isModel, MODELS } from "./words.ts";
@@ -40,7 +40,7 @@ export interface BaselineEntry extends Marked {
 }
 
 export interface ComparisonEntry extends Marked {
-  comparison: ModelComparison;
+  comparison: ComparisonRow;
   provenance: Provenance;
 }
 

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import fc from "fast-check";
-import type { SampleResult } from "../../core/scoring/results.ts";
+import { UserError } from "../../engines/errors.ts";
+import { parseResult, type SampleResult } from "../shared/results.ts";
 import { inFolder } from "../../core/testing/temporary_folder.ts";
 import {
   exampleEvaluation,
@@ -10,7 +11,7 @@ import {
   exampleSample,
   writeExample,
 } from "../testing/example_results.ts";
-import { parseResult, parseRun, readResults } from "./read_results.ts";
+import { parseRun, readResults } from "./read_results.ts";
 
 const small = () => exampleSample("diffusion", { text: "AB: wind 😀\n", prompt: "AB:" });
 
@@ -21,9 +22,9 @@ Deno.test("parseResult gives back what was written, characters beyond the BMP in
   }
 });
 
-Deno.test("parseResult refuses any JSON that is not a result with nothing but a TypeError", () => {
+Deno.test("parseResult refuses any JSON that is not a result with nothing but a UserError", () => {
   fc.assert(fc.property(fc.json(), (json) => {
-    assertThrows(() => parseResult(json), TypeError);
+    assertThrows(() => parseResult(json), UserError);
   }));
 });
 
@@ -51,7 +52,7 @@ Deno.test("parseResult notices every required field that is replaced by somethin
         copy,
       );
       parent[path.at(-1)!] = [["no such thing"]];
-      assertThrows(() => parseResult(JSON.stringify(copy)), TypeError, undefined, path.join("."));
+      assertThrows(() => parseResult(JSON.stringify(copy)), UserError, undefined, path.join("."));
     }
   }
 });
@@ -99,7 +100,7 @@ Deno.test("parseResult refuses a sample whose steps don't lead to its text", () 
       ],
     ] as const
   ) {
-    assertThrows(() => parseResult(json), TypeError, "don't lead to its text", what);
+    assertThrows(() => parseResult(json), UserError, "don't lead to its text", what);
   }
 });
 

@@ -1,6 +1,7 @@
 /** Names and figures that several parts of the page use. */
 import type { ModelKind } from "../../core/config.ts";
-import type { BaselineName, Provenance, SampleResult } from "../../core/scoring/results.ts";
+import type { BaselineName } from "../../core/scoring/baselines.ts";
+import type { Provenance, SampleResult } from "../shared/results.ts";
 
 /** In the order in which the page shows them. */
 export const MODELS = ["gpt", "diffusion"] as const;

@@ -1,23 +1,18 @@
-/** Evaluations as they are printed. */
-import { estimatorNotes } from "../../core/scoring/estimators.ts";
-import type {
-  BaselineRow,
-  Compared,
-  Estimator,
-  EvaluationRow,
-  ModelComparison,
-} from "../../core/scoring/results.ts";
+/** Prints evaluations. */
+import type { Compared } from "../../core/scoring/comparison.ts";
+import { type Estimator, estimatorNotes } from "../../core/scoring/estimators.ts";
+import type { BaselineRow, ComparisonRow, EvaluationRow } from "./results.ts";
 import { alignedTable, wrapped } from "./table.ts";
 
 type Row = EvaluationRow | BaselineRow;
 
-/** What the estimators of these rows are, and are not. */
+/** Collects the caveats of the estimators in these rows. */
 export function notesOn(rows: Row[]): Partial<Record<Estimator, string>> {
   const shown = new Set(rows.map(({ estimator }) => estimator));
   return Object.fromEntries([...shown].map((name) => [name, estimatorNotes[name]]));
 }
 
-/** A line for each row, and what the estimators are. */
+/** Formats a line for each row, and the estimators' caveats. */
 export function evaluationTable(rows: Row[]): string {
   const head = ["model", "estimator", "bits/char", "± passes", "± blocks", "T", "blocks", "chars"];
   const lines = rows.map((row) => [
@@ -38,7 +33,7 @@ export function evaluationTable(rows: Row[]): string {
   return `${alignedTable([...head, "weights"], lines)}\n\n${notes.map(wrapped).join("\n")}`;
 }
 
-/** For each nelbo, the cross-entropy by share of masked characters; "" if there is none. */
+/** Formats the cross-entropy of each nelbo by share of masked characters; "" if there is none. */
 export function maskShareTable(rows: Row[]): string {
   const bounds = rows.filter(({ by_mask_share }) => by_mask_share.length > 0);
   const shares = [...new Set(bounds.flatMap((row) => row.by_mask_share.map(({ to }) => to)))];
@@ -55,14 +50,14 @@ export function maskShareTable(rows: Row[]): string {
   }`;
 }
 
-/** A line for each comparison; "" if there is none. */
-export function comparisonTable(comparisons: ModelComparison[]): string {
+/** Formats a line for each comparison; "" if there is none. */
+export function comparisonTable(comparisons: ComparisonRow[]): string {
   if (comparisons.length === 0) return "";
   const hasTwins = comparisons.some(({ a, b }) => a.model === b.model);
   const name = ({ model, estimator, weights }: Compared) =>
     [model, estimator, hasTwins ? weights : ""].join(" ").trimEnd();
   const signed = (bits: number) => (bits < 0 ? "" : "+") + bits.toFixed(4);
-  const verdict = ({ difference, excludes_zero }: ModelComparison) =>
+  const verdict = ({ difference, excludes_zero }: ComparisonRow) =>
     excludes_zero ? `yes, ${difference < 0 ? "a" : "b"} is lower` : "no";
   const lines = comparisons.map((comparison) => [
     name(comparison.a),

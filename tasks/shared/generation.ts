@@ -4,7 +4,7 @@ import { chooseLengths, type TokenPiece } from "../../core/sampling/gap_length.t
 import { models } from "../../core/models.ts";
 import type { LoadedNetwork } from "../../core/sampling/network.ts";
 import type { Random } from "../../core/random.ts";
-import type { Change, GenerationStep } from "../../core/scoring/results.ts";
+import type { Change, GenerationStep } from "./results.ts";
 import { parseTemplate } from "../../core/sampling/template.ts";
 import type { Tokenizer } from "../../core/data/tokenizer.ts";
 import { UsageError } from "./cli.ts";

@@ -1,4 +1,4 @@
-/** Says where a result comes from, and keeps results for `report`. */
+/** Records where a result comes from, and keeps results for `report`. */
 import { join } from "@std/path";
 import { cpus, release, type as system } from "node:os";
 import type { Config } from "../../core/config.ts";
@@ -9,19 +9,14 @@ import {
   requireWritable,
   writeFileAtomically,
 } from "../../core/files/write.ts";
-import type {
-  EvaluationResult,
-  Provenance,
-  QualityResult,
-  SampleResult,
-} from "../../core/scoring/results.ts";
+import type { Provenance, Result } from "./results.ts";
 
 export const RESULTS = "reports/results";
 export const RUNS = "reports/runs";
-/** Pieces of long computations, from which a later run goes on. */
+/** Pieces of long computations, from which a later run resumes. */
 export const PARTIAL = "reports/partial";
 
-/** What a task knows about how it came to a result. */
+/** The facts about a result that only its task knows. */
 export interface Origin {
   command: string;
   engine: Engine;
@@ -32,7 +27,7 @@ export interface Origin {
   corpus?: { path: string; sha256: string };
 }
 
-/** A result's origin with what the machine and the project are at this moment. */
+/** Completes the facts by those of the machine and the project at this moment. */
 export async function provenance(
   { command, engine, threads, seed, weights, corpus }: Origin,
 ): Promise<Provenance> {
@@ -78,7 +73,7 @@ async function gitCommit(): Promise<string | undefined> {
 /**
  * Checks that results can be kept, before the work that leads to them.
  *
- * @throws {Error} If `reports/results/` can't be made or written.
+ * @throws {UserError} If `reports/results/` can't be made or written.
  */
 export async function requireResultsFolder(): Promise<void> {
   await makeFolder(RESULTS);
@@ -86,15 +81,19 @@ export async function requireResultsFolder(): Promise<void> {
   await requireWritable(join(RESULTS, "result.json"));
 }
 
-/** Keeps a result as a file of its own under `reports/results/`. */
-export async function keepResult(
-  result: SampleResult | EvaluationResult | QualityResult,
-): Promise<void> {
+/**
+ * Keeps a result in a file under `reports/results/`.
+ *
+ * @param path The file that an earlier call returned, to replace it.
+ * @returns The path of the file.
+ */
+export async function keepResult(result: Result, path = choosePath(result)): Promise<string> {
   await makeFolder(RESULTS);
-  const moment = result.provenance.date.replace(/[:.]/g, "-");
-  const name = `${moment}-${result.kind}-${crypto.randomUUID().slice(0, 8)}.json`;
-  await writeFileAtomically(
-    join(RESULTS, name),
-    new TextEncoder().encode(JSON.stringify(result) + "\n"),
-  );
+  await writeFileAtomically(path, new TextEncoder().encode(JSON.stringify(result) + "\n"));
+  return path;
+}
+
+function choosePath({ kind, provenance: { date } }: Result): string {
+  const moment = date.replace(/[:.]/g, "-");
+  return join(RESULTS, `${moment}-${kind}-${crypto.randomUUID().slice(0, 8)}.json`);
 }

@@ -4,9 +4,9 @@ import type { Engine } from "../../engines/engine.ts";
 import { yieldToEventLoop } from "../../core/event_loop.ts";
 import { openJournal } from "./journal.ts";
 import { type LoadedNetwork, loadNetwork } from "../../core/sampling/network.ts";
-import { type Measures, qualityOf, spreadOf } from "../../core/scoring/quality/measure.ts";
+import { measureQuality, type Measures, summarize } from "../../core/scoring/quality/measure.ts";
 import { seededRandom } from "../../core/random.ts";
-import type { QualityRow } from "../../core/scoring/results.ts";
+import { type QualityRow, toFigures } from "./results.ts";
 import type { SamplerName } from "../../core/sampling/samplers/mod.ts";
 import { makeTokenizer, type Tokenizer } from "../../core/data/tokenizer.ts";
 import { interruption, note } from "./cli.ts";
@@ -127,10 +127,12 @@ export async function writtenRows(
     const { sampler, options: { temperature }, settings } = sampling;
     rows.push({
       ...{ source: kind, sampler, temperature, settings, texts: count, length },
-      figures: await qualityOf(own.map(({ text }) => text), measures, { signal: interruption() }),
+      figures: toFigures(
+        await measureQuality(own.map(({ text }) => text), measures, { signal: interruption() }),
+      ),
       cost: {
-        forwards: spreadOf(own.map(({ forwards }) => forwards))!,
-        seconds: spreadOf(own.map(({ seconds }) => seconds))!,
+        forwards: summarize(own.map(({ forwards }) => forwards))!,
+        seconds: summarize(own.map(({ seconds }) => seconds))!,
       },
     });
   }

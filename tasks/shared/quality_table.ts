@@ -1,18 +1,18 @@
-/** Sample quality as it is printed, and as `quality` left it for `eval`. */
+/** Prints sample quality, and finds what `quality` last measured. */
 import { join } from "@std/path";
-import type {
-  QualityFigure,
-  QualityResult,
-  QualityRow,
-  Spread,
-} from "../../core/scoring/results.ts";
+import {
+  parseResult,
+  type QualityFigure,
+  type QualityResult,
+  type QualityRow,
+  type Spread,
+} from "./results.ts";
 import { RESULTS } from "./provenance.ts";
-import { parseResult } from "../report/read_results.ts";
 import { alignedTable, wrapped } from "./table.ts";
 
 /**
- * What was last measured of the samples of these weights; files that hold something else are left
- * to `report` to complain of.
+ * Finds what was last measured of the samples of these weights. Files that hold something else are
+ * ignored here; `report` complains of them.
  */
 export async function latestQuality(weightsSha256: string): Promise<QualityResult | undefined> {
   let latest: QualityResult | undefined;
@@ -35,8 +35,8 @@ async function qualityFiles(): Promise<string[]> {
   }
 }
 
-/** What stands in a cell: the mean, and the deviation if there is one. */
-function cell(spread: Spread | null, digits: number, scale = 1): string {
+/** Formats a cell: the mean, and the deviation if there is one. */
+function formatSpread(spread: Spread | null, digits: number, scale = 1): string {
   if (spread === null) return "-";
   const mean = (scale * spread.mean).toFixed(digits);
   return spread.sd === null ? mean : `${mean} ±${(scale * spread.sd).toFixed(digits)}`;
@@ -46,7 +46,7 @@ type Column = [title: string, cell: (row: QualityRow) => string];
 
 const figure = (name: QualityFigure, title: string, digits: number, scale = 1): Column => [
   title,
-  ({ figures }) => cell(figures[name], digits, scale),
+  ({ figures }) => formatSpread(figures[name], digits, scale),
 ];
 
 const origin: Column[] = [
@@ -65,8 +65,8 @@ const tables: Column[][] = [
     figure("found_30", "30-grams %", 1, 100),
     figure("found_50", "50-grams %", 1, 100),
     ["texts", ({ texts }) => `${texts}`],
-    ["passes", ({ cost }) => cost === null ? "-" : cell(cost.forwards, 0)],
-    ["seconds", ({ cost }) => cost === null ? "-" : cell(cost.seconds, 1)],
+    ["passes", ({ cost }) => cost === null ? "-" : formatSpread(cost.forwards, 0)],
+    ["seconds", ({ cost }) => cost === null ? "-" : formatSpread(cost.seconds, 1)],
   ],
   [
     ...origin,
@@ -83,7 +83,7 @@ const MEANING =
   "n-grams of all. JSD-n: divergence in bits of n-grams from those of the first half of the validation text; the row " +
   "held-out, from its second half, is the noise floor.";
 
-/** The rows of all results, reference texts of one length once. */
+/** Lists the rows of all results, reference texts of one length once. */
 export function withoutRepeats(results: QualityResult[]): QualityRow[] {
   const references = new Set<string>();
   return results.flatMap(({ rows }) => rows).filter(({ source, sampler, length }) => {
@@ -95,7 +95,7 @@ export function withoutRepeats(results: QualityResult[]): QualityRow[] {
   });
 }
 
-/** The two tables of sample quality, and what their columns mean. */
+/** Formats the two tables of sample quality, and what their columns mean. */
 export function qualityTables(results: QualityResult[]): string {
   const rows = withoutRepeats(results);
   const lengths = [...new Set(rows.map(({ length }) => length.toLocaleString("en-US")))];

@@ -3,7 +3,7 @@ import { join } from "@std/path";
 import { describeIoError } from "../../core/files/errors.ts";
 import { lockFile } from "../../core/files/lock.ts";
 import { makeFolder, writeFileAtomically } from "../../core/files/write.ts";
-import type { RunHeader, RunLine } from "../../core/scoring/results.ts";
+import type { RunHeader, RunLine } from "./results.ts";
 import { RUNS } from "./provenance.ts";
 
 export interface RunLog extends Disposable {

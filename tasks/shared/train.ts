@@ -22,7 +22,7 @@ import { lockFile } from "../../core/files/lock.ts";
 import { readBytes } from "../../core/files/read.ts";
 import { makeFolder, requireWritable, writeFileAtomically } from "../../core/files/write.ts";
 import type { LanguageModel } from "../../core/language_model.ts";
-import type { RunHeader } from "../../core/scoring/results.ts";
+import type { RunHeader } from "./results.ts";
 import { makeTokenizer } from "../../core/data/tokenizer.ts";
 import {
   train,

@@ -20,7 +20,7 @@ import {
   type RunLine,
   type Sample,
   type SampleResult,
-} from "../../core/scoring/results.ts";
+} from "../shared/results.ts";
 
 export const PROMPT = "MIRANDA:\n";
 

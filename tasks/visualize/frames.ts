@@ -3,7 +3,7 @@
  * draws or generates.
  */
 import type { Block } from "../../core/sampling/blocks.ts";
-import type { GenerationStep } from "../../core/scoring/results.ts";
+import type { GenerationStep } from "../shared/results.ts";
 
 /** A character of the text, or the place of one. */
 export interface Cell {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { blocksOf } from "../../core/sampling/blocks.ts";
-import type { Change } from "../../core/scoring/results.ts";
+import type { Change } from "../shared/results.ts";
 import { firstFrame, type Frame, lengthOfBlocks, nextFrame, settled, textOf } from "./frames.ts";
 
 /** A text of 3 given and 9 hidden characters in blocks of 5 and 4. */

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { DOMParser } from "linkedom";
-import type { Change } from "../../core/scoring/results.ts";
+import type { Change } from "../shared/results.ts";
 import { firstFrame, type Frame, nextFrame, type Step } from "./frames.ts";
 import { animatedSvg, type Track } from "./svg.tsx";
 

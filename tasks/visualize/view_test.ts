@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { eastAsianWidth } from "get-east-asian-width";
-import type { Change } from "../../core/scoring/results.ts";
+import type { Change } from "../shared/results.ts";
 import { firstFrame, type Frame, nextFrame } from "./frames.ts";
 import { paintLine, paintScreen } from "./paint.ts";
 import { figuresOf, type Line, textLines, viewOf } from "./view.ts";

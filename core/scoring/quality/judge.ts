@@ -15,9 +15,9 @@ import { type Row, score, type ScoreOptions, type Scorer } from "../rows.ts";
  * given, the others are scored, and the last piece may be shorter. What fills it up is right of it,
  * where a GPT does not look.
  */
-export function* judgedRows(texts: Int32Array[], context: number): Generator<Row> {
+export function* cutIntoJudgedRows(texts: Int32Array[], context: number): Generator<Row> {
   for (const [block, text] of texts.entries()) {
-    for (const piece of piecesOf(text, context)) {
+    for (const piece of cutIntoPieces(text, context)) {
       const tokens = new Int32Array(context).fill(piece[0]);
       tokens.set(piece);
       const targets = tokens.slice();
@@ -33,13 +33,13 @@ export function* judgedRows(texts: Int32Array[], context: number): Generator<Row
  *
  * @param texts Tokens of the GPT.
  */
-export async function judgedByGpt(
+export async function judgeByGpt(
   scorer: Scorer,
   texts: Int32Array[],
   options: ScoreOptions = {},
 ): Promise<number[]> {
   const nats = new Float64Array(texts.length), characters = new Float64Array(texts.length);
-  const rows = [...judgedRows(texts, scorer.context)];
+  const rows = [...cutIntoJudgedRows(texts, scorer.context)];
   for await (const { row, nats: ofRow } of score(scorer, rows, rows.length, options)) {
     nats[row.block] += ofRow;
     characters[row.block] += row.scored.length;
@@ -49,13 +49,13 @@ export async function judgedByGpt(
 
 /**
  * Bits per character of a text under a baseline, of the same characters and with the same history
- * as `judgedByGpt`; NaN for a text of fewer than two characters.
+ * as `judgeByGpt`; NaN for a text of fewer than two characters.
  *
  * @param text Tokens of the baseline.
  */
-export function judgedByBaseline(judge: Baseline, text: Int32Array, context: number): number {
+export function judgeByBaseline(judge: Baseline, text: Int32Array, context: number): number {
   let nats = 0, characters = 0;
-  for (const piece of piecesOf(text, context)) {
+  for (const piece of cutIntoPieces(text, context)) {
     for (let i = 1; i < piece.length; i++, characters++) {
       nats -= Math.log(judge.probability(piece.subarray(0, i), piece[i]));
     }
@@ -67,7 +67,7 @@ export function judgedByBaseline(judge: Baseline, text: Int32Array, context: num
  * Consecutive pieces of at most `length`, but none of a single token: it would have nothing to
  * score.
  */
-function* piecesOf(text: Int32Array, length: number): Generator<Int32Array> {
+function* cutIntoPieces(text: Int32Array, length: number): Generator<Int32Array> {
   for (let start = 0; start + 1 < text.length; start += length) {
     yield text.subarray(start, start + length);
   }

@@ -1,14 +1,46 @@
-/** All figures of sample quality at once, for texts of one length, and their mean and spread. */
+/** Computes all figures of sample quality at once, for texts of one length. */
 import type { Baseline } from "../baselines.ts";
-import { type QualityFigure, qualityFigures, type QualityRow, type Spread } from "../results.ts";
 import type { ScoreOptions, Scorer } from "../rows.ts";
 import { mean, standardDeviation } from "../statistics.ts";
-import { realWordShare } from "./words.ts";
-import { judgedByBaseline, judgedByGpt } from "./judge.ts";
+import { measureRealWords } from "./words.ts";
+import { judgeByBaseline, judgeByGpt } from "./judge.ts";
 import type { Memorised } from "./memorisation.ts";
-import { characterEntropy, distinct, jensenShannon, ngramCounts } from "./ngrams.ts";
+import { computeEntropy, countNgrams, jensenShannon, measureDistinct } from "./ngrams.ts";
 
-/** What texts are held against. */
+/** Mean over texts, and their standard deviation (null for a single text). */
+export interface Spread {
+  mean: number;
+  sd: number | null;
+}
+
+/** The figures of texts that were made in one way; null where there is nothing to measure. */
+export interface QualityFigures {
+  /** Bits per character that the text costs under a GPT. */
+  judgeGpt: Spread | null;
+  /** The same under Kneser-Ney of order 6. */
+  judgeNgram: Spread | null;
+  /** Entropy of single characters, in bits. */
+  entropy: Spread | null;
+  /** Share of n-grams that are different ones, 0 to 1. */
+  distinct2: Spread | null;
+  distinct3: Spread | null;
+  distinct4: Spread | null;
+  /** Jensen-Shannon divergence of n-grams from those of `Measures.reference`, in bits, 0 to 1. */
+  jsd1: Spread | null;
+  jsd2: Spread | null;
+  jsd3: Spread | null;
+  jsd4: Spread | null;
+  jsd5: Spread | null;
+  /** Share of words that the training text has, 0 to 1. */
+  realWords: Spread | null;
+  /** Characters of the longest passage that is in the training text, letter for letter. */
+  longestMatch: Spread | null;
+  /** Share of 30-grams and 50-grams that are in the training text, 0 to 1. */
+  found30: Spread | null;
+  found50: Spread | null;
+}
+
+/** The judges and reference texts by which texts are measured. */
 export interface Measures {
   /** A GPT and its encoding, or nothing if there is none. */
   gpt?: { scorer: Scorer; encode: (text: string) => Int32Array };
@@ -22,59 +54,52 @@ export interface Measures {
   memorised: (text: string) => Memorised;
 }
 
-/** Lengths of the n-grams whose divergence is measured. */
-export const DIVERGENCES = [1, 2, 3, 4, 5] as const;
-
-/** n-grams of a text for each of `DIVERGENCES`, as `Measures.reference` wants them. */
-export function referenceOf(text: string): Map<string, number>[] {
-  return DIVERGENCES.map((n) => ngramCounts(text, n));
+/** Counts the n-grams of a text for n from 1 to 5, as `Measures.reference` needs them. */
+export function countReference(text: string): Map<string, number>[] {
+  return [1, 2, 3, 4, 5].map((n) => countNgrams(text, n));
 }
 
-/** Divergences of two texts for each of `DIVERGENCES`, in bits. */
-export function divergences(text: string, reference: Map<string, number>[]): number[] {
-  return DIVERGENCES.map((n, i) => jensenShannon(ngramCounts(text, n), reference[i]));
+/** Computes the divergences of two texts, in bits, for n-grams of 1 to 5 characters. */
+export function measureDivergences(text: string, reference: Map<string, number>[]): number[] {
+  return countReference(text).map((counts, i) => jensenShannon(counts, reference[i]));
 }
 
 /**
- * The figures of texts that were made in one way: the mean over them, and their spread.
+ * Measures texts that were made in one way: the mean over them, and their spread.
  *
- * @param texts Of one length, without their prompts.
+ * @param texts Texts of one length, without their prompts.
  */
-export async function qualityOf(
+export async function measureQuality(
   texts: string[],
   measures: Measures,
   options: ScoreOptions = {},
-): Promise<QualityRow["figures"]> {
+): Promise<QualityFigures> {
   const { gpt, ngram, context, reference, words, memorised } = measures;
-  const judged = gpt && await judgedByGpt(gpt.scorer, texts.map(gpt.encode), options);
-  const each = texts.map((text, i): Record<QualityFigure, number> => {
-    const copied = memorised(text),
-      [jsd_1, jsd_2, jsd_3, jsd_4, jsd_5] = divergences(
-        text,
-        reference,
-      );
-    return {
-      judge_gpt: judged?.[i] ?? NaN,
-      judge_ngram: judgedByBaseline(ngram.judge, ngram.encode(text), context),
-      entropy: characterEntropy(text),
-      distinct_2: distinct(text, 2),
-      distinct_3: distinct(text, 3),
-      distinct_4: distinct(text, 4),
-      ...{ jsd_1, jsd_2, jsd_3, jsd_4, jsd_5 },
-      real_words: realWordShare(text, words),
-      longest_match: copied.longest,
-      found_30: copied.found(30),
-      found_50: copied.found(50),
-    };
-  });
-  const spread = (name: QualityFigure) => spreadOf(each.map((figures) => figures[name]));
-  return Object.fromEntries(
-    qualityFigures.map((name) => [name, spread(name)]),
-  ) as QualityRow["figures"];
+  const judged = gpt && await judgeByGpt(gpt.scorer, texts.map(gpt.encode), options);
+  const copied = texts.map(memorised);
+  const divergence = texts.map((text) => measureDivergences(text, reference));
+  const each = (measure: (text: string, i: number) => number) => summarize(texts.map(measure));
+  return {
+    judgeGpt: each((_, i) => judged?.[i] ?? NaN),
+    judgeNgram: each((text) => judgeByBaseline(ngram.judge, ngram.encode(text), context)),
+    entropy: each(computeEntropy),
+    distinct2: each((text) => measureDistinct(text, 2)),
+    distinct3: each((text) => measureDistinct(text, 3)),
+    distinct4: each((text) => measureDistinct(text, 4)),
+    jsd1: each((_, i) => divergence[i][0]),
+    jsd2: each((_, i) => divergence[i][1]),
+    jsd3: each((_, i) => divergence[i][2]),
+    jsd4: each((_, i) => divergence[i][3]),
+    jsd5: each((_, i) => divergence[i][4]),
+    realWords: each((text) => measureRealWords(text, words)),
+    longestMatch: each((_, i) => copied[i].longest),
+    found30: each((_, i) => copied[i].found(30)),
+    found50: each((_, i) => copied[i].found(50)),
+  };
 }
 
-/** Mean and standard deviation of what can be measured; null if nothing can. */
-export function spreadOf(values: number[]): Spread | null {
+/** Computes mean and standard deviation of the values that are numbers; null if none is. */
+export function summarize(values: number[]): Spread | null {
   const known = values.filter((value) => !Number.isNaN(value));
   if (known.length === 0) return null;
   return { mean: mean(known), sd: known.length > 1 ? standardDeviation(known) : null };

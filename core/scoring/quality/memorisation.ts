@@ -1,5 +1,5 @@
 /** How much of a text is copied from the text that the model was trained on. */
-import { matchLengths, suffixArray } from "./suffix_array.ts";
+import { buildSuffixArray, findMatchLengths } from "./suffix_array.ts";
 
 export interface Memorised {
   /** Characters of the longest passage that stands in the training text, letter for letter. */
@@ -18,10 +18,10 @@ export interface Memorised {
  * their training data? (arXiv:2111.09509); 50-grams as in Carlini et al. (arXiv:2202.07646), there
  * of tokens, here of characters.
  */
-export function memorisationIn(training: string): (text: string) => Memorised {
-  const source = codePoints(training), order = suffixArray(source);
+export function makeCopyFinder(training: string): (text: string) => Memorised {
+  const source = codePoints(training), order = buildSuffixArray(source);
   return (text) => {
-    const lengths = matchLengths(codePoints(text), source, order);
+    const lengths = findMatchLengths(codePoints(text), source, order);
     return {
       longest: lengths.reduce((longest, length) => Math.max(longest, length), 0),
       found(n) {

@@ -1,9 +1,9 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { memorisationIn } from "./memorisation.ts";
+import { makeCopyFinder } from "./memorisation.ts";
 
 Deno.test("the longest match and the share of n-grams are those counted by hand", () => {
-  const memorised = memorisationIn("to be or not to be");
+  const memorised = makeCopyFinder("to be or not to be");
   const copied = memorised("so be or naught");
   assertEquals(copied.longest, 9); // "o be or n"
   // of the 13 3-grams, the seven that start within that passage and end there
@@ -13,7 +13,7 @@ Deno.test("the longest match and the share of n-grams are those counted by hand"
 });
 
 Deno.test("a passage of the training text is found whole, and a text without its letters not at all", () => {
-  const memorised = memorisationIn(
+  const memorised = makeCopyFinder(
     "Full fathom five thy father lies; 🌊 of his bones are coral made",
   );
   const passage = memorised("thy father lies; 🌊 of his");
@@ -28,7 +28,7 @@ Deno.test("longer n-grams are never found more often than shorter ones, and none
     all.join("")
   );
   fc.assert(fc.property(words, words, (training, text) => {
-    const { longest, found } = memorisationIn(training)(text);
+    const { longest, found } = makeCopyFinder(training)(text);
     for (let n = 1; n < text.length; n++) {
       assertEquals(found(n) > 0, n <= longest);
       // starts that match n + 1 characters match n; the last start of n may fall away

@@ -7,7 +7,7 @@
  */
 
 /** How often each n-gram of a text occurs. A text shorter than n has none. */
-export function ngramCounts(text: string, n: number): Map<string, number> {
+export function countNgrams(text: string, n: number): Map<string, number> {
   const characters = [...text], counts = new Map<string, number>();
   for (let start = 0; start + n <= characters.length; start++) {
     const ngram = characters.slice(start, start + n).join("");
@@ -20,8 +20,8 @@ export function ngramCounts(text: string, n: number): Map<string, number> {
  * Entropy of the characters of a text in bits: -sum p log2 p over their frequencies. NaN for an
  * empty text. Source: Shannon, A mathematical theory of communication (1948), section 6.
  */
-export function characterEntropy(text: string): number {
-  const counts = ngramCounts(text, 1), total = totalOf(counts);
+export function computeEntropy(text: string): number {
+  const counts = countNgrams(text, 1), total = sumCounts(counts);
   if (total === 0) return NaN;
   let bits = 0;
   for (const count of counts.values()) bits -= count / total * Math.log2(count / total);
@@ -33,9 +33,9 @@ export function characterEntropy(text: string): number {
  * for a text shorter than n. Source: distinct-n of Li et al., A diversity-promoting objective
  * function for neural conversation models (arXiv:1510.03055), there of words.
  */
-export function distinct(text: string, n: number): number {
-  const counts = ngramCounts(text, n);
-  return counts.size / totalOf(counts);
+export function measureDistinct(text: string, n: number): number {
+  const counts = countNgrams(text, n);
+  return counts.size / sumCounts(counts);
 }
 
 /**
@@ -48,7 +48,7 @@ export function distinct(text: string, n: number): number {
  * means something only beside that of two other texts of the same lengths: the noise floor.
  */
 export function jensenShannon(a: Map<string, number>, b: Map<string, number>): number {
-  const totalA = totalOf(a), totalB = totalOf(b);
+  const totalA = sumCounts(a), totalB = sumCounts(b);
   if (totalA === 0 || totalB === 0) return NaN;
   const term = (p: number, q: number) => p === 0 ? 0 : p * Math.log2(2 * p / (p + q)) / 2;
   let bits = 0;
@@ -60,7 +60,7 @@ export function jensenShannon(a: Map<string, number>, b: Map<string, number>): n
   return bits;
 }
 
-function totalOf(counts: Map<string, number>): number {
+function sumCounts(counts: Map<string, number>): number {
   let total = 0;
   for (const count of counts.values()) total += count;
   return total;

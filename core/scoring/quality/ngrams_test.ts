@@ -1,8 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { characterEntropy, distinct, jensenShannon, ngramCounts } from "./ngrams.ts";
+import { computeEntropy, countNgrams, jensenShannon, measureDistinct } from "./ngrams.ts";
 
-const counts = (text: string, n = 1) => ngramCounts(text, n);
+const counts = (text: string, n = 1) => countNgrams(text, n);
 
 Deno.test("n-grams overlap, and are of characters, not of UTF-16 units", () => {
   assertEquals([...counts("abab", 2)], [["ab", 2], ["ba", 1]]);
@@ -11,14 +11,18 @@ Deno.test("n-grams overlap, and are of characters, not of UTF-16 units", () => {
 });
 
 Deno.test("the entropy of a coin is 1 bit, of a coin that falls on one side in 3 of 4 throws 0.811", () => {
-  assertEquals(characterEntropy("abab"), 1);
-  assertAlmostEquals(characterEntropy("aaab"), 2 - 0.75 * Math.log2(3), 1e-12);
-  assertEquals([characterEntropy("aaaa"), characterEntropy("")], [0, NaN]);
+  assertEquals(computeEntropy("abab"), 1);
+  assertAlmostEquals(computeEntropy("aaab"), 2 - 0.75 * Math.log2(3), 1e-12);
+  assertEquals([computeEntropy("aaaa"), computeEntropy("")], [0, NaN]);
 });
 
 Deno.test("distinct-2 of abab is 2 of 3, and 1 where no pair occurs twice", () => {
-  assertAlmostEquals(distinct("abab", 2), 2 / 3, 1e-12);
-  assertEquals([distinct("abc", 2), distinct("aaaa", 3), distinct("ab", 3)], [1, 1 / 2, NaN]);
+  assertAlmostEquals(measureDistinct("abab", 2), 2 / 3, 1e-12);
+  assertEquals([measureDistinct("abc", 2), measureDistinct("aaaa", 3), measureDistinct("ab", 3)], [
+    1,
+    1 / 2,
+    NaN,
+  ]);
 });
 
 Deno.test("the divergence of aab and abb is that computed by hand", () => {
@@ -47,7 +51,7 @@ Deno.test("an empty text has no divergence from anything", () => {
 
 Deno.test("entropy is at most the logarithm of the number of different characters", () => {
   fc.assert(fc.property(text, (text) => {
-    const bits = characterEntropy(text), limit = Math.log2(new Set(text).size);
+    const bits = computeEntropy(text), limit = Math.log2(new Set(text).size);
     assert(bits > -1e-12 && bits < limit + 1e-12, `${bits}, expected at most ${limit}`);
   }));
 });

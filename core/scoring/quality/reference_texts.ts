@@ -6,16 +6,16 @@
 import type { Random } from "../../random.ts";
 
 /** The characters of a text in random order. */
-export function shuffledCharacters(text: string, random: Random): string {
-  return shuffled([...text], random).join("");
+export function shuffleCharacters(text: string, random: Random): string {
+  return shuffle([...text], random).join("");
 }
 
 /**
  * The words of a text (what stands between white space) in random order, with the white space where
  * it was.
  */
-export function shuffledWords(text: string, random: Random): string {
-  const words = shuffled(text.match(/\S+/g) ?? [], random);
+export function shuffleWords(text: string, random: Random): string {
+  const words = shuffle(text.match(/\S+/g) ?? [], random);
   return text.replaceAll(/\S+/g, () => words.shift()!);
 }
 
@@ -23,7 +23,7 @@ export function shuffledWords(text: string, random: Random): string {
  * Each order as likely as any other. Source: Fisher and Yates, as in Knuth, The art of computer
  * programming 2, 3.4.2.
  */
-function shuffled<Item>(items: Item[], random: Random): Item[] {
+function shuffle<Item>(items: Item[], random: Random): Item[] {
   const result = [...items];
   for (let last = result.length - 1; last > 0; last--) {
     const other = random.integer(last + 1);
@@ -33,13 +33,13 @@ function shuffled<Item>(items: Item[], random: Random): Item[] {
 }
 
 /** The two halves of a text by characters. */
-export function halvesOf(text: string): [string, string] {
+export function halve(text: string): [string, string] {
   const characters = [...text], middle = Math.ceil(characters.length / 2);
   return [characters.slice(0, middle).join(""), characters.slice(middle).join("")];
 }
 
 /** A text in consecutive pieces of `length` characters; what is left at the end is not used. */
-export function piecesOfText(text: string, length: number): string[] {
+export function cutText(text: string, length: number): string[] {
   const characters = [...text];
   return Array.from(
     { length: Math.floor(characters.length / length) },

@@ -14,9 +14,9 @@
  * Takes n log n steps for any text: a million characters of prose take about a second, and so do a
  * million equal ones.
  */
-export function suffixArray(text: ArrayLike<number>): Int32Array {
+export function buildSuffixArray(text: ArrayLike<number>): Int32Array {
   const count = text.length;
-  let { ranks, classes } = ranksOf(text);
+  let { ranks, classes } = rankCharacters(text);
   let order = sortBy(ranks, classes, Int32Array.from({ length: count }, (_, i) => i));
   // Suffixes are in order of their first `length` characters, and `ranks` numbers those prefixes.
   for (let length = 1; classes < count; length *= 2) {
@@ -42,7 +42,7 @@ export function suffixArray(text: ArrayLike<number>): Int32Array {
 }
 
 /** Each character as its place among the different characters. */
-function ranksOf(text: ArrayLike<number>): { ranks: Int32Array; classes: number } {
+function rankCharacters(text: ArrayLike<number>): { ranks: Int32Array; classes: number } {
   const different = [...new Set(Array.from(text))].sort((a, b) => a - b);
   const place = new Map(different.map((character, i) => [character, i]));
   return { ranks: Int32Array.from(text, (c) => place.get(c)!), classes: different.length };
@@ -64,7 +64,7 @@ function sortBy(ranks: Int32Array, classes: number, starts: Int32Array): Int32Ar
  *
  * @param order The suffix array of `text`.
  */
-export function matchLengths(
+export function findMatchLengths(
   passage: ArrayLike<number>,
   text: ArrayLike<number>,
   order: Int32Array,

@@ -1,14 +1,14 @@
 import { assertEquals, assertLess } from "@std/assert";
 import fc from "fast-check";
 import { seededRandom } from "../../random.ts";
-import { matchLengths, suffixArray } from "./suffix_array.ts";
+import { buildSuffixArray, findMatchLengths } from "./suffix_array.ts";
 
 const letters = (text: string) => Int32Array.from(text, (letter) => letter.charCodeAt(0));
 
 Deno.test("the suffixes of banana are a, ana, anana, banana, na, nana", () => {
-  assertEquals([...suffixArray(letters("banana"))], [5, 3, 1, 0, 4, 2]);
-  assertEquals([...suffixArray(letters("aaaa"))], [3, 2, 1, 0]);
-  assertEquals([...suffixArray([])], []);
+  assertEquals([...buildSuffixArray(letters("banana"))], [5, 3, 1, 0, 4, 2]);
+  assertEquals([...buildSuffixArray(letters("aaaa"))], [3, 2, 1, 0]);
+  assertEquals([...buildSuffixArray([])], []);
 });
 
 /** Few letters and many repeats, where doubling takes several rounds. */
@@ -23,7 +23,7 @@ Deno.test("the order is that of sorting the suffixes as strings", () => {
   fc.assert(fc.property(text, (text) => {
     const suffixes = Array.from(text, (_, start) => text.slice(start));
     assertEquals(
-      [...suffixArray(letters(text))].map((start) => text.slice(start)),
+      [...buildSuffixArray(letters(text))].map((start) => text.slice(start)),
       suffixes.sort(),
     );
   }));
@@ -31,7 +31,11 @@ Deno.test("the order is that of sorting the suffixes as strings", () => {
 
 Deno.test("match lengths are those of a search for ever longer pieces", () => {
   fc.assert(fc.property(text, text, (passage, text) => {
-    const found = matchLengths(letters(passage), letters(text), suffixArray(letters(text)));
+    const found = findMatchLengths(
+      letters(passage),
+      letters(text),
+      buildSuffixArray(letters(text)),
+    );
     const searched = Array.from(passage, (_, from) => {
       let length = 0;
       while (
@@ -49,7 +53,7 @@ Deno.test("a text that repeats itself is sorted in about the time of one that do
   const size = 60_000, random = seededRandom(1);
   const time = (text: Int32Array) => {
     const start = performance.now();
-    suffixArray(text);
+    buildSuffixArray(text);
     return performance.now() - start;
   };
   const prose = Int32Array.from({ length: size }, () => random.integer(60));

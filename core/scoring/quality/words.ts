@@ -8,13 +8,13 @@
 const WORD = /[\p{L}\p{M}]+(?:['’][\p{L}\p{M}]+)*/gu;
 
 /** The words of a text, in lower case and with plain apostrophes, in order. */
-export function wordsOf(text: string): string[] {
+export function splitWords(text: string): string[] {
   return (text.match(WORD) ?? []).map((word) => word.toLowerCase().replaceAll("’", "'"));
 }
 
-/** The different words of a text, for `realWordShare`. */
-export function wordSet(text: string): Set<string> {
-  return new Set(wordsOf(text));
+/** The different words of a text, for `measureRealWords`. */
+export function collectWords(text: string): Set<string> {
+  return new Set(splitWords(text));
 }
 
 /**
@@ -26,7 +26,7 @@ export function wordSet(text: string): Set<string> {
  *
  * @returns 0 to 1, or `NaN` if no word is left to count.
  */
-export function realWordShare(text: string, words: ReadonlySet<string>): number {
-  const counted = wordsOf(text).slice(1, -1);
+export function measureRealWords(text: string, words: ReadonlySet<string>): number {
+  const counted = splitWords(text).slice(1, -1);
   return counted.filter((word) => words.has(word)).length / counted.length;
 }

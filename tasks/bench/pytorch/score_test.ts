@@ -7,10 +7,10 @@ import { fromFileUrl, join } from "@std/path";
 import type { ModelKind } from "../../../core/config.ts";
 import { readPt, writePt } from "../../../core/files/pt.ts";
 import { seededRandom } from "../../../core/random.ts";
-import type { EvaluationRow } from "../../../core/scoring/results.ts";
+import type { EvaluationRow } from "../../shared/results.ts";
 import { unmaskingRows } from "../../../core/scoring/rows.ts";
 import { listCharacters, makeTokenizer } from "../../../core/data/tokenizer.ts";
-import { validationBlocks } from "../../../core/scoring/validation_blocks.ts";
+import { cutIntoBlocks } from "../../../core/scoring/rows.ts";
 import { exampleText, inFolder, jsonOf } from "../../testing/task_process.ts";
 
 const python = Deno.env.get("PYTHON_WITH_TORCH");
@@ -90,7 +90,7 @@ Deno.test({
     inFolderOf("diffusion", async (folder) => {
       const { encode } = makeTokenizer("diffusion", ["_", ...listCharacters(text)]);
       const validation = encode([...text].slice(Math.trunc(0.9 * [...text].length)).join(""));
-      const rows = unmaskingRows(validationBlocks(validation, CONTEXT), PASSES, seededRandom(SEED));
+      const rows = unmaskingRows(cutIntoBlocks(validation, CONTEXT), PASSES, seededRandom(SEED));
       const masks = Array.from(rows, ({ block, scored }): [number, number[]] => [block, scored]);
       const theirs = await byPyTorch(folder, "diffusion", masks);
       const ours = await byEval(folder, "diffusion");

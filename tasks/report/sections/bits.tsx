@@ -1,12 +1,8 @@
 /** How well the models predict: bits per character by estimator, with the baselines. */
 import * as Plot from "@observablehq/plot";
-import { estimatorNotes } from "../../../core/scoring/estimators.ts";
-import type {
-  BaselineRow,
-  Compared,
-  Estimator,
-  EvaluationRow,
-} from "../../../core/scoring/results.ts";
+import type { Compared } from "../../../core/scoring/comparison.ts";
+import { type Estimator, estimatorNotes } from "../../../core/scoring/estimators.ts";
+import type { BaselineRow, EvaluationRow } from "../../shared/results.ts";
 import { BothWidths, color, Figure, isNarrow, Key, PlotSvg } from "../charts.tsx";
 import type { ComparisonEntry, EvaluationEntry, Marked, ReportData } from "../gather.ts";
 import {

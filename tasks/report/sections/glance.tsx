@@ -1,6 +1,6 @@
 /** The few numbers that most readers come for. */
 import type { ModelKind } from "../../../core/config.ts";
-import { charactersWritten } from "../../../core/scoring/results.ts";
+import { countWrittenCharacters } from "../../shared/results.ts";
 import { percent } from "../../shared/text.ts";
 import type { EvaluationEntry, ReportData } from "../gather.ts";
 import { type Child, Facts, Marks, ModelTag, Value } from "../markup.tsx";
@@ -34,7 +34,7 @@ function Card({ model, ...data }: ReportData & { model: ModelKind }) {
     const [first] = sample.result.samples;
     const realWords = meanRealWords(sample.result);
     if (realWords !== null) facts.push(["of the words it wrote are real", percent(realWords)]);
-    const perPass = charactersWritten(first.steps) / Math.max(1, first.forwards);
+    const perPass = countWrittenCharacters(first.steps) / Math.max(1, first.forwards);
     facts.push(["characters per forward pass", perPass.toFixed(2)]);
   }
   return (

@@ -1,5 +1,5 @@
 /** What made each figure and each text on the page. */
-import type { Provenance } from "../../../core/scoring/results.ts";
+import type { Provenance } from "../../shared/results.ts";
 import type { Marked, ReportData } from "../gather.ts";
 import { Command, Facts, Marks, type Part, Section } from "../markup.tsx";
 import { day, describeEngine, MODEL_NAMES } from "../words.ts";

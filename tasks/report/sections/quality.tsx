@@ -4,7 +4,7 @@
  */
 import * as Plot from "@observablehq/plot";
 import type { ModelKind } from "../../../core/config.ts";
-import type { QualityFigure, QualityRow, Spread } from "../../../core/scoring/results.ts";
+import type { QualityFigure, QualityRow, Spread } from "../../shared/results.ts";
 import {
   BothWidths,
   color,

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { QualityRow } from "../../../core/scoring/results.ts";
+import type { QualityRow } from "../../shared/results.ts";
 import { exampleProvenance, exampleQuality } from "../../testing/example_results.ts";
 import type { QualityEntry } from "../gather.ts";
 import { mainMeasurements, sharedTemperature } from "./quality.tsx";

@@ -5,7 +5,7 @@
 import type { ModelKind } from "../../../core/config.ts";
 import { MASK_TOKEN } from "../../../core/data/tokenizer.ts";
 import { blocksOf } from "../../../core/sampling/blocks.ts";
-import type { Sample, SampleResult } from "../../../core/scoring/results.ts";
+import type { Sample, SampleResult } from "../../shared/results.ts";
 import type { ReportData, SampleEntry } from "../gather.ts";
 import { type Child, ModelTag, type Part, Section } from "../markup.tsx";
 import { LATENESS, Scale, Sign, SURENESS } from "../signs.tsx";

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Sample, SampleResult } from "../../../core/scoring/results.ts";
+import type { Sample, SampleResult } from "../../shared/results.ts";
 import { exampleProvenance, exampleSample, PROMPT } from "../../testing/example_results.ts";
 import { gather } from "../gather.ts";
 import { bordersOf, type Race, raceOf, type Replay } from "./race.tsx";

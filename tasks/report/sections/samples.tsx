@@ -1,6 +1,6 @@
 /** The texts that the models wrote, and how. */
 import type { ModelKind } from "../../../core/config.ts";
-import type { Sample } from "../../../core/scoring/results.ts";
+import type { Sample } from "../../shared/results.ts";
 import { percent } from "../../shared/text.ts";
 import type { ReportData, SampleEntry } from "../gather.ts";
 import { Command, Facts, Marks, ModelTag, type Part, Section } from "../markup.tsx";

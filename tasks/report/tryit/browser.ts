@@ -3,7 +3,7 @@
  * model, and draws what comes back, pass by pass. Text only ever enters as text nodes.
  */
 /// <reference lib="dom" />
-import type { Change } from "../../../core/scoring/results.ts";
+import type { Change } from "../../shared/results.ts";
 import type { SamplerName } from "../../../core/sampling/samplers/mod.ts";
 import type { FromWorker, ModelFacts, ToWorker } from "./messages.ts";
 import type { Request, Settings } from "./writing.ts";

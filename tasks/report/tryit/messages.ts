@@ -1,5 +1,5 @@
 /** What the page and its worker tell each other. */
-import type { Change } from "../../../core/scoring/results.ts";
+import type { Change } from "../../shared/results.ts";
 import type { Request } from "./writing.ts";
 
 /**

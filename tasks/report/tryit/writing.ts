@@ -6,7 +6,7 @@ import * as diffusion from "../../../core/diffusion.ts";
 import { chooseLengths, type TokenPiece } from "../../../core/sampling/gap_length.ts";
 import type { Network } from "../../../core/language_model.ts";
 import { seededRandom } from "../../../core/random.ts";
-import type { Change } from "../../../core/scoring/results.ts";
+import type { Change } from "../../shared/results.ts";
 import { type SamplerName, samplers, usualOptions } from "../../../core/sampling/samplers/mod.ts";
 import type { GenerationOptions } from "../../../core/sampling/samplers/sampler.ts";
 import { parseTemplate } from "../../../core/sampling/template.ts";

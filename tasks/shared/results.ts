@@ -1,0 +1,459 @@
+/**
+ * The files that tasks leave behind, each described once: one JSON file per result under
+ * `reports/results/`, and one log of JSON lines per training run under `reports/runs/`.
+ *
+ * What writes them takes its types from here, what reads them its checks. Nothing read is trusted,
+ * and files of older versions are still read: a field that came later is optional.
+ */
+import { quoted, UserError } from "../../engines/errors.ts";
+import * as v from "valibot";
+import type { Config, ModelKind } from "../../core/config.ts";
+import type { BaselineName } from "../../core/scoring/baselines.ts";
+import type { ModelComparison } from "../../core/scoring/comparison.ts";
+import { estimators, type Evaluation } from "../../core/scoring/estimators.ts";
+import type { QualityFigures } from "../../core/scoring/quality/measure.ts";
+
+// ---------------------------------------------------------------- kinds of values
+
+// The message of each schema says what is expected: see `parse`.
+const text = v.string("a string");
+const truth = v.boolean("true or false");
+const number = v.custom<number>(Number.isFinite, "a number");
+const count = v.custom<number>(
+  (value) => Number.isSafeInteger(value) && value as number >= 0,
+  "an integer of at least 0",
+);
+const date = v.custom<string>(
+  (value) => typeof value === "string" && !Number.isNaN(Date.parse(value)),
+  "a date",
+);
+const oneOf = <const Word extends string>(...words: Word[]) =>
+  v.picklist(words, words.join(" or "));
+const list = <Item extends v.GenericSchema>(item: Item) => v.array(item, "a list");
+const dictionary = <Value extends v.GenericSchema>(value: Value) =>
+  v.pipe(
+    v.custom<Record<string, unknown>>((value) => describe(value) === "an object", "an object"),
+    v.record(v.string(), value),
+  );
+
+/** An object with these fields; others are dropped, since a later version may write more. */
+const object = <const Fields extends v.ObjectEntries>(fields: Fields) =>
+  v.object(fields, expectObject(fields));
+
+/** The message for something that is not an object, or for a field that is missing. */
+function expectObject(fields: v.ObjectEntries) {
+  return ({ path }: Pick<v.BaseIssue<unknown>, "path">) =>
+    path ? expectationOf(fields[path[0].key as string]) : "an object";
+}
+
+function expectationOf(schema: object): string {
+  if ("wrapped" in schema) return expectationOf(schema.wrapped as object);
+  return "message" in schema && typeof schema.message === "string" ? schema.message : "an object";
+}
+
+const model = oneOf("gpt", "diffusion");
+const setting = v.union([number, text], "a number or a string");
+
+// ---------------------------------------------------------------- where a result comes from
+
+const configFields = {
+  kind: model,
+  preset: text,
+  layers: count,
+  heads: count,
+  width: count,
+  context: count,
+};
+
+/**
+ * The settings vary with the version that wrote them: those that the page needs are checked, the
+ * others are kept.
+ */
+const config = v.objectWithRest(
+  configFields,
+  v.union([number, text, truth], "a number, a string, true or false"),
+  expectObject(configFields),
+) as v.GenericSchema<unknown, Pick<Config, keyof typeof configFields> & Partial<Config>>;
+
+/** Enough to repeat a result, and to notice that it belongs to other weights or another text. */
+const provenance = object({
+  /** ISO 8601. */
+  date,
+  /** The command line to type, such as `deno task eval --model gpt`. */
+  command: text,
+  engine: text,
+  precision: text,
+  threads: count,
+  seed: number,
+  /** The weights' file and its SHA-256 in hexadecimal. */
+  weights: text,
+  weightsSha256: text,
+  /** The text file and its SHA-256; empty without one. */
+  corpus: text,
+  corpusSha256: text,
+  /** Processor, number of cores, operating system. */
+  machine: text,
+  /** Deno's version and those of the engine's libraries. */
+  versions: dictionary(text),
+  /** Git commit of the project, if known. */
+  commit: v.optional(text),
+  config,
+});
+export type Provenance = v.InferOutput<typeof provenance>;
+
+// ---------------------------------------------------------------- samples
+
+/**
+ * One character that a step of generation fixed, or, with an empty character, masked again. The
+ * position counts code points from the start of the text, prompt included; the confidence is the
+ * probability on which the choice was made.
+ */
+export type Change = [position: number, character: string, confidence: number];
+const change: v.GenericSchema<unknown, Change> = v.strictTuple(
+  [count, text, number],
+  "a list of 3",
+);
+
+/** One forward pass and what it fixed; `seconds` since the start of the sample. */
+const generationStep = object({ seconds: number, changes: list(change) });
+export type GenerationStep = v.InferOutput<typeof generationStep>;
+
+const sample = object({
+  /** The whole text, prompt included. */
+  text,
+  seed: number,
+  forwards: count,
+  seconds: number,
+  steps: list(generationStep),
+  /**
+   * Share of the words after the prompt that the training text has; null without a training text,
+   * or without a whole word.
+   */
+  realWords: v.nullable(number),
+});
+export type Sample = v.InferOutput<typeof sample>;
+
+const sampleResult = object({
+  kind: oneOf("sample"),
+  model,
+  prompt: text,
+  /** `greedy` or `autoregressive` for a GPT; the sampler's name for diffusion. */
+  sampler: text,
+  /** Temperature, top-k, threshold and the like, as used. */
+  settings: dictionary(setting),
+  samples: v.pipe(
+    list(v.pipe(
+      sample,
+      v.check(leadsToText, "has steps that don't lead to its text"),
+      v.check(isInOrder, "has steps that go back in time"),
+    )),
+    v.minLength(1, "at least one sample"),
+  ),
+  /** The same share for held-out text: what a perfect model would reach. */
+  realWordsHeldOut: v.nullable(number),
+  provenance,
+});
+export type SampleResult = v.InferOutput<typeof sampleResult>;
+
+/** Whether the steps lead to the final text; positions that no step touches are the prompt's. */
+function leadsToText({ text, steps }: Sample): boolean {
+  const characters = [...text];
+  for (const [position, character] of steps.flatMap(({ changes }) => changes)) {
+    if (position >= characters.length) return false;
+    characters[position] = character;
+  }
+  return characters.join("") === text;
+}
+
+function isInOrder({ steps }: Sample): boolean {
+  return steps.every(({ seconds }, i) => i === 0 || seconds >= steps[i - 1].seconds);
+}
+
+/** Counts the characters that some pass wrote; those that were given are not among them. */
+export function countWrittenCharacters(steps: GenerationStep[]): number {
+  return new Set(steps.flatMap(({ changes }) => changes.map(([position]) => position))).size;
+}
+
+// ---------------------------------------------------------------- evaluations
+
+const estimator = oneOf(...estimators.gpt, ...estimators.diffusion);
+const baselineName = v.custom<BaselineName>(
+  (value) => typeof value === "string" && /^(uniform|unigram|kneser-ney-\d+)$/.test(value),
+  "uniform, unigram or kneser-ney-N",
+);
+
+/** `model` says which model or baseline, `weights` its file; empty for a baseline. */
+const comparedFields = { weights: text, estimator };
+
+/** A line of the table of evaluations. Figures of different `context` are not comparable. */
+const evaluationRow = <Name extends v.GenericSchema>(name: Name) =>
+  object({
+    model: name,
+    ...comparedFields,
+    /** Bits per character; null for `masked-mean`, which is not a likelihood. */
+    bpc: v.nullable(number),
+    /** The same in nats per scored character. */
+    nats: number,
+    /** Noise of the masks; null if the figure is exact on its blocks. */
+    se_passes: v.nullable(number),
+    /** By bootstrap over blocks. Both errors are in bits per character (nats for `masked-mean`). */
+    se_blocks: number,
+    /** Characters of a block. */
+    context: count,
+    blocks: count,
+    /** Scored characters in one pass. */
+    chars: count,
+    /** Passes over the blocks; batches for `masked-mean`. */
+    passes: count,
+    /** Mean cross-entropy in bits by share of masked characters, for `nelbo` only. */
+    by_mask_share: list(object({ from: number, to: number, bits: number, blocks: number })),
+  });
+const modelRow = evaluationRow(model);
+const baselineRow = evaluationRow(baselineName);
+export type EvaluationRow = v.InferOutput<typeof modelRow>;
+export type BaselineRow = v.InferOutput<typeof baselineRow>;
+
+const compared = object({
+  model: v.union([model, baselineName], "gpt, diffusion or a baseline"),
+  ...comparedFields,
+});
+
+/** Two models on the same blocks, see `compareOnBlocks`. */
+const comparisonRow = object({
+  a: compared,
+  b: compared,
+  /** Bits per character of `a` minus those of `b`: below 0 where `a` is the better one. */
+  difference: number,
+  se_blocks: number,
+  /** Holds 95 % of the resampled differences. */
+  interval: v.strictTuple([number, number], "a list of 2"),
+  /** Whether 0 lies outside the interval. */
+  excludes_zero: truth,
+  context: count,
+  /** Blocks that both were scored on. */
+  blocks: count,
+});
+export type ComparisonRow = v.InferOutput<typeof comparisonRow>;
+
+const evaluationResult = object({
+  kind: oneOf("evaluation"),
+  /** Of the weights that `provenance` names. */
+  rows: list(modelRow),
+  /** On the same blocks. */
+  baselines: v.optional(list(baselineRow)),
+  /** Of these weights (`a`) with baselines, and with what was scored in the same run. */
+  comparisons: v.optional(list(comparisonRow)),
+  provenance,
+});
+export type EvaluationResult = v.InferOutput<typeof evaluationResult>;
+
+/** Spells an evaluation as the row of a result. */
+export function toEvaluationRow<Name extends ModelKind | BaselineName>(
+  { model, weights }: { model: Name; weights: string },
+  { sePasses, seBlocks, byMaskShare, perBlock: _, ...rest }: Evaluation,
+) {
+  return {
+    model,
+    weights,
+    ...rest,
+    se_passes: sePasses,
+    se_blocks: seBlocks,
+    by_mask_share: byMaskShare,
+  };
+}
+
+/** Spells a comparison as the row of a result. */
+export function toComparisonRow(
+  { seBlocks, excludesZero, ...rest }: ModelComparison,
+): ComparisonRow {
+  return { ...rest, se_blocks: seBlocks, excludes_zero: excludesZero };
+}
+
+// ---------------------------------------------------------------- quality
+
+/** The figures of sample quality as results spell them, and as `measure.ts` computes them. */
+const figureNames = {
+  judge_gpt: "judgeGpt",
+  judge_ngram: "judgeNgram",
+  entropy: "entropy",
+  distinct_2: "distinct2",
+  distinct_3: "distinct3",
+  distinct_4: "distinct4",
+  jsd_1: "jsd1",
+  jsd_2: "jsd2",
+  jsd_3: "jsd3",
+  jsd_4: "jsd4",
+  jsd_5: "jsd5",
+  real_words: "realWords",
+  longest_match: "longestMatch",
+  found_30: "found30",
+  found_50: "found50",
+} as const satisfies Record<string, keyof QualityFigures>;
+export type QualityFigure = keyof typeof figureNames;
+export const qualityFigures = Object.keys(figureNames) as QualityFigure[];
+
+const spread = object({ mean: number, sd: v.nullable(number) });
+export type Spread = v.InferOutput<typeof spread>;
+
+const figures = object(mapFigures(() => v.nullable(spread)));
+
+function mapFigures<Value>(valueOf: (name: QualityFigure) => Value): Record<QualityFigure, Value> {
+  return Object.fromEntries(qualityFigures.map((name) => [name, valueOf(name)])) as Record<
+    QualityFigure,
+    Value
+  >;
+}
+
+/** Spells the figures of texts as the row of a result. */
+export function toFigures(figures: QualityFigures): QualityRow["figures"] {
+  return mapFigures((name) => figures[figureNames[name]]);
+}
+
+/** A line of the table of sample quality: texts of one length, made in one way. */
+const qualityRow = object({
+  source: oneOf("gpt", "diffusion", "held-out", "shuffled-words", "shuffled-characters"),
+  /** As in a sample's result; null for text that no model wrote. */
+  sampler: v.nullable(text),
+  temperature: v.nullable(number),
+  settings: dictionary(setting),
+  /** How many texts, with seeds one apart. */
+  texts: count,
+  /** Characters of each, prompt not counted. Figures of different lengths are not comparable. */
+  length: count,
+  /** null where there is nothing to measure: no GPT to judge, no whole word in the text. */
+  figures,
+  /** Of one text; null for text that no model wrote. */
+  cost: v.nullable(object({ forwards: spread, seconds: spread })),
+});
+export type QualityRow = v.InferOutput<typeof qualityRow>;
+export type TextSource = QualityRow["source"];
+
+const qualityResult = object({
+  kind: oneOf("quality"),
+  model,
+  prompt: text,
+  /** The three reference texts first, then the model's own rows. */
+  rows: list(qualityRow),
+  judges: object({
+    gpt: v.nullable(object({ weights: text, weightsSha256: text, context: count })),
+    ngram: object({ name: baselineName, context: count }),
+  }),
+  /**
+   * Jensen-Shannon divergence of 1- to 5-grams between the two halves of the validation text, in
+   * bits: the noise floor of texts of that length.
+   */
+  halves: list(number),
+  provenance,
+});
+export type QualityResult = v.InferOutput<typeof qualityResult>;
+
+// ---------------------------------------------------------------- training logs
+
+/** The first line of a log. */
+export const runHeader = object({
+  kind: oneOf("run"),
+  name: text,
+  model,
+  config,
+  engine: text,
+  precision: text,
+  threads: count,
+  corpus: text,
+  corpusSha256: text,
+  charsPerStep: number,
+  date,
+  command: text,
+});
+export type RunHeader = v.InferOutput<typeof runHeader>;
+
+/** Losses and norms are null where a run diverged: JSON has no NaN. */
+const trainLine = object({
+  kind: oneOf("train"),
+  step: count,
+  chars: count,
+  seconds: number,
+  /** Mean over the steps since the last line. */
+  lossNats: v.nullable(number),
+  gradientNorm: v.optional(v.nullable(number)),
+  learningRate: number,
+});
+
+const validationLine = object({
+  kind: oneOf("validation"),
+  step: count,
+  chars: count,
+  seconds: number,
+  bpc: v.nullable(number),
+  best: truth,
+});
+
+/** A line of a log; a resumed run repeats the header. */
+export const runLine = v.variant(
+  "kind",
+  [v.object({ kind: oneOf("run") }), trainLine, validationLine],
+  ({ path }) => path ? "run or train or validation" : "an object",
+);
+export type RunLine = v.InferOutput<typeof trainLine> | v.InferOutput<typeof validationLine>;
+
+// ---------------------------------------------------------------- reading
+
+const result = v.variant(
+  "kind",
+  [sampleResult, evaluationResult, qualityResult],
+  ({ path }) => path ? "sample or evaluation or quality" : "an object",
+);
+export type Result = SampleResult | EvaluationResult | QualityResult;
+
+/**
+ * Reads a result from its JSON.
+ *
+ * @throws {UserError} If it is not JSON, or not a result.
+ */
+export function parseResult(json: string): Result {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    throw unusable("it is not JSON", error);
+  }
+  return parse(result, value);
+}
+
+/**
+ * Checks a value from a file.
+ *
+ * @param where The place of the value in its file, to begin the path of a field with.
+ * @throws {UserError} If it does not fit the schema: which field, what was found, what was expected.
+ */
+export function parse<Schema extends v.GenericSchema>(
+  schema: Schema,
+  value: unknown,
+  where = "",
+): v.InferOutput<Schema> {
+  const parsed = v.safeParse(schema, value, { abortEarly: true });
+  if (parsed.success) return parsed.output;
+  const [{ path = [], type, input, message }] = parsed.issues;
+  const place = path.reduce((place, { key }) => {
+    if (typeof key === "number") return `${place}[${key}]`;
+    const name = /^[\w-]{1,40}$/.test(`${key}`) ? `${key}` : quoted(`${key}`);
+    return place === "" ? name : `${place}.${name}`;
+  }, where);
+  throw unusable(
+    type === "check"
+      ? `${place} ${message}`
+      : `${place || "the value"} is ${describe(input)}, expected ${message}`,
+  );
+}
+
+/** Names the kind of what may be large or deep; texts from the file stay on one line. */
+function describe(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object" && value !== null) return "an object";
+  return typeof value === "string" ? quoted(value) : String(value);
+}
+
+function unusable(found: string, cause?: unknown): UserError {
+  const advice = "delete it or make it again";
+  return new UserError({ action: "use the result", found, advice }, { cause });
+}
