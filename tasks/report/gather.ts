@@ -235,12 +235,7 @@ type Measured = Pick<QualityEntry, "row" | "result">;
  * same reference text, by one yardstick.
  */
 function measurementOf({ row, result }: Measured): unknown[] {
-  const made = [
-    result.provenance.weightsSha256,
-    row.sampler,
-    result.prompt,
-    row.settings,
-  ];
+  const made = [result.provenance.weightsSha256, row.sampler, result.prompt, row.settings];
   return [row.source, yardstick({ row, result }), ...(row.sampler === null ? [] : made)];
 }
 

@@ -91,12 +91,7 @@ function BitsChart({ lines }: { lines: Line[] }) {
       marginLeft={isNarrow(width) ? 140 : 190}
       marginRight={isNarrow(width) ? 52 : 64}
       marginTop={8}
-      x={{
-        label: "bits per character →",
-        grid: true,
-        nice: true,
-        ticks: isNarrow(width) ? 4 : 8,
-      }}
+      x={{ label: "bits per character →", grid: true, nice: true, ticks: isNarrow(width) ? 4 : 8 }}
       y={{ label: null, domain: lines.map(({ name }) => name), tickSize: 0 }}
       marks={[
         Plot.ruleY(lines, {

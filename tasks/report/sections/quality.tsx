@@ -319,11 +319,7 @@ function costSection(measured: Measured): Part {
 
 function temperatureSection(measured: Measured, others: QualityEntry[]): Part {
   const { entries } = measured;
-  const axis: Axis = {
-    label: "temperature",
-    of: ({ temperature }) => temperature,
-    lines: true,
-  };
+  const axis: Axis = { label: "temperature", of: ({ temperature }) => temperature, lines: true };
   return (
     <Section id="temperature" title="Over temperature">
       <p>

@@ -8,12 +8,7 @@ export function tryItSection(tryIt: TryIt | undefined, page = "reports/index.htm
   return (
     <Section id="try-it" title="Try it">
       {tryIt
-        ? (
-          <Leading
-            {...tryIt}
-            href={relative(dirname(page), tryIt.path).replaceAll("\\", "/")}
-          />
-        )
+        ? <Leading {...tryIt} href={relative(dirname(page), tryIt.path).replaceAll("\\", "/")} />
         : (
           <p>
             The diffusion model can run in a page of its own, in your browser. There is none beside
