@@ -39,7 +39,7 @@ function Card({ model, ...data }: ReportData & { model: ModelKind }) {
   }
   return (
     <div class={`card ${model}`}>
-      <h3>
+      <h3 class="visually-hidden">
         <ModelTag model={model} />
       </h3>
       <Facts of={facts} />

@@ -199,7 +199,7 @@ function Controls() {
         <IconButton id="step-back" label="One step back">
           <Icon path="M11 3v10L4 8z" />
         </IconButton>
-        <IconButton id="play" label="Play">
+        <IconButton id="play" label="Play" class="primary">
           <Icon path="M4 2v12l9-6z" class="when-paused" />
           <Icon path="M3 3h4v10H3zM9 3h4v10H9z" class="when-playing" />
         </IconButton>
@@ -231,8 +231,17 @@ function Controls() {
   );
 }
 
-function IconButton({ id, label, children }: { id: string; label: string; children: Child }) {
-  return <button type="button" id={id} aria-label={label} title={label}>{children}</button>;
+interface IconButtonProps {
+  id: string;
+  label: string;
+  class?: string;
+  children: Child;
+}
+
+function IconButton({ id, label, class: name, children }: IconButtonProps) {
+  return (
+    <button type="button" id={id} class={name} aria-label={label} title={label}>{children}</button>
+  );
 }
 
 /** Drawn, since few fonts have such characters. */
