@@ -1,27 +1,27 @@
 /** The target `arguments`: what is typed after a task's name, `--template` and `--set` with it. */
 import { makeConfig } from "../../core/config.ts";
 import { parseTemplate, type Piece } from "../../core/sampling/template.ts";
+import { UserError } from "../../engines/errors.ts";
 import {
-  commandLine,
   commonFlags,
   type Flag,
+  flagName,
   HelpRequest,
   parseFlags,
   UsageError,
-} from "../../tasks/shared/cli.ts";
+} from "../../tasks/shared/flags.ts";
 import { samplerFlags, truncationFlags } from "../../tasks/shared/sampler_flags.ts";
 import { setFlag, settingsOf } from "../../tasks/shared/settings.ts";
+import { commandLine } from "../../tasks/shared/text.ts";
 import { weightsFlags } from "../../tasks/shared/weights.ts";
-import { mutateJson, oddString, pick } from "./mutate.ts";
+import { mutateJson, mutateList, oddString, textBytes } from "./mutate.ts";
 import {
   BrokenPromise,
-  faultOf,
-  faultOfLine,
+  findFaultInLine,
   kindOf,
   promise,
   roundTrip,
   type Target,
-  textBytes,
 } from "./target.ts";
 
 /** Flags of every kind, most of them real. */
@@ -29,7 +29,7 @@ const table = {
   model: { choices: ["gpt", "diffusion"], help: "which" },
   prompt: { type: "string", help: "text" },
   length: { type: "integer", min: 1, max: 1e6, default: 2000, help: "characters" },
-  resume: { type: "boolean", help: "go on" },
+  resume: { type: "boolean", help: "resume" },
   ratio: { type: "number", multiple: true, above: -1, below: 1, default: [0.5], help: "shares" },
   template: { type: "string", help: "text with gaps" },
   gap: { type: "string", default: "_", help: "character" },
@@ -40,7 +40,6 @@ const table = {
   ...commonFlags,
 } as const;
 
-const flagName = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 const names = Object.keys(table).map(flagName);
 
 /** A case is this as JSON. */
@@ -61,7 +60,8 @@ const lines: Typed[] = [
 
 export const commandArguments: Target = {
   readers: [
-    "tasks/shared/cli.ts",
+    "tasks/shared/flags.ts",
+    "tasks/shared/text.ts",
     "tasks/shared/settings.ts",
     "core/sampling/template.ts",
     "core/config.ts",
@@ -72,43 +72,41 @@ export const commandArguments: Target = {
 
   mutate(bytes, other, random) {
     const text = new TextDecoder().decode(bytes);
-    if (random.uniform() < 0.4) return textBytes(mutateJson(text, "[]", random));
-    const { args, positionals } = typed(text),
-      { args: others } = typed(new TextDecoder().decode(other));
-    do {
-      const at = random.integer(args.length + 1), was = args[at] ?? "";
-      const flag = `--${pick(names, random)}`;
-      const setting = pick(Object.keys(makeConfig("gpt", "full", 66)), random);
-      const numbers = ["0", "-0", "1", "-1", "2.5", "1e3", "1e400", ".5", "+7", "0x10", "1_000"];
-      const changes: (() => string[])[] = [
-        () => [],
-        () => [was, was],
-        () => [flag],
-        () => [flag, pick(numbers, random)],
-        () => [flag, oddString(random)],
-        () => [`${flag}=${oddString(random)}`],
-        () => [`${flag}=${pick(numbers, random)}`],
-        () => [was.slice(0, random.integer(was.length + 1))],
-        () => [was + oddString(random)],
-        () => ["--set", `${setting}=${pick([...numbers, "true", "adamw", "cosine"], random)}`],
-        () => ["--template", `a{${pick(numbers, random)}..${pick(numbers, random)}}_${was}`],
-        () => [
-          pick(["-", "--", "---", "-h", "-m", "--no-json", "--flag-json", "-=", "--="], random),
-        ],
-        () => [`--${oddString(random)}`],
-        () => others.slice(at, at + 3),
-      ];
-      args.splice(at, random.integer(2), ...pick(changes, random)());
-    } while (random.uniform() < 0.5);
-    return textBytes(JSON.stringify({ args, positionals }));
+    if (random.chance(0.4)) return textBytes(mutateJson(text, "[]", random));
+    const { args, positionals } = readCase(text);
+    const others = readCase(new TextDecoder().decode(other)).args;
+    const settings = Object.keys(makeConfig("gpt", "full", 66));
+    const numbers = ["0", "-0", "1", "-1", "2.5", "1e3", "1e400", ".5", "+7", "0x10", "1_000"];
+    const odd = (arg = "") => {
+      const flag = `--${random.pick(names)}`;
+      const number = random.pick(numbers);
+      const value = random.pick([...numbers, "true", "adamw", "cosine"]);
+      return random.pick([
+        [flag],
+        [flag, number],
+        [flag, oddString(random)],
+        [`${flag}=${oddString(random)}`],
+        [`${flag}=${number}`],
+        [arg.slice(0, random.integer(arg.length + 1))],
+        [arg + oddString(random)],
+        ["--set", `${random.pick(settings)}=${value}`],
+        ["--template", `a{${number}..${random.pick(numbers)}}_${arg}`],
+        [random.pick(["-", "--", "---", "-h", "-m", "--no-json", "--flag-json", "-=", "--="])],
+        [`--${oddString(random)}`],
+      ]);
+    };
+    return textBytes(
+      JSON.stringify({ args: mutateList(args, others, random, odd), positionals }),
+    );
   },
 
   async check(bytes) {
-    const { args, positionals } = typed(new TextDecoder().decode(bytes));
+    const { args, positionals } = readCase(new TextDecoder().decode(bytes));
     const task = { name: "example", summary: "A task.", examples: [], positionals };
-    const shown = commandLine("example", args), given = args[0] === "--" ? args.slice(1) : args;
+    const shown = commandLine("example", args);
+    const given = args[0] === "--" ? args.slice(1) : args;
     promise(
-      sameList(shellWords(shown), ["deno", "task", "example", ...given]),
+      isSameList(shellWords(shown), ["deno", "task", "example", ...given]),
       `a POSIX shell reads ${shown} as what was typed`,
     );
     let values: ReturnType<typeof parseFlags<typeof table>>;
@@ -124,7 +122,7 @@ export const commandArguments: Target = {
     for (const [key, flag] of Object.entries(table)) {
       checkValue(key, flag, values[key as keyof typeof table]);
     }
-    const again = await roundTrip("it", () => parseFlags(task, table, typedAgain(values)));
+    const again = await roundTrip("it", () => parseFlags(task, table, typeAgain(values)));
     promise(JSON.stringify(again) === JSON.stringify(values), "values come back as they were");
     const outcomes = [`read ${Math.min(3, args.length)}`];
     if (values.set.length > 0) outcomes.push(await checkSettings(values.set));
@@ -135,7 +133,7 @@ export const commandArguments: Target = {
   },
 };
 
-function typed(text: string): Typed {
+function readCase(text: string): Typed {
   try {
     const { args, positionals } = JSON.parse(text);
     const texts = (list: unknown) => Array.isArray(list) ? list.map((item) => shallow(item)) : [];
@@ -162,13 +160,12 @@ function shellWords(line: string): string[] {
   return words;
 }
 
-const sameList = (a: string[], b: string[]) =>
+const isSameList = (a: string[], b: string[]) =>
   a.length === b.length && a.every((item, i) => item === b[i]);
 
 function checkMistake(mistake: string): void {
-  // The names of flags are not from outside, and the last line says where help is.
   const isOurs = /^(Unknown flag|Cannot use|Missing|Unexpected argument) ?.+/.test(mistake);
-  const fault = isOurs ? faultOfLine(`Cannot x: ${mistake}; y`) : "it is none of ours";
+  const fault = isOurs ? findFaultInLine(mistake) : "it is none of ours";
   promise(fault === undefined, `a mistake is told in a line: ${fault}: ${mistake.slice(0, 200)}`);
 }
 
@@ -201,7 +198,7 @@ function checkValue(key: string, flag: Flag, value: unknown): void {
 }
 
 /** A command line that means these values. */
-function typedAgain(values: Record<string, unknown> & { positionals: string[] }): string[] {
+function typeAgain(values: Record<string, unknown> & { positionals: string[] }): string[] {
   const flags = Object.entries(table).flatMap(([key]) =>
     [values[key]].flat().filter((value) => value !== undefined)
       .map((value) => `--${flagName(key)}=${value}`)
@@ -211,14 +208,7 @@ function typedAgain(values: Record<string, unknown> & { positionals: string[] })
 
 async function checkSettings(assignments: string[]): Promise<string> {
   const defaults = makeConfig("gpt", "full", 66);
-  const outcome = refusedOr(() => {
-    try {
-      return settingsOf(assignments, "gpt");
-    } catch (error) {
-      promise(error instanceof UsageError, `settings are read or refused: ${error}`);
-      throw new TypeError((error as Error).message);
-    }
-  });
+  const outcome = readOrRefuse(() => settingsOf(assignments, "gpt"));
   if (typeof outcome === "string") return outcome;
   for (const [name, value] of Object.entries(outcome)) {
     promise(
@@ -234,32 +224,30 @@ async function checkSettings(assignments: string[]): Promise<string> {
 }
 
 async function checkTemplate(template: string, gap: string): Promise<string> {
-  const pieces = refusedOr(() => parseTemplate(template, gap));
+  const pieces = readOrRefuse(() => parseTemplate(template, gap));
   if (typeof pieces === "string") return pieces;
   for (const piece of pieces) {
     if ("given" in piece) promise(piece.given !== "", "a given piece has text");
     else promise(piece.min <= piece.max && piece.max > 0, "a gap has a length");
   }
-  const written = pieces.map(writtenPiece).join("");
+  const written = pieces.map(writePiece).join("");
   const back = await roundTrip("it", () => parseTemplate(written, gap));
-  promise(back.map(writtenPiece).join("") === written, "a template comes back as it was");
+  promise(back.map(writePiece).join("") === written, "a template comes back as it was");
   return `template of ${Math.min(5, pieces.length)} pieces`;
 }
 
-const writtenPiece = (piece: Piece) =>
+const writePiece = (piece: Piece) =>
   "given" in piece ? piece.given : `{${piece.min}..${piece.max}}`;
 
-/** What `read` gives, or, if it refuses in a line of ours, the kind of that line. */
-function refusedOr<T>(read: () => T): T | string {
+/** Returns what `read` does, or, if it refuses in a line of ours, the kind of that line. */
+function readOrRefuse<T>(read: () => T): T | string {
   try {
     return read();
   } catch (error) {
+    const { message } = error as Error;
     // These become mistakes of the command line, where the advice is to look at the help.
-    const line = (error as Error).message;
-    const fault = faultOf(error), isOpen = fault !== undefined && /^Cannot .+?: .+$/s.test(line);
-    if (fault === undefined || isOpen && faultOfLine(`${line}; x`) === undefined) {
-      return kindOf(line);
-    }
-    throw new BrokenPromise(`${fault}: ${line.slice(0, 200)}`);
+    const fault = error instanceof UserError ? findFaultInLine(message) : "it is none of ours";
+    if (fault === undefined) return kindOf(message);
+    throw new BrokenPromise(`${fault}: ${message.slice(0, 200)}`);
   }
 }

@@ -2,53 +2,51 @@
 import { findLatestCorpus, loadCorpus, takeOpening } from "../../core/data/corpus.ts";
 import { sha256Hex } from "../../core/files/read.ts";
 import { listCharacters, makeTokenizer } from "../../core/data/tokenizer.ts";
-import { mutateBytes, mutateJson } from "./mutate.ts";
-import { isSameBytes, promise, type Target, textBytes } from "./target.ts";
+import { concatenate, mutateBytes, mutateJson, textBytes } from "./mutate.ts";
+import { isSameBytes, promise, type Target } from "./target.ts";
 
 const separator = textBytes("\n<text>\n");
 
-/** The JSON file, a line, the text. */
-function split(
-  bytes: Uint8Array,
-): { info: Uint8Array<ArrayBuffer>; text: Uint8Array<ArrayBuffer> } {
-  for (let at = 0; at <= bytes.length - separator.length; at++) {
-    if (separator.every((byte, i) => bytes[at + i] === byte)) {
-      return { info: bytes.slice(0, at), text: bytes.slice(at + separator.length) };
-    }
-  }
-  return { info: new Uint8Array(), text: bytes.slice() };
+/** Splits a case: the JSON file, a line, the text. */
+function split(bytes: Uint8Array) {
+  const at = new TextDecoder("latin1").decode(bytes).indexOf("\n<text>\n");
+  return at < 0
+    ? { info: new Uint8Array(), text: bytes.slice() }
+    : { info: bytes.slice(0, at), text: bytes.slice(at + separator.length) };
 }
 
-const joinedCase = (info: string, text: Uint8Array) =>
-  Uint8Array.from([...textBytes(info), ...separator, ...text]);
+const join = (info: string, text: Uint8Array) => concatenate(textBytes(info), separator, text);
 
 export const corpus: Target = {
   readers: ["core/data/corpus.ts", "core/data/tokenizer.ts"],
 
   async starts() {
     const texts = [
-      ...["ab", "To be, or not to be: that is the question.\n".repeat(20), "Où est «l'été»?\r\n"],
-      ...["\ufeff東京は夜の七時。🌙🌊 _snake_case_\n", "\ufffd\u2028\u0301e\u200d👩‍👩‍👧 aa"],
+      "ab",
+      "To be, or not to be: that is the question.\n".repeat(20),
+      "Où est «l'été»?\r\n",
+      "\ufeff東京は夜の七時。🌙🌊 _snake_case_\n",
+      "\ufffd\u2028\u0301e\u200d👩‍👩‍👧 aa",
       String.fromCodePoint(...Array.from({ length: 1100 }, (_, i) => 0x4e00 + i)),
     ].map(textBytes);
     return await Promise.all(texts.map(async (text) => {
       const common = { source: "a test", bytes: text.length, characters: 1, licence: "none" };
       const sha256 = await sha256Hex(text);
-      return joinedCase(JSON.stringify({ ...common, sha256, fetched: "2026-01-01" }), text);
+      return join(JSON.stringify({ ...common, sha256, fetched: "2026-01-01" }), text);
     }));
   },
 
   mutate(bytes, other, random) {
-    const { info, text } = split(bytes), { text: otherText } = split(other);
-    if (random.uniform() < 0.7) {
-      return joinedCase("", mutateBytes(text, otherText, random)); // what the JSON says no longer holds
-    }
+    const { info, text } = split(bytes);
+    // The JSON does not fit another text.
+    if (random.chance(0.7)) return join("", mutateBytes(text, split(other).text, random));
     const json = new TextDecoder().decode(info);
-    return joinedCase(mutateJson(json, json, random), text);
+    return join(mutateJson(json, json, random), text);
   },
 
   async check(bytes, folder) {
-    const { info, text: file } = split(bytes), path = `${folder}/case.txt`;
+    const { info, text: file } = split(bytes);
+    const path = `${folder}/case.txt`;
     await Deno.writeFile(path, file);
     await Deno.writeFile(`${folder}/case.json`, info);
     await findLatestCorpus(folder).catch((error: Error) => {

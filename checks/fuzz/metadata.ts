@@ -29,7 +29,8 @@ export const metadata: Target = {
 
   async starts() {
     const folder = await Deno.makeTempDir();
-    const path = `${folder}/start.safetensors`, cases: Uint8Array[] = [];
+    const path = `${folder}/start.safetensors`;
+    const cases: Uint8Array[] = [];
     const keep = async (saved: Promise<unknown>) => {
       await saved;
       cases.push(await Deno.readFile(path));
@@ -43,11 +44,15 @@ export const metadata: Target = {
         corpusSha256: "0".repeat(64),
         command: "deno task train",
       };
-      const scores = { val_bpc: 2.5 }, prompt = "a\né";
+      const scores = { val_bpc: 2.5 };
+      const prompt = "a\né";
       await keep(saveWeights(path, { ...facts, weights, scores, prompt, step: 7, engine: "onnx" }));
       await keep(
         saveTraining(path, {
-          ...{ ...facts, weights, moments, bestScore: kind === "gpt" ? null : 2.5 },
+          ...facts,
+          weights,
+          moments,
+          bestScore: kind === "gpt" ? null : 2.5,
           random: { batches: seededRandom(1).state() },
           counters: { step: 7, chars: 12, seconds: 0.5 },
         }),
@@ -63,11 +68,13 @@ export const metadata: Target = {
   mutate(bytes, other, random) {
     const parts = partsOf(bytes);
     if (!parts) return mutateBytes(bytes, other, random);
-    if (random.uniform() < 0.3) return mutateHeader(bytes, other, random);
+    if (random.chance(0.3)) return mutateHeader(bytes, other, random);
     try {
-      const header = JSON.parse(parts.header), facts = Object.keys(header.__metadata__);
-      const name = facts[random.integer(facts.length)], texts = header.__metadata__;
-      texts[name] = mutateJson(texts[name], texts[facts[random.integer(facts.length)]], random);
+      const header = JSON.parse(parts.header);
+      const texts = header.__metadata__;
+      const names = Object.keys(texts);
+      const name = random.pick(names);
+      texts[name] = mutateJson(texts[name], texts[random.pick(names)], random);
       return withHeader(JSON.stringify(header), parts.data);
     } catch {
       return mutateHeader(bytes, other, random);
@@ -167,7 +174,10 @@ function sorted(value: unknown): string | undefined {
 
 function tinyState(kind: ModelKind, vocab: number) {
   const config: Config = makeConfig(kind, kind === "gpt" ? "smoke" : "full-tuned", vocab, {
-    ...{ layers: 1, heads: 1, width: 2, context: 4 },
+    layers: 1,
+    heads: 1,
+    width: 2,
+    context: 4,
   });
   const state = Object.entries(initialState(config, seededRandom(1)));
   const pick = (weights: boolean) =>

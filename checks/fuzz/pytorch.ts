@@ -9,10 +9,9 @@ import {
 } from "../../core/files/pickle.ts";
 import { readPt, writePt } from "../../core/files/pt.ts";
 import { readZip, writeZip, type ZipEntry } from "../../core/files/zip.ts";
-import type { Random } from "../../core/random.ts";
-import { joined, mutateBytes, pick } from "./mutate.ts";
+import { type Choices, concatenate, mutateBytes, mutateList, textBytes } from "./mutate.ts";
 import { isSame } from "./safetensors.ts";
-import { isSameBytes, promise, roundTrip, type Target, textBytes } from "./target.ts";
+import { isSameBytes, promise, roundTrip, type Target } from "./target.ts";
 
 const rebuild = "torch._utils _rebuild_tensor_v2";
 const storages = ["FloatStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage"];
@@ -45,8 +44,8 @@ export const zip: Target = {
   ],
 
   mutate(bytes, other, random) {
-    if (random.uniform() < 0.35) return mutateBytes(bytes, other, random);
-    return random.uniform() < 0.7
+    if (random.chance(0.35)) return mutateBytes(bytes, other, random);
+    return random.chance(0.7)
       ? mutateRecords(bytes, random)
       : writeZip(mutateEntries(entriesOf(bytes), random));
   },
@@ -93,30 +92,27 @@ const records: [signature: string, fields: [at: number, size: number][]][] = [
   ["PK\x05\x06", [[4, 2], [6, 2], [8, 2], [10, 2], [12, 4], [16, 4], [20, 2]]],
 ];
 
-/** Another value in some fields of the records, such as those that stand for "see zip64". */
-function mutateRecords(bytes: Uint8Array, random: Random): Uint8Array {
-  const changed = bytes.slice(), view = new DataView(changed.buffer);
-  const places: [at: number, size: number][] = [];
-  for (let at = 0; at + 22 <= bytes.length; at++) {
-    if (bytes[at] !== 0x50 || bytes[at + 1] !== 0x4b) continue;
-    const signature = String.fromCharCode(...bytes.subarray(at, at + 4));
-    const found = records.find(([known]) => known === signature);
-    for (const [offset, size] of found?.[1] ?? []) {
-      if (at + offset + size <= bytes.length) places.push([at + offset, size]);
-    }
-  }
+/** Sets some fields of the records to another value, such as those that stand for "see zip64". */
+function mutateRecords(bytes: Uint8Array, random: Choices): Uint8Array {
+  const changed = bytes.slice();
+  const view = new DataView(changed.buffer);
+  const text = new TextDecoder("latin1").decode(bytes);
+  const places = records.flatMap(([signature, fields]) =>
+    [...text.matchAll(new RegExp(signature, "g"))].flatMap(({ index }) =>
+      fields.map(([offset, size]) => ({ at: index + offset, size }))
+    )
+  ).filter(({ at, size }) => at + size <= bytes.length);
   if (places.length === 0) return mutateBytes(bytes, bytes, random);
+  const read = ({ at, size }: { at: number; size: number }) =>
+    size === 2 ? view.getUint16(at, true) : view.getUint32(at, true);
   do {
-    const [at, size] = pick(places, random);
-    const [from, otherSize] = pick(places, random); // the value of another field, too
-    const old = size === 2 ? view.getUint16(at, true) : view.getUint32(at, true);
-    const value = pick([
-      ...[0, 1, old + 1, old - 1, 2 * old, 8, 0xffff, 0xffffffff, 0x7fffffff, bytes.length],
-      otherSize === 2 ? view.getUint16(from, true) : view.getUint32(from, true),
-    ], random);
-    if (size === 2) view.setUint16(at, value, true);
-    else view.setUint32(at, value, true);
-  } while (random.uniform() < 0.4);
+    const place = random.pick(places);
+    const old = read(place);
+    const near = [old + 1, old - 1, 2 * old, read(random.pick(places)), bytes.length];
+    const value = random.pick([0, 1, 8, 0xffff, 0xffffffff, 0x7fffffff, ...near]);
+    if (place.size === 2) view.setUint16(place.at, value, true);
+    else view.setUint32(place.at, value, true);
+  } while (random.chance(0.4));
   return changed;
 }
 
@@ -128,27 +124,18 @@ function entriesOf(archive: Uint8Array): ZipEntry[] {
   }
 }
 
-/**
- * Entries renamed, left out, doubled, compressed, or with other data, under a directory that is
- * right.
- */
-function mutateEntries(entries: ZipEntry[], random: Random): ZipEntry[] {
-  let changed = entries;
-  do {
-    const at = random.integer(Math.max(1, changed.length));
-    const entry = changed[at] ?? { name: "a", data: new Uint8Array(3) };
-    const names = ["", "x/data.pkl", "x/data/0", "x/byteorder", "../a", "é", "a".repeat(300)];
-    const others: ZipEntry[][] = [
-      [],
-      [entry, entry],
-      [{ ...entry, deflate: !entry.deflate }],
-      [{ ...entry, name: pick(names, random) }],
-      [{ ...entry, data: mutateBytes(entry.data, entry.data, random) }],
-      [{ ...entry, data: new Uint8Array(pick([0, 1, 5000, 400_000], random)), deflate: true }],
-    ];
-    changed = changed.toSpliced(at, 1, ...pick(others, random));
-  } while (random.uniform() < 0.4);
-  return changed;
+/** Changes entries, under a directory that is right. */
+function mutateEntries(entries: ZipEntry[], random: Choices): ZipEntry[] {
+  const names = ["", "x/data.pkl", "x/data/0", "x/byteorder", "../a", "é", "a".repeat(300)];
+  const none = { name: "a", data: new Uint8Array(3) };
+  return mutateList(entries, [], random, (entry = none) => [
+    random.pick<() => ZipEntry>([
+      () => ({ ...entry, deflate: !entry.deflate }),
+      () => ({ ...entry, name: random.pick(names) }),
+      () => ({ ...entry, data: mutateBytes(entry.data, entry.data, random) }),
+      () => ({ ...entry, data: new Uint8Array(random.pick([0, 1, 5000, 400_000])), deflate: true }),
+    ])(),
+  ]);
 }
 
 /**
@@ -157,12 +144,19 @@ function mutateEntries(entries: ZipEntry[], random: Random): ZipEntry[] {
  */
 const instructions: Record<number, number | ((view: DataView, at: number) => number)> = {
   ...Object.fromEntries([...".(N\x88\x89)\x85\x86\x87t}subRQ"].map((c) => [c.charCodeAt(0), 1])),
-  ...{ 0x80: 2, 0x4b: 2, 0x71: 2, 0x68: 2, 0x4d: 3, 0x4a: 5, 0x72: 5, 0x6a: 5 },
+  0x80: 2,
+  0x4b: 2,
+  0x71: 2,
+  0x68: 2,
+  0x4d: 3,
+  0x4a: 5,
+  0x72: 5,
+  0x6a: 5,
   0x8a: (view, at) => 2 + view.getUint8(at + 1),
   0x58: (view, at) => 5 + view.getUint32(at + 1, true),
   0x63(view, at) {
-    let lines = 0, end = at + 1;
-    while (lines < 2) if (view.getUint8(end++) === 10) lines++;
+    let end = at + 1;
+    for (let lines = 0; lines < 2; end++) if (view.getUint8(end) === 10) lines++;
     return end - at;
   },
 };
@@ -198,43 +192,28 @@ const latin1 = (text: string) => Uint8Array.from(text, (character) => character.
  * Instructions to put somewhere: every one that is read, what is not, calls, and ones that double
  * what is there.
  */
+// deno-fmt-ignore
 const snippets = [
-  ...[...".(N\x88\x89)\x85\x86\x87t}subRQ]\x81\x93i\x94G"],
-  ...[
-    "K\x01",
-    "M\x01\x02",
-    "J\xff\xff\xff\xff",
-    "\x8a\x00",
-    "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f",
-  ],
-  ...["q\x00", "h\x00", "r\x00\x00\x00\x01", "j\x00\x00\x00\x01", "q\x00h\x00\x86".repeat(50)],
-  ...["X\x01\x00\x00\x00a", "X\x09\x00\x00\x00__proto__", "X\xff\xff\xff\x7f", "cos\nsystem\n"],
-  ...[
-    "ctorch\nFloatStorage\n",
-    "ctorch._utils\n_rebuild_tensor_v2\n",
-    "ccollections\nOrderedDict\n",
-  ],
-  ...["\x80\x02", "\x80\x04", "(".repeat(3000), ")".repeat(3000), "}".repeat(3000) + "(", "Nt"],
-  ...["c" + "a".repeat(5000) + "\nb\n", "X\x02\x00\x00\x00\xff\xff", "ca\x1b[2J\nb\r\n"],
+  ...".(N\x88\x89)\x85\x86\x87t}subRQ]\x81\x93i\x94G",
+  "K\x01", "M\x01\x02", "J\xff\xff\xff\xff", "\x8a\x00", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f",
+  "q\x00", "h\x00", "r\x00\x00\x00\x01", "j\x00\x00\x00\x01", "q\x00h\x00\x86".repeat(50),
+  "X\x01\x00\x00\x00a", "X\x09\x00\x00\x00__proto__", "X\xff\xff\xff\x7f", "cos\nsystem\n",
+  "ctorch\nFloatStorage\n", "ctorch._utils\n_rebuild_tensor_v2\n", "ccollections\nOrderedDict\n",
+  "\x80\x02", "\x80\x04", "(".repeat(3000), ")".repeat(3000), "}".repeat(3000) + "(", "Nt",
+  "c" + "a".repeat(5000) + "\nb\n", "X\x02\x00\x00\x00\xff\xff", "ca\x1b[2J\nb\r\n",
 ].map(latin1);
 
-export function mutatePickle(bytes: Uint8Array, other: Uint8Array, random: Random): Uint8Array {
-  let list = instructionsOf(bytes);
-  do {
-    const at = random.integer(list.length + 1), to = random.integer(list.length + 1);
-    const some = list.slice(at, at + 1 + random.integer(6));
-    const numbers = [0, 1, 2, 3, 7, 31, 65, 2 ** 31 - 1, -1];
-    const changes: (() => Uint8Array[])[] = [
-      () => list.toSpliced(at, some.length),
-      () => list.toSpliced(to, 0, ...some),
-      () => list.toSpliced(at, random.integer(2), pick(snippets, random)),
-      () => list.toSpliced(at, 1, writePickle(pick(numbers, random)).slice(2, -1)),
-      () => list.toSpliced(at, 1, mutateBytes(list[at] ?? new Uint8Array(), other, random)),
-      () => list.toSpliced(to, 0, ...instructionsOf(other).slice(at, at + 20)),
-    ];
-    list = pick(changes, random)();
-  } while (random.uniform() < 0.5);
-  return joined(...list);
+function mutatePickle(bytes: Uint8Array, other: Uint8Array, random: Choices): Uint8Array {
+  const numbers = [0, 1, 2, 3, 7, 31, 65, 2 ** 31 - 1, -1];
+  const list = [bytes, other].map(instructionsOf);
+  const changed = mutateList(list[0], list[1], random, (instruction) => [
+    random.pick([
+      () => random.pick(snippets),
+      () => writePickle(random.pick(numbers)).slice(2, -1),
+      () => mutateBytes(instruction ?? new Uint8Array(), other, random),
+    ])(),
+  ]);
+  return concatenate(...changed);
 }
 
 export const pickle: Target = {
@@ -253,7 +232,7 @@ export const pickle: Target = {
   ],
 
   mutate(bytes, other, random) {
-    return random.uniform() < 0.3
+    return random.chance(0.3)
       ? mutateBytes(bytes, other, random)
       : mutatePickle(bytes, other, random);
   },
@@ -334,10 +313,10 @@ export const pt: Target = {
   },
 
   mutate(bytes, other, random) {
-    if (random.uniform() < 0.2) return zip.mutate(bytes, other, random);
+    if (random.chance(0.2)) return zip.mutate(bytes, other, random);
     const entries = entriesOf(bytes), others = entriesOf(other);
     const at = entries.findIndex(({ name }) => name.endsWith("data.pkl"));
-    if (at < 0 || random.uniform() < 0.15) return writeZip(mutateEntries(entries, random));
+    if (at < 0 || random.chance(0.15)) return writeZip(mutateEntries(entries, random));
     const pickleOf = (list: ZipEntry[]) =>
       (list.find(({ name }) => name.endsWith("data.pkl")) ?? list[0])?.data ?? new Uint8Array();
     const data = mutatePickle(entries[at].data, pickleOf(others), random);

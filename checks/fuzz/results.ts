@@ -9,15 +9,14 @@ import { gather } from "../../tasks/report/gather.ts";
 import { buildPage } from "../../tasks/report/page.tsx";
 import { parseRun, readResults, type Results } from "../../tasks/report/read_results.ts";
 import { parseResult } from "../../tasks/shared/results.ts";
-import { mutateBytes, mutateJson } from "./mutate.ts";
+import { mutateBytes, mutateJson, mutateList, textBytes } from "./mutate.ts";
 import {
   BrokenPromise,
-  faultOfLine,
+  findFaultInLine,
   kindOf,
   promise,
   roundTrip,
   type Target,
-  textBytes,
 } from "./target.ts";
 
 const subject = { weights: "0".repeat(64), context: 4 };
@@ -47,17 +46,14 @@ export const results: Target = {
   },
 
   mutate(bytes, other, random) {
-    if (random.uniform() < 0.15) return mutateBytes(bytes, other, random);
-    const lines = new TextDecoder().decode(bytes).split("\n");
-    const others = new TextDecoder().decode(other).split("\n");
-    if (lines.length > 1 && random.uniform() < 0.2) {
-      const at = random.integer(lines.length), moved = lines.splice(at, random.integer(3));
-      lines.splice(random.integer(lines.length + 1), 0, ...moved, ...moved.slice(1));
-      return textBytes(lines.join("\n"));
-    }
+    if (random.chance(0.15)) return mutateBytes(bytes, other, random);
+    const [lines, others] = [bytes, other].map((one) => new TextDecoder().decode(one).split("\n"));
+    const change = (line = "") => mutateJson(line, random.pick(others), random);
     const at = random.integer(lines.length);
-    lines[at] = mutateJson(lines[at], others[random.integer(others.length)], random);
-    return textBytes(lines.join("\n"));
+    const changed = lines.length > 1 && random.chance(0.2)
+      ? mutateList(lines, others, random, (line) => [change(line)])
+      : lines.map((line, i) => i === at ? change(line) : line);
+    return textBytes(changed.join("\n"));
   },
 
   async check(bytes, folder) {
@@ -73,7 +69,7 @@ export const results: Target = {
       throw new BrokenPromise(`reading results never fails: ${(error as Error).stack}`);
     }
     for (const problem of found.problems) {
-      const fault = faultOfLine(problem);
+      const fault = findFaultInLine(problem);
       promise(fault === undefined, `a problem is one line of ours: ${fault}: ${problem}`);
     }
     const read = [...found.samples, ...found.evaluations, ...found.quality];

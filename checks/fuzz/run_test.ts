@@ -1,18 +1,18 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { seededRandom } from "../../core/random.ts";
-import { pick } from "./mutate.ts";
-import { judge, removeWorkFolder } from "./run.ts";
+import fc from "fast-check";
+import { UserError } from "../../engines/errors.ts";
+import { judge, makeCase, removeWorkFolder } from "./run.ts";
 import type { Target } from "./target.ts";
 import { targets } from "./targets.ts";
 
 for (const [name, target] of Object.entries(targets)) {
   Deno.test(`${name}: what is real is read, and a hundred changed cases are read or refused as promised`, async () => {
     try {
-      const starts = await target.starts(), random = seededRandom(11);
+      const starts = await target.starts();
       const small = starts.filter(({ length }) => length < 50_000);
+      const draws = fc.sample(fc.gen(), { numRuns: 100, seed: 11 });
       const kinds: string[] = [];
-      for (let i = 0; i < starts.length + 100; i++) {
-        const bytes = starts[i] ?? target.mutate(pick(small, random), pick(small, random), random);
+      for (const bytes of [...starts, ...draws.map((draw) => makeCase(target, small, draw))]) {
         const { kind, finding } = await judge(target, bytes);
         assertEquals(finding, undefined);
         kinds.push(kind);
@@ -38,22 +38,22 @@ for (
     [
       "an error of JavaScript's own",
       reader(() => (undefined as unknown as number[])[0].toString()),
-      "its message is not one of ours",
+      "it threw a TypeError",
     ],
     ["an error class of Deno's", reader(() => Deno.readTextFileSync("no/such/file")), "a NotFound"],
     [
       "an error of two lines",
       reader(() => {
-        throw new SyntaxError("Cannot read\n it: it is bad; get another");
+        throw new UserError({ action: "read\n it", found: "it is bad", advice: "get another" });
       }),
       "control characters",
     ],
     [
       "an error without advice",
       reader(() => {
-        throw new SyntaxError("Cannot read it: it is bad");
+        throw new UserError({ action: "read it", found: "it is bad" });
       }),
-      "not one of ours",
+      "no advice",
     ],
     [
       "a prototype that was changed",

@@ -1,9 +1,15 @@
 /** The target `safetensors`: the format itself, whatever the tensors mean. */
 import { readSafetensors, writeSafetensors } from "../../core/files/safetensors.ts";
-import type { Random } from "../../core/random.ts";
 import type { HostTensor } from "../../engines/tensors.ts";
-import { joined, mutateBytes, mutateJson, oddString, pick } from "./mutate.ts";
-import { isSameData, promise, roundTrip, type Target, textBytes } from "./target.ts";
+import {
+  type Choices,
+  concatenate,
+  mutateBytes,
+  mutateJson,
+  oddString,
+  textBytes,
+} from "./mutate.ts";
+import { isSameData, promise, roundTrip, type Target } from "./target.ts";
 
 export const safetensors: Target = {
   readers: ["core/files/safetensors.ts", "engines/errors.ts"],
@@ -14,7 +20,10 @@ export const safetensors: Target = {
       data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i / 7 - 1),
     });
     const tensors = {
-      ...{ a: float(2, 3), "b.weight": float(4), scalar: float(), empty: float(0, 5) },
+      a: float(2, 3),
+      "b.weight": float(4),
+      scalar: float(),
+      empty: float(0, 5),
       tokens: { shape: [2], data: Int32Array.of(-1, 7) },
     };
     const bfloat = '{"h":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}';
@@ -28,9 +37,8 @@ export const safetensors: Target = {
   },
 
   mutate(bytes, other, random) {
-    const way = random.uniform();
-    if (way < 0.2) return mutateBytes(bytes, other, random);
-    return way < 0.8 ? mutateHeader(bytes, other, random) : rewritten(bytes, random);
+    if (random.chance(0.2)) return mutateBytes(bytes, other, random);
+    return random.chance(0.75) ? mutateHeader(bytes, other, random) : rewrite(bytes, random);
   },
 
   async check(bytes) {
@@ -60,25 +68,25 @@ export const safetensors: Target = {
  * A file with changes to its header; the length of the header is that of the new one, nearly
  * always.
  */
-export function mutateHeader(bytes: Uint8Array, other: Uint8Array, random: Random): Uint8Array {
+export function mutateHeader(bytes: Uint8Array, other: Uint8Array, random: Choices): Uint8Array {
   const parts = partsOf(bytes);
   if (!parts) return mutateBytes(bytes, other, random);
   const header = mutateJson(parts.header, partsOf(other)?.header ?? "{}", random);
-  const data = random.uniform() < 0.1 ? mutateBytes(parts.data, other, random) : parts.data;
+  const data = random.chance(0.1) ? mutateBytes(parts.data, other, random) : parts.data;
   const changed = withHeader(header, data);
-  return random.uniform() < 0.05 ? mutateBytes(changed, other, random) : changed;
+  return random.chance(0.05) ? mutateBytes(changed, other, random) : changed;
 }
 
 /** A file that is as it should be, with other names and other shapes of the same size. */
-function rewritten(bytes: Uint8Array, random: Random): Uint8Array {
+function rewrite(bytes: Uint8Array, random: Choices): Uint8Array {
   try {
     const { tensors, metadata } = readSafetensors(bytes);
     const changed = Object.entries(tensors).map(([name, { shape, data }]) => {
-      const other = random.uniform() < 0.3 ? name + oddString(random) : name;
-      const reshaped = pick([shape, shape.toReversed(), [...shape, 1], [data.length]], random);
+      const other = random.chance(0.3) ? name + oddString(random) : name;
+      const reshaped = random.pick([shape, shape.toReversed(), [...shape, 1], [data.length]]);
       return [other, { shape: reshaped, data }] as const;
     });
-    const dtype = pick(["float32", "float16"] as const, random);
+    const dtype = random.pick(["float32", "float16"] as const);
     const more = { ...metadata, [oddString(random)]: oddString(random) };
     return writeSafetensors(Object.fromEntries(changed), more, { dtype });
   } catch {
@@ -95,9 +103,10 @@ export function partsOf(bytes: Uint8Array): { header: string; data: Uint8Array }
 }
 
 export function withHeader(header: string, data: Uint8Array): Uint8Array {
-  const json = textBytes(header), length = new Uint8Array(8);
+  const json = textBytes(header);
+  const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(json.length), true);
-  return joined(length, json, data);
+  return concatenate(length, json, data);
 }
 
 type Tensors = Record<string, HostTensor>;
