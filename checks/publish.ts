@@ -9,7 +9,7 @@ import { fromFileUrl, join, relative } from "@std/path";
 
 const root = fromFileUrl(new URL("..", import.meta.url)), core = join(root, "core");
 
-/** What a command of Deno says; ends this check where that fails. */
+/** Runs a command of Deno and returns its output; ends this check if it fails. */
 async function deno(args: string[], cwd: string): Promise<string> {
   const command = new Deno.Command(Deno.execPath(), { args, cwd, env: { NO_COLOR: "1" } });
   const { success, stdout, stderr } = await command.output();

@@ -6,8 +6,8 @@
  *   deno task --cwd checks soak 2 train-diffusion --preset quickstart --steps 1000000 --out
  *   weights/soak.safetensors
  *
- * The training is stopped at the end as Ctrl-C would, and must then have saved; `--resume` goes on
- * from there as always.
+ * The training is stopped at the end as Ctrl-C would, and must then have saved; `--resume`
+ * continues from there as always.
  */
 import { fromFileUrl } from "@std/path";
 import { estimators } from "../core/scoring/estimators.ts";
@@ -29,7 +29,7 @@ if (!args.includes("--out") || out === undefined) {
 const model = task === "train-gpt" ? "gpt" : "diffusion",
   end = Date.now() + Number(hours) * 60 * MINUTE;
 
-/** Runs a task in the project's folder, as `deno task` does; its lines go on to stderr. */
+/** Runs a task in the project's folder, as `deno task` does; its lines are forwarded to stderr. */
 function start(task: string, args: string[]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: denoArguments(task, args),

@@ -1,5 +1,5 @@
 /**
- * What an engine is: something that runs pure tfjs functions over named tensors that it keeps.
+ * The interface of an engine, which runs pure tfjs functions over named tensors that it keeps.
  *
  * A model, its losses and its optimizer are written once, as functions from tensors to tensors. An
  * engine decides how such a function runs: called on a tfjs backend (`eager.ts`), or recorded once
@@ -13,7 +13,7 @@ import { type HostTensors, sizeOf, type Tensors, type TensorSpec } from "./tenso
  * in as a tensor.
  */
 export interface Program {
-  /** What each run is given, by name. */
+  /** The inputs of a run, by name. */
   inputs: Record<string, TensorSpec>;
   /**
    * Gets the state and the inputs, and returns the outputs (float32) and, where it changes some of
@@ -56,14 +56,14 @@ export interface Session<P = Record<string, Program>> {
   dispose(): void;
 }
 
-/** How matrix products are computed; all else is float32. */
+/** The precision of matrix products; everything else is float32. */
 export type Precision = "f32" | "bf16";
 
 /** Something that runs programs. */
 export interface Engine {
   /** The name that `--engine` takes, such as `onnx` or `eager:cpu`. */
   name: string;
-  /** How matrix products are computed; all else is float32. */
+  /** The precision of matrix products; everything else is float32. */
   precision: Precision;
   /**
    * Puts state and programs where they run. The caller keeps `state`.

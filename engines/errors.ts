@@ -3,13 +3,13 @@
  * and how text from outside is quoted in it.
  */
 
-/** What could not be done, why not, and what to do about it. */
+/** The parts of an error message. */
 export interface Problem {
   /** A verb and its object, such as `load "weights/gpt.safetensors"`. */
   action: string;
-  /** What was found and, where that helps, what was expected. */
+  /** The problem found and, where that helps, what was expected. */
   found: string;
-  /** What to do. */
+  /** Advice: what the user can do. */
   advice?: string;
 }
 

@@ -82,7 +82,7 @@ function openBrowser(url: string): void {
     windows: ["cmd", "/c", "start", "", url],
   }[Deno.build.os as string] ?? ["xdg-open", url];
   try {
-    // A process of its own, or Ctrl-C would end the browser too.
+    // A detached process, or Ctrl-C would end the browser too.
     const command = new Deno.Command(program, {
       args,
       stdin: "null",

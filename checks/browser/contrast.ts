@@ -1,6 +1,6 @@
 /**
- * Runs in the page: texts whose contrast with what lies behind them is below 4.5, or below 3 if
- * large or a sign (a mask).
+ * Runs in the page: texts whose contrast with their background is below 4.5, or below 3 if large or
+ * a sign (a mask).
  */
 export function measureContrast(): { poor: string[]; seen: number } {
   const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true })!;

@@ -1,6 +1,6 @@
 /**
- * What the tests in a browser share: scripts of the project, a test that needs Chromium, and what a
- * page complains about.
+ * The common part of the tests in a browser: scripts of the project, a test that needs Chromium,
+ * and what a page complains about.
  */
 import { fromFileUrl } from "@std/path";
 import type { Page } from "playwright-core";
@@ -21,7 +21,7 @@ export function projectScript(script: string, cwd: string, ...args: string[]): D
   });
 }
 
-/** What a command writes to stdout. Throws what it writes to stderr if it fails. */
+/** Returns the stdout of a command; throws its stderr if it fails. */
 export async function outputOf(command: Deno.Command): Promise<string> {
   const { success, stdout, stderr } = await command.output();
   if (!success) throw new Error(new TextDecoder().decode(stderr));

@@ -1,4 +1,4 @@
-/** Evaluation: the rows of every estimator, beside the reference's. */
+/** Evaluation: the rows of every estimator, compared with the reference's. */
 import { assert, assertEquals } from "@std/assert";
 import { makeConfig, type ModelKind } from "../../core/config.ts";
 import { evaluate, type Evaluation } from "../../core/scoring/estimators.ts";
@@ -66,7 +66,7 @@ export const evaluationCases: EngineCase[] = estimators.map(([kind, estimator]) 
 }));
 const expected: Partial<Record<Estimator, Promise<Evaluation>>> = {};
 
-/** What stands in a row, each with the way to it. */
+/** The values of a row, each with its path. */
 function leaves(value: unknown, name = ""): [name: string, leaf: unknown][] {
   if (typeof value !== "object" || value === null) return [[name, value]];
   return Object.entries(value).flatMap(([key, inner]) => leaves(inner, `${name}.${key}`));

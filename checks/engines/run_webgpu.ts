@@ -1,8 +1,9 @@
 /**
- * Runs the suite on `eager:webgpu`, in a process of its own (`tested_engines.ts` says why).
+ * Runs the suite on `eager:webgpu`, in a separate process (`tested_engines.ts` says why).
  *
  * Mesa's software driver now and then aborts when the process ends ("double free or corruption",
- * once in some ten runs), after all tests have passed. That is said, and is no failure.
+ * once in some ten runs), after all tests have passed. That is reported, and does not count as a
+ * failure.
  */
 import { stripAnsiCode } from "@std/fmt/colors";
 import { fromFileUrl } from "@std/path";

@@ -23,7 +23,7 @@ export interface Call {
   path: string;
 }
 
-/** What a call can be made to do. */
+/** The ways in which a call can be made to fail. */
 export type How = "before" | "after" | "half" | "ENOSPC" | "EACCES" | "EIO";
 
 // deno-lint-ignore no-explicit-any -- functions of every kind
@@ -101,7 +101,7 @@ function counted<F extends Any>(
     if (how === "EACCES" || how === "EIO") return fail(how);
     if (how === "ENOSPC") {
       isFull = true;
-      if (isPart && args[0].length > 1) return half(); // the next call is told that the disk is full
+      if (isPart && args[0].length > 1) return half(); // the next call fails with a full disk
       const some = isWrite ? half() : undefined;
       return isSync ? fail(how) : Promise.resolve(some).then(() => fail(how));
     }

@@ -1,17 +1,17 @@
-/** What must hold after a fault, and after the same command was run once more. */
+/** The conditions after a fault, and after the same command was run once more. */
 import { basename, dirname } from "@std/path";
 import { isTemporary, type Snapshot, steadyName, TORN } from "./snapshot.ts";
 import type { Fault } from "./sweep.ts";
 
-/** How a run ended. */
+/** The result of a run. */
 export interface Ended {
   code: number;
   stderr: string;
-  /** What is in the folder; or a line for each file that is not whole. */
+  /** The contents of the folder, or a line for each file that is not whole. */
   left: Snapshot | string;
 }
 
-/** What a fault must leave of what was there. */
+/** The files that a fault must leave as they were. */
 export interface Expected {
   old: Snapshot;
   undisturbed: Snapshot;
@@ -23,7 +23,7 @@ export interface Expected {
 
 const KILLED = 137;
 
-/** What is wrong after a fault: a line each. */
+/** Lists what is wrong after a fault, in a line each. */
 export function wrongAfter(fault: Fault, { code, stderr, left }: Ended, expected: Expected) {
   const isKill = ["before", "after", "half"].includes(fault.how);
   const wrong: string[] = [];
@@ -69,7 +69,7 @@ function wrongMessage(stderr: string, { path, how }: Fault): string[] {
     wrong.push(`not "Cannot ...: ...; ...": ${line}`);
   }
   const file = steadyName(basename(path).replace(/^\.(.*)\.(tmp|lock)$/, "$1"));
-  // On a full disk another call may fail after this one did, and be the one that is told of.
+  // On a full disk another call may fail after this one did, and be the one in the message.
   const isNext = how === "ENOSPC" && /["'][^"']+["']/.test(line);
   if (
     !isNext && !steadyName(line).includes(file) && !line.includes(`${basename(dirname(path))}"`)
@@ -79,7 +79,7 @@ function wrongMessage(stderr: string, { path, how }: Fault): string[] {
   return wrong;
 }
 
-/** What is wrong after the command was run again, undisturbed. */
+/** Lists what is wrong after the command was run again, undisturbed. */
 export function wrongAfterAll({ code, stderr, left }: Ended, { undisturbed }: Expected): string[] {
   if (code !== 0) return [`the next run fails: ${stderr.trimEnd().split("\n").at(-1)}`];
   if (typeof left === "string") return left.split("\n").map((line) => `after the next run ${line}`);
@@ -90,7 +90,7 @@ export function wrongAfterAll({ code, stderr, left }: Ended, { undisturbed }: Ex
   return different(kept(left), kept(undisturbed)).map((line) => `after the next run ${line}`);
 }
 
-/** How one folder differs from another. */
+/** Lists the differences between two folders. */
 export function different(found: Snapshot, expected: Snapshot, { mayStay = false } = {}): string[] {
   const lines: string[] = [];
   for (const name of new Set([...found.keys(), ...expected.keys()])) {

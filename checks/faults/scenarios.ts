@@ -39,7 +39,7 @@ const writeOld = async (folder: string) => {
 };
 
 /**
- * A run's weights and its state belong together: going on from any moment must not mix two runs.
+ * A run's weights and its state belong together: resuming at any moment must not mix two runs.
  */
 const resuming = (args: string[], out: string): Scenario["goOn"] => ({
   args: args.includes("--resume") ? args : [...args, "--resume"],

@@ -1,6 +1,6 @@
 /**
- * What a folder holds, as far as undisturbed runs of the same command agree on it; and whether each
- * file is whole.
+ * The contents of a folder, as far as undisturbed runs of the same command agree on it; and whether
+ * each file is whole.
  */
 import { join } from "@std/path";
 import { loadTraining, loadWeights } from "../../core/checkpoint.ts";
@@ -13,7 +13,7 @@ import { readPt } from "../../core/files/pt.ts";
  */
 export type Snapshot = Map<string, Set<string>>;
 
-/** What tells when and how fast something was done, and not what. */
+/** The fields that say when and how fast something was done. */
 const passing = new Set(
   ["date", "commit", "seconds", "fetched", "chars_per_second", "idle_share"],
 );

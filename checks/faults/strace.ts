@@ -63,10 +63,10 @@ export async function missedCalls(
   return [...missed];
 }
 
-/** One path lies on the way to the other: folders are made, and taken away, with all on the way. */
+/** Whether one path is an ancestor of the other: folders are made, and removed, with their parents. */
 const isPart = (a: string, b: string) => a.startsWith(`${b}/`) || b.startsWith(`${a}/`);
 
-/** A path relative to a folder, if it lies there. */
+/** A path relative to a folder, if it is inside it. */
 function inside(folder: string, path: string): string | undefined {
   if (!path.startsWith("/")) return path.replace(/^\.\/?/, "");
   return path === folder

@@ -12,7 +12,7 @@ import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 /** The token of a diffusion model that hides a character. */
 export const MASK_TOKEN = 0;
 
-/** How the mask is written where it must be shown, as in the original. */
+/** The printed form of the mask, as in the original. */
 export const MASK = "_";
 
 /** Maps the characters of a vocabulary to tokens and back. */

@@ -2,11 +2,11 @@
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { describeIoError } from "./errors.ts";
 
-/** How to read a file, and what to tell the user if that fails. */
+/** Options for reading a file, and the advice if that fails. */
 export interface ReadOptions {
   /** The verb after "Cannot". @default {"read"} */
   action?: string;
-  /** What to do if there is no such file. @default {"check the path"} */
+  /** Advice if the file does not exist. @default {"check the path"} */
   advice?: string;
   /** @default {4 GiB} */
   maxBytes?: number;

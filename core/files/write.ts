@@ -11,7 +11,7 @@ import { isStillAt, openExclusively, resolveTarget } from "./lock.ts";
 
 /** Options of what writes a file. */
 export interface WriteOptions {
-  /** How long to wait for another process that is writing the same file. @default {10_000} */
+  /** Milliseconds to wait for another process that writes the same file. @default {10_000} */
   patienceMs?: number;
 }
 

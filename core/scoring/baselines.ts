@@ -1,5 +1,5 @@
 /**
- * What a figure in bits per character is worth: the same blocks scored by models that need no
+ * Baselines for a figure in bits per character: the same blocks scored by models that need no
  * network. Uniform knows the alphabet, unigram how often each character occurs, and Kneser-Ney,
  * with five characters of history, was the standard before neural networks.
  *

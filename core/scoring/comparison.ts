@@ -11,11 +11,11 @@ export interface Compared {
   model: ModelKind | BaselineName;
   /** The file of its weights; empty for a baseline. */
   weights: string;
-  /** How it was scored. */
+  /** The estimator that scored it. */
   estimator: Estimator;
 }
 
-/** How far apart two models are on the same blocks. */
+/** The difference between two models on the same blocks. */
 export interface ModelComparison {
   /** One side. */
   a: Compared;
@@ -27,7 +27,7 @@ export interface ModelComparison {
   seBlocks: number;
   /** Holds 95 % of the resampled differences. */
   interval: [number, number];
-  /** Whether 0 lies outside the interval. */
+  /** Whether the interval excludes 0. */
   excludesZero: boolean;
   /** Characters of a block. */
   context: number;

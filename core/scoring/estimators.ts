@@ -38,14 +38,14 @@ export const estimatorNotes: Record<Estimator, string> = {
     "be better than that, not worse. Its training loss has no weight 1/t, so what was trained is " +
     "not quite this bound.",
   "left-to-right": "The exact likelihood of the left-to-right decoder built from the diffusion " +
-    "network, not of the diffusion model; by theory it lies neither above nor below the nelbo.",
+    "network, not of the diffusion model; in theory it can be above or below the nelbo.",
   "masked-mean":
     "The validation loss that the original prints, in nats. Not a likelihood and not " +
     "the nelbo: a mask share t counts 2t times, the mask keeps a share of the probability, and " +
-    "first characters are scored. Never to be set beside a GPT's loss.",
+    "first characters are scored. It can't be compared with a GPT's loss.",
 };
 
-/** What an estimator found. Figures of different `context` are not comparable. */
+/** The result of an estimator. Figures of different `context` are not comparable. */
 export interface Evaluation {
   estimator: Estimator;
   /** Bits per character; null for `masked-mean`, which is not a likelihood. */
@@ -221,7 +221,7 @@ export async function estimateNelbo(
  * masked, in nats per scored character.
  *
  * It is the exact likelihood of the left-to-right decoder built from this network, not of the
- * diffusion model, and lies neither above nor below the NELBO by theory. One forward pass for each
+ * diffusion model, and in theory can be above or below the NELBO. One forward pass for each
  * character, the rows of a call being positions of one block: the figure of a block does not depend
  * on the others, so a run may take those that an earlier one has scored.
  *

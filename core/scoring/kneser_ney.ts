@@ -123,7 +123,7 @@ export function kneserNeyTable(training: Int32Array, vocab: number, order = 6): 
 interface Level {
   /** The last character of each n-gram; rising among the children of one node. */
   characters: Uint16Array | Uint32Array;
-  /** How often each occurs. */
+  /** The count of each. */
   occurrences: Uint32Array;
   /** After how many different characters each occurs; zeros in the last level. */
   contexts: Uint32Array;

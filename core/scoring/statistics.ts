@@ -122,7 +122,7 @@ function resampledMeans(
   });
 }
 
-/** The value below which a share of the sorted values lies, linear in between. */
+/** The value below which a given share of the sorted values is, interpolated linearly. */
 function percentile(sorted: Float64Array, share: number): number {
   const at = share * (sorted.length - 1);
   const below = Math.floor(at), above = Math.ceil(at);

@@ -1,6 +1,6 @@
 /**
- * What the tests of several ranks share: ranks in this process, the mpiruns of this machine, and
- * when weights are the same.
+ * The common part of the tests of several ranks: ranks in this process, the mpiruns of this
+ * machine, and when weights are the same.
  */
 import { assert, assertLessOrEqual } from "@std/assert";
 import type { TrainingConfig } from "../config.ts";
@@ -51,7 +51,9 @@ export async function testedLaunchers(what: string): Promise<Launcher[]> {
   ];
   for (const { name, mpirun } of launchers) {
     if (!mpirun) {
-      console.warn(`skipped: ${what} by ${name} (there is no mpirun of it, or this is no Linux)`);
+      console.warn(
+        `skipped: ${what} by ${name} (its mpirun is not installed, or this is not Linux)`,
+      );
     }
   }
   return launchers;

@@ -1,4 +1,4 @@
-/** For tests: a process of its own, to be killed. */
+/** For tests: a separate process, to be killed. */
 import { fromFileUrl } from "@std/path";
 
 /**

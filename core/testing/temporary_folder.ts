@@ -1,4 +1,4 @@
-/** For tests: a folder of their own. */
+/** For tests: a temporary folder. */
 
 /** Runs `test` with a new folder, which is gone after it. */
 export async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * MPI through Deno's foreign function interface: as little of it as data-parallel training needs.
- * All that differs from one MPI to another stands in one table.
+ * Everything that differs from one MPI to another is in one table.
  *
  * MPI's own errors end all processes of the job with its own message (MPI_ERRORS_ARE_FATAL, its
  * default), so what its functions return is not looked at.
@@ -10,7 +10,7 @@
 export interface Communicator {
   /** Which of them this is, from 0. */
   readonly rank: number;
-  /** How many there are. */
+  /** The number of ranks. */
   readonly size: number;
   /**
    * Adds up each entry over all ranks, in place. Every rank gets the same sums, to the bit (the MPI
@@ -25,7 +25,7 @@ export interface Mpi extends Communicator {
   readonly name: string;
   /** This rank's share, at least 1, of the cores that the ranks on its machine may use. */
   readonly cores: number;
-  /** What a user should know about how its jobs end. */
+  /** Advice for the user about how its jobs end. */
   readonly caveat?: string;
   /**
    * Has this process leave the job in good order when it ends, after all that it has to say: Open
@@ -91,7 +91,7 @@ export const implementations: Implementation[] = [
 ];
 
 /**
- * Calls may come from any thread, one at a time: Deno makes those that wait on threads of its own.
+ * Calls may come from any thread, one at a time: Deno makes blocking calls on its own threads.
  */
 const MPI_THREAD_SERIALIZED = 2;
 
@@ -164,7 +164,7 @@ export async function joinRanks(known = implementations): Promise<Mpi> {
 
 /**
  * This rank's share of the cores that it may use: of one that k ranks of the machine may use, 1 /
- * k. So it fits whether mpirun has bound the ranks to cores of their own or not.
+ * k. So it fits whether or not mpirun has bound each rank to its own cores.
  */
 async function shareOfCores(
   ranks: number,

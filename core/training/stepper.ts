@@ -1,5 +1,5 @@
 /**
- * How the training loop gets a step done: by this process alone, or by several that share the batch
+ * Runs the steps of the training loop: in this process alone, or in several that share the batch
  * (`distributed/`).
  */
 import { exportedNames } from "./average.ts";
@@ -14,7 +14,7 @@ export type Runner = Pick<Session, "run" | "runSteps">;
 
 /** One way to get a step done, and a validation. */
 export interface Stepper {
-  /** What the engine has to load. */
+  /** The programs that the engine loads. */
   programs: Record<string, Program>;
   /** A step on the inputs that `trainInputs` gives for the whole batch. */
   step(runner: Runner, inputs: Record<string, Float32Array | Int32Array>): Promise<StepOutcome>;
@@ -32,11 +32,11 @@ export interface Stepper {
   saves: boolean;
 }
 
-/** What a step of training came to. */
+/** The result of a step of training. */
 export interface StepOutcome {
   /** The loss of the batch, before the step. */
   lossNats: number;
-  /** Of all gradients together, before they were clipped. */
+  /** The norm of all gradients together, before clipping. */
   gradientNorm: number;
 }
 

@@ -319,7 +319,7 @@ class OnnxSession implements Session {
   }
 }
 
-/** Frees a session that may still be loading; whoever asked for it was told if that failed. */
+/** Frees a session that may still be loading; whoever asked for it has the error if that failed. */
 function release(made: Promise<InferenceSession> | undefined): void {
   made?.then((session) => session.release(), () => {});
 }

@@ -269,7 +269,7 @@ const forWebgpu: Record<string, Lowering> = {
   },
 };
 
-/** How a model is made of a graph. */
+/** Options for building a model from a graph. */
 export interface OnnxModelOptions {
   /**
    * State entries that become constants of the model instead of inputs: onnxruntime packs them once

@@ -114,7 +114,7 @@ export async function whyNoBuild(
 }
 
 async function importOnnxruntime(): Promise<Onnxruntime> {
-  // From version 1.29 on it tells Microsoft of every session, unless it is told not to before it is
+  // From version 1.29 on it tells Microsoft of every session, unless that is switched off before it is
   // loaded.
   if (Deno.env.get("ORT_DISABLE_TELEMETRY") === undefined) {
     Deno.env.set("ORT_DISABLE_TELEMETRY", "1");

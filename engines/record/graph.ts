@@ -5,7 +5,7 @@
  */
 import { type DType, sizeOf } from "../tensors.ts";
 
-/** What the entries of a tensor in a graph are. */
+/** The element type of a tensor in a graph. */
 export type GraphDType = DType | "bool";
 /** A setting of a kernel's call. */
 export type Attribute = number | boolean | string | number[];
@@ -14,7 +14,7 @@ export type Attribute = number | boolean | string | number[];
 export interface Value {
   /** Its size along each axis. */
   shape: number[];
-  /** What its entries are. */
+  /** Its element type. */
   dtype: GraphDType;
   /** Exactly one of these says where it comes from. */
   from:
@@ -30,21 +30,21 @@ export interface Value {
 export interface Node {
   /** Such as `BatchMatMul`. */
   kernel: string;
-  /** What it reads, in tfjs's order. */
+  /** Its inputs, in tfjs's order. */
   inputs: Value[];
   /** Its settings, in the recorder's normal form. */
   attributes: Record<string, Attribute>;
-  /** What it computes. */
+  /** Its outputs. */
   outputs: Value[];
 }
 
 /** All that a run of a program reads and computes; its nodes are reached from the results. */
 export interface Graph {
-  /** What each run is given. */
+  /** The inputs of a run. */
   inputs: Record<string, Value>;
   /** The state entries that the program reads or replaces. */
   state: Record<string, Value>;
-  /** What each run returns. */
+  /** The outputs of a run. */
   outputs: Record<string, Value>;
   /** New values of state entries, by their names. */
   newState: Record<string, Value>;

@@ -48,7 +48,7 @@ type Attributes = Record<string, AttrValue>;
 const typeOf = (dtype: DataType): AttrValue => ({ type: dataTypes[dtype] });
 const int32 = typeOf("int32");
 
-/** What a lowering may do: name inputs, make small constants, append operators. */
+/** The tools of a lowering: name inputs, make small constants, append operators. */
 interface Emitter {
   name(value: Value): string;
   /** The same in the precision of products. */

@@ -1,6 +1,5 @@
 /**
- * What the cases of the suite have in common: their form, what they are held against, and how near
- * they must come.
+ * The common part of the suite's cases: their form, the reference, and how near they must come.
  */
 import { assert } from "@std/assert";
 import type { HostTensors } from "../tensors.ts";
@@ -17,7 +16,8 @@ export interface EngineCase {
 }
 
 /**
- * How far an engine's numbers may lie from the reference, relative to the size of what is compared.
+ * The largest allowed difference between an engine's numbers and the reference, relative to the
+ * size of what is compared.
  *
  * Float32: sums of some hundred terms in another order, and exponentials good to a few units in the
  * last place, come out within about 1e-6; 1e-5 leaves room for ten roundings. WebGPU's drivers may
@@ -34,7 +34,7 @@ export function tolerance({ name, precision }: Engine): number {
 }
 
 /**
- * The engine that the others are held against: tfjs in plain JavaScript, operation by operation.
+ * The engine that the others are compared with: tfjs in plain JavaScript, operation by operation.
  * Started once.
  */
 export function referenceEngine(): Promise<Engine> {

@@ -5,7 +5,7 @@ import { inputsOf, type KernelCase, kernelCases, programOf } from "./kernel_case
 import { type EngineCase, referenceEngine, tolerance } from "./engine_case.ts";
 
 /**
- * What tfjs's WebAssembly gets wrong: a bool other than 0 and 1, and one-hot float32 values other
+ * Faults of tfjs's WebAssembly backend: a bool other than 0 and 1, and one-hot float32 values other
  * than those.
  */
 const faults: Record<string, string[]> = {
@@ -33,7 +33,7 @@ export async function checkKernels(engine: Engine): Promise<void> {
     wrong.add(name);
     if (!known.includes(name)) failures.push(`${output} ${difference}`);
   }
-  // A fault that is gone is told too, so that it leaves the list.
+  // A fault that is gone is reported too, so that it leaves the list.
   failures.push(...known.filter((name) => !wrong.has(name)).map((name) => `${name}: is right`));
   assert(failures.length === 0, `${engine.name} differs from tfjs\n${failures.join("\n")}`);
 }

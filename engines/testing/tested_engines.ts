@@ -4,9 +4,9 @@ import { type EngineName, engineNames } from "../names.ts";
 
 /**
  * Those that the variable ENGINES names, separated by commas; else all but `eager:webgpu`, which
- * `deno task test` covers in a process of its own: where WebGPU runs on Mesa's software driver,
- * that and TensorFlow in one process ended in wrong numbers and a segmentation fault (each brings
- * an LLVM). `../tensorflow/binding.ts` keeps them apart where it can; here nothing hangs on it.
+ * `deno task test` runs in a separate process: where WebGPU runs on Mesa's software driver, that
+ * and TensorFlow in one process ended in wrong numbers and a segmentation fault (each brings an
+ * LLVM). `../tensorflow/binding.ts` keeps them apart where it can; here nothing hangs on it.
  */
 export const testedEngines: EngineName[] = engineNames.filter((name) => {
   const named = Deno.env.get("ENGINES")?.split(",");

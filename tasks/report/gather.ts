@@ -25,7 +25,7 @@ import { isModel, MODELS } from "./words.ts";
 export interface Marked {
   /** Why it may no longer hold: its weights or its text have changed since. */
   stale: string[];
-  /** How it differs from what the race shows: other weights. */
+  /** Its difference from what the race shows: other weights. */
   other: string[];
 }
 
@@ -223,7 +223,7 @@ const figureOf = (row: { model: string; weights: string; estimator: string }) =>
   row.estimator,
 ];
 
-/** Where a figure stands among those of one context. */
+/** The rank of a figure among those of one context. */
 function rank({ model, estimator }: EvaluationRow): number {
   return 10 * MODELS.indexOf(model) + estimators[model].indexOf(estimator);
 }

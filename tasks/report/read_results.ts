@@ -1,7 +1,7 @@
 /**
  * Reads what the other tasks left under `reports/`: results (one JSON file each) and training logs
  * (JSON lines). Nothing read is trusted: a file that doesn't hold what it should becomes a line in
- * `problems`, and the rest goes on.
+ * `problems`, and the rest is read.
  */
 import { join } from "@std/path";
 import { readBytes } from "../../core/files/read.ts";

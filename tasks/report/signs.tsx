@@ -23,7 +23,7 @@ export function Scale({ id, from, to, colours, hidden = false }: ScaleProps) {
   );
 }
 
-/** How a character looks, and what that means. */
+/** The look of a character, and its meaning. */
 export function Sign({ look, text, meaning }: { look: string; text: string; meaning: string }) {
   return (
     <li>

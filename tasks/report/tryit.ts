@@ -1,5 +1,5 @@
 /**
- * "Try it": the diffusion model in a page of its own, run by the reader's browser. A folder and not
+ * "Try it": the diffusion model in a separate page, run by the reader's browser. A folder and not
  * part of `index.html`: model and onnxruntime together are 40 to 60 MB, which would delay a page
  * that has to open at once; and browsers run threads, workers and large models only for pages from
  * a server, which `deno task serve` is. See docs/lab-log.md for what was measured.
@@ -15,7 +15,7 @@ import { DenoError } from "../shared/process.ts";
 import { type ChosenWeights, defaultWeights } from "../shared/weights.ts";
 
 /**
- * How the model's weights are stored, by what it costs: see docs/lab-log.md.
+ * The precision in which the model's weights are stored; docs/lab-log.md has the measurements.
  */
 const PRECISION = "float16";
 
@@ -27,9 +27,9 @@ export interface TryIt {
   weights: string;
   weightsSha256: string;
   precision: typeof PRECISION;
-  /** Of the model's file. */
+  /** The size of the model's file. */
   modelBytes: number;
-  /** Of all files together. */
+  /** The size of all files together. */
   bytes: number;
 }
 
@@ -41,11 +41,11 @@ export interface TryItOptions {
   signal?: AbortSignal;
   /** Added to the environment of the processes that bundle and fetch. */
   env?: Record<string, string>;
-  /** How long to wait for another process that writes the folder. @default {10_000} */
+  /** Milliseconds to wait for another process that writes the folder. @default {10_000} */
   patienceMs?: number;
 }
 
-/** What is written into the folder last: without it, the folder is not whole. */
+/** The file that is written last: a folder that lacks it is incomplete. */
 interface Contents extends Omit<TryIt, "path"> {
   onnxruntime: string;
   /** Raised when the same weights would give another model file. */
@@ -55,7 +55,8 @@ const EXPORTER = 1;
 const CONTENTS = "contents.json";
 
 /**
- * What is in a folder that `writeTryIt` has written; undefined if it has not, or not to its end.
+ * Describes a folder that `writeTryIt` has written; undefined if the folder is missing or
+ * incomplete.
  */
 export async function readTryIt(folder: string): Promise<TryIt | undefined> {
   const contents = await readContents(folder);
@@ -187,7 +188,7 @@ async function pageOf(
 const writeText = (path: string, text: string) =>
   writeFileAtomically(path, new TextEncoder().encode(text));
 
-/** What Hamlet says, or the prompt with gaps if he uses characters that the model does not know. */
+/** Returns Hamlet's line, or the prompt with gaps if it has characters that the model lacks. */
 function exampleTemplate(vocabulary: string[], context: number, prompt: string): string {
   const free = `{3..${Math.min(12, context >> 1)}}`;
   const hamlet = `To be, or ____ to be, that is the ${free}.`;

@@ -1,7 +1,7 @@
 /**
  * Tries what setup has put together and prints the result as JSON: whether onnxruntime computes at
  * all, which of NVIDIA's libraries are missing, and whether it computes on a GPU. Runs in a process
- * of its own, since libraries that do not fit this machine may end it.
+ * since libraries that do not fit this machine may end it.
  */
 import { firstLine, UserError } from "../../engines/errors.ts";
 import { type EngineName, enginePurposes } from "../../engines/names.ts";
@@ -14,7 +14,7 @@ import {
 import { tryEngine } from "../../engines/start.ts";
 import { printJson } from "../shared/run.ts";
 
-/** What this script prints. */
+/** The output of this script. */
 export interface Check {
   /** Why it does not even compute on the CPU, or "". */
   failure: string;

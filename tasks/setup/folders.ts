@@ -1,6 +1,6 @@
 /**
  * The frame of every setup: a folder that one setup at a time works in, leftovers of killed ones
- * removed, the result tried in a process of its own, and the record that the engines read written
+ * removed, the result tried in a separate process, and the record that the engines read written
  * last. So a run that fails or is killed changes nothing, and the next one continues with what is
  * complete. Also the way back, `--uninstall`.
  */
@@ -115,7 +115,7 @@ export async function removeIfPossible(folder: string): Promise<void> {
 }
 
 /**
- * Runs a script that prints a JSON object, in a process of its own: libraries that do not fit this
+ * Runs a script that prints a JSON object, in a separate process: libraries that do not fit this
  * machine may end it.
  *
  * @param what How errors name what is tried.

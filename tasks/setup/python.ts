@@ -1,4 +1,4 @@
-/** Packages from PyPI, installed by pip into a virtual environment of their own. */
+/** Installs packages from PyPI with pip, into a separate virtual environment. */
 import { join } from "@std/path";
 import { statfs } from "node:fs/promises";
 import { writeFileAtomically } from "../../core/files/write.ts";
@@ -8,7 +8,7 @@ import { listed } from "../shared/text.ts";
 import { encodeJson, removeIfPossible, SetupError } from "./folders.ts";
 import { findErrorLine, findProgram, runVisibly } from "./programs.ts";
 
-/** What to install, and what that takes. */
+/** The packages to install, and their size. */
 export interface Packages {
   /** The name and version that messages use. */
   title: string;
@@ -26,7 +26,7 @@ export interface Packages {
   pythons: string[];
   /** Peak disk use: the archives, pip's copy of them, and their content. */
   bytes: number;
-  /** What to do without the package. */
+  /** Advice on how to do without the package. */
   otherwise: string;
 }
 
@@ -100,7 +100,7 @@ async function install(
   return found;
 }
 
-/** The file that is written last into a folder with packages: without it, they are not complete. */
+/** The file that is written last: a folder with packages that lacks it is incomplete. */
 const markOf = (folder: string) => join(folder, "complete.json");
 
 /** Reads what pip has installed into a folder, if it finished there. */

@@ -15,7 +15,7 @@ import { makeFolder } from "../../core/files/write.ts";
 /** One file of pieces, for one writer at a time, until disposed. */
 export interface Journal<Value> extends Disposable {
   readonly path: string;
-  /** What was kept under a key, by this run or one before. */
+  /** Returns the value stored under a key, by this run or an earlier one. */
   get(key: string): Value | undefined;
   /** Keeps a piece; it is on the disk when this resolves. */
   add(key: string, value: Value): Promise<void>;
@@ -23,10 +23,10 @@ export interface Journal<Value> extends Disposable {
 
 /**
  * Opens the journal of one computation, `NAME-HASH.jsonl` in a folder, the hash being that of
- * `subject`: other weights, another text or another precision have a journal of their own.
+ * `subject`: other weights, another text or another precision have their own journal.
  *
- * @param subject All that the pieces depend on, beside their key.
- * @param isValue Tells values from what else may stand in the file; what it refuses is computed
+ * @param subject Everything that the pieces depend on, except for their key.
+ * @param isValue Distinguishes values from whatever else may be in the file; what it refuses is computed
  * again.
  * @throws {Error} If the file can't be made, or another process is writing it.
  */

@@ -76,8 +76,8 @@ export class DenoError extends UserError {
 }
 
 /**
- * Runs `deno`, with a lock file of its own where `args` name one: for packages that this project
- * does not install for everybody.
+ * Runs `deno`, with a separate lock file where `args` name one: for packages that this project does
+ * not install for everybody.
  *
  * @returns Its standard output.
  * @throws {DenoError} If it fails.

@@ -77,7 +77,7 @@ async function gitCommit(): Promise<string | undefined> {
  */
 export async function requireResultsFolder(): Promise<void> {
   await makeFolder(RESULTS);
-  await removeLeftovers(RESULTS); // each result has a name of its own, so no later one replaces them
+  await removeLeftovers(RESULTS); // every result has a unique name, so no later one replaces them
   await requireWritable(join(RESULTS, "result.json"));
 }
 

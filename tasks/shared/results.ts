@@ -227,7 +227,7 @@ const comparisonRow = object({
   se_blocks: number,
   /** Holds 95 % of the resampled differences. */
   interval: v.strictTuple([number, number], "a list of 2"),
-  /** Whether 0 lies outside the interval. */
+  /** Whether the interval excludes 0. */
   excludes_zero: truth,
   context: count,
   /** Blocks that both were scored on. */
@@ -316,13 +316,13 @@ const qualityRow = object({
   sampler: v.nullable(text),
   temperature: v.nullable(number),
   settings: dictionary(setting),
-  /** How many texts, with seeds one apart. */
+  /** The number of texts, with consecutive seeds. */
   texts: count,
   /** Characters of each, prompt not counted. Figures of different lengths are not comparable. */
   length: count,
   /** null where there is nothing to measure: no GPT to judge, no whole word in the text. */
   figures,
-  /** Of one text; null for text that no model wrote. */
+  /** Forward passes of one text; null for text that no model wrote. */
   cost: v.nullable(object({ forwards: spread, seconds: spread })),
 });
 export type QualityRow = v.InferOutput<typeof qualityRow>;

@@ -1,6 +1,6 @@
 /**
- * How a task runs: what it prints, Ctrl-C, and how errors become one line and an exit code. The only
- * file that ends the process, and the only one that turns Ctrl-C into something other than an end.
+ * Runs a task: output, Ctrl-C, and errors as one line and an exit code. The only file that ends the
+ * process, and the only one that turns Ctrl-C into something other than an end.
  */
 import { bold, red } from "@std/fmt/colors";
 import { UserError } from "../../engines/errors.ts";
@@ -105,7 +105,7 @@ export async function runTask(
 
 /** Tells the user about an error, and returns the exit code. */
 function reportError(error: unknown): number {
-  // The reader of our output has gone (`| head`): nobody is left to be told.
+  // The reader of our output has gone (`| head`): nobody is left to tell.
   if (error instanceof Deno.errors.BrokenPipe) return 0;
   try {
     if (error instanceof HelpRequest) {

@@ -11,7 +11,7 @@ export interface RunLog extends Disposable {
 }
 
 /**
- * Where the log of the weights at `path` lies: `weights/x` has `x.jsonl`, those elsewhere keep
+ * The path of the log of the weights at `path`: `weights/x` has `x.jsonl`, those elsewhere keep
  * their folder in the name.
  */
 export function runLogPath(path: string): string {
@@ -20,8 +20,8 @@ export function runLogPath(path: string): string {
 }
 
 /**
- * Opens the log of a run. A resumed one keeps its lines up to the step that it goes on from: those
- * after it, and a line cut off by kill -9, belong to steps that will be done again.
+ * Opens the log of a run. A resumed one keeps its lines up to the step that it continues from:
+ * those after it, and a line cut off by kill -9, belong to steps that will be done again.
  *
  * @throws {Error} If it can't be written, or another run is writing it.
  */

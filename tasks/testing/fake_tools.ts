@@ -12,13 +12,13 @@ export interface Place extends AsyncDisposable {
   bin: string;
   /** Every call of a script, as typed. */
   calls(): Promise<string[]>;
-  /** What is in `folder`, with hashes and random endings cut off. */
+  /** The entries of `folder`, with hashes and random endings cut off. */
   content(): string[];
   setUp(args?: string[], env?: Record<string, string>): Deno.ChildProcess;
 }
 
 /**
- * @param task The file of the task, beside this folder.
+ * @param task The file of the task, next to this folder.
  * @param variable The environment variable that names the folder of the record.
  * @param scripts Bodies of shell scripts by their names.
  */
@@ -61,8 +61,8 @@ export async function place(
 }
 
 /**
- * A Python whose pip is told by the variable FAKE_PIP to fail or to hang, and else runs `install`
- * in the environment's folder (`$env`), after which the query for the packages is answered with
+ * A Python whose pip fails or hangs if the variable FAKE_PIP says so, and else runs `install` in
+ * the environment's folder (`$env`), after which the query for the packages is answered with
  * `found`.
  */
 export const fakePython = (
@@ -85,7 +85,7 @@ export const fakePython = (
   *importlib*) env="$(cd "$(dirname "$0")/.." && pwd)"; echo ${found};;
 esac`;
 
-/** What came of a setup. */
+/** The result of a setup. */
 export async function end(child: Deno.ChildProcess) {
   const { code, stdout, stderr } = await child.output();
   const [out, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));

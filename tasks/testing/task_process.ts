@@ -1,6 +1,6 @@
 /**
- * Runs tasks as a user does, for tests: in a process, in a folder of its own, with the permissions
- * that `deno.json` gives.
+ * Runs tasks as a user does, for tests: in a process, in its own folder, with the permissions that
+ * `deno.json` gives.
  */
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
@@ -17,7 +17,7 @@ const root = fromFileUrl(new URL("../..", import.meta.url));
 
 export { inFolder };
 
-/** What a task left when it ended. */
+/** The result of a task that has ended. */
 export interface Ended {
   code: number;
   stdout: string;

@@ -5,7 +5,7 @@
  */
 import { eastAsianWidth } from "get-east-asian-width";
 
-/** What stands for a character, in cells of a terminal. */
+/** The form of a character in the cells of a terminal. */
 export interface Shown {
   text: string;
   /** 1, or 2 for the wide ones of East Asia and for emoji. */
@@ -16,9 +16,9 @@ const known = new Map<string, Shown>();
 
 /**
  * A character as it is shown, one or two cells wide. Control characters become their pictures
- * ("␛"), a line end "↵", a tab "⇥"; a combining mark stands on a dotted circle, in a cell of its
- * own, as it is a token of its own. What else would be invisible or turn the direction of writing
- * around becomes "�".
+ * ("␛"), a line end "↵", a tab "⇥"; a combining mark is shown on a dotted circle in its own cell,
+ * as it is a separate token. What else would be invisible or turn the direction of writing around
+ * becomes "�".
  */
 export function shown(character: string): Shown {
   let result = known.get(character);

@@ -3,7 +3,7 @@ import type { Line, Style } from "./view.ts";
 
 /**
  * Select Graphic Rendition: from the 16 colours that every terminal has, and that a theme makes
- * readable. Without colours, what is new still stands out, by weight and inversion.
+ * readable. Without colours, new characters are still marked, by weight and inversion.
  */
 const colours: Record<Style, string> = {
   ...{ plain: "", given: "2", fresh: "1;7;35", recent: "1;35", hidden: "35", waiting: "2;35" },

@@ -29,7 +29,7 @@ export interface ScreenOptions {
   signal: AbortSignal;
 }
 
-/** What the keys do, for people. */
+/** Help on the keys. */
 export const KEYS = {
   playing: "space pause  → one step  q quit",
   paused: "paused: space go on  → one step  q quit",
@@ -54,7 +54,7 @@ export function hasKeys(): boolean {
 /**
  * Takes the terminal over.
  *
- * @param view The frame of the moment, for a screen of a size; told whether the film stands still.
+ * @param view The frame of the moment, for a screen of a size; which is passed whether the film is paused.
  */
 export function openScreen(
   view: (size: Size, paused: boolean) => Line[],
@@ -110,7 +110,7 @@ export function openScreen(
         paused = true;
         show();
       }],
-      // Stopped from elsewhere and going on: the shell had the terminal meanwhile.
+      // Stopped from elsewhere and resumed: the shell had the terminal meanwhile.
       ["SIGCONT", () => {
         leave();
         enter();
@@ -164,7 +164,7 @@ async function readKeys(onKeys: (keys: string) => void): Promise<void> {
       onKeys(decoder.decode(buffer.subarray(0, count)));
     }
   } catch {
-    // without keys the film goes on
+    // without keys the film continues
   }
 }
 

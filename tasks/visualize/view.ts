@@ -2,8 +2,8 @@
  * A moment of one or two generations as lines of styled text for a screen of any size. Pure:
  * `paint.ts` makes them bytes.
  *
- * ▒ is hidden and in work, ░ waits for a later block, ▓ was hidden again just now, │ stands before
- * a block, █ is where a GPT writes next.
+ * ▒ is hidden and in work, ░ waits for a later block, ▓ was hidden again just now, │ precedes a
+ * block, █ is where a GPT writes next.
  */
 import { shown } from "./characters.ts";
 import type { Cell, Frame } from "./frames.ts";
@@ -46,7 +46,7 @@ export interface Panel {
 const RECENT = 4;
 /** Longer lines are hard to read. */
 const WIDEST = 80;
-/** Two texts stand side by side where each has this many columns. */
+/** Two texts are shown side by side where each has this many columns. */
 const NARROWEST_BESIDE = 40;
 const GAP = " │ ";
 

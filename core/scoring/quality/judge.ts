@@ -4,8 +4,8 @@
  * noise dear.
  *
  * Cheap is not good: the same line again and again costs next to nothing. What to aim at is the
- * figure of held-out text, and the entropy of the text has to be read beside it. A GPT judges
- * itself too kindly, which is why there is a second judge.
+ * figure of held-out text, and the entropy of the text has to be read with it. A GPT judges itself
+ * too kindly, which is why there is a second judge.
  */
 import type { Baseline } from "../baselines.ts";
 import { type Row, score, type ScoreOptions, type Scorer } from "../rows.ts";

@@ -1,11 +1,11 @@
-/** How much of a text is copied from the text that the model was trained on. */
+/** Measures how much of a text is copied from the training text. */
 import { buildSuffixArray, findMatchLengths } from "./suffix_array.ts";
 
 export interface Memorised {
-  /** Characters of the longest passage that stands in the training text, letter for letter. */
+  /** Characters of the longest passage that occurs verbatim in the training text. */
   longest: number;
   /**
-   * Share of the n-grams of the text that stand there, 0 to 1; NaN if the text is shorter than n.
+   * Share of the n-grams of the text that occur there, 0 to 1; NaN if the text is shorter than n.
    */
   found(n: number): number;
 }

@@ -1,12 +1,11 @@
 /**
- * What the characters of a text look like when they are counted: their entropy, how many n-grams
- * are different ones, and how far two texts are apart. n-grams are of characters (code points), the
- * tokens of the models.
+ * Statistics of the characters of a text: their entropy, how many n-grams are different ones, and
+ * how far two texts are apart. n-grams are of characters (code points), the tokens of the models.
  *
  * All of these depend on the length of the text: compare figures of one length only.
  */
 
-/** How often each n-gram of a text occurs. A text shorter than n has none. */
+/** Counts each n-gram of a text. A text shorter than n has none. */
 export function countNgrams(text: string, n: number): Map<string, number> {
   const characters = [...text], counts = new Map<string, number>();
   for (let start = 0; start + n <= characters.length; start++) {
@@ -44,8 +43,8 @@ export function measureDistinct(text: string, n: number): number {
  * Lin, Divergence measures based on the Shannon entropy (IEEE Transactions on Information Theory
  * 37, 1991).
  *
- * Two short texts of one author are far from 0, as most of their n-grams are rare. So a figure
- * means something only beside that of two other texts of the same lengths: the noise floor.
+ * Two short texts of one author are far from 0, as most of their n-grams are rare. So a figure is
+ * meaningful only next to that of two other texts of the same lengths: the noise floor.
  */
 export function jensenShannon(a: Map<string, number>, b: Map<string, number>): number {
   const totalA = sumCounts(a), totalB = sumCounts(b);

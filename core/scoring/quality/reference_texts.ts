@@ -11,8 +11,8 @@ export function shuffleCharacters(text: string, random: Random): string {
 }
 
 /**
- * The words of a text (what stands between white space) in random order, with the white space where
- * it was.
+ * The words of a text (separated by white space) in random order, with the white space where it
+ * was.
  */
 export function shuffleWords(text: string, random: Random): string {
   const words = shuffle(text.match(/\S+/g) ?? [], random);

@@ -59,7 +59,7 @@ function sortBy(ranks: Int32Array, classes: number, starts: Int32Array): Int32Ar
 }
 
 /**
- * For each position of `passage`, how many characters from there on stand somewhere in `text`,
+ * For each position of `passage`, how many characters from there on occur somewhere in `text`,
  * letter for letter.
  *
  * @param order The suffix array of `text`.

@@ -1,5 +1,5 @@
 /**
- * The share of real words in a text: a first measure of how a small model writes, beside its bits
+ * The share of real words in a text: a first measure of how a small model writes, next to its bits
  * per character.
  */
 

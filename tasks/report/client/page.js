@@ -3,7 +3,7 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /// <reference lib="esnext" />
-// What the page does in the browser beside the race: theme, copy buttons, reading values off the charts. Without it the page is
+// The script of the page, except for the race: theme, copy buttons, reading values off the charts. Without it the page is
 // whole, only still.
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
@@ -77,7 +77,7 @@ async function copy(code) {
   }
 }
 
-/** Shows, beside the pointer, what the nearest mark of a chart says. */
+/** Shows the value of the nearest mark of a chart next to the pointer. */
 function setUpTips() {
   const tip = document.createElement("div");
   tip.className = "tip";

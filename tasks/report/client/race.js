@@ -16,7 +16,7 @@
 
 const MASK = "█";
 const PASSES_PER_SECOND = 20;
-/** How far along the clock it stands when the page opens: something to see, something to come. */
+/** The point of the clock shown when the page opens: something to see, something to come. */
 const OPENING = 0.4;
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
@@ -89,7 +89,7 @@ function sureness(confidence) {
 function makeLane(model) {
   const stage = byId(`stage-${model}`), progress = byId(`stage-${model}-progress`);
   const probe = byId(`stage-${model}-probe`);
-  /** What is seen of a character that is not there yet: a mask, or nothing in a GPT, which has no masks. */
+  /** The look of a character that is not there yet: a mask, or nothing for a GPT. */
   const blank = model === "diffusion" ? MASK : "";
 
   /** @type {ReturnType<typeof prepare>} */
@@ -98,7 +98,7 @@ function makeLane(model) {
   let cells = [];
   /** @type {string[]} */
   let shown = [];
-  /** Of each position: its character now, the step that fixed it and how sure the model was. */
+  /** The character of each position now, the step that fixed it and the model's confidence. */
   /** @type {{ character: string, step: number, confidence: number, again: boolean }[]} */
   let state = [];
   /** @type {number[]} */
@@ -230,7 +230,7 @@ function setUpRace({ replays }) {
   let moments = lanes.map(() => /** @type {number[]} */ ([]));
   let end = 0, now = 0, playing = false;
 
-  /** Takes what is chosen in the lists. @param {number} share Of the clock, where to stand then. */
+  /** Applies the choices in the lists. @param {number} share The point of the clock to show then. */
   function load(share) {
     setPlaying(false);
     lanes.forEach((lane, i) => lane.load(prepare(replays[Number(choices[i].value)])));

@@ -1,4 +1,4 @@
-/** How well the models predict: bits per character by estimator, with the baselines. */
+/** The section of bits per character, by estimator, with the baselines. */
 import * as Plot from "@observablehq/plot";
 import type { Compared } from "../../../core/scoring/comparison.ts";
 import { type Estimator, estimatorNotes } from "../../../core/scoring/estimators.ts";

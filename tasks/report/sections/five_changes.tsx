@@ -6,7 +6,7 @@ import type { ModelKind } from "../../../core/config.ts";
 import { type Child, ModelTag, type Part, Section } from "../markup.tsx";
 import { type Line, lineDiff } from "./line_diff.ts";
 
-/** The lines of one change, in the order in which they stand. */
+/** The lines of one change, in the order of the file. */
 export interface CodeChange {
   /** 1 to 5. */
   number: number;
@@ -62,7 +62,7 @@ function markOf({ text }: Line): number | undefined {
   return mark === undefined ? undefined : Number(mark);
 }
 
-/** What stands before the equals sign. */
+/** The part before the equals sign. */
 const assignedBy = ({ text }: Line) =>
   /^\s*(?:export )?(?:const |let )?([\w.[\]]+) = /.exec(text)?.[1];
 
@@ -76,7 +76,7 @@ function unmarked(file: string, { number, text }: Line): SyntaxError {
 interface Explanation {
   title: string;
   text: string;
-  /** What the picture shows, for those who don't see it. */
+  /** A description of the picture for those who don't see it. */
   label: string;
   gpt: Child;
   diffusion: Child;

@@ -13,8 +13,8 @@ export interface Hunk {
 }
 
 /**
- * What turns `a` into `b`, by their longest common subsequence of lines. Takes time and memory in
- * the product of their lengths: for files that people read, not for data.
+ * Returns the lines that turn `a` into `b`, by their longest common subsequence. Takes time and
+ * memory in the product of their lengths: for files that people read, not for data.
  */
 export function lineDiff(a: string[], b: string[]): Hunk[] {
   // common[i][j]: length of the longest common subsequence of a from i on and b from j on.

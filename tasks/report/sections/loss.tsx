@@ -26,7 +26,7 @@ interface Curves {
   best: Point | undefined;
 }
 
-/** What the horizontal axis can be: the first columns of a point. */
+/** The choices for the horizontal axis: the first columns of a point. */
 const AXES = [
   { label: "characters", title: "characters seen →" },
   { label: "steps", title: "steps →" },

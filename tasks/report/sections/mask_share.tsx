@@ -1,4 +1,4 @@
-/** How many bits a masked character costs, by the share of characters that are masked with it. */
+/** The section of bits per masked character, by the share of characters that are masked with it. */
 import * as Plot from "@observablehq/plot";
 import { BothWidths, color, dashed, Figure, isNarrow, Key, PlotSvg } from "../charts.tsx";
 import type { Marked, ReportData } from "../gather.ts";

@@ -1,4 +1,4 @@
-/** What is missing and what could not be read. */
+/** The list of what is missing and what could not be read. */
 import type { ReportData } from "../gather.ts";
 import { Command } from "../markup.tsx";
 

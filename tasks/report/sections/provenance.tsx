@@ -1,4 +1,4 @@
-/** What made each figure and each text on the page. */
+/** The section of provenance: the origin of each figure and each text on the page. */
 import type { Provenance } from "../../shared/results.ts";
 import type { Marked, ReportData } from "../gather.ts";
 import { Command, Facts, Marks, type Part, Section } from "../markup.tsx";

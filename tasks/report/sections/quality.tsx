@@ -110,7 +110,7 @@ function heldOut({ references }: Measured, figure: QualityFigure): Spread | null
   return references.find(({ row }) => row.source === "held-out")?.row.figures[figure] ?? null;
 }
 
-/** How many texts each point stands for. */
+/** The number of texts behind each point. */
 function describeTexts({ entries }: Measured): string {
   const counts = [...new Set(entries.map(({ row }) => row.texts))].sort((a, b) => a - b);
   const length = count(entries[0].row.length);
@@ -365,7 +365,7 @@ interface Column {
   figure: QualityFigure;
   title: string;
   digits: number;
-  /** What the figure is multiplied by. */
+  /** The factor for the figure. */
   scale?: number;
 }
 

@@ -2,9 +2,9 @@
  * The parts of the try-it page that come from elsewhere: the browser code with what it uses of
  * `core/`, as one script, and onnxruntime-web. Both need npm the first time: `deno bundle` gets its
  * bundler from there (esbuild, 4 MB packed), and onnxruntime-web is 33 MB packed, 138 MB unpacked
- * in Deno's cache. So that nobody else fetches that, it has a lock of its own (`bundle.lock`), cut
- * down by hand to what is used, as its scripts need no other package; it works only in a process of
- * its own.
+ * in Deno's cache. So that nobody else fetches that, it has its own lock (`bundle.lock`), cut down
+ * by hand to what is used, as its scripts need no other package; it works only in a process of its
+ * own.
  */
 import { fromFileUrl } from "@std/path";
 import { type ProgramOptions, runDeno } from "../../shared/process.ts";

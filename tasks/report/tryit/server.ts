@@ -24,16 +24,15 @@ const isolation = {
 };
 
 /**
- * Workers have no page to carry their policy. This one lets them load and run what lies beside
- * them, WebAssembly included.
+ * Workers have no page to carry their policy. This one lets them load and run what is in the same
+ * folder as them, WebAssembly included.
  */
 const workerPolicy =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'";
 
 /**
- * What answers requests for the files under `root`. A folder means its `index.html`; names that
- * begin with a dot are hidden, and nothing outside of `root` is reached, by whatever spelling or
- * link.
+ * Answers requests for the files under `root`. A folder means its `index.html`; names that begin
+ * with a dot are hidden, and nothing outside of `root` is reached, by whatever spelling or link.
  *
  * @param options.home Where `/` leads if `root` has no `index.html`.
  */
