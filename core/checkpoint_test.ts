@@ -221,7 +221,7 @@ Deno.test("weights of the other model are told by kind and by rows, with the fla
     await saveTraining(path, smallTraining("gpt"));
     await assertRejects(
       () => loadTraining(path, { expectKind: "diffusion" }),
-      TypeError,
+      UserError,
       'go on with "deno task train-gpt"',
     );
   }));
@@ -230,17 +230,17 @@ Deno.test("a training state is no export, an export no training state, a newer f
   inFolder(async (folder) => {
     const path = join(folder, "x.safetensors");
     await saveTraining(path, smallTraining("gpt"));
-    await assertRejects(() => loadWeights(path), TypeError, "it is the state of a training run");
+    await assertRejects(() => loadWeights(path), UserError, "it is the state of a training run");
     await saveWeights(path, smallModel("gpt"));
     await assertRejects(
       () => loadTraining(path),
-      TypeError,
+      UserError,
       'its format is "tiny-diffusion/1", expected "tiny-diffusion-training/1"; only the file',
     );
     await Deno.writeFile(path, writeSafetensors({}, { format: "tiny-diffusion/2" }));
     await assertRejects(
       () => loadWeights(path),
-      TypeError,
+      UserError,
       'its format is "tiny-diffusion/2", expected "tiny-diffusion/1"; use the version',
     );
   }));
@@ -398,7 +398,7 @@ Deno.test("the mask must be the first token of a diffusion model", () =>
     const vocabulary = ["a", "b", "_", "🎭", "c"];
     await assertRejects(
       () => saveWeights(path, { ...model, vocabulary }),
-      SyntaxError,
+      UserError,
       'its first token is "a", not the mask "_"',
     );
   }));
@@ -413,10 +413,10 @@ Deno.test("heads and context that contradict a file are refused, those that agre
       path,
       "Cannot load PATH: it was trained with heads 2, but 4 was asked for; leave that out",
     );
-    await assertRejects(() => loadWeights(path, { context: 7 }), RangeError, "context 6, but 7");
+    await assertRejects(() => loadWeights(path, { context: 7 }), UserError, "context 6, but 7");
     await assertRejects(
       () => loadWeights(`${testdata}gpt.pt`, { heads: 5, characters: () => characters }),
-      RangeError,
+      UserError,
       "width 32 is not a multiple of 2 * heads (5)",
     );
   }));
@@ -444,7 +444,7 @@ Deno.test("weights that diverged or don't fit float16 are not written over good 
     );
     const state = smallTraining("gpt");
     state.moments["adam.v/lm_head.weight"].data[2] = Infinity;
-    await assertRejects(() => saveTraining(path, state), RangeError, "holds Infinity");
+    await assertRejects(() => saveTraining(path, state), UserError, "holds Infinity");
     assertEquals(await Deno.readFile(path), before);
   }));
 

@@ -6,7 +6,7 @@
  * value surprises.
  */
 
-import { quoted } from "@tiny-diffusion/engines/errors";
+import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 
 /** Which of the two models. */
 export type ModelKind = "gpt" | "diffusion";
@@ -263,7 +263,10 @@ export function checkTrainingConfig(config: TrainingConfig): void {
       : undefined;
     if (expected !== undefined) {
       const found = typeof value === "string" ? quoted(value) : value;
-      throw new RangeError(`Cannot train: ${name} is ${found}, expected it to be ${expected}`);
+      throw new UserError({
+        action: "train",
+        found: `${name} is ${found}, expected it to be ${expected}`,
+      });
     }
   }
 }
@@ -285,14 +288,16 @@ export function checkModelConfig(config: ModelConfig): void {
   for (const [field, min, max] of sizes) {
     const value = config[field];
     if (!Number.isInteger(value) || value < min || value > max) {
-      throw new RangeError(
-        `Cannot build the network: ${field} is ${value}, expected ${min} to ${max}`,
-      );
+      throw new UserError({
+        action: "build the network",
+        found: `${field} is ${value}, expected ${min} to ${max}`,
+      });
     }
   }
   if (config.width % (2 * config.heads) !== 0) {
-    throw new RangeError(
-      `Cannot build the network: width ${config.width} is not a multiple of 2 * heads (${config.heads})`,
-    );
+    throw new UserError({
+      action: "build the network",
+      found: `width ${config.width} is not a multiple of 2 * heads (${config.heads})`,
+    });
   }
 }

@@ -1,3 +1,4 @@
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { assertEquals, assertThrows } from "@std/assert";
 import { checkModelConfig, makeConfig, type PresetName, presets } from "./config.ts";
 
@@ -69,6 +70,6 @@ Deno.test("sizes that no network can have are refused by name, with what is allo
     [{ width: 6, heads: 2 }, "width 6 is not a multiple of 2 * heads (2)"], // a head of 3 has no halves to turn
   ];
   for (const [change, message] of wrong) {
-    assertThrows(() => checkModelConfig({ ...config, ...change }), RangeError, message);
+    assertThrows(() => checkModelConfig({ ...config, ...change }), UserError, message);
   }
 });

@@ -68,6 +68,8 @@ export {
 export type { StepReport, ValidationReport } from "./training/trainer.ts";
 export { type LoadedModel, type LoadOptions, loadTraining, loadWeights } from "./checkpoint.ts";
 export { type SavedModel, saveWeights, trainingPath, type TrainingState } from "./checkpoint.ts";
+export type { ModelFacts, TrainingFacts } from "./checkpoint_schema.ts";
+export type { ForeignOptions } from "./foreign_weights.ts";
 export type { Runner, StepOutcome, Stepper } from "./training/stepper.ts";
 export { requireAlike, shared, type SharedStepper } from "./training/data_parallel.ts";
 export { type Communicator, joinRanks, type Mpi } from "./training/mpi.ts";

@@ -5,6 +5,7 @@
  * The generator is xoroshiro128+ from pure-rand; what is built on it here is only what the models
  * need.
  */
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { xoroshiro128plusFromState } from "pure-rand/generator/xoroshiro128plus";
 
 /** Random draws, one after the other. */
@@ -56,17 +57,18 @@ function hash(seed: number, word: number): number {
 /**
  * The generator that `random.state()` came from, at the same point of its sequence.
  *
- * @throws {TypeError} If `state` is none that a generator can have: four integers of 32 bits, not
+ * @throws {UserError} If `state` is none that a generator can have: four integers of 32 bits, not
  * all of them 0, which draw nothing but zeros.
  */
 export function restoreRandom(state: number[]): Random {
   const isState = Array.isArray(state) && state.length === 4 &&
     state.every((word) => Number.isInteger(word) && word === (word | 0)) && state.some(Boolean);
   if (!isState) {
-    throw new TypeError(
-      "Cannot restore a random state: it is not four integers of 32 bits with one that is not 0; " +
-        "the file that it comes from is damaged, go on from another",
-    );
+    throw new UserError({
+      action: "restore a random state",
+      found: "it is not four integers of 32 bits with one that is not 0",
+      advice: "the file that it comes from is damaged, go on from another",
+    });
   }
   return fromGenerator(xoroshiro128plusFromState(state));
 }

@@ -1,3 +1,4 @@
+import { UserError } from "@tiny-diffusion/engines/errors";
 import {
   assert,
   assertAlmostEquals,
@@ -102,7 +103,7 @@ Deno.test("bounds of 1 and 2^32 work, others are refused", () => {
 Deno.test("a state that no generator can have is refused, as one of zeros would draw zeros for ever", () => {
   for (const state of [[0, 0, 0, 0], [1, 2, 3], [1, 2, 3, 2 ** 31], [1, 2, 3, 0.5], undefined]) {
     const restore = () => restoreRandom(state as number[]);
-    assertThrows(restore, TypeError, "Cannot restore a random state: it is not four integers");
+    assertThrows(restore, UserError, "Cannot restore a random state: it is not four integers");
   }
 });
 

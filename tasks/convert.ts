@@ -4,7 +4,8 @@
  * Runtime).
  */
 import { extname } from "@std/path";
-import { assumedOf, type LoadedModel, loadWeights, saveWeights } from "../core/checkpoint.ts";
+import { type LoadedModel, loadWeights, saveWeights } from "../core/checkpoint.ts";
+import { assumeShape } from "../core/foreign_weights.ts";
 import type { Config } from "../core/config.ts";
 import { findLatestCorpus, loadCorpus, takeOpening } from "../core/data/corpus.ts";
 import { onnxModel } from "../engines/onnx/model.ts";
@@ -108,7 +109,7 @@ export async function main(args: string[]): Promise<void> {
  * there.
  */
 function noteOnReading({ heads, width, context }: Config): void {
-  const assumed = assumedOf(width);
+  const assumed = assumeShape(width);
   const flags = [
     ...(heads === assumed.heads ? [] : [`--heads ${heads}`]),
     ...(context === assumed.context ? [] : [`--block-size ${context}`]),

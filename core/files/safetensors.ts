@@ -155,14 +155,14 @@ function readHeader(bytes: Uint8Array, bad: (found: string) => Error) {
   } catch {
     throw bad("the header is not JSON");
   }
-  if (!text.startsWith("{") || !isObject(header)) throw bad("the header is not a JSON object");
+  if (!text.startsWith("{") || !isRecord(header)) throw bad("the header is not a JSON object");
 
   const metadata: Record<string, string> = {};
   const entries: HeaderEntry[] = [];
   let keys = Object.keys(header).length;
   for (const [tensor, value] of Object.entries(header)) {
     if (tensor === "__proto__") throw bad(`a tensor has the reserved name "__proto__"`);
-    if (!isObject(value)) throw bad(`the entry of ${quoted(tensor)} is not an object`);
+    if (!isRecord(value)) throw bad(`the entry of ${quoted(tensor)} is not an object`);
     keys += Object.keys(value).length;
     if (tensor === "__metadata__") {
       for (const [key, text] of Object.entries(value)) {
@@ -258,7 +258,8 @@ export const isSize = (value: unknown): value is number =>
 export const isSizes = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every(isSize);
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
+/** Whether a value from outside is an object with keys, not a list. */
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 const isStoredDType = (dtype: string): dtype is StoredDType =>

@@ -1,0 +1,270 @@
+/**
+ * The metadata of our files of weights, and the checks of it and of the tensors: a file comes from
+ * outside, so nothing in it is believed before it is checked.
+ */
+import { quoted, UserError } from "@tiny-diffusion/engines/errors";
+import { type HostTensor, type HostTensors, sizeOf } from "@tiny-diffusion/engines/tensors";
+import { checkModelConfig, checkTrainingConfig, type Config, makeConfig } from "./config.ts";
+import { makeTokenizer, MASK } from "./data/tokenizer.ts";
+import { isRecord, isSize } from "./files/safetensors.ts";
+import { parameterShapes } from "./model.ts";
+import { restoreRandom } from "./random.ts";
+
+/** What a file of weights says about them. What a `.pt` file cannot tell is left out. */
+export interface ModelFacts {
+  /** The settings of the run, the shape of the network among them. */
+  config: Config;
+  /** The characters in token order. Entry 0 of a diffusion model is the mask, written "_". */
+  vocabulary: string[];
+  /** The first characters of the text, the default prompt of generation. */
+  prompt?: string;
+  /** The training step that these weights come from. */
+  step?: number;
+  /** Such as `val_bpc`. */
+  scores: Record<string, number>;
+  /** SHA-256 of the text that it was trained on, in hexadecimal. */
+  corpusSha256?: string;
+  /** The command that trains it again. */
+  command?: string;
+  /** The name of the engine that trained it. */
+  engine?: string;
+  /** The precision of its matrix products: `f32` or `bf16`. */
+  precision?: string;
+}
+
+/** What a training state says besides its tensors. */
+export interface TrainingFacts
+  extends Pick<ModelFacts, "config" | "vocabulary" | "command" | "engine" | "precision"> {
+  /** States of the random generators, by use. */
+  random: Record<string, number[]>;
+  /** Steps, characters seen, seconds... */
+  counters: Record<string, number>;
+  /** The best validation so far; null before the first. */
+  bestScore: number | null;
+  /** SHA-256 of the text that it trains on, in hexadecimal. */
+  corpusSha256: string;
+}
+
+/** Tensors from a file. */
+export type Tensors = Record<string, HostTensor>;
+
+/** Encodes facts as the texts of a safetensors file. */
+export function toMetadata(format: string, facts: object): Record<string, string> {
+  const known = Object.entries(facts).filter(([, value]) => value !== undefined);
+  return { format, ...Object.fromEntries(known.map(([k, v]) => [k, JSON.stringify(v)])) };
+}
+
+/**
+ * Reads facts about weights from metadata.
+ *
+ * @param action What the errors say can't be done.
+ * @throws {UserError} If they are not what they should be.
+ */
+export function readFacts(action: string, metadata: Record<string, string>): ModelFacts {
+  const facts = parseEntries(action, metadata) as ModelFacts;
+  requireFacts(action, facts);
+  return facts;
+}
+
+/**
+ * Reads facts about a training state from metadata. Settings that came after the first version are
+ * the original's where a file lacks them.
+ *
+ * @throws {UserError} If they are not what they should be.
+ */
+export function readTrainingFacts(
+  action: string,
+  metadata: Record<string, string>,
+): TrainingFacts {
+  const facts = parseEntries(action, metadata) as TrainingFacts;
+  requireTrainingFacts(action, facts);
+  const { kind, vocab } = facts.config;
+  return { ...facts, config: { ...makeConfig(kind, "full", vocab), ...facts.config } };
+}
+
+function parseEntries(action: string, { format: _, ...texts }: Record<string, string>): unknown {
+  const facts: Record<string, unknown> = {};
+  for (const [key, text] of Object.entries(texts)) {
+    try {
+      facts[key] = JSON.parse(text);
+    } catch {
+      throw damaged(action, `the metadata ${quoted(key)} is not JSON`);
+    }
+  }
+  return facts;
+}
+
+/** Checks facts about weights; their types are only claimed before. */
+export function requireFacts(action: string, facts: ModelFacts): void {
+  const { config, vocabulary, prompt, step, scores } = facts;
+  requireConfig(action, config);
+  requireVocabulary(action, vocabulary, config);
+  if (prompt !== undefined && typeof prompt !== "string") {
+    throw damaged(action, "its prompt is no text");
+  }
+  if (step !== undefined && !isSize(step)) throw damaged(action, "its step is no count");
+  requireNumbers(action, "scores", scores);
+  for (const key of ["corpusSha256", "command", "engine", "precision"] as const) {
+    if (facts[key] !== undefined && typeof facts[key] !== "string") {
+      throw damaged(action, `its ${key} is no text`);
+    }
+  }
+}
+
+/** The settings of the first version, which every training state has. */
+const firstSettings: (keyof Config)[] = [
+  ...["kind", "preset", "vocab", "context", "layers", "heads", "width"] as const,
+  ...["batch", "steps", "seed", "optimizer", "learningRate", "muonLearningRate"] as const,
+  ...["warmup", "schedule", "beta1", "beta2", "epsilon", "weightDecay", "clip"] as const,
+  ...["evenMaskShares", "evalEvery"] as const,
+];
+
+/** Checks facts about a training state; their types are only claimed before. */
+export function requireTrainingFacts(action: string, facts: TrainingFacts): void {
+  const { config, random, counters, bestScore, corpusSha256 } = facts;
+  requireFacts(action, { ...facts, scores: {} });
+  const missing = firstSettings.find((key) => !Object.hasOwn(config, key));
+  if (missing) throw damaged(action, `its config lacks ${missing}`);
+  rewordErrors(action, () => checkTrainingConfig(config));
+  requireNumbers(action, "counters", counters);
+  for (const [name, count] of Object.entries(counters)) {
+    if (count < 0 || (name !== "seconds" && name !== "lossSum" && !isSize(count))) {
+      throw damaged(action, `its counter ${quoted(name)} is ${count}, expected a count`);
+    }
+  }
+  if (bestScore !== null && !Number.isFinite(bestScore)) {
+    throw damaged(action, "its best score is no number");
+  }
+  if (!isRecord(random)) throw damaged(action, "it has no random states");
+  for (const state of Object.values(random)) rewordErrors(action, () => restoreRandom(state));
+  if (typeof corpusSha256 !== "string") throw damaged(action, "it does not say which text");
+}
+
+function requireConfig(action: string, config: Config): void {
+  if (!isRecord(config)) throw damaged(action, "it has no config");
+  const isPlain = (value: unknown) =>
+    value === null || ["string", "boolean"].includes(typeof value) || Number.isFinite(value);
+  const strange = Object.entries(config).find(([, value]) => !isPlain(value));
+  if (strange) throw damaged(action, `its ${quoted(strange[0])} is no setting`);
+  if (config.kind !== "gpt" && config.kind !== "diffusion") {
+    throw damaged(action, `its kind is ${quoted(String(config.kind))}, not gpt or diffusion`);
+  }
+  // A file may lack a setting that came later, but a setting that it has must be of its type.
+  for (const [key, value] of Object.entries(makeConfig(config.kind, "full", 2))) {
+    const found: unknown = Object.hasOwn(config, key) ? config[key as keyof Config] : undefined;
+    if (found !== undefined && typeof found !== typeof value) {
+      throw damaged(action, `its ${key} is ${quoted(String(found))}, expected a ${typeof value}`);
+    }
+  }
+  rewordErrors(action, () => checkModelConfig(config));
+}
+
+/** Checks that a vocabulary is one of a model of this config. */
+export function requireVocabulary(action: string, vocabulary: unknown, config: Config): void {
+  if (!Array.isArray(vocabulary) || vocabulary.length !== config.vocab) {
+    throw damaged(action, `its vocabulary does not have ${config.vocab} entries`);
+  }
+  if (!vocabulary.every((entry) => typeof entry === "string")) {
+    throw damaged(action, "its vocabulary is no list of characters");
+  }
+  if (config.kind === "diffusion" && vocabulary[0] !== MASK) {
+    throw damaged(action, `its first token is ${quoted(vocabulary[0])}, not the mask "${MASK}"`);
+  }
+  rewordErrors(action, () => makeTokenizer(config.kind, vocabulary));
+}
+
+function requireNumbers(action: string, name: string, values: unknown): void {
+  if (!isRecord(values) || !Object.values(values).every(Number.isFinite)) {
+    throw damaged(action, `its ${name} are not all finite numbers`);
+  }
+}
+
+/** Lists the parameters in the model's order, after checking every name, shape and value. */
+export function requireParameters(action: string, tensors: Tensors, config: Config): HostTensors {
+  const expected = parameterShapes(config);
+  const unknown = Object.keys(tensors).find((name) => !Object.hasOwn(expected, name));
+  if (unknown !== undefined) {
+    throw refuse(
+      action,
+      `${quoted(unknown)} is no parameter of a model of ${config.layers} layers`,
+      "only weights of this network can be used",
+    );
+  }
+  const parameters: HostTensors = {};
+  for (const [name, shape] of Object.entries(expected)) {
+    if (!Object.hasOwn(tensors, name)) {
+      throw refuse(
+        action,
+        `"${name}" is missing, expected ${formatShape(shape)}`,
+        "the file is incomplete, get or write it again",
+      );
+    }
+    parameters[name] = requireFloats(action, name, tensors[name], shape);
+  }
+  return parameters;
+}
+
+/** Checks what the optimiser keeps: `<moment>/<parameter>`, or any other name. */
+export function requireMoments(action: string, moments: Tensors, config: Config): HostTensors {
+  const parameters = parameterShapes(config);
+  const checked: HostTensors = {};
+  for (const [name, tensor] of Object.entries(moments)) {
+    if (Object.hasOwn(parameters, name)) {
+      throw refuse(action, `a moment has the name "${name}" of a parameter`, "rename it");
+    }
+    const parameter = name.slice(name.indexOf("/") + 1);
+    const shape = Object.hasOwn(parameters, parameter) ? parameters[parameter] : tensor.shape;
+    checked[name] = requireFloats(action, name, tensor, shape);
+  }
+  return checked;
+}
+
+function requireFloats(
+  action: string,
+  name: string,
+  { shape, data }: HostTensor,
+  expected: number[],
+): HostTensor<Float32Array> {
+  if (!(data instanceof Float32Array)) {
+    throw refuse(action, `${quoted(name)} holds integers, expected floats`, "convert it");
+  }
+  const isShape = shape.length === expected.length && shape.every((n, i) => n === expected[i]);
+  if (!isShape || data.length !== sizeOf(expected)) {
+    throw refuse(
+      action,
+      `${quoted(name)} is ${formatShape(shape)}, expected ${formatShape(expected)}`,
+      "the file belongs to a model of another size",
+    );
+  }
+  const wrong = data.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0) {
+    throw refuse(
+      action,
+      `${quoted(name)} holds ${data[wrong]} at position ${wrong}, expected finite numbers`,
+      "the training diverged (a lower --lr helps) or the file is damaged",
+    );
+  }
+  return { shape, data };
+}
+
+/** Runs a check that may fail because of the file, and says so in terms of the file. */
+export function rewordErrors(action: string, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const { found, advice = "check the file, or what you gave for it" } = error;
+    throw new UserError({ action, found, advice }, { cause: error });
+  }
+}
+
+/** The error for a file that can't be used. */
+export function refuse(action: string, found: string, advice: string): UserError {
+  return new UserError({ action, found, advice });
+}
+
+function damaged(action: string, found: string): UserError {
+  return refuse(action, found, "the file is damaged, get or write it again");
+}
+
+const formatShape = (shape: number[]) => `[${shape.join(", ")}]`;
