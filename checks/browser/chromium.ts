@@ -10,8 +10,21 @@ if (!chromiumPath) {
   console.error("There is no Chromium or Chrome here: the tests in a browser are skipped");
 }
 
-/** Starts it, with more flags if need be; it asks for nothing from the network by itself. */
+/** The browsers that run, by their flags. */
+const running = new Map<string, Promise<Browser>>();
+
+Deno.test.afterAll(async () => {
+  for (const browser of running.values()) await (await browser).close();
+});
+
+/** Starts it, once for each set of flags. It asks for nothing from the network by itself. */
 export function launchChromium(...flags: string[]): Promise<Browser> {
+  const key = flags.join(" ");
+  if (!running.has(key)) running.set(key, launch(flags));
+  return running.get(key)!;
+}
+
+function launch(flags: string[]): Promise<Browser> {
   return chromium.launch({
     executablePath: chromiumPath,
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"].concat(

@@ -1,15 +1,13 @@
 /**
  * A film in a real browser, as a README shows it: what Chromium paints at a step is the frame of
  * that step.
- *
- *     deno test -A --config checks/browser/deno.json tasks/visualize/browser
+ * See `page_test.ts` for how to run it.
  */
 /// <reference lib="dom" />
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { join, toFileUrl } from "@std/path";
 import type { BrowserContextOptions, Page } from "playwright-core";
-import { launchChromium } from "./chromium.ts";
-import { complaintsOf, ofProject, outputOf, testInChromium } from "./in_browser.ts";
+import { ofProject, openPage, outputOf, testInChromium } from "./in_browser.ts";
 
 const HOSTILE = `</text><script>alert(1)</script>&amp;"'<![CDATA[`;
 
@@ -26,7 +24,9 @@ type Expected = { text: string; masks: number }[][];
 async function makeFilm(path: string): Promise<Expected> {
   const code = `
     import { animatedSvg } from "${import.meta.resolve("../../tasks/visualize/svg.tsx")}";
-    import { firstFrame, nextFrame } from "${import.meta.resolve("../../tasks/visualize/frames.ts")}";
+    import { firstFrame, nextFrame } from "${
+    import.meta.resolve("../../tasks/visualize/frames.ts")
+  }";
     const given = [..."Film: "], text = [...${JSON.stringify(HOSTILE)}, ..." and\\n東京 é."];
     const at = (i) => given.length + i, half = text.length >> 1;
     const step = (changes, i) => ({ changes, forwards: i + 1, seconds: i });
@@ -78,22 +78,21 @@ function testFilm(
     flags?: string[];
   } = {},
 ): void {
-  testInChromium(name, async () => {
-    const folder = await Deno.makeTempDir(), url = `${toFileUrl(folder)}/`;
-    const browser = await launchChromium(...flags);
+  testInChromium(name, async (browser) => {
+    const folder = await Deno.makeTempDir();
+    const url = `${toFileUrl(folder)}/`;
     try {
       const expected = await makeFilm(join(folder, "film.svg"));
       await Deno.writeTextFile(join(folder, "page.html"), `<img src="film.svg" alt="">`);
-      const page = await (await browser.newContext(options)).newPage();
-      const complaints = complaintsOf(page, (asked) => asked.startsWith(url));
-      await page.goto(new URL(image ? "page.html" : "film.svg", url).href);
-      await test(page, expected);
-      assertEquals(complaints, []);
+      const address = new URL(image ? "page.html" : "film.svg", url).href;
+      const isOwn = (asked: string) => asked.startsWith(url);
+      await using opened = await openPage(browser, address, { isOwn, ...options });
+      await test(opened.page, expected);
+      assertEquals(opened.complaints, []);
     } finally {
-      await browser.close();
       await Deno.remove(folder, { recursive: true });
     }
-  });
+  }, flags);
 }
 
 /**

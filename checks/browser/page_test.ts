@@ -2,17 +2,16 @@
  * The page in a real browser. These tests have a config and a lock of their own, so that nobody
  * else fetches a browser driver:
  *
- *     deno test -A --config checks/browser/deno.json tasks/report/browser
+ *     deno task --cwd checks browser
  *
  * Without Chromium they are skipped, and say so. With SCREENSHOTS=FOLDER pictures of the page at
  * three widths and in both themes are kept there.
  */
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { join, toFileUrl } from "@std/path";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { launchChromium } from "./chromium.ts";
+import type { BrowserContextOptions, Page } from "playwright-core";
 import { measureContrast } from "./contrast.ts";
-import { complaintsOf, outputOf, projectScript, testInChromium } from "./in_browser.ts";
+import { openPage, outputOf, projectScript, testInChromium } from "./in_browser.ts";
 
 const HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"'`&amp;<!--\n" +
   "\u202eright to left\u202c שלום 😀\u2028\0\x1b\r\n\t</style><svg onload=alert(3)>";
@@ -24,10 +23,8 @@ interface Written {
 
 /** Pages by the text that their models wrote; made when first needed. */
 const written = new Map<string | undefined, Promise<Written>>();
-let browser: Promise<Browser> | undefined;
 
 Deno.test.afterAll(async () => {
-  await (await browser)?.close();
   for (const page of written.values()) {
     await Deno.remove((await page).folder, { recursive: true });
   }
@@ -61,22 +58,15 @@ function testPage(
   body: (page: Page, written: Written) => Promise<void>,
   { text, ...options }: BrowserContextOptions & { text?: string } = {},
 ): void {
-  testInChromium(name, async () => {
+  testInChromium(name, async (browser) => {
     const written = await pageOf(text);
-    browser ??= launchChromium();
-    const context = await (await browser).newContext({
+    await using opened = await openPage(browser, written.url, {
       viewport: { width: 1000, height: 900 },
+      isOwn: (asked) => asked.split("#")[0] === written.url,
       ...options,
     });
-    try {
-      const page = await context.newPage();
-      const complaints = complaintsOf(page, (asked) => asked.split("#")[0] === written.url);
-      await page.goto(written.url);
-      await body(page, written);
-      assertEquals(complaints, []);
-    } finally {
-      await context.close();
-    }
+    await body(opened.page, written);
+    assertEquals(opened.complaints, []);
   });
 }
 
@@ -451,7 +441,9 @@ testPage("Without scripts the page is whole, and has no dead controls", async (p
   assertEquals(await page.locator("#loss-chart .plot:visible").getAttribute("data-axis"), "2");
 }, { javaScriptEnabled: false });
 
-testInChromium("With 20 samples the page is below 1 MB, and ready in less than a second", async () => {
+testInChromium(
+  "With 20 samples the page is below 1 MB, and ready in less than a second",
+  async (browser) => {
     const { folder, url } = await writePage(undefined);
     try {
       for (const model of MODELS) {
@@ -467,8 +459,7 @@ testInChromium("With 20 samples the page is below 1 MB, and ready in less than a
       await outputOf(projectScript("tasks/report.ts", folder, "--no-model"));
       const { size } = await Deno.stat(new URL(url));
       assert(size < 1_000_000, `${size} bytes`);
-      browser ??= launchChromium();
-      const page = await (await browser).newPage();
+      const page = await browser.newPage();
       const times: number[] = [];
       for (let n = 0; n < 3; n++) { // the best of three: the machine may be busy with other things
         await page.goto(url);
@@ -490,7 +481,8 @@ testInChromium("With 20 samples the page is below 1 MB, and ready in less than a
     } finally {
       await Deno.remove(folder, { recursive: true });
     }
-});
+  },
+);
 
 const openAll = (page: Page) =>
   page.locator("details").evaluateAll((all) =>

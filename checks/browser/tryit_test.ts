@@ -7,9 +7,9 @@ import { join, toFileUrl } from "@std/path";
 import type { Browser, Page } from "playwright-core";
 import { launchChromium } from "./chromium.ts";
 import { measureContrast } from "./contrast.ts";
-import { complaintsOf, outputOf, projectScript, testInChromium } from "./in_browser.ts";
+import { openPage, outputOf, projectScript, testInChromium } from "./in_browser.ts";
 
-/** What `tryit/reference.ts` prints; its types would bring the whole project into this config. */
+/** What `tasks/testing/tryit_reference.ts` prints; its types would bring the whole project into this config. */
 interface References {
   references: Reference[];
   vocabulary: string[];
@@ -34,21 +34,18 @@ async function referencesIn(folder: string): Promise<References> {
 }
 
 /** A page with the model ready, and everything that it complained about. */
-async function openPage(browser: Browser, url: string, device = "wasm") {
-  const context = await browser.newContext({ viewport: { width: 1000, height: 900 } });
-  const page = await context.newPage();
-  page.setDefaultTimeout(120_000); // a software GPU on a busy machine
+async function openModel(browser: Browser, url: string, device = "wasm") {
   const { origin } = new URL(url);
-  const complaints = complaintsOf(
-    page,
-    (asked) => asked.startsWith("blob:") || new URL(asked).origin === origin,
-  );
-  await page.goto(`${url}?device=${device}`);
-  await page.waitForFunction(() =>
+  const opened = await openPage(browser, `${url}?device=${device}`, {
+    viewport: { width: 1000, height: 900 },
+    isOwn: (asked) => asked.startsWith("blob:") || new URL(asked).origin === origin,
+  });
+  opened.page.setDefaultTimeout(120_000); // a software GPU on a busy machine
+  await opened.page.waitForFunction(() =>
     !(document.querySelector("#write") as HTMLButtonElement).disabled ||
     !(document.querySelector("#error") as HTMLElement).hidden
   );
-  return { page, complaints };
+  return opened;
 }
 
 const textOf = (page: Page, id: string) => page.locator(`#${id}`).evaluate((e) => e.textContent!);
@@ -171,203 +168,198 @@ async function serving(
   }
 }
 
-testInChromium("The try-it page", async (t) => {
-    const folder = await Deno.makeTempDir();
-    const { references, vocabulary, window, logits } = await referencesIn(folder);
-    const browser = await launchChromium();
-    try {
-      await serving(folder, async (url) => {
-        const { page, complaints } = await openPage(browser, url);
+testInChromium("The try-it page", async (browser, t) => {
+  const folder = await Deno.makeTempDir();
+  const { references, vocabulary, window, logits } = await referencesIn(folder);
+  try {
+    await serving(folder, async (url) => {
+      const { page, complaints } = await openModel(browser, url);
 
-        await t.step("loads the model, in a page that may have threads", async () => {
-          assertEquals(await textOf(page, "error"), "");
-          assert(
-            /^ready after [\d.]+ s · WebAssembly, \d+ threads?$/.test(
-              await textOf(page, "progress"),
-            ),
-          );
-          assert(await page.evaluate(() => crossOriginIsolated));
-        });
-
-        await t.step("computes the logits that Deno computes from the same file", async () => {
-          const difference = apart(await logitsIn(browser, url, "wasm", window), logits);
-          console.log(`logits of WebAssembly and of Deno are at most ${difference} apart`);
-          assert(difference <= LOGITS_APART.wasm, `${difference}`);
-        });
-
-        await t.step("writes pass by pass what Deno writes, with every sampler", async () => {
-          const notes = await compare(page, references, 2 * LOGITS_APART.wasm);
-          for (const note of notes) console.log(note);
-          assert(notes.length < references.length, "nothing was the same");
-        });
-
-        await t.step("shows the command that writes the same in a terminal", async () => {
-          await write(page, references[4]);
-          assertEquals(
-            await textOf(page, "command"),
-            "deno task sample --weights=weights/diffusion-smoke.safetensors --prompt=Who --length=40 " +
-              "--sampler=remask --denoising-steps=64 --remask-cap=0.3 --temperature=0.8 --top-k=9 --seed=5",
-          );
-        });
-
-        await t.step(
-          "names unknown characters and bad templates in one line, and goes on",
-          async () => {
-            const failing = async (mode: "prompt" | "template", text: string) => {
-              await page.check(`#mode-${mode}`);
-              await page.fill(`#${mode}`, text);
-              await page.click("#write");
-              await page.locator("#error").waitFor();
-              await finished(page);
-              return await textOf(page, "error");
-            };
-            const known = vocabulary.length - 1;
-            assertEquals(
-              await failing("prompt", "Où est 東?"),
-              `Cannot encode the prompt: "ù" (U+00F9), "東" (U+6771) are not among the ${known} characters of this model; ` +
-                "remove them or train on a text that has them",
-            );
-            assertEquals(
-              await failing("template", "<b>\n____"),
-              `Cannot encode the template: "<" (U+003C), ">" (U+003E) are not among the ${known} characters of this model; ` +
-                "remove them or train on a text that has them",
-            );
-            const gapless = await failing("template", "To be");
-            assert(gapless.startsWith("Cannot fill the template: it has no gap; write"), gapless);
-            const long = await failing("template", "To be {3..99}, or");
-            assert(long.startsWith("Cannot choose the length of the gap {3..99}:"), long);
-            await write(page, references[6]);
-            assert(await page.locator("#error").isHidden());
-          },
+      await t.step("loads the model, in a page that may have threads", async () => {
+        assertEquals(await textOf(page, "error"), "");
+        assert(
+          /^ready after [\d.]+ s · WebAssembly, \d+ threads?$/.test(
+            await textOf(page, "progress"),
+          ),
         );
-
-        await t.step(
-          "can be used from the keyboard alone, stopped, and looked through",
-          async () => {
-            await page.check("#mode-prompt");
-            await page.selectOption("#pace", "3");
-            await page.locator("#prompt").focus();
-            await page.keyboard.press("Control+A");
-            await page.keyboard.type("Who goes");
-            await page.keyboard.press("Tab");
-            await page.keyboard.press("Control+A");
-            await page.keyboard.type("30");
-            await page.keyboard.press("Control+Enter");
-            await page.waitForFunction(() =>
-              /^[23] forward/.test(document.querySelector("#progress")!.textContent!)
-            );
-            const shown = await textOf(page, "stage");
-            assert(shown.startsWith("Who goes") && shown.includes("█"), shown);
-            await page.keyboard.press("Escape");
-            await finished(page);
-            assert(/^(stopped|finished): \d+ forward passes/.test(await textOf(page, "status")));
-            await page.locator("#pass").focus();
-            await page.keyboard.press("Home");
-            assertEquals(await textOf(page, "stage"), "Who goes" + "█".repeat(30));
-            await page.keyboard.press("ArrowRight");
-            assertEquals((await textOf(page, "stage")).match(/█/g)!.length < 30, true);
-            await page.selectOption("#pace", "0");
-          },
-        );
-
-        await t.step("can be stopped while it chooses the lengths of gaps", async () => {
-          await page.check("#mode-template");
-          await page.fill(
-            "#template",
-            "Who {1..15} there, {1..15} there, {1..15} there, {1..15} there?",
-          );
-          await page.click("#write");
-          await page.waitForFunction(() =>
-            document.querySelector("#progress")!.textContent!.startsWith("choosing the lengths")
-          );
-          await page.click("#stop");
-          await finished(page);
-          assertEquals(await textOf(page, "progress"), "stopped");
-          await write(page, references[6]);
-        });
-
-        await t.step(
-          "fits into 360, 1,000 and 2,000 pixels, with targets of 24 pixels",
-          async () => {
-            for (const width of [360, 1000, 2000]) {
-              await page.setViewportSize({ width, height: 800 });
-              assertEquals(await page.evaluate(() => document.documentElement.scrollWidth), width);
-              const small = await page
-                .locator("button:visible, select:visible, input:not([type=radio]):visible, summary")
-                .evaluateAll((all) =>
-                  all.filter((element) => element.getBoundingClientRect().height < 24)
-                    .map((element) => element.id)
-                );
-              assertEquals(small, [], `${width}`);
-            }
-          },
-        );
-
-        await t.step("has the contrast that WCAG AA asks for, in both themes", async () => {
-          const measure = async () => {
-            for (const colorScheme of ["light", "dark"] as const) {
-              await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-              const { poor, seen } = await page.evaluate(measureContrast);
-              assertEquals(poor, [], colorScheme);
-              assert(seen > 40, `only ${seen} texts were measured`);
-            }
-          };
-          await write(page, references[4]);
-          await measure(); // every colour
-          await page.locator("#pass").fill("20");
-          await measure(); // masks, some of them again
-          await page.fill("#prompt", "é");
-          await page.click("#write");
-          await page.locator("#error").waitFor();
-          await finished(page);
-          await measure();
-          await write(page, references[6]);
-        });
-
-        await t.step("complained about nothing in the console, and asked nobody else", () => {
-          assertEquals(complaints, []);
-        });
-
-        await t.step("writes the same on the GPU, by WebGPU", async () => {
-          // In software, which the page itself would not choose.
-          const browser = await launchChromium(
-            ...["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
-            ...["--enable-features=Vulkan"],
-          );
-          try {
-            const { page, complaints } = await openPage(browser, url, "webgpu");
-            const hasGpu = await page.evaluate(async () =>
-              await (navigator as { gpu?: { requestAdapter(): Promise<unknown> } }).gpu
-                ?.requestAdapter() != null
-            );
-            if (!hasGpu) return console.log("skipped: this Chromium has no WebGPU here");
-            assert((await textOf(page, "progress")).endsWith(" · WebGPU"));
-            const difference = apart(await logitsIn(browser, url, "webgpu", window), logits);
-            console.log(`logits of WebGPU and of Deno are at most ${difference} apart`);
-            assert(difference <= LOGITS_APART.webgpu, `${difference}`);
-            const some = [references[6]]; // short, as software is slow
-            for (const note of await compare(page, some, 2 * LOGITS_APART.webgpu)) {
-              console.log(note);
-            }
-            assertEquals(complaints, []);
-          } finally {
-            await browser.close();
-          }
-        });
-
-        await t.step("opened from disk, says in one line that it needs the server", async () => {
-          const page = await browser.newPage();
-          const complaints = complaintsOf(page, (asked) => asked.startsWith("file:"));
-          await page.goto(toFileUrl(join(folder, "reports/try-it/index.html")).href);
-          assertEquals(
-            await textOf(page, "error"),
-            "Cannot run the model in a page from disk: browsers want a server for it; run deno task serve",
-          );
-          assertEquals(complaints, []);
-        });
+        assert(await page.evaluate(() => crossOriginIsolated));
       });
-    } finally {
-      await browser.close();
-      await Deno.remove(folder, { recursive: true });
-    }
+
+      await t.step("computes the logits that Deno computes from the same file", async () => {
+        const difference = apart(await logitsIn(browser, url, "wasm", window), logits);
+        console.log(`logits of WebAssembly and of Deno are at most ${difference} apart`);
+        assert(difference <= LOGITS_APART.wasm, `${difference}`);
+      });
+
+      await t.step("writes pass by pass what Deno writes, with every sampler", async () => {
+        const notes = await compare(page, references, 2 * LOGITS_APART.wasm);
+        for (const note of notes) console.log(note);
+        assert(notes.length < references.length, "nothing was the same");
+      });
+
+      await t.step("shows the command that writes the same in a terminal", async () => {
+        await write(page, references[4]);
+        assertEquals(
+          await textOf(page, "command"),
+          "deno task sample --weights=weights/diffusion-smoke.safetensors --prompt=Who --length=40 " +
+            "--sampler=remask --denoising-steps=64 --remask-cap=0.3 --temperature=0.8 --top-k=9 --seed=5",
+        );
+      });
+
+      await t.step(
+        "names unknown characters and bad templates in one line, and goes on",
+        async () => {
+          const failing = async (mode: "prompt" | "template", text: string) => {
+            await page.check(`#mode-${mode}`);
+            await page.fill(`#${mode}`, text);
+            await page.click("#write");
+            await page.locator("#error").waitFor();
+            await finished(page);
+            return await textOf(page, "error");
+          };
+          const known = vocabulary.length - 1;
+          assertEquals(
+            await failing("prompt", "Où est 東?"),
+            `Cannot encode the prompt: "ù" (U+00F9), "東" (U+6771) are not among the ${known} characters of this model; ` +
+              "remove them or train on a text that has them",
+          );
+          assertEquals(
+            await failing("template", "<b>\n____"),
+            `Cannot encode the template: "<" (U+003C), ">" (U+003E) are not among the ${known} characters of this model; ` +
+              "remove them or train on a text that has them",
+          );
+          const gapless = await failing("template", "To be");
+          assert(gapless.startsWith("Cannot fill the template: it has no gap; write"), gapless);
+          const long = await failing("template", "To be {3..99}, or");
+          assert(long.startsWith("Cannot choose the length of the gap {3..99}:"), long);
+          await write(page, references[6]);
+          assert(await page.locator("#error").isHidden());
+        },
+      );
+
+      await t.step(
+        "can be used from the keyboard alone, stopped, and looked through",
+        async () => {
+          await page.check("#mode-prompt");
+          await page.selectOption("#pace", "3");
+          await page.locator("#prompt").focus();
+          await page.keyboard.press("Control+A");
+          await page.keyboard.type("Who goes");
+          await page.keyboard.press("Tab");
+          await page.keyboard.press("Control+A");
+          await page.keyboard.type("30");
+          await page.keyboard.press("Control+Enter");
+          await page.waitForFunction(() =>
+            /^[23] forward/.test(document.querySelector("#progress")!.textContent!)
+          );
+          const shown = await textOf(page, "stage");
+          assert(shown.startsWith("Who goes") && shown.includes("█"), shown);
+          await page.keyboard.press("Escape");
+          await finished(page);
+          assert(/^(stopped|finished): \d+ forward passes/.test(await textOf(page, "status")));
+          await page.locator("#pass").focus();
+          await page.keyboard.press("Home");
+          assertEquals(await textOf(page, "stage"), "Who goes" + "█".repeat(30));
+          await page.keyboard.press("ArrowRight");
+          assertEquals((await textOf(page, "stage")).match(/█/g)!.length < 30, true);
+          await page.selectOption("#pace", "0");
+        },
+      );
+
+      await t.step("can be stopped while it chooses the lengths of gaps", async () => {
+        await page.check("#mode-template");
+        await page.fill(
+          "#template",
+          "Who {1..15} there, {1..15} there, {1..15} there, {1..15} there?",
+        );
+        await page.click("#write");
+        await page.waitForFunction(() =>
+          document.querySelector("#progress")!.textContent!.startsWith("choosing the lengths")
+        );
+        await page.click("#stop");
+        await finished(page);
+        assertEquals(await textOf(page, "progress"), "stopped");
+        await write(page, references[6]);
+      });
+
+      await t.step(
+        "fits into 360, 1,000 and 2,000 pixels, with targets of 24 pixels",
+        async () => {
+          for (const width of [360, 1000, 2000]) {
+            await page.setViewportSize({ width, height: 800 });
+            assertEquals(await page.evaluate(() => document.documentElement.scrollWidth), width);
+            const small = await page
+              .locator("button:visible, select:visible, input:not([type=radio]):visible, summary")
+              .evaluateAll((all) =>
+                all.filter((element) => element.getBoundingClientRect().height < 24)
+                  .map((element) => element.id)
+              );
+            assertEquals(small, [], `${width}`);
+          }
+        },
+      );
+
+      await t.step("has the contrast that WCAG AA asks for, in both themes", async () => {
+        const measure = async () => {
+          for (const colorScheme of ["light", "dark"] as const) {
+            await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+            const { poor, seen } = await page.evaluate(measureContrast);
+            assertEquals(poor, [], colorScheme);
+            assert(seen > 40, `only ${seen} texts were measured`);
+          }
+        };
+        await write(page, references[4]);
+        await measure(); // every colour
+        await page.locator("#pass").fill("20");
+        await measure(); // masks, some of them again
+        await page.fill("#prompt", "é");
+        await page.click("#write");
+        await page.locator("#error").waitFor();
+        await finished(page);
+        await measure();
+        await write(page, references[6]);
+      });
+
+      await t.step("complained about nothing in the console, and asked nobody else", () => {
+        assertEquals(complaints, []);
+      });
+
+      await t.step("writes the same on the GPU, by WebGPU", async () => {
+        // In software, which the page itself would not choose.
+        const browser = await launchChromium(
+          ...["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
+          ...["--enable-features=Vulkan"],
+        );
+        const { page, complaints } = await openModel(browser, url, "webgpu");
+        const hasGpu = await page.evaluate(async () =>
+          await (navigator as { gpu?: { requestAdapter(): Promise<unknown> } }).gpu
+            ?.requestAdapter() != null
+        );
+        if (!hasGpu) return console.log("skipped: this Chromium has no WebGPU here");
+        assert((await textOf(page, "progress")).endsWith(" · WebGPU"));
+        const difference = apart(await logitsIn(browser, url, "webgpu", window), logits);
+        console.log(`logits of WebGPU and of Deno are at most ${difference} apart`);
+        assert(difference <= LOGITS_APART.webgpu, `${difference}`);
+        const some = [references[6]]; // short, as software is slow
+        for (const note of await compare(page, some, 2 * LOGITS_APART.webgpu)) {
+          console.log(note);
+        }
+        assertEquals(complaints, []);
+      });
+
+      await t.step("opened from disk, says in one line that it needs the server", async () => {
+        const path = join(folder, "reports/try-it/index.html");
+        const { page, complaints } = await openPage(browser, toFileUrl(path).href, {
+          isOwn: (asked) => asked.startsWith("file:"),
+        });
+        assertEquals(
+          await textOf(page, "error"),
+          "Cannot run the model in a page from disk: browsers want a server for it; run deno task serve",
+        );
+        assertEquals(complaints, []);
+      });
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

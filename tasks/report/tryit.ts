@@ -1,11 +1,11 @@
 /**
- * "Try it": the diffusion model in a separate page, run by the reader's browser. A folder and not
- * part of `index.html`: model and onnxruntime together are 40 to 60 MB, which would delay a page
- * that has to open at once; and browsers run threads, workers and large models only for pages from
- * a server, which `deno task serve` is. See docs/lab-log.md for what was measured.
+ * "Try it": a page in which the reader's browser runs the diffusion model. It has a folder to
+ * itself and is not part of `index.html`: model and onnxruntime together are 40 to 60 MB, which
+ * would delay a page that has to open at once; and browsers run threads, workers and large models
+ * only for pages from a server, such as `deno task serve`. docs/lab-log.md has the measurements.
  *
- * What is heavy is imported when it is needed: a report without a model loads neither tfjs nor a
- * bundler.
+ * Heavy modules are imported when they are needed: a report without a model loads neither tfjs nor
+ * a bundler.
  */
 import { join } from "@std/path";
 import type { LoadedModel } from "../../core/checkpoint.ts";
@@ -15,13 +15,13 @@ import { DenoError } from "../shared/process.ts";
 import { type ChosenWeights, defaultWeights } from "../shared/weights.ts";
 
 /**
- * The precision in which the model's weights are stored; docs/lab-log.md has the measurements.
+ * How the model's weights are stored, by what it costs: see docs/lab-log.md.
  */
 const PRECISION = "float16";
 
 /** A folder with the page, and what is in it. */
 export interface TryIt {
-  /** The page. */
+  /** The path of the page. */
   path: string;
   /** The weights that its model was made from. */
   weights: string;
@@ -41,11 +41,11 @@ export interface TryItOptions {
   signal?: AbortSignal;
   /** Added to the environment of the processes that bundle and fetch. */
   env?: Record<string, string>;
-  /** Milliseconds to wait for another process that writes the folder. @default {10_000} */
+  /** How long to wait for another process that writes the folder. @default {10_000} */
   patienceMs?: number;
 }
 
-/** The file that is written last: a folder that lacks it is incomplete. */
+/** The description of the folder, written last: without it, the folder is not whole. */
 interface Contents extends Omit<TryIt, "path"> {
   onnxruntime: string;
   /** Raised when the same weights would give another model file. */
@@ -54,10 +54,7 @@ interface Contents extends Omit<TryIt, "path"> {
 const EXPORTER = 1;
 const CONTENTS = "contents.json";
 
-/**
- * Describes a folder that `writeTryIt` has written; undefined if the folder is missing or
- * incomplete.
- */
+/** Reads what `writeTryIt` has written into a folder; undefined if it has not, or not to its end. */
 export async function readTryIt(folder: string): Promise<TryIt | undefined> {
   const contents = await readContents(folder);
   if (!contents) return undefined;
@@ -115,12 +112,12 @@ async function write(
   model: ChosenWeights,
   { note = () => {}, patienceMs = 10_000, ...options }: TryItOptions,
 ): Promise<TryIt | undefined> {
-  const { bundled, onnxruntimeFile, onnxruntimeNames, onnxruntimeWeb } = await import(
+  const { bundle, fetchOnnxruntime, onnxruntimeNames, onnxruntimeWeb } = await import(
     "./tryit/bundle.ts"
   );
   const [script, worker] = await Promise.all([
-    bundled("browser.ts", options),
-    bundled("worker.ts", options),
+    bundle("browser.ts", options),
+    bundle("worker.ts", options),
   ]);
   await makeFolder(folder);
   // `report` and `serve` at once must not leave the model of one with the page of the other.
@@ -128,41 +125,40 @@ async function write(
   const before = await readContents(folder);
   await writeText(join(folder, CONTENTS), "{}\n"); // until the end, the folder is not whole
 
-  const isThere = (await sizesOf(folder, onnxruntimeNames)).every((size) => size > 0);
+  const isThere = (await readSizes(folder, onnxruntimeNames)).every((size) => size > 0);
   if (!isThere || before?.onnxruntime !== onnxruntimeWeb) {
     note(`Getting ${onnxruntimeWeb} from npm or Deno's cache (33 MB to fetch the first time)`);
     for (const name of onnxruntimeNames) {
-      await writeFileAtomically(join(folder, name), await onnxruntimeFile(name, options));
+      await writeFileAtomically(join(folder, name), await fetchOnnxruntime(name, options));
     }
   }
-  const [size] = await sizesOf(folder, ["model.onnx"]);
+  const [size] = await readSizes(folder, ["model.onnx"]);
   const isSame = before?.weightsSha256 === model.sha256 && before.modelBytes === size &&
     before.precision === PRECISION && before.exporter === EXPORTER;
   if (!isSame) {
-    const { exportedModel } = await import("./tryit/exported.ts");
-    await writeFileAtomically(join(folder, "model.onnx"), exportedModel(model));
+    const { exportModel } = await import("./tryit/export_model.ts");
+    await writeFileAtomically(join(folder, "model.onnx"), exportModel(model));
   }
-  const [modelBytes] = await sizesOf(folder, ["model.onnx"]);
+  const [modelBytes] = await readSizes(folder, ["model.onnx"]);
   await writeText(join(folder, "worker.js"), worker);
-  await writeText(join(folder, "index.html"), await pageOf(model, modelBytes, script));
+  await writeText(join(folder, "index.html"), await makePage(model, modelBytes, script));
 
   const names = [...onnxruntimeNames, "model.onnx", "worker.js", "index.html"];
-  const bytes = (await sizesOf(folder, names)).reduce((sum, size) => sum + size, 0);
+  const bytes = (await readSizes(folder, names)).reduce((sum, size) => sum + size, 0);
   const contents: Contents = {
-    ...{
-      weights: model.path,
-      weightsSha256: model.sha256,
-      precision: PRECISION,
-      modelBytes,
-      bytes,
-    },
-    ...{ onnxruntime: onnxruntimeWeb, exporter: EXPORTER },
+    weights: model.path,
+    weightsSha256: model.sha256,
+    precision: PRECISION,
+    modelBytes,
+    bytes,
+    onnxruntime: onnxruntimeWeb,
+    exporter: EXPORTER,
   };
   await writeText(join(folder, CONTENTS), JSON.stringify(contents, null, 2) + "\n");
   return await readTryIt(folder);
 }
 
-async function pageOf(
+async function makePage(
   { config, vocabulary, prompt = "", weights, path }: ChosenWeights,
   modelBytes: number,
   script: string,
@@ -176,8 +172,12 @@ async function pageOf(
     ),
   );
   const facts = {
-    ...{ vocabulary, context, prompt, modelBytes, weights: path },
-    template: exampleTemplate(vocabulary, context, prompt),
+    vocabulary,
+    context,
+    prompt,
+    modelBytes,
+    weights: path,
+    template: makeTemplate(vocabulary, context, prompt),
     description: `${layers} layers, ${width} wide, context ${context}: ` +
       `${parameters.toLocaleString("en-US")} parameters, stored as ${PRECISION} ` +
       `(${megabytes(modelBytes)} MB), computed in float32`,
@@ -188,8 +188,8 @@ async function pageOf(
 const writeText = (path: string, text: string) =>
   writeFileAtomically(path, new TextEncoder().encode(text));
 
-/** Returns Hamlet's line, or the prompt with gaps if it has characters that the model lacks. */
-function exampleTemplate(vocabulary: string[], context: number, prompt: string): string {
+/** Makes gaps in a line of Hamlet, or in the prompt if the model does not know Hamlet's characters. */
+function makeTemplate(vocabulary: string[], context: number, prompt: string): string {
   const free = `{3..${Math.min(12, context >> 1)}}`;
   const hamlet = `To be, or ____ to be, that is the ${free}.`;
   const isKnown = [...hamlet.replace(free, "")].every((character) =>
@@ -198,8 +198,8 @@ function exampleTemplate(vocabulary: string[], context: number, prompt: string):
   return isKnown ? hamlet : `${prompt}____${prompt}`;
 }
 
-/** 0 for a file that is not there. */
-function sizesOf(folder: string, names: string[]): Promise<number[]> {
+/** Sizes of files; 0 for one that is not there. */
+function readSizes(folder: string, names: string[]): Promise<number[]> {
   return Promise.all(
     names.map((name) => Deno.stat(join(folder, name)).then(({ size }) => size, () => 0)),
   );

@@ -22,7 +22,7 @@ import { rendered } from "../testing/rendered.ts";
 import { tryItSection } from "./sections/try_it.tsx";
 import { readTryIt, writeTryIt } from "./tryit.ts";
 import { onnxruntimeNames, onnxruntimeWeb } from "./tryit/bundle.ts";
-import { exportedModel } from "./tryit/exported.ts";
+import { exportModel } from "./tryit/export_model.ts";
 import { tryItPage } from "./tryit/page.tsx";
 import { referenceOf, requests, runInDeno } from "../testing/tryit_reference.ts";
 
@@ -46,7 +46,7 @@ Deno.test("the file with float16 weights computes the network with the weights t
   inFolder(async (folder) => {
     const { config, weights, window } = example();
     const path = join(folder, "model.onnx");
-    await Deno.writeFile(path, exportedModel({ config, weights }));
+    await Deno.writeFile(path, exportModel({ config, weights }));
     const found = await (await runInDeno(path, config.context))(window);
 
     const { engine } = await startEngine("onnx", { threads: 1 });
@@ -72,7 +72,7 @@ Deno.test("a weight beyond float16 is refused, with its name and place", () => {
   const { config, weights } = example();
   weights["blocks.0.mlp.c_fc.weight"].data[3] = 70_000;
   assertThrows(
-    () => exportedModel({ config, weights }),
+    () => exportModel({ config, weights }),
     UserError,
     'Cannot store "blocks.0.mlp.c_fc.weight" as float16: 70000 at position 3, expected at most 65504',
   );
@@ -90,7 +90,7 @@ Deno.test("what the page writes is what deno task sample writes, for every sampl
     const weights = "weights/diffusion-smoke.safetensors";
     const model = await loadWeights(join(folder, weights));
     const path = join(folder, "model.onnx");
-    await Deno.writeFile(path, exportedModel(model));
+    await Deno.writeFile(path, exportModel(model));
     const run = await runInDeno(path, model.config.context);
     const dashed = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     const chosen = [0, 4, 7].map((i) => requests[i]);

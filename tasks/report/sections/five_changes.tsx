@@ -3,10 +3,11 @@
  * very lines of `core/gpt.ts` and `core/diffusion.ts`, read when the page is built.
  */
 import type { ModelKind } from "../../../core/config.ts";
+import { UserError } from "../../../engines/errors.ts";
 import { type Child, ModelTag, type Part, Section } from "../markup.tsx";
 import { type Line, lineDiff } from "./line_diff.ts";
 
-/** The lines of one change, in the order of the file. */
+/** The lines of one change, in their order. */
 export interface CodeChange {
   /** 1 to 5. */
   number: number;
@@ -14,7 +15,7 @@ export interface CodeChange {
   added: Line[];
 }
 
-/** The changes as the files have them now. */
+/** Reads the changes as the files have them now. */
 export async function readChanges(): Promise<CodeChange[]> {
   const read = (name: string) =>
     Deno.readTextFile(new URL(`../../../core/${name}`, import.meta.url));
@@ -26,7 +27,7 @@ export async function readChanges(): Promise<CodeChange[]> {
  * what is new. A line that is gone belongs to the change of the new line that assigns to the same
  * name, or else to the first of its hunk. Documentation and imports are left out.
  *
- * @throws {SyntaxError} If a line of code differs where nothing is marked.
+ * @throws {UserError} If a line of code differs where nothing is marked.
  */
 export function changesOf(gpt: string, diffusion: string): CodeChange[] {
   const changes = [1, 2, 3, 4, 5].map((number): CodeChange => ({ number, removed: [], added: [] }));
@@ -40,11 +41,11 @@ export function changesOf(gpt: string, diffusion: string): CodeChange[] {
       if (!isCode(line)) continue;
       if (current === undefined) throw unmarked("diffusion.ts", line);
       changes[current - 1].added.push(line);
-      const name = assignedBy(line);
+      const name = assignedName(line);
       if (name !== undefined) names.set(name, current);
     }
     for (const line of hunk.removed.filter(isCode)) {
-      const mark = names.get(assignedBy(line) ?? "") ?? first;
+      const mark = names.get(assignedName(line) ?? "") ?? first;
       if (mark === undefined) throw unmarked("gpt.ts", line);
       changes[mark - 1].removed.push(line);
     }
@@ -62,21 +63,22 @@ function markOf({ text }: Line): number | undefined {
   return mark === undefined ? undefined : Number(mark);
 }
 
-/** The part before the equals sign. */
-const assignedBy = ({ text }: Line) =>
+/** The name on the left of the equals sign. */
+const assignedName = ({ text }: Line) =>
   /^\s*(?:export )?(?:const |let )?([\w.[\]]+) = /.exec(text)?.[1];
 
-function unmarked(file: string, { number, text }: Line): SyntaxError {
-  return new SyntaxError(
-    `Cannot sort the changes: line ${number} of core/${file} differs without a mark, ` +
-      `"${text.trim()}"; write "// change N of 5" above it in diffusion.ts`,
-  );
+function unmarked(file: string, { number, text }: Line): UserError {
+  return new UserError({
+    action: "sort the changes",
+    found: `line ${number} of core/${file} differs without a mark, "${text.trim()}"`,
+    advice: 'write "// change N of 5" above it in diffusion.ts',
+  });
 }
 
 interface Explanation {
   title: string;
   text: string;
-  /** A description of the picture for those who don't see it. */
+  /** What the picture shows, for those who don't see it. */
   label: string;
   gpt: Child;
   diffusion: Child;

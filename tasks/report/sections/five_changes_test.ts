@@ -1,4 +1,5 @@
 /// <reference lib="dom" />
+import { UserError } from "../../../engines/errors.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { rendered } from "../../testing/rendered.ts";
 import { changesOf, fiveChanges, readChanges } from "./five_changes.tsx";
@@ -39,7 +40,7 @@ Deno.test("a line that is gone stands with the change that assigns to the same n
 });
 
 Deno.test("a line that differs without a mark is refused, with its number", () => {
-  const error = assertThrows(() => changesOf("a\nb", "a\nc"), SyntaxError);
+  const error = assertThrows(() => changesOf("a\nb", "a\nc"), UserError);
   assertEquals(
     error.message,
     'Cannot sort the changes: line 2 of core/diffusion.ts differs without a mark, "c"; write ' +

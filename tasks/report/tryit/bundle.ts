@@ -9,7 +9,7 @@
 import { fromFileUrl } from "@std/path";
 import { type ProgramOptions, runDeno } from "../../shared/process.ts";
 
-const beside = (name: string) => fromFileUrl(new URL(name, import.meta.url));
+const pathOf = (name: string) => fromFileUrl(new URL(name, import.meta.url));
 
 export const onnxruntimeWeb = "onnxruntime-web@1.30.0";
 
@@ -26,26 +26,26 @@ const onnxruntimeFiles = {
 export const onnxruntimeNames = Object.keys(onnxruntimeFiles);
 
 /**
- * A browser script with all that it imports, in one file.
+ * Bundles a browser script with all that it imports.
  *
  * @throws {DenoError} If `deno bundle` fails.
  */
-export async function bundled(
+export async function bundle(
   entry: "browser.ts" | "worker.ts",
   options: ProgramOptions = {},
 ): Promise<string> {
-  const args = ["--platform=browser", "--minify", `--import-map=${beside("imports.json")}`];
-  const script = await runDeno(["bundle", ...ownLock(), ...args, beside(entry)], options);
+  const args = ["--platform=browser", "--minify", `--import-map=${pathOf("imports.json")}`];
+  const script = await runDeno(["bundle", ...OWN_LOCK, ...args, pathOf(entry)], options);
   return new TextDecoder().decode(script);
 }
 
 /**
- * One of onnxruntime-web's files.
+ * Gets one of onnxruntime-web's files from npm or Deno's cache.
  *
  * @param name One of `onnxruntimeNames`.
  * @throws {DenoError} If npm is not reached.
  */
-export async function onnxruntimeFile(
+export async function fetchOnnxruntime(
   name: string,
   options: ProgramOptions = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
@@ -55,11 +55,14 @@ export async function onnxruntimeFile(
     import file from "npm:${onnxruntimeWeb}/${path}" with { type: "bytes" };
     for (let rest = file; rest.length > 0;) rest = rest.subarray(Deno.stdout.writeSync(rest));
   `;
-  const args = ["run", ...ownLock(), "--no-prompt", "--unstable-raw-imports", "-"];
+  const args = ["run", ...OWN_LOCK, "--no-prompt", "--unstable-raw-imports", "-"];
   return await runDeno(args, { ...options, stdin: script });
 }
 
-const ownLock = () => [
-  ...["--quiet", "--no-config", "--node-modules-dir=none"],
-  ...[`--lock=${beside("bundle.lock")}`, "--frozen"],
+const OWN_LOCK = [
+  "--quiet",
+  "--no-config",
+  "--node-modules-dir=none",
+  `--lock=${pathOf("bundle.lock")}`,
+  "--frozen",
 ];

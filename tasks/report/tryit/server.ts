@@ -1,6 +1,6 @@
 /**
- * The files of a folder over HTTP, read-only. With headers that isolate its pages from other sites:
- * only then do browsers give WebAssembly several threads.
+ * Serves the files of a folder over HTTP, read-only, with headers that isolate its pages from other
+ * sites: only then do browsers give WebAssembly several threads.
  */
 import { extname, isAbsolute, join, relative } from "@std/path";
 
@@ -24,15 +24,16 @@ const isolation = {
 };
 
 /**
- * Workers have no page to carry their policy. This one lets them load and run what is in the same
- * folder as them, WebAssembly included.
+ * Workers have no page to carry their policy. This one lets them load and run the files next to
+ * them, WebAssembly included.
  */
 const workerPolicy =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'";
 
 /**
- * Answers requests for the files under `root`. A folder means its `index.html`; names that begin
- * with a dot are hidden, and nothing outside of `root` is reached, by whatever spelling or link.
+ * Makes a handler of requests for the files under `root`. For a folder it sends its `index.html`;
+ * names that begin with a dot are hidden, and nothing outside of `root` is reached, by whatever
+ * spelling or link.
  *
  * @param options.home Where `/` leads if `root` has no `index.html`.
  */
@@ -42,27 +43,25 @@ export function fileHandler(
 ): (request: Request) => Promise<Response> {
   return async (request) => {
     if (request.method !== "GET" && request.method !== "HEAD") {
-      return plain(405, "Only GET and HEAD are answered", { allow: "GET, HEAD" });
+      return sendText(405, "Only GET and HEAD are answered", { allow: "GET, HEAD" });
     }
     const { pathname } = new URL(request.url);
-    const path = await pathOf(root, pathname);
+    const path = await findFile(root, pathname);
     if (path === undefined) return notFound();
     const { isDirectory } = await Deno.stat(path);
     const isFolder = pathname.endsWith("/"); // relative links of a page need the slash
-    if (!isDirectory) return isFolder ? notFound() : await answer(path, request);
-    if (!isFolder) return moved(`${pathname}/`);
-    const index = await pathOf(root, `${pathname}index.html`);
-    if (index !== undefined) return await answer(index, request);
+    if (!isDirectory) return isFolder ? notFound() : await sendFile(path, request);
+    if (!isFolder) return redirect(`${pathname}/`);
+    const index = await findFile(root, `${pathname}index.html`);
+    if (index !== undefined) return await sendFile(index, request);
     return pathname === "/" && home !== undefined
-      ? moved(home)
-      : plain(404, "There is no page here");
+      ? redirect(home)
+      : sendText(404, "There is no page here");
   };
 }
 
-/**
- * The file or folder that a path of a URL means, or undefined if there is none that may be seen.
- */
-async function pathOf(root: string, pathname: string): Promise<string | undefined> {
+/** Finds the file or folder of a URL's path; undefined if there is none that may be seen. */
+async function findFile(root: string, pathname: string): Promise<string | undefined> {
   try {
     const names = pathname.split("/").filter((name) => name !== "").map(decodeURIComponent);
     if (names.some((name) => name.startsWith(".") || /[/\\\0:]/.test(name))) return undefined;
@@ -77,7 +76,7 @@ async function pathOf(root: string, pathname: string): Promise<string | undefine
   }
 }
 
-async function answer(path: string, request: Request): Promise<Response> {
+async function sendFile(path: string, request: Request): Promise<Response> {
   const file = await Deno.open(path);
   const { size, mtime, isFile } = await file.stat();
   const type = types[extname(path).toLowerCase()];
@@ -104,12 +103,12 @@ async function answer(path: string, request: Request): Promise<Response> {
   return new Response(file.readable, { headers: { ...headers, "content-length": String(size) } });
 }
 
-function plain(status: number, text: string, headers: Record<string, string> = {}): Response {
+function sendText(status: number, text: string, headers: Record<string, string> = {}): Response {
   return new Response(`${text}\n`, {
     status,
     headers: { "content-type": "text/plain; charset=utf-8", ...headers },
   });
 }
 
-const notFound = () => plain(404, "There is no such file");
-const moved = (location: string) => new Response(null, { status: 302, headers: { location } });
+const notFound = () => sendText(404, "There is no such file");
+const redirect = (location: string) => new Response(null, { status: 302, headers: { location } });

@@ -17,7 +17,7 @@ import { compile } from "../../../engines/record/compile.ts";
  *
  * @throws {UserError} If a weight does not fit float16.
  */
-export function exportedModel(
+export function exportModel(
   { config, weights }: Pick<SavedModel, "config" | "weights">,
 ): Uint8Array<ArrayBuffer> {
   const graph = compile("logits", windowLogits(diffusion, config, 1), weights);
