@@ -72,7 +72,9 @@ Deno.test("gather marks what was made with weights or a text that have changed o
 Deno.test("gather marks results of another text than the newest result's", async () => {
   const results = everything();
   const other = exampleProvenance("gpt", {
-    ...{ corpus: "data/other.txt", corpusSha256: "5".repeat(64), date: "2020-01-01T00:00:00Z" },
+    corpus: "data/other.txt",
+    corpusSha256: "5".repeat(64),
+    date: "2020-01-01T00:00:00Z",
   });
   results.evaluations[0] = exampleEvaluation("gpt", other);
   const hash: Hash = (path) =>
@@ -165,7 +167,8 @@ Deno.test("gather asks for no sample of a GPT that goes on from a template", asy
 Deno.test("gather notes what was made with other weights than those of the race", async () => {
   const results = everything();
   const old = exampleProvenance("diffusion", {
-    ...{ weights: "weights/old.safetensors", weightsSha256: WEIGHTS.replaceAll("1", "7") },
+    weights: "weights/old.safetensors",
+    weightsSha256: WEIGHTS.replaceAll("1", "7"),
     date: "2020-01-01T00:00:00Z",
   });
   results.samples.push(exampleSample("diffusion", { provenance: old }));

@@ -40,12 +40,19 @@ async function pageSaying(text: string): Promise<string> {
   };
   for (const model of ["gpt", "diffusion"] as const) {
     const provenance = exampleProvenance(model, {
-      ...{ command: text, engine: text, precision: text, weights: text, corpus: text },
-      ...{ machine: text, versions: { [text]: text }, commit: text },
+      command: text,
+      engine: text,
+      precision: text,
+      weights: text,
+      corpus: text,
+      machine: text,
+      versions: { [text]: text },
+      commit: text,
     });
     results.samples.push({
       ...exampleSample(model, { text: "P" + text, prompt: "P", provenance }),
-      ...{ sampler: text, settings: { [text]: text } },
+      sampler: text,
+      settings: { [text]: text },
     });
     results.evaluations.push(exampleEvaluation(model, provenance));
     const quality = exampleQuality(model, provenance);
@@ -210,7 +217,8 @@ Deno.test("buildPage never draws texts of different lengths, judges or training 
 Deno.test("buildPage says of what was made with other weights than the race that it was", async () => {
   const results = everything();
   const from = exampleProvenance("gpt", {
-    ...{ weights: "weights/gpt-old.safetensors", weightsSha256: "7".repeat(64) },
+    weights: "weights/gpt-old.safetensors",
+    weightsSha256: "7".repeat(64),
     command: "deno task eval --model gpt --weights weights/gpt-old.safetensors",
   });
   const evaluation = exampleEvaluation("gpt", from);

@@ -220,13 +220,12 @@ Deno.test("a prompt and a vocabulary full of markup stay texts, and the policy h
 
 Deno.test("the report's section leads to the page, or says how to get it", () => {
   const tryIt = {
-    ...{ path: "reports/try-it/index.html", weights: "weights/diffusion.safetensors" },
-    ...{
-      weightsSha256: "0",
-      precision: "float16" as const,
-      modelBytes: 21_492_433,
-      bytes: 62_739_974,
-    },
+    path: "reports/try-it/index.html",
+    weights: "weights/diffusion.safetensors",
+    weightsSha256: "0",
+    precision: "float16" as const,
+    modelBytes: 21_492_433,
+    bytes: 62_739_974,
   };
   const section = rendered(tryItSection(tryIt, "reports/index.html"));
   assertEquals(section.querySelector("a")!.getAttribute("href"), "try-it/index.html");

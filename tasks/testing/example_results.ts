@@ -75,12 +75,21 @@ export function exampleSample(
       ? writeInOrder(text, prompt)
       : denoise(text, prompt, seededRandom(seed + 4));
     return {
-      ...{ text, seed, forwards: steps.length, seconds: steps.at(-1)?.seconds ?? 0, steps },
+      text,
+      seed,
+      forwards: steps.length,
+      seconds: steps.at(-1)?.seconds ?? 0,
+      steps,
       realWords: (model === "gpt" ? 0.9137 : 0.8462) - 0.01 * (seed - 7),
     };
   });
   return {
-    ...{ kind: "sample", model, prompt, samples, realWordsHeldOut: 0.9605, provenance },
+    kind: "sample",
+    model,
+    prompt,
+    samples,
+    realWordsHeldOut: 0.9605,
+    provenance,
     sampler: model === "gpt" ? "autoregressive" : "remask",
     settings: model === "gpt"
       ? { temperature: 0.8 }
@@ -126,7 +135,12 @@ export function exampleEvaluation(
   provenance = exampleProvenance(model, { command: `deno task eval --model ${model}` }),
 ): EvaluationResult {
   const common = {
-    ...{ model, weights: provenance.weights, context: 64, blocks: 1742, chars: 109746, passes: 1 },
+    model,
+    weights: provenance.weights,
+    context: 64,
+    blocks: 1742,
+    chars: 109746,
+    passes: 1,
     by_mask_share: [],
   };
   const figure = (bpc: number) => ({ bpc, nats: bpc * Math.LN2 });
@@ -136,37 +150,44 @@ export function exampleEvaluation(
       {
         ...common,
         ...figure(2.98765),
-        ...{ estimator: "nelbo", se_passes: 0.00213, se_blocks: 0.0131, passes: 16 },
+        estimator: "nelbo",
+        se_passes: 0.00213,
+        se_blocks: 0.0131,
+        passes: 16,
         by_mask_share: Array.from({ length: 8 }, (_, i) => ({
-          ...{ from: i / 8, to: (i + 1) / 8, bits: 1.9 + 0.31 * i - 0.004 * i * i, blocks: 3484 },
+          from: i / 8,
+          to: (i + 1) / 8,
+          bits: 1.9 + 0.31 * i - 0.004 * i * i,
+          blocks: 3484,
         })),
       },
       {
         ...common,
         ...figure(3.04321),
-        ...{
-          estimator: "left-to-right",
-          se_passes: null,
-          se_blocks: 0.0333,
-          blocks: 32,
-          chars: 2016,
-        },
+        estimator: "left-to-right",
+        se_passes: null,
+        se_blocks: 0.0333,
+        blocks: 32,
+        chars: 2016,
       },
       {
         ...common,
-        ...{
-          estimator: "masked-mean",
-          bpc: null,
-          nats: 2.2191,
-          se_passes: 0.004,
-          se_blocks: 0.011,
-        },
+        estimator: "masked-mean",
+        bpc: null,
+        nats: 2.2191,
+        se_passes: 0.004,
+        se_blocks: 0.011,
       },
     ];
   const [row] = rows;
   const baselines = ([["uniform", 6.0224], ["unigram", 4.829], ["kneser-ney-6", 2.2329]] as const)
     .map(([model, bpc]): BaselineRow => ({
-      ...{ ...common, model, weights: "", estimator: "exact", se_passes: null, se_blocks: 0.0098 },
+      ...common,
+      model,
+      weights: "",
+      estimator: "exact",
+      se_passes: null,
+      se_blocks: 0.0098,
       ...figure(bpc),
     }));
   const comparisons: EvaluationResult["comparisons"] = [{
@@ -194,13 +215,22 @@ export function exampleQuality(
       return [name, { mean, sd: 0.03 * mean }];
     })) as QualityRow["figures"];
   const reference = (source: QualityRow["source"], bpc: number): QualityRow => ({
-    ...{ source, sampler: null, temperature: null, settings: {}, texts: 27, length: 2000 },
+    source,
+    sampler: null,
+    temperature: null,
+    settings: {},
+    texts: 27,
+    length: 2000,
     figures: figures(bpc),
     cost: null,
   });
   const written = (temperature: number): QualityRow => ({
-    ...{ source: model, sampler: model === "gpt" ? "autoregressive" : "threshold", temperature },
-    ...{ settings: { temperature, "top-k": "all" }, texts: 3, length: 2000 },
+    source: model,
+    sampler: model === "gpt" ? "autoregressive" : "threshold",
+    temperature,
+    settings: { temperature, "top-k": "all" },
+    texts: 3,
+    length: 2000,
     figures: { ...figures(1.6 + temperature), judge_gpt: null },
     cost: { forwards: { mean: 1500, sd: 21.5 }, seconds: { mean: 31.25, sd: 0.5 } },
   });
@@ -230,16 +260,17 @@ export function exampleRun(model: ModelKind): string {
     model,
   );
   const header: RunHeader = {
-    ...{
-      kind: "run",
-      name: `weights/${model}-small.safetensors`,
-      model,
-      config,
-      engine,
-      precision,
-      threads,
-    },
-    ...{ corpus, corpusSha256, charsPerStep: 12 * 64, date },
+    kind: "run",
+    name: `weights/${model}-small.safetensors`,
+    model,
+    config,
+    engine,
+    precision,
+    threads,
+    corpus,
+    corpusSha256,
+    charsPerStep: 12 * 64,
+    date,
     command: `deno task train-${model} --preset small`,
   };
   const lines: (RunHeader | RunLine)[] = [header];
@@ -278,11 +309,12 @@ export async function writeExample(folder: string, text?: string): Promise<void>
   for (const model of ["gpt", "diffusion"] as const) {
     const weightsSha256 = await write(`weights/${model}-small.safetensors`, `weights of ${model}`);
     const provenance = exampleProvenance(model, {
-      ...{ weightsSha256, corpusSha256 },
+      weightsSha256,
+      corpusSha256,
       ...(text === undefined ? {} : { machine: text, commit: text, versions: { [text]: text } }),
     });
     const sample = exampleSample(model, {
-      ...{ provenance },
+      provenance,
       ...(text === undefined ? {} : { text: PROMPT + text }),
     });
     const evaluation = exampleEvaluation(model, {

@@ -119,7 +119,10 @@ function makeLane(model) {
   /** @param {number} step */
   function stateAfter(step) {
     const start = replay.final.map((character) => ({
-      ...{ character, step: -1, confidence: 1, again: false },
+      character,
+      step: -1,
+      confidence: 1,
+      again: false,
     }));
     for (const changes of replay.steps) {
       for (const { position } of changes) start[position].character = "";

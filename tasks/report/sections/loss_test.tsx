@@ -12,7 +12,9 @@ function twice(): RunEntry {
   const run = parseRun("gpt", log.join("\n"));
   run.train = run.validation.map((line) => ({
     ...line,
-    ...{ kind: "train", lossNats: line.bpc * Math.LN2, learningRate: 1 },
+    kind: "train",
+    lossNats: line.bpc * Math.LN2,
+    learningRate: 1,
   }));
   return { run, stale: [], other: [] };
 }
