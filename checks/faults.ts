@@ -12,7 +12,7 @@ import { startProgress } from "../tasks/shared/progress.ts";
 import { scenarios } from "./faults/scenarios.ts";
 import { steadyName } from "./faults/snapshot.ts";
 import { missedCalls } from "./faults/strace.ts";
-import { faultsOf, findingsOf, recorded, type Scenario, stage } from "./faults/sweep.ts";
+import { listFaults, record, type Scenario, stage, tryFault } from "./faults/sweep.ts";
 
 const chosen = scenarios.filter(({ name }) =>
   Deno.args.length === 0 || Deno.args.some((word) => name.includes(word))
@@ -23,10 +23,12 @@ if (chosen.length === 0) {
   Deno.exit(2);
 }
 
-/** Does all faults to a scenario, tells what went wrong, and gives the numbers. */
+/** Tries all faults in a scenario, prints what went wrong, and returns the counts. */
 async function sweep(scenario: Scenario, root: string) {
-  const { name } = scenario, staged = await stage(scenario, root);
-  const recording = await recorded(staged), faults = faultsOf(recording.calls);
+  const { name } = scenario;
+  const staged = await stage(scenario, root);
+  const recording = await record(staged);
+  const faults = listFaults(recording.calls);
   const missed = await missedCalls(staged, recording.calls);
   if (missed === undefined) {
     console.log(`${name}: without strace, nothing shows that no call is missed`);
@@ -36,7 +38,7 @@ async function sweep(scenario: Scenario, root: string) {
   const endured = new Set<string>();
   using progress = startProgress({ total: faults.length, unit: "fault" });
   for (const [i, fault] of faults.entries()) {
-    const outcome = await findingsOf(staged, fault, recording);
+    const outcome = await tryFault(staged, fault, recording);
     const { at, call, path, how } = fault;
     if (outcome.endured) endured.add(`${call} ${steadyName(path)}`);
     progress.update({ done: i + 1 });
@@ -55,7 +57,8 @@ async function sweep(scenario: Scenario, root: string) {
   return { faults: faults.length, wrong };
 }
 
-let faults = 0, wrong = 0;
+let faults = 0;
+let wrong = 0;
 for (const scenario of chosen) {
   const reason = scenario.whyNot?.();
   if (reason !== undefined) {
@@ -65,7 +68,8 @@ for (const scenario of chosen) {
   const root = await Deno.makeTempDir();
   try {
     const figures = await sweep(scenario, root);
-    faults += figures.faults, wrong += figures.wrong;
+    faults += figures.faults;
+    wrong += figures.wrong;
   } finally {
     await Deno.remove(root, { recursive: true });
   }

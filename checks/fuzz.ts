@@ -1,19 +1,20 @@
 /**
- * Tries to break what reads bytes from outside: cases made from real files by changes drawn from a
- * seed, for so many minutes (default 10) a target. Each must be read as promised or refused in one
- * line; `fuzz/target.ts` says it exactly. What is found is kept under `reports/fuzz/` with the
- * command that repeats it. Ends with the coverage of the readers.
+ * Tries to break the readers of bytes from outside, for so many minutes (default 10) a target, with
+ * cases made from real files by random changes. Each case must be read as promised or refused in one
+ * line; `fuzz/target.ts` has the rules. A finding is kept under `reports/fuzz/` with the command
+ * that repeats it. Ends with the coverage of the readers.
  *
  *   deno task --cwd checks fuzz TARGET|all [MINUTES] [SEED]
  *   deno task --cwd checks fuzz TARGET FILE                  tries one case again
  */
 import { fromFileUrl } from "@std/path";
+import { runProgram } from "../tasks/shared/process.ts";
 import { targets } from "./fuzz/targets.ts";
 
-const root = fromFileUrl(new URL("..", import.meta.url)), run = "checks/fuzz/run.ts";
-const hangSeconds = 30;
+const HANG_SECONDS = 30;
+const FINDINGS = "reports/fuzz";
 
-const [which, second = "10", seedText = "1"] = Deno.args;
+const [which, second = "10", firstSeed = "1"] = Deno.args;
 const names = which === "all" ? Object.keys(targets) : [which];
 if (!names.every((name) => Object.hasOwn(targets, name))) {
   const all = ["all", ...Object.keys(targets)].join("|");
@@ -22,50 +23,47 @@ if (!names.every((name) => Object.hasOwn(targets, name))) {
   );
   Deno.exit(2);
 }
-Deno.chdir(root);
+Deno.chdir(fromFileUrl(new URL("..", import.meta.url)));
 
-function start(args: string[], stdout: "piped" | "inherit"): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), { args, stdin: "null", stdout }).spawn();
+/** Starts `fuzz/run.ts`. */
+function start(args: string[], stdout: "piped" | "inherit", flags: string[] = []) {
+  const all = ["run", "--no-prompt", "--allow-all", ...flags, "checks/fuzz/run.ts", ...args];
+  return new Deno.Command(Deno.execPath(), { args: all, stdin: "null", stdout }).spawn();
 }
 
-const minutes = Number(second), firstSeed = Number(seedText);
-if (!(minutes > 0)) {
-  const { code } = await start(["run", "--no-prompt", "-A", run, which, second], "inherit").status;
-  Deno.exit(code);
-}
+const minutes = Number(second);
+if (!(minutes > 0)) Deno.exit((await start([which, second], "inherit").status).code);
 
-const findings = "reports/fuzz", work = await Deno.makeTempDir({ prefix: "fuzz-" });
-await Deno.mkdir(findings, { recursive: true });
-let failed = false;
+const work = await Deno.makeTempDir({ prefix: "fuzz-" });
+await Deno.mkdir(FINDINGS, { recursive: true });
 try {
-  for (const name of names) failed = await fuzz(name) || failed;
+  for (const name of names) if (await fuzz(name)) Deno.exitCode = 1;
 } finally {
   await Deno.remove(work, { recursive: true });
 }
-Deno.exit(failed ? 1 : 0);
 
 /**
- * Fuzzes one target and prints what came of it; a process that hangs or dies is a finding, and the
- * rest of the time another's.
+ * Fuzzes one target and prints the result; a process that hangs or dies is a finding, and another
+ * one gets the rest of the time. Returns whether anything was found.
  */
 async function fuzz(name: string): Promise<boolean> {
-  const coverage = `${work}/${name}`, current = `${work}/current`;
+  const coverage = `${work}/${name}`;
+  const current = `${work}/current`;
   const end = performance.now() + minutes * 60_000;
   let failed = false;
-  for (let seed = firstSeed;; seed++) {
+  for (let seed = Number(firstSeed);; seed++) {
     const left = (end - performance.now()) / 60_000;
-    if (left < 0.05 && seed > firstSeed) break;
-    const child = start([
-      ...["run", "--no-prompt", "-A", `--coverage=${coverage}`, run],
-      ...[name, String(left), String(seed), current, findings],
-    ], "piped");
-    const watch = watched(child, current);
-    const summary = (await new Response(child.stdout).text()).trim();
-    const { code, signal } = await child.status, hung = watch.stop();
+    if (left < 0.05 && seed > Number(firstSeed)) break;
+    const args = [name, String(left), String(seed), current, FINDINGS];
+    const child = start(args, "piped", [`--coverage=${coverage}`]);
+    const hangs = killWhenHanging(child, current);
+    const summary = (await child.stdout.text()).trim();
+    const { code, signal } = await child.status;
+    const hung = hangs();
     if (summary !== "") console.log(`${name}: seed ${seed}: ${summary}`);
     if (code !== 0) failed = true;
     if (code === 0 || code === 1 && summary !== "") break;
-    const path = `${findings}/${name}-${seed}-${hung ? "hang" : "crash"}`;
+    const path = `${FINDINGS}/${name}-${seed}-${hung ? "hang" : "crash"}`;
     if (!await Deno.copyFile(current, path).then(() => true, () => false)) {
       console.log(`${name}: the process ended with ${code} before it tried anything`);
       break;
@@ -73,37 +71,29 @@ async function fuzz(name: string): Promise<boolean> {
     console.log(`${name}: ${hung ? "it hangs" : `the process ended with ${signal ?? code}`}`);
     console.log(`  deno task --cwd checks fuzz ${name} ${path}`);
   }
-  await printCoverage(coverage, targets[name].readers);
+  // The shares of branches, functions and lines of the readers that were reached.
+  const files = targets[name].readers.join("|").replaceAll(".", "\\.");
+  const report = ["coverage", coverage, `--include=/(${files})$`, "--threshold=0"];
+  console.log((await runProgram(Deno.execPath(), report)).stdout);
   return failed;
 }
 
 /**
- * Ends a process that tries one case for too long: each case is written to `current` before it is
- * tried.
+ * Kills a process that tries one case for too long: each case is written to `current` before it is
+ * tried. The function that is returned stops watching and tells whether that happened.
  */
-function watched(child: Deno.ChildProcess, current: string): { stop(): boolean } {
-  let hung = false, since = Date.now();
+function killWhenHanging(child: Deno.ChildProcess, current: string): () => boolean {
+  let hung = false;
+  let since = Date.now();
   const timer = setInterval(async () => {
     const { mtime } = await Deno.stat(current).catch(() => ({ mtime: null }));
     since = Math.max(since, mtime?.getTime() ?? 0);
-    if (Date.now() - since < hangSeconds * 1000) return;
+    if (Date.now() - since < HANG_SECONDS * 1000) return;
     hung = true;
     child.kill("SIGKILL");
   }, 1000);
-  return {
-    stop() {
-      clearInterval(timer);
-      return hung;
-    },
+  return () => {
+    clearInterval(timer);
+    return hung;
   };
-}
-
-/** Prints the shares of branches, functions and lines of the readers that were reached. */
-async function printCoverage(folder: string, readers: string[]): Promise<void> {
-  const { stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["coverage", folder, `--include=/(${readers.join("|").replaceAll(".", "\\.")})$`],
-    env: { NO_COLOR: "1" },
-    stderr: "null",
-  }).output();
-  console.log(new TextDecoder().decode(stdout));
 }

@@ -1,7 +1,6 @@
 /**
- * Trains for 1,000 steps at preset small and compares the process's resident size with that after
- * 200: at most 2 % more, or this fails. Too long for the tests (about a minute and a half on two
- * cores), so a program of its own:
+ * Trains for 1,000 steps at preset small, and fails if the process's resident size is more than 2 %
+ * above that after 200 steps. Too long for the tests: about a minute and a half on two cores.
  *
  *   deno task --cwd checks memory [ENGINE] [gpt|diffusion]
  */
@@ -16,14 +15,17 @@ import { trainStep } from "../core/programs.ts";
 import { seededRandom } from "../core/random.ts";
 
 const [name = "onnx", kind = "diffusion"] = Deno.args as [EngineName?, ModelKind?];
-const model = models[kind], config = makeConfig(kind, "small", 66), random = seededRandom(1);
+const model = models[kind];
+const config = makeConfig(kind, "small", 66);
+const random = seededRandom(1);
 const tokens = Int32Array.from({ length: 100_000 }, () => 1 + random.integer(65));
 const { engine } = await startEngine(name);
 const weights = initialWeights(config, random);
 const state = { ...weights, ...initialMoments(weights, config.optimizer) };
 const session = await engine.load(state, { step: trainStep(model, config) });
 
-let before = NaN, after = NaN;
+let before = NaN;
+let after = NaN;
 for (let step = 1; step <= 1000; step++) {
   const batch = model.batch(
     drawWindows(tokens, config.batch, config.context, random),

@@ -1,13 +1,13 @@
 /**
  * Hours of training with samples and evaluations in between: nothing may fail, and the memory of
- * the training must stay flat (the least in the last tenth of the time at most 2 % above that in
- * the second). Linux only, as it reads /proc.
+ * the training must stay flat (its minimum in the last tenth of the time at most 2 % above that in
+ * the second tenth). Linux only, as it reads /proc.
  *
  *   deno task --cwd checks soak 2 train-diffusion --preset quickstart --steps 1000000 --out
  *   weights/soak.safetensors
  *
- * The training is stopped at the end as Ctrl-C would, and must then have saved; `--resume`
- * continues from there as always.
+ * At the end the training is stopped as by Ctrl-C, and must then have saved; `--resume` continues
+ * it.
  */
 import { fromFileUrl } from "@std/path";
 import { estimators } from "../core/scoring/estimators.ts";
@@ -26,15 +26,16 @@ if (!args.includes("--out") || out === undefined) {
   console.error("error: the training needs --out FILE, so that what it has learned can be sampled");
   Deno.exit(2);
 }
-const model = task === "train-gpt" ? "gpt" : "diffusion",
-  end = Date.now() + Number(hours) * 60 * MINUTE;
+const model = task === "train-gpt" ? "gpt" : "diffusion";
+const end = Date.now() + Number(hours) * 60 * MINUTE;
 
-/** Runs a task in the project's folder, as `deno task` does; its lines are forwarded to stderr. */
+/** Starts a task in the project's folder, as `deno task` does. */
 function start(task: string, args: string[]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: denoArguments(task, args),
     cwd: fromFileUrl(new URL("..", import.meta.url)),
-    ...{ stdin: "null", stdout: "null", stderr: "inherit" },
+    stdin: "null",
+    stdout: "null",
   }).spawn();
 }
 
@@ -42,17 +43,17 @@ const training = start(task, args);
 let code: number | undefined;
 const ended = training.status.then((status) => code = status.code);
 
-/** Resident memory of the training now, in MiB. */
-const resident = () =>
+/** Reads the resident memory of the training, in MiB. */
+const readMemory = () =>
   Number(/VmRSS:\s*(\d+)/.exec(Deno.readTextFileSync(`/proc/${training.pid}/status`))![1]) / 1024;
 
-/** One look a minute, and in turns a sample and an evaluation every ten, once there are weights. */
+// Once a minute the memory, and every ten minutes a sample or an evaluation, in turns.
 const seen: number[] = [];
 let failures = 0;
 for (let minute = 1; Date.now() < end && code === undefined; minute++) {
   await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, MINUTE))]);
   if (code !== undefined) break;
-  seen.push(resident());
+  seen.push(readMemory());
   if (minute % 10 > 0) continue;
   console.log(`minute ${minute}: ${seen.at(-1)!.toFixed(0)} MiB`);
   if (!await Deno.stat(out).then(() => true, () => false)) continue;
@@ -66,9 +67,10 @@ if (code === undefined) training.kill("SIGINT");
 await ended;
 
 const tenth = Math.max(1, Math.floor(seen.length / 10));
-// The least in some minutes: what is held for a while around a checkpoint comes and goes, what
-// leaks stays.
-const before = Math.min(...seen.slice(tenth, 2 * tenth)), after = Math.min(...seen.slice(-tenth));
+// The minimum of some minutes: memory held for a while around a checkpoint comes and goes, a leak
+// stays.
+const before = Math.min(...seen.slice(tenth, 2 * tenth));
+const after = Math.min(...seen.slice(-tenth));
 const growth = 100 * (after / before - 1);
 console.log(
   `${seen.length} minutes, training ended with ${code}, ${failures} samples or evaluations failed, ` +

@@ -5,30 +5,18 @@ import {
   assertUninstalls,
   end,
   endedInPip,
-  fakePython,
+  fakeOnnxruntimePython,
   place as anyPlace,
 } from "./testing/fake_tools.ts";
 
-// Python and pip are shell scripts here, first in the PATH. The wheel that they put in place has
-// npm's own library, so that what setup puts together and tries does compute on the CPU, and a CUDA
-// half that is none, so that it never does on a GPU.
+// Python and pip are shell scripts here, first in the PATH.
 
 const npm = npmOnnxruntime();
 const ignore = Deno.build.os !== "linux" || Deno.build.arch !== "x86_64";
 const library = join(dirname(npm.addon), "libonnxruntime.so.1");
 
 const place = () =>
-  anyPlace("setup_onnx_cuda.ts", "TINY_DIFFUSION_ONNX_CUDA", {
-    python3: fakePython({
-      requirement: `onnxruntime-gpu==${npm.version}`,
-      install: `capi="$env/site/onnxruntime/capi"; mkdir -p "$capi"
-        echo "no library" > "$capi/libonnxruntime_providers_cuda.so"
-        echo "no library" > "$capi/libonnxruntime_providers_shared.so"
-        case "$FAKE_PIP" in broken) f=/dev/null;; *) f=${library};; esac
-        cp $f "$capi/libonnxruntime.so.${npm.version}"`,
-      found: `"{\\"version\\": \\"${npm.version}\\", \\"folder\\": \\"$env/site/onnxruntime\\"}"`,
-    }),
-  });
+  anyPlace("setup_onnx_cuda.ts", "TINY_DIFFUSION_ONNX_CUDA", { python3: fakeOnnxruntimePython() });
 
 function test(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore, fn });

@@ -16,25 +16,33 @@
  * - `how=EACCES|EIO`: this call fails.
  */
 
-/** A call, as the log has it. */
+/** A call, as it is logged. */
 export interface Call {
   at: number;
   call: string;
   path: string;
 }
 
-/** The ways in which a call can be made to fail. */
+/** The ways in which a call can go wrong. */
 export type How = "before" | "after" | "half" | "ENOSPC" | "EACCES" | "EIO";
+
+/** A call that goes wrong. */
+export interface Fault extends Call {
+  how: How;
+}
 
 // deno-lint-ignore no-explicit-any -- functions of every kind
 type Any = (...args: any[]) => any;
 
 const asked = new URL(import.meta.url).searchParams;
-const log = asked.get("log"), at = Number(asked.get("at")), how = asked.get("how") as How | null;
-let calls = 0, isFull = false;
+const log = asked.get("log");
+const at = Number(asked.get("at"));
+const how = asked.get("how") as How | null;
+let calls = 0;
+let isFull = false;
 const paths = new WeakMap<object, string>();
 
-// What is used here, before it is changed.
+// The originals of what is used here.
 const { writeTextFileSync, statSync, kill } = Deno;
 
 /** The errors as Deno makes them of what the system says (seen with strace's injections). */
@@ -66,7 +74,7 @@ function exists(path: string): boolean {
 }
 
 /**
- * A function that counts its calls.
+ * Makes a function count its calls.
  *
  * @param pathOf The path that a call is about; undefined if it changes nothing.
  */
@@ -75,8 +83,10 @@ function counted<F extends Any>(
   original: F,
   pathOf: (self: object, args: Parameters<F>) => string | undefined,
 ): F {
-  const isSync = name.endsWith("Sync"), call = name.replace(/Sync$/, "");
-  const isWrite = call.startsWith("write"), isPart = call === "write"; // of a file, or of the bytes that come next
+  const isSync = name.endsWith("Sync");
+  const call = name.replace(/Sync$/, "");
+  const isWrite = call.startsWith("write");
+  const isPart = call === "write"; // writes the next bytes, not a whole file
   return function (this: object, ...args: Parameters<F>) {
     const path = pathOf(this, args);
     if (path === undefined) return original.apply(this, args);
@@ -101,7 +111,7 @@ function counted<F extends Any>(
     if (how === "EACCES" || how === "EIO") return fail(how);
     if (how === "ENOSPC") {
       isFull = true;
-      if (isPart && args[0].length > 1) return half(); // the next call fails with a full disk
+      if (isPart && args[0].length > 1) return half(); // the next call is told that the disk is full
       const some = isWrite ? half() : undefined;
       return isSync ? fail(how) : Promise.resolve(some).then(() => fail(how));
     }

@@ -1,17 +1,17 @@
-/** The conditions after a fault, and after the same command was run once more. */
+/** Judges a run with a fault, and the same command run once more. */
 import { basename, dirname } from "@std/path";
+import type { Fault } from "./inject.ts";
 import { isTemporary, type Snapshot, steadyName, TORN } from "./snapshot.ts";
-import type { Fault } from "./sweep.ts";
 
-/** The result of a run. */
+/** How a run ended. */
 export interface Ended {
   code: number;
   stderr: string;
-  /** The contents of the folder, or a line for each file that is not whole. */
+  /** The content of the folder, or a line for each file that is not whole. */
   left: Snapshot | string;
 }
 
-/** The files that a fault must leave as they were. */
+/** The folder before the run, and after an undisturbed one. */
 export interface Expected {
   old: Snapshot;
   undisturbed: Snapshot;
@@ -23,13 +23,13 @@ export interface Expected {
 
 const KILLED = 137;
 
-/** Lists what is wrong after a fault, in a line each. */
-export function wrongAfter(fault: Fault, { code, stderr, left }: Ended, expected: Expected) {
+/** Lists what is wrong after a fault. */
+export function judgeFault(fault: Fault, { code, stderr, left }: Ended, expected: Expected) {
   const isKill = ["before", "after", "half"].includes(fault.how);
   const wrong: string[] = [];
   if (isKill) {
     if (code !== KILLED) wrong.push(`it ended with ${code} though it was killed`);
-  } else if (code === 1) wrong.push(...wrongMessage(stderr, fault));
+  } else if (code === 1) wrong.push(...judgeMessage(stderr, fault));
   else if (code !== 0) wrong.push(`exit code ${code}, expected 1`);
   if (/^\s+at /m.test(stderr)) wrong.push("a stack trace");
 
@@ -53,23 +53,24 @@ export function wrongAfter(fault: Fault, { code, stderr, left }: Ended, expected
   for (const name of old.keys()) {
     if (!left.has(name) && !isTemporary(name)) wrong.push(`${name} is gone`);
   }
-  if (code === 0) wrong.push(...different(left, undisturbed, { mayStay }));
+  if (code === 0) wrong.push(...compareFolders(left, undisturbed, { mayStay }));
   return wrong;
 }
 
-/** One line, which names the file or its folder and says what to do. */
-function wrongMessage(stderr: string, { path, how }: Fault): string[] {
-  const lines = stderr.trimEnd().split("\n"),
-    errors = lines.filter((line) => /^error: /.test(line));
+/** Expects one line, which names the file or its folder and says what to do. */
+function judgeMessage(stderr: string, { path, how }: Fault): string[] {
+  const lines = stderr.trimEnd().split("\n");
+  const errors = lines.filter((line) => /^error: /.test(line));
   if (errors.length !== 1 || lines.at(-1) !== errors[0]) {
     return [`expected one line of error at the end: ${stderr.slice(-300)}`];
   }
-  const [line] = errors, wrong: string[] = [];
+  const [line] = errors;
+  const wrong: string[] = [];
   if (!/^error: Cannot [^:]+: [^;]+; ./.test(line)) {
     wrong.push(`not "Cannot ...: ...; ...": ${line}`);
   }
   const file = steadyName(basename(path).replace(/^\.(.*)\.(tmp|lock)$/, "$1"));
-  // On a full disk another call may fail after this one did, and be the one in the message.
+  // On a full disk another call may fail after this one did, and be the one that is told of.
   const isNext = how === "ENOSPC" && /["'][^"']+["']/.test(line);
   if (
     !isNext && !steadyName(line).includes(file) && !line.includes(`${basename(dirname(path))}"`)
@@ -80,21 +81,26 @@ function wrongMessage(stderr: string, { path, how }: Fault): string[] {
 }
 
 /** Lists what is wrong after the command was run again, undisturbed. */
-export function wrongAfterAll({ code, stderr, left }: Ended, { undisturbed }: Expected): string[] {
+export function judgeRepeat({ code, stderr, left }: Ended, { undisturbed }: Expected): string[] {
   if (code !== 0) return [`the next run fails: ${stderr.trimEnd().split("\n").at(-1)}`];
   if (typeof left === "string") return left.split("\n").map((line) => `after the next run ${line}`);
   // A new training keeps what it finds as `NAME.previous.safetensors`; and the system's temporary
   // folder is not ours to clear.
   const kept = (all: Snapshot) =>
     new Map([...all].filter(([name]) => !/\.previous\.|^tmp\//.test(name)));
-  return different(kept(left), kept(undisturbed)).map((line) => `after the next run ${line}`);
+  return compareFolders(kept(left), kept(undisturbed)).map((line) => `after the next run ${line}`);
 }
 
-/** Lists the differences between two folders. */
-export function different(found: Snapshot, expected: Snapshot, { mayStay = false } = {}): string[] {
+/** Lists how one folder differs from another. */
+export function compareFolders(
+  found: Snapshot,
+  expected: Snapshot,
+  { mayStay = false } = {},
+): string[] {
   const lines: string[] = [];
   for (const name of new Set([...found.keys(), ...expected.keys()])) {
-    const a = found.get(name), b = expected.get(name);
+    const a = found.get(name);
+    const b = expected.get(name);
     if (!a) lines.push(`${name} is missing`);
     else if (!b) {
       if (!(mayStay && isTemporary(name))) lines.push(`${name} is there`);

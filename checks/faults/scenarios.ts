@@ -2,11 +2,15 @@
  * Each task that writes, as small as it gets, once where nothing is and once where there is
  * something to lose.
  */
-import { dirname, join } from "@std/path";
+import { join } from "@std/path";
 import { loadTraining, loadWeights, trainingPath } from "../../core/checkpoint.ts";
-import { npmOnnxruntime } from "../../engines/onnx/runtime.ts";
-import { fakePython } from "../../tasks/testing/fake_tools.ts";
-import { denoArguments, exampleText, writeWeights } from "../../tasks/testing/task_process.ts";
+import { fakeOnnxruntimePython } from "../../tasks/testing/fake_tools.ts";
+import {
+  denoArguments,
+  exampleText,
+  jsonOf,
+  writeWeights,
+} from "../../tasks/testing/task_process.ts";
 import type { Ended } from "./oracle.ts";
 import type { Scenario } from "./sweep.ts";
 
@@ -17,14 +21,8 @@ const smoke = ["--preset", "smoke", "--eval-every", "2", ...engine, ...data];
 /** A task, run as `deno task` does. */
 const task = (name: string, ...args: string[]) => denoArguments(name, [...args, "--json"]);
 
-/** Runs a task while a folder is made. */
-async function run(folder: string, name: string, ...args: string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: task(name, ...args),
-    cwd: folder,
-  }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-}
+/** Runs a task to prepare a folder. */
+const run = (folder: string, name: string, ...args: string[]) => jsonOf(folder, name, ...args);
 
 const writeText = (folder: string) => Deno.writeTextFile(join(folder, "text.txt"), exampleText());
 
@@ -84,7 +82,6 @@ function training(
 const sampled = ["sample", "--model", "gpt", "--length", "20", "--count", "2", ...data] as const;
 const evaluated = ["--blocks", "4", "--passes", "2", ...engine, ...data];
 const quality = ["--model", "gpt", "--length", "50", "--temperature", "0.5", "--temperature", "1"];
-const onnxruntime = npmOnnxruntime();
 
 /** Leaves results of both models, and a page without them. */
 async function writeResults(folder: string): Promise<void> {
@@ -203,20 +200,9 @@ export const scenarios: Scenario[] = [
     async prepare(folder) {
       await Deno.mkdir(join(folder, "bin"));
       const python = join(folder, "bin/python3");
-      await Deno.writeTextFile(python, `#!/bin/sh\n${pip}`, { mode: 0o755 });
+      await Deno.writeTextFile(python, `#!/bin/sh\n${fakeOnnxruntimePython()}`, { mode: 0o755 });
     },
     between: /./,
     hasOthers: true,
   },
 ];
-
-const pip = fakePython({
-  requirement: `onnxruntime-gpu==${onnxruntime.version}`,
-  install: `capi="$env/site/onnxruntime/capi"; mkdir -p "$capi"
-    for f in cuda shared; do echo "no library" > "$capi/libonnxruntime_providers_$f.so"; done
-    cp ${
-    dirname(onnxruntime.addon)
-  }/libonnxruntime.so.1 "$capi/libonnxruntime.so.${onnxruntime.version}"`,
-  found:
-    `"{\\"version\\": \\"${onnxruntime.version}\\", \\"folder\\": \\"$env/site/onnxruntime\\"}"`,
-});

@@ -1,7 +1,9 @@
 /** Runs a command again and again, each time with another of its calls going wrong. */
 import { join } from "@std/path";
-import type { Call, How } from "./inject.ts";
-import { different, type Ended, type Expected, wrongAfter, wrongAfterAll } from "./oracle.ts";
+import { cp } from "node:fs/promises";
+import { runProgram } from "../../tasks/shared/process.ts";
+import type { Call, Fault, How } from "./inject.ts";
+import { compareFolders, type Ended, type Expected, judgeFault, judgeRepeat } from "./oracle.ts";
 import { lasting, snapshot, steadyName } from "./snapshot.ts";
 
 /** A command, and the folder that it finds. */
@@ -15,7 +17,7 @@ export interface Scenario {
   /** As in `Expected`. */
   between?: RegExp;
   /**
-   * Another command that may follow a kill, and the conditions that must hold then: a line for each
+   * Another command by which one may go on after a kill, and what must hold then: a line for each
    * thing that does not.
    */
   goOn?: { args: string[]; wrong(folder: string, ended: Ended): Promise<string[]> };
@@ -25,11 +27,6 @@ export interface Scenario {
   whyNot?(): string | undefined;
 }
 
-/** One call that goes wrong. */
-export interface Fault extends Call {
-  how: How;
-}
-
 const ERRORS = ["ENOSPC", "EACCES", "EIO"] as const;
 
 /**
@@ -37,37 +34,32 @@ const ERRORS = ["ENOSPC", "EACCES", "EIO"] as const;
  * and within each write; and errors of each kind at each place (a call and a file), in turns where
  * a place is come to more than once.
  */
-export function faultsOf(calls: Call[]): Fault[] {
+export function listFaults(calls: Call[]): Fault[] {
   const kills = calls.flatMap((call, i) => {
     const moments: How[] = i === 0 ? ["before", "after"] : ["after"];
     if (call.call.startsWith("write")) moments.push("half");
     return moments.map((how) => ({ ...call, how }));
   });
-  const places = Object.values(
-    Object.groupBy(
-      calls,
-      ({ call, path }) => `${call} ${steadyName(path)}`,
-    ),
-  );
-  const errors = places.flatMap((place) =>
-    Array.from(
-      { length: Math.max(ERRORS.length, place!.length) },
-      (_, i) => ({ ...place![i % place!.length], how: ERRORS[i % ERRORS.length] }),
-    )
-  );
+  const places = Map.groupBy(calls, ({ call, path }) => `${call} ${steadyName(path)}`);
+  const errors = [...places.values()].flatMap((place) => {
+    const length = Math.max(ERRORS.length, place.length);
+    const fault = (i: number) => ({ ...place[i % place.length], how: ERRORS[i % ERRORS.length] });
+    return Array.from({ length }, (_, i) => fault(i));
+  });
   return [...errors, ...kills];
 }
 
-/** A scenario in its own folder under `root`, which is the same for all of its runs. */
+/** Prepares a scenario in a folder under `root`, which is the same for all of its runs. */
 export async function stage(scenario: Scenario, root: string) {
-  const folder = join(root, "run"), template = join(root, "template");
+  const folder = join(root, "run");
+  const template = join(root, "template");
   await remove(template);
   await Deno.mkdir(join(template, "tmp"), { recursive: true });
   await scenario.prepare?.(template);
 
   const reset = async () => {
     await remove(folder);
-    await copy(template, folder);
+    await cp(template, folder, { recursive: true, verbatimSymlinks: true });
   };
   const run = async (
     args = scenario.args,
@@ -80,22 +72,20 @@ export async function stage(scenario: Scenario, root: string) {
     const mayKill = rest.some((arg) => /^--allow-(all|run)$/.test(arg)); // to kill is to run something
     const injected = inject ? [`--preload=${url}`, ...(mayKill ? [] : ["--allow-run"])] : [];
     const [program, ...first] = [...tracer, Deno.execPath()];
-    const { code, stdout, stderr } = await new Deno.Command(program, {
-      args: [...first, verb, ...injected, ...rest],
-      cwd: folder,
-      env: { NO_COLOR: "1", TMPDIR: join(folder, "tmp"), ...scenario.env?.(folder) },
-      stdin: "null",
-    }).output();
-    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    const { code, stdout, stderr } = await runProgram(
+      program,
+      [...first, verb, ...injected, ...rest],
+      { cwd: folder, env: { TMPDIR: join(folder, "tmp"), ...scenario.env?.(folder) } },
+    );
     const left = await snapshot(folder).catch((error) => error.message as string);
-    return { code, stdout: text(stdout), stderr: text(stderr), left };
+    return { code, stdout, stderr, left };
   };
   return { scenario, root, folder, reset, run };
 }
 export type Stage = Awaited<ReturnType<typeof stage>>;
 
-/** The calls of an undisturbed run, and what it leaves. */
-export async function recorded({ scenario, root, folder, reset, run }: Stage) {
+/** Records the calls of an undisturbed run, and what it leaves. */
+export async function record({ scenario, root, folder, reset, run }: Stage) {
   const log = join(root, "calls.jsonl");
   await Deno.writeTextFile(log, "");
   await reset();
@@ -106,10 +96,10 @@ export async function recorded({ scenario, root, folder, reset, run }: Stage) {
   }
   const lines = (await Deno.readTextFile(log)).split("\n").slice(0, -1);
   const calls: Call[] = lines.map((line) => JSON.parse(line));
-  // Twice from the same folder: differences between the two are not faults.
+  // Twice from the same folder: what differs then is no fault.
   await reset();
   const { stdout, left } = await run();
-  const differing = typeof left === "string" ? [left] : different(left, first.left);
+  const differing = typeof left === "string" ? [left] : compareFolders(left, first.left);
   if (lasting(stdout) !== lasting(first.stdout)) differing.push(`${stdout}\n${first.stdout}`);
   if (differing.length > 0) {
     throw new Error(`Cannot sweep ${scenario.name}: two runs differ: ${differing.join(", ")}`);
@@ -119,22 +109,24 @@ export async function recorded({ scenario, root, folder, reset, run }: Stage) {
 }
 
 /**
- * Does a fault to a run of a scenario, and runs it again. `endured`: it was an error, and the
- * command did its work all the same.
+ * Runs a scenario with a fault, and then without one. `endured`: the fault was an error, and the
+ * command still did its work.
  */
-export async function findingsOf(
+export async function tryFault(
   { scenario, folder, reset, run }: Stage,
   fault: Fault,
-  { expected, stdout }: Awaited<ReturnType<typeof recorded>>,
+  { expected, stdout }: Awaited<ReturnType<typeof record>>,
 ): Promise<{ wrong: string[]; endured: boolean }> {
-  const { at, how } = fault, { goOn } = scenario;
+  const { at, how } = fault;
+  const { goOn } = scenario;
   const broken = async () => {
     await reset();
     return await run(scenario.args, { at, how });
   };
-  const ended = await broken(), wrong = wrongAfter(fault, ended, expected);
+  const ended = await broken();
+  const wrong = judgeFault(fault, ended, expected);
   const again = await run();
-  wrong.push(...wrongAfterAll(again, expected));
+  wrong.push(...judgeRepeat(again, expected));
   if (again.code === 0 && lasting(again.stdout) !== stdout) {
     wrong.push("the next run tells other results");
   }
@@ -146,13 +138,3 @@ export async function findingsOf(
 }
 
 const remove = (path: string) => Deno.remove(path, { recursive: true }).catch(() => {});
-
-async function copy(from: string, to: string): Promise<void> {
-  await Deno.mkdir(to, { recursive: true });
-  for (const { name, isDirectory, isSymlink } of Deno.readDirSync(from)) {
-    const [a, b] = [join(from, name), join(to, name)];
-    if (isDirectory) await copy(a, b);
-    else if (isSymlink) await Deno.symlink(await Deno.readLink(a), b);
-    else await Deno.copyFile(a, b);
-  }
-}

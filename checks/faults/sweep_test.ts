@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { inFolder } from "../../core/testing/temporary_folder.ts";
 import { missedCalls } from "./strace.ts";
-import { faultsOf, findingsOf, recorded, type Scenario, stage } from "./sweep.ts";
+import { listFaults, record, type Scenario, stage, tryFault } from "./sweep.ts";
 
 const config = fromFileUrl(new URL("../../tasks/deno.json", import.meta.url));
 const files = new URL("../../core/files/write.ts", import.meta.url).href;
@@ -13,7 +13,8 @@ const files = new URL("../../core/files/write.ts", import.meta.url).href;
  */
 async function sweepOf(program: string, kinds: RegExp, changes: Partial<Scenario> = {}) {
   const found: string[] = [];
-  let missed: string[] | undefined, faults = 0;
+  let missed: string[] | undefined;
+  let faults = 0;
   await inFolder(async (root) => {
     const script = join(root, "program.ts");
     await Deno.writeTextFile(script, `import * as files from "${files}";\n${program}`);
@@ -23,10 +24,11 @@ async function sweepOf(program: string, kinds: RegExp, changes: Partial<Scenario
       prepare: (folder) => Deno.writeTextFile(join(folder, "old.json"), `["old"]`),
       ...changes,
     };
-    const staged = await stage(scenario, root), recording = await recorded(staged);
+    const staged = await stage(scenario, root);
+    const recording = await record(staged);
     missed = await missedCalls(staged, recording.calls);
-    for (const fault of faultsOf(recording.calls).filter(({ how }) => kinds.test(how))) {
-      const { wrong } = await findingsOf(staged, fault, recording);
+    for (const fault of listFaults(recording.calls).filter(({ how }) => kinds.test(how))) {
+      const { wrong } = await tryFault(staged, fault, recording);
       faults++;
       found.push(...wrong.map((line) => `${fault.how} ${fault.call}: ${line}`));
     }

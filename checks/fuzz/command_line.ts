@@ -170,31 +170,30 @@ function checkMistake(mistake: string): void {
 }
 
 function checkValue(key: string, flag: Flag, value: unknown): void {
-  if (flag.multiple) {
-    promise(Array.isArray(value), `--${key} is a list`);
-    const single = { ...flag, multiple: false } as Flag;
-    return (value as unknown[]).forEach((item) => checkValue(key, single, item));
-  }
-  if (value === undefined) {
-    return promise(!("default" in flag) || flag.default === undefined, `--${key} has a value`);
-  }
-  if ("choices" in flag) {
-    return promise(flag.choices.includes(value as string), `--${key} is a choice`);
-  }
-  const number = Number(value);
-  const { min = -Infinity, max = Infinity, above = -Infinity, below = Infinity } = flag as {
-    [limit in "min" | "max" | "above" | "below"]?: number;
-  };
-  const isInRange = Number.isFinite(number) && number >= min && number <= max && number > above &&
-    number < below;
-  const fits = {
-    boolean: typeof value === "boolean",
-    string: typeof value === "string",
-    path: typeof value === "string" && value !== "",
-    number: typeof value === "number" && isInRange,
-    integer: Number.isSafeInteger(value) && isInRange,
-  }[flag.type];
+  const fits = flag.multiple
+    ? Array.isArray(value) && value.every((item) => isOfKind(flag, item))
+    : value === undefined
+    ? !("default" in flag) || flag.default === undefined
+    : isOfKind(flag, value);
   promise(fits, `--${key} ${JSON.stringify(value)} is what the table says`);
+}
+
+function isOfKind(flag: Flag, value: unknown): boolean {
+  if ("choices" in flag) return flag.choices.includes(value as string);
+  switch (flag.type) {
+    case "boolean":
+      return typeof value === "boolean";
+    case "string":
+      return typeof value === "string";
+    case "path":
+      return typeof value === "string" && value !== "";
+    default: {
+      const { min = -Infinity, max = Infinity, above = -Infinity, below = Infinity } = flag;
+      const number = value as number;
+      const isKind = flag.type === "integer" ? Number.isSafeInteger : Number.isFinite;
+      return isKind(value) && number >= min && number <= max && number > above && number < below;
+    }
+  }
 }
 
 /** A command line that means these values. */

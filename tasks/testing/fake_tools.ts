@@ -3,7 +3,8 @@
  * compiler, first in the PATH.
  */
 import { assertEquals } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
+import { dirname, fromFileUrl, join } from "@std/path";
+import { npmOnnxruntime } from "../../engines/onnx/runtime.ts";
 
 export interface Place extends AsyncDisposable {
   /** Where the record goes, and what setup makes. */
@@ -12,13 +13,13 @@ export interface Place extends AsyncDisposable {
   bin: string;
   /** Every call of a script, as typed. */
   calls(): Promise<string[]>;
-  /** The entries of `folder`, with hashes and random endings cut off. */
+  /** What is in `folder`, with hashes and random endings cut off. */
   content(): string[];
   setUp(args?: string[], env?: Record<string, string>): Deno.ChildProcess;
 }
 
 /**
- * @param task The file of the task, next to this folder.
+ * @param task The file of the task, beside this folder.
  * @param variable The environment variable that names the folder of the record.
  * @param scripts Bodies of shell scripts by their names.
  */
@@ -61,8 +62,8 @@ export async function place(
 }
 
 /**
- * A Python whose pip fails or hangs if the variable FAKE_PIP says so, and else runs `install` in
- * the environment's folder (`$env`), after which the query for the packages is answered with
+ * A Python whose pip is told by the variable FAKE_PIP to fail or to hang, and else runs `install`
+ * in the environment's folder (`$env`), after which the query for the packages is answered with
  * `found`.
  */
 export const fakePython = (
@@ -85,7 +86,24 @@ export const fakePython = (
   *importlib*) env="$(cd "$(dirname "$0")/.." && pwd)"; echo ${found};;
 esac`;
 
-/** The result of a setup. */
+/**
+ * A Python whose pip installs `onnxruntime-gpu`: with npm's own library, so that it does compute on
+ * the CPU, and a CUDA half that is none. With FAKE_PIP=broken, the library is none either.
+ */
+export function fakeOnnxruntimePython(): string {
+  const { version, addon } = npmOnnxruntime();
+  const library = join(dirname(addon), "libonnxruntime.so.1");
+  return fakePython({
+    requirement: `onnxruntime-gpu==${version}`,
+    install: `capi="$env/site/onnxruntime/capi"; mkdir -p "$capi"
+        for f in cuda shared; do echo "no library" > "$capi/libonnxruntime_providers_$f.so"; done
+        case "$FAKE_PIP" in broken) f=/dev/null;; *) f=${library};; esac
+        cp $f "$capi/libonnxruntime.so.${version}"`,
+    found: `"{\\"version\\": \\"${version}\\", \\"folder\\": \\"$env/site/onnxruntime\\"}"`,
+  });
+}
+
+/** Waits for the end of a setup. */
 export async function end(child: Deno.ChildProcess) {
   const { code, stdout, stderr } = await child.output();
   const [out, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
