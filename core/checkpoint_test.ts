@@ -183,6 +183,34 @@ Deno.test("a training state is named after its export", () => {
   assertEquals(trainingPath("weights/a"), "weights/a.training.safetensors");
 });
 
+Deno.test("files of version 1.0.0 are read, and so is a state that lacks settings that came later", () =>
+  inFolder(async (folder) => {
+    const { weights, ...model } = await loadWeights(`${testdata}1.0.0.safetensors`);
+    assertEquals([model.vocabulary, model.prompt, model.step, model.scores, model.config.width], [
+      ["_", "a", "b", "_", "🎭"],
+      ...["ab_🎭", 30, { val_bpc: 1.25 }, 8],
+    ]);
+    const file = `${testdata}1.0.0.training.safetensors`;
+    const state = await loadTraining(file);
+    assertEquals(state.random.batches, seededRandom(7).state());
+    assertEquals([state.counters, state.bestScore], [{ step: 30, chars: 7680, seconds: 0.5 }, 2.5]);
+    for (const [name, { data }] of Object.entries(state.weights)) {
+      // 11 significant bits: half a step is 2^-11 of the value, or 2^-25 below the normal range
+      const isClose = data.every((value, i) =>
+        Math.abs(weights[name].data[i] - value) <= Math.max(Math.abs(value) * 2 ** -11, 2 ** -25)
+      );
+      assert(isClose, name);
+      assertEquals(state.moments[`adam.m/${name}`].data, data.map((value) => value / 3));
+    }
+    const { tensors, metadata } = readSafetensors(await Deno.readFile(file));
+    const { dropout: _1, emaDecay: _2, zeroProjections: _3, boundWeighting: _4, ...first } = JSON
+      .parse(metadata.config);
+    const older = join(folder, "older.safetensors");
+    const changed = { ...metadata, config: JSON.stringify(first) };
+    await Deno.writeFile(older, writeSafetensors(tensors, changed));
+    assertEquals(await loadTraining(older), state);
+  }));
+
 /** Asserts that an action fails with this line, in which PATH stands for the quoted path. */
 async function assertLine(action: () => Promise<unknown>, path: string, line: string) {
   const error = await assertRejects(action, Error);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import fc from "fast-check";
 import { UserError } from "../../engines/errors.ts";
 import { parseResult, type SampleResult } from "../shared/results.ts";
@@ -170,4 +170,22 @@ Deno.test("readResults finds nothing, and no problem, where there are no folders
   const nothing = { samples: [], evaluations: [], quality: [], runs: [], problems: [] };
   assertEquals(await readResults(join(folder, "reports")), nothing);
   await Deno.remove(folder);
+});
+
+Deno.test("results and logs of version 1.0.0 are read whole", async () => {
+  const folder = fromFileUrl(new URL("../testing/data/1.0.0", import.meta.url));
+  const { samples, evaluations, quality, runs, problems } = await readResults(folder);
+  assertEquals(problems, []);
+  assertEquals([samples, evaluations, quality, runs].map(({ length }) => length), [2, 1, 1, 2]);
+  for await (const { name } of Deno.readDir(join(folder, "results"))) {
+    const json = await Deno.readTextFile(join(folder, "results", name));
+    assertEquals(parseResult(json), JSON.parse(json), name);
+  }
+  for (const { file, header, train, validation } of runs) {
+    const log = (await Deno.readTextFile(file)).trimEnd().split("\n");
+    const [first, ...lines] = log.map((line) => JSON.parse(line));
+    assertEquals(header, first);
+    assertEquals(train, lines.filter(({ kind }) => kind === "train"));
+    assertEquals(validation, lines.filter(({ kind }) => kind === "validation"));
+  }
 });
