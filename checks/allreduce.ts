@@ -6,7 +6,7 @@
  */
 import { makeConfig, type PresetName } from "../core/config.ts";
 import { median } from "../core/scoring/statistics.ts";
-import { layoutOf } from "../core/training/gradient_sums.ts";
+import { layOutSums } from "../core/training/data_parallel.ts";
 import { joinRanks } from "../core/training/mpi.ts";
 
 const [preset = "full", repeats = "20"] = Deno.args as [PresetName?, string?];
@@ -14,7 +14,7 @@ const [preset = "full", repeats = "20"] = Deno.args as [PresetName?, string?];
 const VOCAB = 66;
 
 const ranks = await joinRanks();
-const { size } = layoutOf(makeConfig("diffusion", preset, VOCAB));
+const { size } = layOutSums(makeConfig("diffusion", preset, VOCAB));
 const values = new Float32Array(size);
 const times: number[] = [];
 for (let i = -2; i < Number(repeats); i++) { // two to warm up

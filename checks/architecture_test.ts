@@ -10,7 +10,7 @@ import { fromFileUrl, join, relative, toFileUrl } from "@std/path";
 const floors = [
   ["vendor/std/"],
   ["engines/"],
-  ["core/random.ts", "core/event_loop.ts", "core/loss.ts", "core/files/"],
+  ["core/random.ts", "core/event_loop.ts", "core/files/"],
   ["core/config.ts", "core/data/"],
   ["core/"],
   ["core/mod.ts"],

@@ -5,13 +5,13 @@
  *   deno task --cwd checks memory [ENGINE] [gpt|diffusion]
  */
 import { makeConfig, type ModelKind } from "../core/config.ts";
-import { drawWindows } from "../core/data/dataset.ts";
+import { drawWindows } from "../core/training/step.ts";
 import { startEngine } from "../engines/mod.ts";
 import type { EngineName } from "../engines/names.ts";
 import { initialWeights } from "../core/model.ts";
 import { models } from "../core/models.ts";
 import { initialMoments, scheduleAt } from "../core/training/optimizer.ts";
-import { trainStep } from "../core/programs.ts";
+import { trainStep } from "../core/training/step.ts";
 import { seededRandom } from "../core/random.ts";
 
 const [name = "onnx", kind = "diffusion"] = Deno.args as [EngineName?, ModelKind?];

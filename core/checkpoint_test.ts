@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import * as fc from "fast-check";
+import { UserError } from "@tiny-diffusion/engines/errors";
 import {
   loadTraining,
   loadWeights,
@@ -15,7 +16,6 @@ import { writePt } from "./files/pt.ts";
 import { readSafetensors, writeSafetensors } from "./files/safetensors.ts";
 import { initialWeights } from "./model.ts";
 import { restoreRandom, seededRandom } from "./random.ts";
-import { UserError } from "@tiny-diffusion/engines/errors";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import { inFolder } from "./testing/temporary_folder.ts";
 

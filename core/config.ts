@@ -1,134 +1,89 @@
 /**
  * Every setting of a run in one flat object, which is printed when training starts and stored with
- * the weights.
- *
- * A preset holds only what differs from the original's settings, each with the reason where the
- * value surprises.
+ * the weights. `original` says what each setting means and what it was in the original; a preset
+ * holds only what differs from that.
  */
-
 import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 
-/** Which of the two models. */
+/** The two models. */
 export type ModelKind = "gpt" | "diffusion";
 
-/** The shape of the network. */
-export interface ModelConfig {
-  /** Number of tokens, the mask of a diffusion model included. */
-  vocab: number;
-  /** Most characters that it reads at once. */
-  context: number;
+/** The original's settings: 10.7 M parameters, AdamW at a constant rate. */
+const original = {
+  // ---- network
+  /** Most characters that the network reads at once. */
+  context: 256,
   /** Layers, each an attention and an MLP. */
-  layers: number;
+  layers: 6,
   /** Attention heads of a layer, each of `width / heads` numbers. */
-  heads: number;
-  /** Numbers in the vector that stands for a character; a multiple of `2 * heads`. */
-  width: number;
-}
+  heads: 6,
+  /** Numbers in the vector of a character; a multiple of `2 * heads`. */
+  width: 384,
+  /** Start the last matrix of each branch at zero, so that every layer begins as the identity. */
+  zeroProjections: false,
 
-/** How the network is trained. */
-export interface TrainingConfig {
-  /** Windows of text in one step. */
-  batch: number;
-  /** How many of them, at most. */
-  steps: number;
-  /** Of the weights, the windows, the masks and the dropout. */
-  seed: number;
-  /** `muon`: Muon for the matrices of the blocks, AdamW for embedding and head. */
-  optimizer: "adamw" | "muon";
-  /** Of AdamW. */
-  learningRate: number;
-  /** Of Muon, whose updates have a size of their own. */
-  muonLearningRate: number;
-  /** Steps of linear warm-up from 0. */
-  warmup: number;
-  /** `cosine` falls from the learning rate to a tenth of it at the last step. */
-  schedule: "constant" | "cosine";
-  /** AdamW: how much of the gradients' average a step keeps. */
-  beta1: number;
-  /** AdamW: the same of their squares. */
-  beta2: number;
-  /** AdamW: added to the root of those. */
-  epsilon: number;
-  /**
-   * Share of itself, times the learning rate, that a weight loses in a step (Loshchilov & Hutter,
-   * arXiv:1711.05101).
-   */
-  weightDecay: number;
-  /** Largest norm of all gradients together; longer ones are shortened to it. 0 = no limit. */
-  clip: number;
-  /**
-   * Share of the entries of the embedding, and of what each branch adds, that a training step leaves
-   * out.
-   */
-  dropout: number;
-  /**
-   * How much of the weights' moving average a step keeps; validation and export then use the
-   * average. 0 = no average.
-   */
-  emaDecay: number;
-  /**
-   * Start the matrices at the end of each branch at zero, so that every layer begins as the
-   * identity.
-   */
-  zeroProjections: boolean;
+  // ---- examples
+  /** Windows of text in a step. */
+  batch: 64,
+  /** Most steps. Diffusion trains longer, since only masked characters count in its loss. */
+  steps: { gpt: 5000, diffusion: 10_000 },
+  /** Steps between two validations. */
+  evalEvery: 500,
   /** Diffusion: spread the mask shares of a batch evenly instead of drawing them independently. */
-  evenMaskShares: boolean;
+  evenMaskShares: false,
   /**
    * Diffusion: weight a window's hidden characters by 1 / mask share, as the bound does, instead of
    * all alike.
    */
-  boundWeighting: boolean;
-  /** Steps between two validations. */
-  evalEvery: number;
-}
-
-/** Every setting of a run. */
-export interface Config extends ModelConfig, TrainingConfig {
-  /** Which of the two models. */
-  kind: ModelKind;
-  /** What the settings started from. */
-  preset: PresetName;
-}
-
-/**
- * The original's settings: 10.7 M parameters, AdamW at a constant rate. Its two models differ in
- * the number of steps.
- */
-const original = {
-  context: 256,
-  layers: 6,
-  heads: 6,
-  width: 384,
-  batch: 64,
-  optimizer: "adamw",
-  learningRate: 3e-4,
-  muonLearningRate: 0.02,
-  warmup: 0,
-  schedule: "constant",
-  beta1: 0.9,
-  beta2: 0.999,
-  epsilon: 1e-8,
-  weightDecay: 0.01,
-  clip: 0,
-  dropout: { gpt: 0, diffusion: 0 },
-  emaDecay: 0,
-  zeroProjections: false,
-  evenMaskShares: false,
   boundWeighting: false,
-  evalEvery: 500,
-} satisfies Partial<Preset>;
+  /**
+   * Diffusion: train this many of a batch's windows as a GPT would, on the next character and with
+   * attention to the left. The network learns both, and at a fixed text overfits later ("dual
+   * objective", arXiv:2512.14549). Dropout then applies to these windows only.
+   */
+  causalRows: 0,
 
-/** The settings of a preset: a configuration without what follows from the text and the model. */
-export type Preset = Omit<Config, "vocab" | "seed" | "kind" | "preset" | "steps" | "dropout"> & {
-  /** Diffusion trains longer, since only masked characters count towards its loss. */
-  steps: Record<ModelKind, number>;
-  /** A GPT sees the same examples every epoch; a diffusion model, differently masked ones. */
-  dropout: Record<ModelKind, number>;
+  // ---- optimizer
+  /** `muon`: Muon for the matrices of the layers, AdamW for embedding and head. */
+  optimizer: "adamw" as "adamw" | "muon",
+  /** The learning rate of AdamW. */
+  learningRate: 3e-4,
+  /** The learning rate of Muon, which sets the size of its updates itself. */
+  muonLearningRate: 0.02,
+  /** Steps in which the learning rates rise from 0. */
+  warmup: 0,
+  /**
+   * `cosine` falls to a tenth of the learning rate at the last step. `wsd` (warm-up, stable, decay;
+   * arXiv:2404.06395) stays constant and falls linearly to zero over the last fifth of the steps.
+   */
+  schedule: "constant" as "constant" | "cosine" | "wsd",
+  /** AdamW: share of the gradients' moving average that a step keeps. */
+  beta1: 0.9,
+  /** AdamW: share of the squared gradients' moving average that a step keeps. */
+  beta2: 0.999,
+  /** AdamW: added to the root of the squared gradients' average. */
+  epsilon: 1e-8,
+  /**
+   * Share of itself, times the learning rate, that a weight loses in a step (Loshchilov & Hutter,
+   * arXiv:1711.05101).
+   */
+  weightDecay: 0.01,
+  /** Largest norm of all gradients together; longer ones are scaled down to it. 0 = no limit. */
+  clip: 0,
+  /**
+   * Share of the entries of the embedding, and of what each branch adds, that a step leaves out. A
+   * GPT needs it sooner: it sees the same examples every epoch, a diffusion model differently masked
+   * ones.
+   */
+  dropout: { gpt: 0, diffusion: 0 },
+  /**
+   * Share of the weights' moving average that a step keeps; validation and export then use the
+   * average. 0 = no average.
+   */
+  emaDecay: 0,
 };
 
-/**
- * What trains better in the same time than the original's settings; measured in docs/lab-log.md.
- */
+/** These train better in the same time than the original's settings; measured in docs/lab-log.md. */
 const tuned = {
   optimizer: "muon",
   learningRate: 1e-3,
@@ -138,17 +93,31 @@ const tuned = {
   weightDecay: 0.1,
   clip: 1,
   evenMaskShares: true,
-} satisfies Partial<Config>;
+} satisfies Partial<Preset>;
 
-/**
- * The presets: for tests, for comparing engines, as the original, better than it, and for the first
- * few minutes.
- */
-export type PresetName = "smoke" | "small" | "full" | "full-tuned" | "quickstart";
+/** A network that trains in minutes on two CPU cores. */
+const little = {
+  layers: 4,
+  heads: 4,
+  width: 128,
+  context: 64,
+} satisfies Partial<Preset>;
+
+/** A configuration without what follows from the text and the model. */
+export type Preset = typeof original;
+
+/** The names of the presets. */
+export type PresetName =
+  | "smoke"
+  | "small"
+  | "full"
+  | "full-tuned"
+  | "quickstart"
+  | "miniature";
 
 /** Settings that belong together, by name. */
 export const presets: Record<PresetName, Preset> = {
-  /** Seconds; for tests. */
+  /** Takes seconds, for tests. */
   smoke: {
     ...original,
     layers: 2,
@@ -159,19 +128,18 @@ export const presets: Record<PresetName, Preset> = {
     steps: { gpt: 30, diffusion: 30 },
     evalEvery: 15,
   },
-  /** A miniature of the original, for comparing engines. */
+  /** The original's recipe on a small network, for comparing engines. */
   small: {
     ...original,
-    layers: 4,
-    heads: 4,
-    width: 128,
-    context: 64,
+    ...little,
     batch: 12,
     learningRate: 1e-3,
     steps: { gpt: 2000, diffusion: 4000 },
     evalEvery: 250,
   },
-  full: { ...original, steps: { gpt: 5000, diffusion: 10_000 } },
+  /** The original. */
+  full: original,
+  /** Better than the original in the same time. */
   "full-tuned": {
     ...original,
     ...tuned,
@@ -181,25 +149,61 @@ export const presets: Record<PresetName, Preset> = {
     emaDecay: 0.99,
     evalEvery: 100,
   },
-  /** What a newcomer trains first: as good a text as some three minutes on 2 cores give. */
+  /** What a newcomer trains first: the best text that some three minutes on 2 cores give. */
   quickstart: {
     ...original,
     ...tuned,
-    layers: 4,
-    heads: 4,
-    width: 128,
-    context: 64,
+    ...little,
     batch: 24, // Muon's cost does not grow with it: 780 steps of 24 beat 1,200 of 12, in as much time
     steps: { gpt: 600, diffusion: 1400 },
     evalEvery: 100,
   },
+  /** For experiments with a slice of a text, long enough to see a model overfit. */
+  miniature: {
+    ...original,
+    ...tuned,
+    ...little,
+    batch: 24,
+    steps: { gpt: 3000, diffusion: 3000 },
+    dropout: { gpt: 0.2, diffusion: 0 },
+    emaDecay: 0.99,
+    evalEvery: 250,
+  },
 };
 
+/** The shape of the network. */
+export interface ModelConfig extends Pick<Preset, "context" | "layers" | "heads" | "width"> {
+  /** Number of tokens, the mask of a diffusion model included. */
+  vocab: number;
+}
+
+/** How the network is trained. */
+export interface TrainingConfig
+  extends Omit<Preset, "context" | "layers" | "heads" | "width" | "steps" | "dropout"> {
+  /** Most steps. */
+  steps: number;
+  /** Share of entries that a training step leaves out. */
+  dropout: number;
+  /** Seeds the weights, the windows, the masks and the dropout. */
+  seed: number;
+  /** `FROM..TO`: train on these characters of the training part only. Default: all of it. */
+  slice?: string;
+}
+
+/** Every setting of a run. */
+export interface Config extends ModelConfig, TrainingConfig {
+  /** Which of the two models is trained. */
+  kind: ModelKind;
+  /** The preset that the settings started from. */
+  preset: PresetName;
+}
+
 /**
- * The whole configuration of a run; `checkModelConfig` tells whether there can be such a network.
+ * Makes the whole configuration of a run. `checkModelConfig` checks whether there can be such a
+ * network.
  *
  * @param vocab Number of tokens, the mask of a diffusion model included.
- * @param changes What is to differ from the preset; `undefined` changes nothing.
+ * @param changes Settings that differ from the preset; `undefined` changes nothing.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
@@ -230,54 +234,67 @@ export function makeConfig(
   };
 }
 
-/** The settings that are words, with what they may be. */
-export const choices: Partial<Record<keyof Config, readonly string[]>> = {
+/** The settings that are words, with the words that they may be. */
+const words: Record<string, string[]> = {
   optimizer: ["adamw", "muon"],
-  schedule: ["constant", "cosine"],
+  schedule: ["constant", "cosine", "wsd"],
 };
+/** The settings that count something. */
+const counts = "context layers heads width warmup batch steps evalEvery causalRows".split(" ");
 
-/** What the setting `name`, a number, has to be, if `value` is not that. */
-export function numberExpected(name: string, value: number): string | undefined {
+/** Says what the setting `name` has to be, if `value` is not that. */
+export function expectSetting(name: string, value: unknown): string | undefined {
+  if (name in words) return words[name].includes(value as string) ? undefined : list(words[name]);
+  if (name === "slice") return parseSlice(value) ? undefined : "FROM..TO, such as 0..100000";
+  if (typeof value !== "number") return;
   if (!Number.isFinite(value) || value < 0) return "a number, 0 or more";
-  const whole = ["context", "layers", "heads", "width", "warmup", "batch", "steps", "evalEvery"];
-  if (whole.includes(name) && !Number.isSafeInteger(value)) return "a whole number";
-  const above = ["epsilon", "batch", "steps", "evalEvery"].includes(name);
-  if (above && value === 0) return "above 0";
+  if (counts.includes(name) && !Number.isSafeInteger(value)) return "a whole number";
+  const isPositive = ["epsilon", "batch", "steps", "evalEvery"].includes(name);
+  if (isPositive && value === 0) return "above 0";
   if (name === "batch" && value > 65536) return "at most 65536";
-  const below = name === "dropout" || name === "emaDecay" || /^beta/.test(name);
-  if (below && value >= 1) return "below 1";
+  const isShare = ["dropout", "emaDecay", "beta1", "beta2"].includes(name);
+  if (isShare && value >= 1) return "below 1";
+}
+
+const list = (choices: string[]) =>
+  `${choices.slice(0, -1).join(", ")} or ${choices[choices.length - 1]}`;
+
+/** Reads `FROM..TO`: the characters from FROM up to, not including, TO. */
+export function parseSlice(slice: unknown): { from: number; to: number } | undefined {
+  const [, from, to] = /^(\d{1,9})\.\.(\d{1,9})$/.exec(String(slice))?.map(Number) ?? [];
+  return from < to ? { from, to } : undefined;
 }
 
 /**
  * Refuses settings that no training can have, such as those of a file that was changed.
  *
- * @throws {RangeError} Naming the setting, its value and what is allowed.
+ * @throws {UserError} Naming the setting, its value and what is allowed.
  */
-export function checkTrainingConfig(config: TrainingConfig): void {
+export function checkTrainingConfig(config: Config): void {
+  const refuse = (name: string, value: unknown, expected: string) => {
+    const found = typeof value === "string" ? quoted(value) : value;
+    return new UserError({
+      action: "train",
+      found: `${name} is ${found}, expected it to be ${expected}`,
+    });
+  };
   for (const [name, value] of Object.entries(config)) {
-    const allowed = choices[name as keyof Config];
-    const expected = typeof value === "number"
-      ? numberExpected(name, value)
-      : allowed && !allowed.includes(value)
-      ? allowed.join(" or ")
-      : undefined;
-    if (expected !== undefined) {
-      const found = typeof value === "string" ? quoted(value) : value;
-      throw new UserError({
-        action: "train",
-        found: `${name} is ${found}, expected it to be ${expected}`,
-      });
-    }
+    const expected = expectSetting(name, value);
+    if (expected !== undefined) throw refuse(name, value, expected);
   }
+  const { kind, batch, causalRows = 0 } = config;
+  if (causalRows > 0 && kind === "gpt") throw refuse("causalRows", causalRows, "0 for a GPT");
+  if (causalRows >= batch) throw refuse("causalRows", causalRows, `below the batch of ${batch}`);
 }
 
 /**
  * Refuses a configuration that no network can have, wherever it comes from (a preset, a flag, a
  * file).
  *
- * @throws {RangeError} Naming the field, its value and what is allowed.
+ * @throws {UserError} Naming the field, its value and what is allowed.
  */
 export function checkModelConfig(config: ModelConfig): void {
+  const action = "build the network";
   const sizes: [keyof ModelConfig, number, number][] = [
     ["vocab", 2, 2 ** 16],
     ["context", 2, 2 ** 14],
@@ -288,16 +305,12 @@ export function checkModelConfig(config: ModelConfig): void {
   for (const [field, min, max] of sizes) {
     const value = config[field];
     if (!Number.isInteger(value) || value < min || value > max) {
-      throw new UserError({
-        action: "build the network",
-        found: `${field} is ${value}, expected ${min} to ${max}`,
-      });
+      throw new UserError({ action, found: `${field} is ${value}, expected ${min} to ${max}` });
     }
   }
-  if (config.width % (2 * config.heads) !== 0) {
-    throw new UserError({
-      action: "build the network",
-      found: `width ${config.width} is not a multiple of 2 * heads (${config.heads})`,
-    });
+  const { width, heads } = config;
+  if (width % (2 * heads) !== 0) {
+    const found = `width ${width} is not a multiple of 2 * heads (${heads})`;
+    throw new UserError({ action, found });
   }
 }

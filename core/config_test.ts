@@ -28,6 +28,7 @@ Deno.test("preset full has the original's settings", () => {
     zeroProjections: false,
     evenMaskShares: false,
     boundWeighting: false,
+    causalRows: 0,
     evalEvery: 500,
   });
   assertEquals(makeConfig("diffusion", "full", 66).steps, 10_000);

@@ -19,23 +19,24 @@ import type { Tensor3D, Tensors, TensorSpec } from "@tiny-diffusion/engines/tens
  */
 export type Dropout = (x: Tensor3D) => Tensor3D;
 
+/** Drops nothing. */
 export const noDropout: Dropout = (x) => x;
 
 type Shape = Pick<Config, "dropout" | "context" | "layers" | "width">;
 
-/** Where the network drops: after the embedding, and after both branches of each layer. */
+/** The network drops after the embedding, and after both branches of each layer. */
 const sites = ({ layers }: Shape) => 1 + 2 * layers;
 
-/** The inputs of a training step of `rows` windows that `dropoutOf` needs; none without dropout. */
+/** Declares the inputs of a step that drops in `rows` windows; none without dropout. */
 export function dropoutInputs(config: Shape, rows: number): Record<string, TensorSpec> {
-  if (config.dropout === 0) return {};
+  if (config.dropout === 0 || rows === 0) return {};
   return {
     dropoutRows: { shape: [rows, config.context, 2], dtype: "float32" },
     dropoutColumns: { shape: [sites(config), 2, config.width], dtype: "float32" },
   };
 }
 
-/** Fresh values of `dropoutInputs`. */
+/** Draws the values of `dropoutInputs`. */
 export function drawDropout(
   config: Shape,
   rows: number,
@@ -60,10 +61,13 @@ export function drawDropout(
   return { dropoutRows, dropoutColumns };
 }
 
-/** The dropout of one pass; each call drops at the next site. */
-export function dropoutOf(inputs: Tensors, config: Shape): Dropout {
+/**
+ * Makes the dropout of one forward pass, each call of which drops at the next site. Without the
+ * inputs it drops nothing.
+ */
+export function makeDropout(inputs: Tensors, config: Shape): Dropout {
   const { dropout: rate } = config;
-  if (rate === 0) return noDropout;
+  if (!inputs.dropoutRows) return noDropout;
   const columns = tf.split(inputs.dropoutColumns, sites(config), 0); // [1, 2, C] each
   let site = 0;
   return (x) => {

@@ -1,6 +1,6 @@
 import { assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
-import { drawDropout, dropoutInputs, dropoutOf } from "./dropout.ts";
+import { drawDropout, dropoutInputs, makeDropout } from "./dropout.ts";
 import { seededRandom } from "./random.ts";
 
 await tf.setBackend("cpu");
@@ -11,7 +11,7 @@ const ROWS = 16, ENTRIES = ROWS * shape.context * shape.width; // 32,768 a site
 function drop(config: typeof shape, seed = 1) {
   const drawn = drawDropout(config, ROWS, seededRandom(seed));
   const specs = dropoutInputs(config, ROWS);
-  return dropoutOf(
+  return makeDropout(
     Object.fromEntries(
       Object.entries(specs).map(([name, { shape }]) => [name, tf.tensor(drawn[name], shape)]),
     ),
@@ -67,7 +67,7 @@ Deno.test("without dropout a step needs no noise and draws none", () => {
   assertEquals(drawDropout(config, ROWS, random), {});
   assertEquals(random.state(), before);
   const x = ones();
-  assertEquals(dropoutOf({}, config)(x), x);
+  assertEquals(makeDropout({}, config)(x), x);
 });
 
 Deno.test("the noise is directions: pairs of length 1", () => {

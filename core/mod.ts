@@ -29,10 +29,10 @@
  */
 
 // text -> tokens
-export { type Corpus, type CorpusInfo, loadCorpus } from "./data/corpus.ts";
+export { type Corpus, type CorpusInfo, loadCorpus, makeCorpus } from "./data/corpus.ts";
+export { type Dataset, encodeCorpus } from "./data/corpus.ts";
 export { listCharacters, makeTokenizer, MASK, MASK_TOKEN } from "./data/tokenizer.ts";
 export type { Tokenizer } from "./data/tokenizer.ts";
-export { type Dataset, drawWindows, encodeCorpus } from "./data/dataset.ts";
 export { type Random, restoreRandom, seededRandom } from "./random.ts";
 
 // the two models
@@ -53,7 +53,8 @@ export {
   type ModelKind,
 } from "./config.ts";
 export { type Preset, type PresetName, presets, type TrainingConfig } from "./config.ts";
-export { attendBothSides, attendLeft, forward, initialWeights, parameterShapes } from "./model.ts";
+export { attendBothSides, attendLeft, crossEntropy, forward } from "./model.ts";
+export { initialWeights, parameterShapes } from "./model.ts";
 export type { Attend, ForwardOptions, Heads, Rotation } from "./model.ts";
 export type { Dropout } from "./dropout.ts";
 export type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D } from "@tiny-diffusion/engines";
@@ -65,13 +66,14 @@ export {
   type TrainingResult,
   type TrainingRun,
 } from "./training/trainer.ts";
+export type { Runner, RunPoint, StepOutcome, Stepper } from "./training/trainer.ts";
 export type { StepReport, ValidationReport } from "./training/trainer.ts";
 export { type LoadedModel, type LoadOptions, loadTraining, loadWeights } from "./checkpoint.ts";
 export { type SavedModel, saveWeights, trainingPath, type TrainingState } from "./checkpoint.ts";
 export type { ModelFacts, TrainingFacts } from "./checkpoint_schema.ts";
 export type { ForeignOptions } from "./foreign_weights.ts";
-export type { Runner, StepOutcome, Stepper } from "./training/stepper.ts";
-export { requireAlike, shared, type SharedStepper } from "./training/data_parallel.ts";
+export { makeParallelStepper, requireSameFacts } from "./training/data_parallel.ts";
+export type { ParallelStepper } from "./training/data_parallel.ts";
 export { type Communicator, joinRanks, type Mpi } from "./training/mpi.ts";
 
 // sampling
@@ -133,4 +135,6 @@ export {
   UserError,
   type Value,
 } from "@tiny-diffusion/engines";
-export { initialState, targetNats, trainInputs, trainStep, windowLogits } from "./programs.ts";
+export { targetNats, windowLogits } from "./programs.ts";
+export { drawStepInputs, drawWindows, initialState } from "./training/step.ts";
+export { type StepInputs, trainStep } from "./training/step.ts";

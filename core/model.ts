@@ -271,3 +271,16 @@ export function rotate(x: Tensor4D, { cos, sin }: Rotation): Tensor4D {
   const [first, second] = tf.split(x, 2, 3);
   return tf.add(tf.mul(x, cos), tf.mul(tf.concat([second, first], 3), sin));
 }
+
+/**
+ * -log p(target) of every position, in nats: what training minimises, and what a text is scored by.
+ *
+ * @param logits [batch, time, vocab]
+ * @param targets int32 [batch, time]
+ * @returns [batch, time]
+ */
+export function crossEntropy(logits: Tensor3D, targets: Tensor2D): Tensor2D {
+  const [batch, time, vocab] = logits.shape;
+  const oneHot = tf.reshape(tf.oneHot(tf.reshape(targets, [batch * time]), vocab), logits.shape);
+  return tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits), tf.cast(oneHot, "float32")), -1));
+}

@@ -75,15 +75,3 @@ Deno.test("without the mask, the probabilities of all characters sum to 1", asyn
   }
   assertAlmostEquals(sum, 1, 1e-5);
 });
-
-Deno.test("the weights that are scored may lie under other names, such as the average's", async () => {
-  const config = configOf("gpt");
-  const names = Object.fromEntries(Object.keys(weights).map((name) => [name, `ema/${name}`]));
-  const both: Tensors = {
-    ...Object.fromEntries(Object.entries(weights).map(([name, w]) => [name, tf.zerosLike(w)])),
-    ...Object.fromEntries(Object.entries(weights).map(([name, w]) => [`ema/${name}`, w])),
-  };
-  const program = targetNats(models.gpt, config, rows, { names });
-  const expected = await outputOf(targetNats(models.gpt, config, rows), "nats");
-  assertEquals(await outputOf(program, "nats", both), expected);
-});

@@ -14,6 +14,7 @@ import {
   loadNetwork,
   loadWeights,
   makeConfig,
+  makeCorpus,
   makeScorer,
   makeTokenizer,
   nodesInOrder,
@@ -100,11 +101,11 @@ Deno.test("ten lines train a model that knows more than how often each character
   const { encode, decode } = makeTokenizer("diffusion", vocabulary);
   const changes = { steps: 60, optimizer: "muon", learningRate: 0.01 } as const;
   const config = makeConfig("diffusion", "smoke", vocabulary.length, changes);
-  const tokens = encode(text), dataset = { train: tokens, validation: tokens.subarray(0, 320) };
+  const tokens = encode(text);
+  const corpus = { ...await makeCorpus(text), train: text, validation: text.slice(0, 320) };
   const { engine } = await startEngine("onnx");
   const folder = await Deno.makeTempDir(), path = `${folder}/cats.safetensors`;
-  const run = { model: diffusion, config, dataset, vocabulary, corpusSha256: "", prompt: "the " };
-  const { bpc } = await train({ ...run, engine, path });
+  const { bpc } = await train({ model: diffusion, config, corpus, engine, path });
   const { weights } = await loadWeights(path);
   await Deno.remove(folder, { recursive: true });
 

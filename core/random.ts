@@ -1,27 +1,24 @@
 /**
- * Seeded random draws whose state can be saved, so that a resumed run goes on with the numbers that
- * it would have drawn.
- *
- * The generator is xoroshiro128+ from pure-rand; what is built on it here is only what the models
- * need.
+ * Seeded random draws whose state can be saved, so that a resumed run draws the numbers that it would
+ * have drawn. The generator is xoroshiro128+ from pure-rand.
  */
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { xoroshiro128plusFromState } from "pure-rand/generator/xoroshiro128plus";
 
-/** Random draws, one after the other. */
+/** Draws random numbers, one after the other. */
 export interface Random {
-  /** Uniform on [0, 1), with 53 random bits. */
+  /** Draws uniformly from [0, 1), with 53 random bits. */
   uniform(): number;
-  /** A uniform integer from 0 to `bound - 1`, without bias. */
+  /** Draws an integer from 0 to `bound - 1` uniformly, without bias. */
   integer(bound: number): number;
-  /** Standard normal, by the polar method of Marsaglia. */
+  /** Draws from the standard normal distribution, by the polar method of Marsaglia. */
   normal(): number;
-  /** What `restoreRandom` needs to go on from here. */
+  /** Returns the state from which `restoreRandom` continues. */
   state(): number[];
 }
 
 /**
- * A generator that always draws the same numbers for the same `seed` (a 32-bit integer).
+ * Makes a generator that always draws the same numbers for the same `seed` (a 32-bit integer).
  *
  * The state is hashed from the seed, as the authors of xoroshiro advise. The bare seed as the
  * state, which is what pure-rand does, makes the first draws of all small seeds nearly alike
@@ -44,7 +41,7 @@ export function seededRandom(seed: number): Random {
 }
 
 /**
- * 32 well mixed bits of a seed: the `word`-th output of SplitMix32 with the finaliser of
+ * Computes 32 well mixed bits of a seed: the `word`-th output of SplitMix32 with the finaliser of
  * MurmurHash3 (Appleby).
  */
 function hash(seed: number, word: number): number {
@@ -55,10 +52,10 @@ function hash(seed: number, word: number): number {
 }
 
 /**
- * The generator that `random.state()` came from, at the same point of its sequence.
+ * Restores the generator that `random.state()` came from, at the same point of its sequence.
  *
- * @throws {UserError} If `state` is none that a generator can have: four integers of 32 bits, not
- * all of them 0, which draw nothing but zeros.
+ * @throws {UserError} If no generator can have this state: it is four integers of 32 bits, not all
+ * of them 0, which would draw nothing but zeros.
  */
 export function restoreRandom(state: number[]): Random {
   const isState = Array.isArray(state) && state.length === 4 &&
@@ -89,7 +86,8 @@ function fromGenerator(generator: ReturnType<typeof xoroshiro128plusFromState>):
     },
     normal() {
       for (;;) {
-        const x = 2 * uniform() - 1, y = 2 * uniform() - 1;
+        const x = 2 * uniform() - 1;
+        const y = 2 * uniform() - 1;
         const s = x * x + y * y;
         if (s > 0 && s < 1) return x * Math.sqrt(-2 * Math.log(s) / s);
       }

@@ -20,7 +20,7 @@ import { quoted, UserError } from "../engines/errors.ts";
 import { commonFlags, parseFlags } from "./shared/flags.ts";
 import { startProgress } from "./shared/progress.ts";
 import { note, print, printJson, runTask } from "./shared/run.ts";
-import { setFlag, settingsOf } from "./shared/settings.ts";
+import { parseSettings, setFlag } from "./shared/settings.ts";
 
 const ROUNDS = 5;
 /** The size of the matrices whose product gives the peak: larger ones are not faster. */
@@ -96,7 +96,7 @@ export async function main(args: string[]): Promise<void> {
   const characters = values.data ? listCharacters((await loadCorpus(values.data)).text).length : 65;
   const vocab = characters + (values.model === "gpt" ? 0 : 1); // the mask
   const config = makeConfig(values.model, values.preset, vocab, {
-    ...settingsOf(values.set, values.model),
+    ...parseSettings(values.set, values.model),
     batch: values.batch,
     seed: values.seed,
   });

@@ -3,8 +3,7 @@
  * compares them.
  */
 import type { ModelKind } from "../core/config.ts";
-import { type Corpus, findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
-import { encodeCorpus } from "../core/data/dataset.ts";
+import { type Corpus, encodeCorpus, findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { models } from "../core/models.ts";
 import { targetNats } from "../core/programs.ts";

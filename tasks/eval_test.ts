@@ -2,8 +2,7 @@ import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/asse
 import { join } from "@std/path";
 import { scoreBaseline, trainBaselines } from "../core/scoring/baselines.ts";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
-import { loadCorpus } from "../core/data/corpus.ts";
-import { encodeCorpus } from "../core/data/dataset.ts";
+import { encodeCorpus, loadCorpus } from "../core/data/corpus.ts";
 import type { ComparisonRow, EvaluationRow } from "./shared/results.ts";
 import { KILLED, testOnUnix } from "../core/testing/system.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";

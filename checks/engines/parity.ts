@@ -11,7 +11,9 @@ import * as gpt from "../../core/gpt.ts";
 import type { Batch, LanguageModel } from "../../core/language_model.ts";
 import { parameterShapes } from "../../core/model.ts";
 import { initialMoments, scheduleAt } from "../../core/training/optimizer.ts";
-import { gradients, trainStep, windowLogits } from "../../core/programs.ts";
+import { windowLogits } from "../../core/programs.ts";
+import { trainStep } from "../../core/training/step.ts";
+import { gradients } from "../../core/testing/gradients.ts";
 import type { HostTensors } from "../../engines/tensors.ts";
 import {
   type EngineCase,

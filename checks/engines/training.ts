@@ -3,13 +3,13 @@
  */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { type Config, makeConfig, type ModelKind } from "../../core/config.ts";
-import { drawWindows } from "../../core/data/dataset.ts";
-import { shared } from "../../core/training/data_parallel.ts";
+import { drawWindows } from "../../core/training/step.ts";
+import { makeParallelStepper } from "../../core/training/data_parallel.ts";
 import { assertSameWeights, ranksInProcess } from "../../core/testing/ranks.ts";
 import { models } from "../../core/models.ts";
-import { initialState, trainInputs, trainStep } from "../../core/programs.ts";
+import { drawStepInputs, initialState, trainStep } from "../../core/training/step.ts";
 import { seededRandom } from "../../core/random.ts";
-import { alone } from "../../core/training/stepper.ts";
+import { makeLocalStepper } from "../../core/training/trainer.ts";
 import type { HostTensors } from "../../engines/tensors.ts";
 import { makeTokenizer } from "../../core/data/tokenizer.ts";
 import { backends, eagerEngine } from "../../engines/eager.ts";
@@ -47,7 +47,7 @@ function beginning(kind: ModelKind, optimizer: Optimizer, steps: number) {
   const tokens = encode(text), state = initialState(config, random);
   const inputs = Array.from({ length: steps }, (_, i) => {
     const windows = drawWindows(tokens, config.batch, config.context, random);
-    return trainInputs(model, config, windows, i + 1, random);
+    return drawStepInputs(model, config, windows, i + 1, random);
   });
   return { model, config, state, inputs, program: trainStep(model, config) };
 }
@@ -151,15 +151,15 @@ trainingCases.push({
   async run(engine) {
     const { model, config, state, inputs: [inputs] } = beginning("diffusion", "muon", 1);
     const steppers = [
-      alone(model, config),
-      ...ranksInProcess(2).map((ranks) => shared(model, config, ranks)),
+      makeLocalStepper(model, config),
+      ...ranksInProcess(2).map((ranks) => makeParallelStepper(model, config, ranks)),
     ];
     const sessions = await Promise.all(
       steppers.map(({ programs }) => engine.load(state, programs)),
     );
-    const outcomes = await Promise.all(
-      steppers.map((stepper, i) => stepper.step(sessions[i], inputs)),
-    );
+    const outcomes = (await Promise.all(
+      steppers.map((stepper, i) => stepper.steps(sessions[i], [inputs])),
+    )).flat();
     const [expected, ...states] = await Promise.all(
       sessions.map((session) => session.readState()),
     );

@@ -11,7 +11,7 @@ import {
   UsageError,
 } from "../../tasks/shared/flags.ts";
 import { samplerFlags, truncationFlags } from "../../tasks/shared/sampler_flags.ts";
-import { setFlag, settingsOf } from "../../tasks/shared/settings.ts";
+import { parseSettings, setFlag } from "../../tasks/shared/settings.ts";
 import { commandLine } from "../../tasks/shared/text.ts";
 import { weightsFlags } from "../../tasks/shared/weights.ts";
 import { mutateJson, mutateList, oddString, textBytes } from "./mutate.ts";
@@ -207,7 +207,7 @@ function typeAgain(values: Record<string, unknown> & { positionals: string[] }):
 
 async function checkSettings(assignments: string[]): Promise<string> {
   const defaults = makeConfig("gpt", "full", 66);
-  const outcome = readOrRefuse(() => settingsOf(assignments, "gpt"));
+  const outcome = readOrRefuse(() => parseSettings(assignments, "gpt"));
   if (typeof outcome === "string") return outcome;
   for (const [name, value] of Object.entries(outcome)) {
     promise(
@@ -217,7 +217,7 @@ async function checkSettings(assignments: string[]): Promise<string> {
     );
   }
   const again = Object.entries(outcome).map(([name, value]) => `${name}=${value}`);
-  const back = await roundTrip("it", () => settingsOf(again, "gpt"));
+  const back = await roundTrip("it", () => parseSettings(again, "gpt"));
   promise(JSON.stringify(back) === JSON.stringify(outcome), "settings come back as they were");
   return `set ${Object.keys(outcome).sort()}`;
 }

@@ -15,7 +15,7 @@ import { type Config, makeConfig, type ModelKind } from "../../core/config.ts";
 import { writePt } from "../../core/files/pt.ts";
 import { writeSafetensors } from "../../core/files/safetensors.ts";
 import { parameterShapes } from "../../core/model.ts";
-import { initialState } from "../../core/programs.ts";
+import { initialState } from "../../core/training/step.ts";
 import { restoreRandom, seededRandom } from "../../core/random.ts";
 import { makeTokenizer } from "../../core/data/tokenizer.ts";
 import { mutateBytes, mutateJson } from "./mutate.ts";

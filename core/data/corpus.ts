@@ -10,6 +10,7 @@
  */
 import { basename, dirname, extname, join } from "@std/path";
 import { readBytes, sha256Hex } from "../files/read.ts";
+import type { Tokenizer } from "./tokenizer.ts";
 import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 
 /** Far above what such a model can learn from, and far below what a JavaScript string can hold. */
@@ -65,12 +66,11 @@ export async function loadCorpus(path: string): Promise<Corpus> {
     advice: `run "deno task fetch-data" to get one, or check the path`,
     maxBytes: MAX_BYTES,
   });
-  const text = decodeText(bytes, JSON.stringify(path));
-  const sha256 = await sha256Hex(bytes);
+  const corpus = await makeCorpus(bytes, path);
   const infoPath = corpusInfoPath(path);
   const info = await readInfo(infoPath);
-  if (info && info.sha256 !== sha256) {
-    const [found, expected] = [sha256, info.sha256].map((hash) => `${hash.slice(0, 12)}…`);
+  if (info && info.sha256 !== corpus.sha256) {
+    const [found, expected] = [corpus.sha256, info.sha256].map((hash) => `${hash.slice(0, 12)}…`);
     throw new UserError({
       action: `use ${JSON.stringify(path)}`,
       found: `its SHA-256 is ${found}, but ${JSON.stringify(infoPath)} says ${expected}, ` +
@@ -79,19 +79,53 @@ export async function loadCorpus(path: string): Promise<Corpus> {
         "or delete the JSON file to use the text as it is",
     });
   }
+  return { ...corpus, info };
+}
+
+/**
+ * Makes a corpus of a text, or of the bytes of a file.
+ *
+ * @param path Where it comes from, as errors name it.
+ * @throws {UserError} If it is not UTF-8 text, or has fewer than two different characters.
+ */
+export async function makeCorpus(
+  source: string | Uint8Array<ArrayBuffer>,
+  path = "text.txt",
+): Promise<Corpus> {
+  const bytes = typeof source === "string" ? new TextEncoder().encode(source) : source;
+  const text = decodeText(bytes, JSON.stringify(path));
   const characters = countCharacters(text);
   const cut = indexOfCharacter(text, Math.trunc(0.9 * characters));
   return {
     path,
     name: basename(path, extname(path)),
     text,
-    sha256,
+    sha256: await sha256Hex(bytes),
     bytes: bytes.length,
     characters,
     train: text.slice(0, cut),
     validation: text.slice(cut),
-    info,
   };
+}
+
+/**
+ * Cuts the training part down to some of its characters. The vocabulary and the validation part stay
+ * those of the whole text, so that scores can be compared.
+ *
+ * @param slice From the first character of the training part; `to` is the first left out.
+ * @throws {UserError} If the training part has fewer characters than `to`.
+ */
+export function sliceTraining(corpus: Corpus, { from, to }: { from: number; to: number }): Corpus {
+  const characters = countCharacters(corpus.train);
+  if (to > characters) {
+    throw new UserError({
+      action: `train on characters ${from} to ${to} of ${JSON.stringify(corpus.path)}`,
+      found: `its training part has ${characters}`,
+      advice: "take a slice within them",
+    });
+  }
+  const [start, end] = [from, to].map((position) => indexOfCharacter(corpus.train, position));
+  return { ...corpus, train: corpus.train.slice(start, end) };
 }
 
 /**
@@ -134,6 +168,26 @@ export function decodeText(bytes: Uint8Array, what: string): string {
   return text;
 }
 
+/** A corpus as a model sees it. */
+export interface Dataset {
+  /** Its windows are the training examples. */
+  train: Int32Array;
+  /** Its blocks are scored. */
+  validation: Int32Array;
+}
+
+/**
+ * Encodes both parts of a corpus.
+ *
+ * @throws {UserError} If the text has characters that the vocabulary lacks.
+ */
+export function encodeCorpus(
+  { train, validation }: Pick<Corpus, "train" | "validation">,
+  { encode }: Tokenizer,
+): Dataset {
+  return { train: encode(train, "the text"), validation: encode(validation, "the text") };
+}
+
 /**
  * Checks that both parts of a corpus are long enough for one training window: a context and the
  * character after it.
@@ -143,7 +197,15 @@ export function decodeText(bytes: Uint8Array, what: string): string {
 export function requireLength(corpus: Corpus, context: number): void {
   const needed = context + 1;
   const held = countCharacters(corpus.validation);
-  if (Math.min(held, corpus.characters - held) >= needed) return;
+  const trained = countCharacters(corpus.train);
+  if (trained < needed && trained < corpus.characters - held) {
+    throw new UserError({
+      action: `train on a slice of ${trained} characters with a context of ${context}`,
+      found: `expected at least ${needed}`,
+      advice: "take a longer slice, or a preset with a shorter context",
+    });
+  }
+  if (Math.min(held, trained) >= needed) return;
   throw new UserError({
     action: `use ${JSON.stringify(corpus.path)} with a context of ${context}`,
     found: `the last 10 % of its ${corpus.characters} characters are ${held}, ` +

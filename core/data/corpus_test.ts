@@ -7,7 +7,9 @@ import {
   decodeText,
   findLatestCorpus,
   loadCorpus,
+  makeCorpus,
   requireLength,
+  sliceTraining,
   takeOpening,
 } from "./corpus.ts";
 import { sha256Hex } from "../files/read.ts";
@@ -140,6 +142,21 @@ Deno.test("without a fetched text, the error names the command to run", () =>
       assertMatch(message, /^Cannot find a text in .*: .*run "deno task fetch-data"/);
     }
   }));
+
+Deno.test("a slice cuts the training part only, by characters", async () => {
+  const corpus = await makeCorpus("😀bcdefghi" + "j".repeat(11)); // 18 and 2 characters
+  const sliced = sliceTraining(corpus, { from: 1, to: 4 });
+  assertEquals([sliced.train, sliced.validation], ["bcd", "jj"]);
+  assertEquals([sliced.text, sliced.sha256], [corpus.text, corpus.sha256]);
+  assertEquals(sliceTraining(corpus, { from: 0, to: 18 }).train, corpus.train);
+  assertThrows(
+    () => sliceTraining(corpus, { from: 0, to: 19 }),
+    UserError,
+    "its training part has 18; take a slice within them",
+  );
+  requireLength(sliced, 2 - 1);
+  assertThrows(() => requireLength({ ...sliced, train: "b" }, 1), UserError, "expected at least 2");
+});
 
 Deno.test("countCharacters counts code points", () => {
   fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 50 }), (text) => {

@@ -5,7 +5,7 @@
  *
  * Tokens here are characters from 0 to `vocab - 1`, those of a GPT: no mask token among them.
  */
-import type { Dataset } from "../data/dataset.ts";
+import type { Dataset } from "../data/corpus.ts";
 import { type Random, seededRandom } from "../random.ts";
 import { type Evaluation, selectIndices, summarizeBlocks } from "./estimators.ts";
 import { kneserNeyTable } from "./kneser_ney.ts";

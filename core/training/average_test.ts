@@ -1,7 +1,13 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import * as tf from "@tensorflow/tfjs";
-import { averageStep, exportedNames, initialAverage, movedAverage } from "./average.ts";
-import { makeConfig } from "../config.ts";
+import {
+  averageAt,
+  averageInputs,
+  averageName,
+  averageStep,
+  initialAverage,
+  updateAverage,
+} from "./average.ts";
 
 await tf.setBackend("cpu");
 
@@ -12,12 +18,8 @@ Deno.test("the average of weights that stay is those weights, from the first ste
   assertEquals(Object.keys(average), ["ema/w"]);
   let state = { "ema/w": tf.tensor(average["ema/w"].data) as tf.Tensor };
   for (let step = 1; step <= 30; step++) {
-    const moved = movedAverage(
-      state,
-      { w: tf.tensor1d([1, -2]) },
-      tf.scalar(averageStep(step, { emaDecay })),
-      { emaDecay },
-    );
+    const emaStep = tf.scalar(averageStep(step, { emaDecay }));
+    const moved = updateAverage(state, { w: tf.tensor1d([1, -2]) }, { emaStep });
     state = { "ema/w": moved["ema/w"] };
   }
   assertEquals([...await state["ema/w"].data()], [1, -2]);
@@ -32,11 +34,10 @@ Deno.test("an old average keeps `emaDecay` of itself at each step, a young one l
 });
 
 Deno.test("one step moves the average by the given share of the way", async () => {
-  const moved = movedAverage(
+  const moved = updateAverage(
     { "ema/w": tf.tensor1d([1, 0]) },
     { w: tf.tensor1d([2, -4]) },
-    tf.scalar(0.25),
-    { emaDecay: 0.75 },
+    { emaStep: tf.scalar(0.25) },
   );
   assertEquals([...await moved["ema/w"].data()], [1.25, -1]);
 });
@@ -44,8 +45,9 @@ Deno.test("one step moves the average by the given share of the way", async () =
 Deno.test("without averaging nothing is kept, and the weights themselves are exported", () => {
   const off = { emaDecay: 0 };
   assertEquals(initialAverage(weights, off), {});
-  assertEquals(movedAverage({}, { w: tf.scalar(1) }, tf.scalar(1), off), {});
-  const config = makeConfig("gpt", "smoke", 12), head = "lm_head.weight";
-  assertEquals(exportedNames({ ...config, ...off })[head], head);
-  assertEquals(exportedNames({ ...config, emaDecay: 0.5 })[head], `ema/${head}`);
+  assertEquals([averageInputs(off), averageAt(1, off)], [{}, {}]);
+  assertEquals(updateAverage({}, { w: tf.scalar(1) }, {}), {});
+  const head = "lm_head.weight";
+  assertEquals(averageName(head, off), head);
+  assertEquals(averageName(head, { emaDecay: 0.5 }), `ema/${head}`);
 });

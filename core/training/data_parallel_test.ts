@@ -10,17 +10,24 @@ import { join } from "@std/path";
 import fc from "fast-check";
 import { loadTraining, loadWeights, trainingPath, type TrainingState } from "../checkpoint.ts";
 import { type Config, makeConfig, type ModelKind } from "../config.ts";
-import { drawWindows } from "../data/dataset.ts";
 import { changedEngine } from "../testing/changed_engine.ts";
 import { type Engine, startEngine } from "@tiny-diffusion/engines";
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { models } from "../models.ts";
-import { gradients, initialState, trainInputs } from "../programs.ts";
+import { drawStepInputs, drawWindows, initialState } from "./step.ts";
+import { gradients } from "../testing/gradients.ts";
 import { seededRandom } from "../random.ts";
 import { inFolder } from "../testing/temporary_folder.ts";
+import { makeCorpus } from "../data/corpus.ts";
 import { makeTokenizer } from "../data/tokenizer.ts";
 import { train, type TrainingObserver, type TrainingRun } from "./trainer.ts";
-import { requireAlike, rowsOf, shared } from "./data_parallel.ts";
-import { gradientSums, layoutOf } from "./gradient_sums.ts";
+import {
+  assignRows,
+  gradientSums,
+  layOutSums,
+  makeParallelStepper,
+  requireSameFacts,
+} from "./data_parallel.ts";
 import { assertSameWeights, ranksInProcess } from "../testing/ranks.ts";
 
 const { engine: onnx } = await startEngine("onnx", { threads: 1 });
@@ -31,6 +38,8 @@ const text = (() => {
   const words = ["the", "king", "and", "queen", "of", "hearts", "speak", "softly", "to", "thee"];
   return Array.from({ length: 1200 }, () => words[random.integer(words.length)]).join(" ");
 })();
+
+const corpus = await makeCorpus(text);
 
 /** All that a rank could get wrong is on: clipping, dropout, an average, a schedule. */
 const everything = {
@@ -43,18 +52,13 @@ const everything = {
 
 function runOf(kind: ModelKind, path: string, changes: Partial<Config> = {}): TrainingRun {
   const model = models[kind], vocabulary = model.vocabulary(text);
-  const { encode } = makeTokenizer(model.kind, vocabulary);
-  const cut = Math.trunc(0.9 * text.length);
   return {
     model,
     config: makeConfig(kind, "smoke", vocabulary.length, {
       ...{ steps: 12, evalEvery: 6, learningRate: 3e-3, ...everything },
       ...changes,
     }),
-    vocabulary,
-    dataset: { train: encode(text.slice(0, cut)), validation: encode(text.slice(cut)) },
-    corpusSha256: "1234",
-    prompt: text.slice(0, 16),
+    corpus,
     engine: onnx,
     path,
   };
@@ -75,7 +79,7 @@ async function trainTogether(
   return await Promise.all(
     ranksInProcess(size).map((ranks) => {
       const interruption = new AbortController(), { rank } = ranks;
-      const stepper = shared(run.model, run.config, ranks, interruption.signal);
+      const stepper = makeParallelStepper(run.model, run.config, ranks, interruption.signal);
       const observer = observe(rank, () => interruption.abort(new Error("Ctrl-C")));
       return train({ ...run, stepper, engine: engineOf(rank) }, observer, stepper.stop);
     }),
@@ -85,16 +89,18 @@ async function trainTogether(
 const stateOf = (run: TrainingRun) => loadTraining(trainingPath(run.path));
 
 for (
-  const [kind, optimizer, size] of [
-    ["gpt", "adamw", 2],
-    ["gpt", "muon", 3], // 3 do not divide the batch of 8
-    ["diffusion", "adamw", 3],
-    ["diffusion", "muon", 2],
+  const [kind, optimizer, size, causalRows] of [
+    ["gpt", "adamw", 2, 0],
+    ["gpt", "muon", 3, 0], // 3 do not divide the batch of 8
+    ["diffusion", "adamw", 3, 0],
+    ["diffusion", "muon", 2, 0],
+    ["diffusion", "adamw", 3, 3], // 2 rows of the first rank, 1 of the second, none of the third
   ] as const
 ) {
-  Deno.test(`${size} ranks train a ${kind} by ${optimizer} to the weights of one process with the whole batch`, () =>
+  const dual = causalRows > 0 ? `with ${causalRows} causal rows ` : "";
+  Deno.test(`${size} ranks train a ${kind} ${dual}by ${optimizer} to the weights of one process with the whole batch`, () =>
     inFolder(async (folder) => {
-      const one = runOf(kind, join(folder, "one.safetensors"), { optimizer });
+      const one = runOf(kind, join(folder, "one.safetensors"), { optimizer, causalRows });
       const losses: number[][] = Array.from({ length: size + 1 }, () => []);
       const observe = (rank: number): TrainingObserver => ({
         onStep: ({ lossNats }) => losses[rank].push(lossNats),
@@ -125,10 +131,11 @@ for (
 }
 
 Deno.test("a mean of the ranks' means would be another gradient, far beyond the tolerance", async () => {
-  const { model, config, dataset } = runOf("diffusion", "", { evenMaskShares: true });
+  const { model, config } = runOf("diffusion", "", { evenMaskShares: true });
+  const { encode } = makeTokenizer("diffusion", model.vocabulary(text));
   const random = seededRandom(2), state = initialState(config, random);
-  const windows = drawWindows(dataset.train, config.batch, config.context, random);
-  const inputs = trainInputs(model, config, windows, 1, random);
+  const windows = drawWindows(encode(corpus.train), config.batch, config.context, random);
+  const inputs = drawStepInputs(model, config, windows, 1, random);
   const half = (part: number): typeof inputs =>
     Object.fromEntries(
       ["tokens", "targets", "lossWeights", "dropoutRows"].map((name) => {
@@ -144,7 +151,7 @@ Deno.test("a mean of the ranks' means would be another gradient, far beyond the 
   const expected = await whole.run("whole", of(inputs));
   const first = (await parts.run("sums", of(half(0)))).sums;
   const second = (await parts.run("sums", of(half(1)))).sums;
-  const { shapes, loss, weight } = layoutOf(config);
+  const { shapes, loss, weight } = layOutSums(config);
   assertEquals(
     first[weight] + second[weight],
     inputs.lossWeights.filter((weight) => weight === 1).length,
@@ -222,7 +229,7 @@ Deno.test("a gradient of one rank that is no number ends the run on all ranks, a
       });
     const failed = await assertRejects(
       () => trainTogether(run, 2, { engineOf }),
-      RangeError,
+      UserError,
       "the loss of step 8",
     );
     assertEquals(failed.message.split("\n").length, 1);
@@ -233,7 +240,7 @@ Deno.test("a gradient of one rank that is no number ends the run on all ranks, a
 Deno.test("every row of a batch belongs to one rank, and no rank has two more than another", () => {
   fc.assert(fc.property(fc.integer({ min: 1, max: 70 }), fc.nat(200), (size, more) => {
     const batch = size + more;
-    const parts = Array.from({ length: size }, (_, rank) => rowsOf({ rank, size }, batch));
+    const parts = Array.from({ length: size }, (_, rank) => assignRows({ rank, size }, batch));
     parts.forEach(({ first }, rank) => {
       assertEquals(first, rank === 0 ? 0 : parts[rank - 1].first + parts[rank - 1].rows);
     });
@@ -241,7 +248,7 @@ Deno.test("every row of a batch belongs to one rank, and no rank has two more th
     const counts = parts.map(({ rows }) => rows);
     assert(Math.max(...counts) - Math.min(...counts) <= 1 && Math.min(...counts) > 0);
   }));
-  const error = assertThrows(() => rowsOf({ rank: 0, size: 9 }, 8), RangeError);
+  const error = assertThrows(() => assignRows({ rank: 0, size: 9 }, 8), UserError);
   assertEquals(
     error.message,
     "Cannot share a batch of 8 among 9 ranks: each needs a window of text or more; " +
@@ -252,7 +259,7 @@ Deno.test("every row of a batch belongs to one rank, and no rank has two more th
 Deno.test("ranks that were not started alike are refused", async () => {
   const check = (facts: (rank: number) => unknown, size: number) =>
     Promise.allSettled(
-      ranksInProcess(size).map((ranks) => requireAlike(ranks, facts(ranks.rank))),
+      ranksInProcess(size).map((ranks) => requireSameFacts(ranks, facts(ranks.rank))),
     );
   const alike = await check(() => ({ text: "1234", step: 7 }), 3);
   assertEquals(alike.map(({ status }) => status), ["fulfilled", "fulfilled", "fulfilled"]);

@@ -5,7 +5,7 @@
  * the engine's state.
  */
 import * as tf from "@tensorflow/tfjs";
-import { averageStep } from "./average.ts";
+import { mapValues } from "@std/collections/map-values";
 import type { TrainingConfig } from "../config.ts";
 import type {
   HostTensors,
@@ -36,62 +36,66 @@ function momentNames(name: string, optimizer: Optimizer): string[] {
   return usesMuon(name, optimizer) ? [`muon.m/${name}`] : [`adam.m/${name}`, `adam.v/${name}`];
 }
 
-/** The moments of `weights` before the first step: zeros. */
+/** Makes the moments of `weights` before the first step: zeros. */
 export function initialMoments(weights: HostTensors, optimizer: Optimizer): HostTensors {
   return Object.fromEntries(
-    Object.entries(weights).flatMap(([name, { shape, data }]) =>
-      momentNames(name, optimizer).map((
-        moment,
-      ) => [moment, { shape, data: new Float32Array(data.length) }])
-    ),
+    Object.entries(weights).flatMap(([name, { shape, data }]) => {
+      const zeros = () => ({ shape, data: new Float32Array(data.length) });
+      return momentNames(name, optimizer).map((moment) => [moment, zeros()]);
+    }),
   );
 }
 
-/** Scalars that change from step to step, so they are inputs of the recorded step. */
-export const scheduleInputs: Record<string, TensorSpec> = Object.fromEntries(
-  ["learningRate", "muonLearningRate", "adamStep", "adamEpsilon", "emaStep"].map((
-    name,
-  ) => [name, { shape: [], dtype: "float32" }]),
-);
+/** Declares the scalars that change from step to step, so are inputs of the recorded step. */
+export const scheduleInputs: Record<string, TensorSpec> = {
+  learningRate: { shape: [], dtype: "float32" },
+  muonLearningRate: { shape: [], dtype: "float32" },
+  adamStep: { shape: [], dtype: "float32" },
+  adamEpsilon: { shape: [], dtype: "float32" },
+};
 
 /**
- * The share of the learning rate that step `step` (the first is 1) uses: warm-up, then constant or
- * cosine.
+ * Returns the share of the learning rate that step `step` (the first is 1) uses: a rising one in the
+ * warm-up, then as `schedule` says.
  */
 export function scheduleShare(step: number, config: TrainingConfig): number {
   if (step <= config.warmup) return step / config.warmup;
   if (config.schedule === "constant") return 1;
+  if (config.schedule === "wsd") {
+    const decay = Math.floor(config.steps / 5);
+    return Math.min(1, (config.steps - step + 1) / (decay + 1));
+  }
   const progress = (step - config.warmup) / Math.max(1, config.steps - config.warmup);
   return 0.1 + 0.9 * (1 + Math.cos(Math.PI * Math.min(1, progress))) / 2;
 }
 
 /**
- * The values of `scheduleInputs` at a step. Adam's corrections of its young moments, m / (1 -
+ * Computes the values of `scheduleInputs` at a step. Adam's corrections of its young moments, m / (1 -
  * beta1^t) and v / (1 - beta2^t), are folded into two scalars, which saves two passes over every
  * parameter: lr m̂ / (√v̂ + e) = [lr √c2 / c1] m / (√v + e √c2), with c = 1 - beta^t.
  */
 export function scheduleAt(step: number, config: TrainingConfig): Record<string, Float32Array> {
   const share = scheduleShare(step, config);
   const learningRate = share * config.learningRate;
-  const correction1 = 1 - config.beta1 ** step, correction2 = Math.sqrt(1 - config.beta2 ** step);
+  const correction1 = 1 - config.beta1 ** step;
+  const correction2 = Math.sqrt(1 - config.beta2 ** step);
   return {
     learningRate: Float32Array.of(learningRate),
     muonLearningRate: Float32Array.of(share * config.muonLearningRate),
     adamStep: Float32Array.of(learningRate * correction2 / correction1),
     adamEpsilon: Float32Array.of(config.epsilon * correction2),
-    emaStep: Float32Array.of(averageStep(step, config)),
   };
 }
 
 /**
- * One step of the optimiser.
+ * Makes one step of the optimizer.
  *
  * @param state Weights and moments.
  * @param gradients Of the loss by each weight, by its name.
  * @param schedule The scalars of `scheduleInputs`.
  * @returns The new weights and moments, by their names.
  */
-export function updated(
+export function applyOptimizer(
   state: Tensors,
   gradients: Tensors,
   schedule: Tensors,
@@ -110,19 +114,19 @@ export function updated(
 }
 
 /**
- * Shortens all gradients together to norm `limit` if they are longer (0 = never); `norm` is what
- * they had.
+ * Scales all gradients together down to norm `limit` if they are longer (0 = never); `norm` is the
+ * norm that they had.
  */
-export function clip(gradients: Tensors, limit: number): { clipped: Tensors; norm: Scalar } {
+export function clipGradients(
+  gradients: Tensors,
+  limit: number,
+): { clipped: Tensors; norm: Scalar } {
   const squares = Object.values(gradients).map((gradient) => tf.sum(tf.square(gradient)));
   // Not addN: on WebGPU it spoils other tensors.
   const norm = tf.sqrt(squares.reduce((a, b) => tf.add(a, b))) as Scalar;
   if (limit === 0) return { clipped: gradients, norm };
   const share = tf.minimum(1, tf.div(limit, tf.add(norm, 1e-6)));
-  const clipped = Object.entries(gradients).map((
-    [name, gradient],
-  ) => [name, tf.mul(gradient, share)]);
-  return { clipped: Object.fromEntries(clipped), norm };
+  return { clipped: mapValues(gradients, (gradient) => tf.mul(gradient, share)), norm };
 }
 
 /** Adam with decoupled weight decay (Loshchilov & Hutter, arXiv:1711.05101), as in PyTorch. */
@@ -136,7 +140,7 @@ function adamW(
   const newM = tf.add(tf.mul(m, beta1), tf.mul(gradient, 1 - beta1));
   const newV = tf.add(tf.mul(v, beta2), tf.mul(tf.square(gradient), 1 - beta2));
   const step = tf.mul(tf.div(newM, tf.add(tf.sqrt(newV), adamEpsilon)), adamStep);
-  return [tf.sub(decayed(weight, learningRate, weightDecay), step), newM, newV];
+  return [tf.sub(decay(weight, learningRate, weightDecay), step), newM, newV];
 }
 
 /**
@@ -155,15 +159,15 @@ function muon(
   const ahead = tf.add(gradient, tf.mul(newM, MUON_MOMENTUM));
   const [rows, columns] = weight.shape;
   const scale = Math.sqrt(Math.max(1, rows / columns));
-  const step = tf.mul(tf.mul(orthogonalized(ahead as Tensor2D), scale), muonLearningRate);
-  return [tf.sub(decayed(weight, muonLearningRate, weightDecay), step), newM];
+  const step = tf.mul(tf.mul(orthogonalize(ahead as Tensor2D), scale), muonLearningRate);
+  return [tf.sub(decay(weight, muonLearningRate, weightDecay), step), newM];
 }
 
 /**
- * The nearest matrix whose singular values are about 1, by Newton-Schulz steps X <- a X + (b A + c
+ * Finds the nearest matrix whose singular values are about 1, by Newton-Schulz steps X <- a X + (b A + c
  * A²) X with A = X Xᵀ.
  */
-export function orthogonalized(matrix: Tensor2D): Tensor2D {
+export function orthogonalize(matrix: Tensor2D): Tensor2D {
   const [a, b, c] = NEWTON_SCHULZ;
   const tall = matrix.shape[0] > matrix.shape[1]; // A is smaller when X is wide
   let x = tall ? tf.transpose(matrix) : matrix;
@@ -176,6 +180,6 @@ export function orthogonalized(matrix: Tensor2D): Tensor2D {
   return tall ? tf.transpose(x) : x;
 }
 
-function decayed(weight: Tensor, learningRate: Tensor, weightDecay: number): Tensor {
+function decay(weight: Tensor, learningRate: Tensor, weightDecay: number): Tensor {
   return weightDecay === 0 ? weight : tf.mul(weight, tf.sub(1, tf.mul(learningRate, weightDecay)));
 }

@@ -2,13 +2,13 @@ import { assert, assertAlmostEquals, assertEquals, assertLess } from "@std/asser
 import * as tf from "@tensorflow/tfjs";
 import { type Config, makeConfig } from "../config.ts";
 import {
-  clip,
+  applyOptimizer,
+  clipGradients,
   initialMoments,
-  orthogonalized,
+  orthogonalize,
   scheduleAt,
   scheduleInputs,
   scheduleShare,
-  updated,
 } from "./optimizer.ts";
 import { seededRandom } from "../random.ts";
 import type { HostTensors, Tensors } from "@tiny-diffusion/engines/tensors";
@@ -42,7 +42,7 @@ async function stepped(
     const schedule = Object.fromEntries(
       Object.entries(scheduleAt(step, config)).map(([name, [value]]) => [name, tf.scalar(value)]),
     );
-    Object.assign(state, updated(state, gradients, schedule, config));
+    Object.assign(state, applyOptimizer(state, gradients, schedule, config));
   }
   const read = Object.entries(state).map(async ([name, tensor]) =>
     [name, Array.from(await tensor.data())] as const
@@ -141,7 +141,7 @@ for (
     );
     for (const size of [1e-6, 1, 1e6]) {
       const matrix = tf.tensor2d(entries.map((value) => size * value), [rows, columns]);
-      const result = orthogonalized(matrix);
+      const result = orthogonalize(matrix);
       const values = singularValues(await result.array());
       // Muon's coefficients trade accuracy for speed: for values from 0.3 to 1.2, 3.4445 x - 4.775
       // x³ + 2.0315 x⁵ lies between its minimum 0.6818 (at 1.050) and its maximum 1.203 (at 0.555),
@@ -159,7 +159,7 @@ for (
 }
 
 Deno.test("orthogonalising zeros gives zeros", async () => {
-  assertEquals([...await orthogonalized(tf.zeros([2, 3])).data()], [0, 0, 0, 0, 0, 0]);
+  assertEquals([...await orthogonalize(tf.zeros([2, 3])).data()], [0, 0, 0, 0, 0, 0]);
 });
 
 Deno.test("Muon steps against its momentum, by orthogonal matrices, for the matrices of the blocks alone", async () => {
@@ -191,7 +191,7 @@ Deno.test("Muon steps against its momentum, by orthogonal matrices, for the matr
   for (const gradient of gradients) {
     m = m.map((value, i) => 0.95 * value + gradient[i]);
     const ahead = gradient.map((g, i) => g + 0.95 * m[i]);
-    const direction = await orthogonalized(tf.tensor2d(ahead, [8, 2])).data();
+    const direction = await orthogonalize(tf.tensor2d(ahead, [8, 2])).data();
     // a matrix four times as tall as wide gets steps twice as long
     w = w.map((value, i) => value * (1 - 0.02 * 0.1) - 0.02 * 2 * direction[i]);
   }
@@ -229,6 +229,12 @@ Deno.test("the schedule warms up in a line, then is constant or falls by a cosin
   for (let step = 5; step <= 104; step++) {
     assertLess(scheduleShare(step, cosine), scheduleShare(step - 1, cosine));
   }
+  const wsd: Config = { ...cosine, schedule: "wsd", steps: 100 };
+  // 20 steps of decay: 20/21 in the first of them, 1/21 in the last
+  const falling = [[2, 0.5], [4, 1], [80, 1], [81, 20 / 21], [91, 10 / 21], [100, 1 / 21]];
+  for (const [step, share] of falling) {
+    assertAlmostEquals(scheduleShare(step, wsd), share, 1e-12);
+  }
   assertEquals(scheduleShare(1, original), 1); // the original has neither
   assertEquals(scheduleShare(1, { ...cosine, warmup: 0, steps: 1 }), 0.1);
 });
@@ -252,12 +258,12 @@ Deno.test("a step's inputs are the schedule's, with Adam's corrections in them",
 Deno.test("clipping shortens all gradients together to the limit, and leaves shorter ones", async () => {
   const gradients = { a: tf.tensor1d([3, 0]), b: tf.tensor2d([[0], [-4]]) }; // of norm 5
   for (const [limit, share] of [[0, 1], [10, 1], [5.1, 1], [2.5, 0.5], [1, 0.2]]) {
-    const { clipped, norm } = clip(gradients, limit);
+    const { clipped, norm } = clipGradients(gradients, limit);
     assertAlmostEquals((await norm.data())[0], 5, 1e-6);
     const entries = [...await clipped.a.data(), ...await clipped.b.data()];
     // 1e-6 is added to the norm before dividing
     [3, 0, 0, -4].forEach((value, i) => assertAlmostEquals(entries[i], share * value, 2e-6));
   }
-  const { clipped, norm } = clip({ a: tf.zeros([2]) }, 1);
+  const { clipped, norm } = clipGradients({ a: tf.zeros([2]) }, 1);
   assertEquals([...await clipped.a.data(), ...await norm.data()], [0, 0, 0]);
 });

@@ -1,154 +1,182 @@
 /**
- * The training loop: draw a batch, run a step, now and then validate and save. It knows neither GPT
- * nor diffusion.
+ * The training loop: draw a batch, make a step, now and then validate and save. It knows neither the
+ * GPT nor the diffusion model.
  *
  * A run leaves two files: its best weights by validation, to be used, and its whole state at the
- * last checkpoint, to go on from. Going on gives the same numbers as never having stopped.
+ * last checkpoint, to be resumed. A resumed run gives the same numbers as one that never stopped.
  */
-import { exportedNames, initialAverage } from "./average.ts";
+import { type Engine, type Program, runSteps, type Session } from "@tiny-diffusion/engines";
+import { UserError } from "@tiny-diffusion/engines/errors";
+import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import { saveTraining, saveWeights, trainingPath, type TrainingState } from "../checkpoint.ts";
 import type { Config } from "../config.ts";
-import { type Dataset, drawWindows } from "../data/dataset.ts";
-import type { Engine, Session } from "@tiny-diffusion/engines";
-import { validator } from "../scoring/estimators.ts";
+import { type Corpus, encodeCorpus, takeOpening } from "../data/corpus.ts";
+import { makeTokenizer } from "../data/tokenizer.ts";
 import { yieldToEventLoop } from "../event_loop.ts";
 import type { LanguageModel } from "../language_model.ts";
 import { parameterShapes } from "../model.ts";
-import { initialMoments, scheduleShare } from "./optimizer.ts";
-import { initialState, trainInputs } from "../programs.ts";
 import { type Random, restoreRandom, seededRandom } from "../random.ts";
-import { alone, type Runner, type StepOutcome, type Stepper } from "./stepper.ts";
-import type { HostTensors } from "@tiny-diffusion/engines/tensors";
-import { cutIntoBlocks } from "../scoring/rows.ts";
+import { validator } from "../scoring/estimators.ts";
+import { cutIntoBlocks, makeScorer, type Scorer } from "../scoring/rows.ts";
+import { averageName } from "./average.ts";
+import { scheduleShare } from "./optimizer.ts";
+import {
+  drawStepInputs,
+  drawWindows,
+  initialState,
+  stateNames,
+  type StepInputs,
+  trainStep,
+  validationNats,
+} from "./step.ts";
 
-/** What to train, on what, by what means, and where to put it. */
+/** A run: what to train on which text, on what engine, and where to save it. */
 export interface TrainingRun {
   /** The GPT or the diffusion model. */
   model: LanguageModel;
-  /** All settings; `kind` is the model's, and `vocab` the size of `vocabulary`. */
+  /** All settings; `kind` is the model's, and `vocab` the size of its vocabulary of the text. */
   config: Config;
-  /** The characters in token order, as the model's `vocabulary` gives them. */
-  vocabulary: string[];
-  /** Each part at least `context + 1` tokens long. */
-  dataset: Dataset;
-  /** SHA-256 of the text in hexadecimal, stored with the weights. */
-  corpusSha256: string;
-  /**
-   * The first characters of the text, from which generation starts unless told otherwise: stored
-   * with the weights.
-   */
-  prompt: string;
-  /** What was typed to train: stored with the weights. */
+  /** The text; each part at least `context + 1` characters long. */
+  corpus: Pick<Corpus, "text" | "train" | "validation" | "sha256">;
+  /** The command that started the training; stored with the weights. */
   command?: string;
-  /** Computes the steps. */
+  /** The engine that computes the steps. */
   engine: Engine;
-  /** Where the best weights go; the state goes beside them. */
+  /** The file for the best weights; the state is saved next to it. */
   path: string;
-  /** Go on from here instead of from fresh weights. */
+  /** The state to resume from, instead of fresh weights. */
   resume?: TrainingState;
   /** Stop after this many validations without a better one. */
   patience?: number;
   /** Most seconds between two checkpoints. Default 300. */
   checkpointSeconds?: number;
-  /** Does the steps. Default: this process alone. */
+  /** Makes the steps. Default: this process alone. */
   stepper?: Stepper;
   /**
-   * Most seconds that steps done in one go may take, where the engine can: so long a signal waits.
-   * The numbers stay the same. Default 1; 0 is one step at a time.
+   * Most seconds that steps made in one call of the engine may take, which is how long a signal has
+   * to wait. The numbers stay the same. Default 1; 0 is one step a call.
    */
   groupSeconds?: number;
 }
 
-/** What a run tells while it goes on. Losses are in nats. */
+/** Called while a run is under way. Losses are in nats. */
 export interface TrainingObserver {
-  /** After each step. */
+  /** Called after each step. */
   onStep?(report: StepReport): void;
-  /** After each validation. */
+  /** Called after each validation. */
   onValidation?(report: ValidationReport): void;
-  /** After the state was written. */
+  /** Called after the state was saved. */
   onCheckpoint?(step: number): void;
 }
 
-/** A step of training. */
-export interface StepReport {
-  /** Its number, from 1. */
+/** A point of a run. */
+export interface RunPoint {
+  /** Steps made. */
   step: number;
-  /** Characters seen so far in the run. */
+  /** Characters seen. */
   chars: number;
-  /** Seconds of training so far, those before a resumption included. */
+  /** Seconds of training, including those before the run was resumed. */
   seconds: number;
-  /** The loss of the batch, before the step. */
-  lossNats: number;
-  /** Of all gradients together, before they were clipped. */
-  gradientNorm: number;
-  /** AdamW's, by the schedule. */
+}
+
+/** Reports a step. */
+export interface StepReport extends RunPoint, StepOutcome {
+  /** The learning rate of AdamW at this step. */
   learningRate: number;
 }
 
-/** A validation on 64 blocks, or all if there are fewer. */
-export interface ValidationReport {
-  /** The step after which it was made. */
-  step: number;
-  /** Characters seen so far in the run. */
-  chars: number;
-  /** Seconds of training so far, those before a resumption included. */
-  seconds: number;
+/** Reports a validation on 64 blocks, or all if there are fewer. */
+export interface ValidationReport extends RunPoint {
   /** Bits per character: exact for a GPT, an upper bound for diffusion. */
   bpc: number;
-  /** Whether it is the best so far, and its weights were written. */
+  /** Whether it is the best so far, so that its weights were saved. */
   best: boolean;
 }
 
-/** What a run came to: all of it, not only what was done since a resumption. */
-export interface TrainingResult {
-  /** Steps done. */
-  step: number;
-  /** Seconds of training. */
-  seconds: number;
-  /** Characters seen. */
-  chars: number;
+/** The result of a whole run, including what was done before it was resumed. */
+export interface TrainingResult extends RunPoint {
   /**
-   * Mean training loss of the steps since the last validation; where none follow it, of those
-   * between it and the one before.
+   * Mean training loss of the steps since the last validation, or, if there are none, of those
+   * before it.
    */
   lossNats: number;
   /** Bits per character of the best validation: exact for a GPT, an upper bound for diffusion. */
   bpc: number;
-  /** The step after which that was. */
+  /** The step of the best validation. */
   bestStep: number;
-  /** Share of the time in which the engine had nothing to do. */
+  /** Share of the time in which the engine was idle. */
   idleShare: number;
-  /** Why it ended. */
+  /** Why the run ended. */
   stopped: "done" | "patience" | "signal";
+}
+
+/** A way to make steps: in this process, or in several that share the batch (`data_parallel.ts`). */
+export interface Stepper {
+  /** The programs that the engine has to load. */
+  programs: Record<string, Program>;
+  /** Makes a step on each of `inputs`, which `drawStepInputs` gave for the whole batch. */
+  steps(session: Runner, inputs: StepInputs[]): Promise<StepOutcome[]>;
+  /** Whether several steps at once may be faster than one by one. */
+  groups: boolean;
+  /** Makes what scores the blocks of a validation. */
+  scorer(session: Runner): Scorer;
+  /** Whether this process saves the files of the run. */
+  saves: boolean;
+}
+
+/** A session as a stepper sees it. */
+export type Runner = Pick<Session, "run" | "runSteps">;
+
+/** The figures of a step. */
+export interface StepOutcome {
+  /** The loss of the batch, before the step. */
+  lossNats: number;
+  /** Norm of all gradients together, before they were clipped. */
+  gradientNorm: number;
+}
+
+/** Makes the stepper of one process that trains alone. */
+export function makeLocalStepper(model: LanguageModel, config: Config): Stepper {
+  return {
+    programs: {
+      trainStep: trainStep(model, config),
+      nats: validationNats(model, config, config.batch),
+    },
+    async steps(session, inputs) {
+      const outcomes = await runSteps(session, "trainStep", inputs);
+      return outcomes.map(({ loss: [lossNats], gradientNorm: [gradientNorm] }) => ({
+        lossNats,
+        gradientNorm,
+      }));
+    },
+    groups: true,
+    scorer: (session) => makeScorer(config, config.batch, (inputs) => session.run("nats", inputs)),
+    saves: true,
+  };
 }
 
 /**
  * Trains until `config.steps`, until patience runs out, or until `signal` aborts; saves in each
  * case.
  *
- * @throws {RangeError} If the loss is not a number; the last checkpoint stays as it is. Also if the
- * validation text is shorter than one block.
- * @throws {Error} If a file can't be written.
+ * @throws {UserError} If the loss is not a number (the last checkpoint stays as it is), the
+ * validation text is shorter than one block, or a file cannot be written.
  *
  * ```ts
  * import { assertLess } from "@std/assert";
- * import { diffusion, loadWeights, makeConfig, startEngine, makeTokenizer, train } from "@tiny-diffusion/core";
+ * import { diffusion, loadWeights, makeConfig, makeCorpus, startEngine, train } from "@tiny-diffusion/core";
  *
- * const text = "the cat sat on the mat, and the rat sat on the cat; ".repeat(20);
- * const vocabulary = diffusion.vocabulary(text);
- * const tokens = makeTokenizer("diffusion", vocabulary).encode(text);
+ * const corpus = await makeCorpus("the cat sat on the mat, and the rat sat on the cat; ".repeat(20));
+ * const { length } = diffusion.vocabulary(corpus.text);
  * const folder = await Deno.makeTempDir();
  * const { bpc } = await train({
  *   model: diffusion,
- *   config: makeConfig("diffusion", "smoke", vocabulary.length, { steps: 15 }),
- *   vocabulary,
- *   dataset: { train: tokens.subarray(0, 900), validation: tokens.subarray(900) },
- *   corpusSha256: "",
- *   prompt: "the cat ",
+ *   config: makeConfig("diffusion", "smoke", length, { steps: 15 }),
+ *   corpus,
  *   engine: (await startEngine("onnx")).engine,
  *   path: `${folder}/cats.safetensors`,
  * });
- * assertLess(bpc, Math.log2(vocabulary.length)); // better than knowing nothing
+ * assertLess(bpc, Math.log2(length)); // better than knowing nothing
  * const { weights } = await loadWeights(`${folder}/cats.safetensors`); // the best ones
  * await Deno.remove(folder, { recursive: true });
  * ```
@@ -158,188 +186,104 @@ export async function train(
   observer: TrainingObserver = {},
   signal?: AbortSignal,
 ): Promise<TrainingResult> {
-  const stepper = run.stepper ?? alone(run.model, run.config);
-  const progress = run.resume ? restored(run.resume) : fresh(run.config);
-  const session = await run.engine.load(progress.state, stepper.programs);
+  const { model, config, corpus, patience = Infinity, checkpointSeconds = 300 } = run;
+  const facts = describeRun(run);
+  const tokens = encodeCorpus(corpus, makeTokenizer(model.kind, facts.vocabulary));
+  const blocks = cutIntoBlocks(tokens.validation, config.context);
+  const computeBpc = validator(model.kind, blocks);
+
+  const stepper = run.stepper ?? makeLocalStepper(model, config);
+  const progress = run.resume ? restoreProgress(run.resume) : startProgress(config);
+  const { counters, random } = progress;
+  const session = measureSession(await run.engine.load(progress.state, stepper.programs));
+  const group = makeStepGroups(stepper.groups && session.runSteps ? run.groupSeconds ?? 1 : 0);
+  const startSeconds = counters.seconds;
+  const readSeconds = startStopwatch(startSeconds);
+  let savedSeconds = startSeconds;
+
+  /** Draws batches and makes a step on each: several in one call of the engine if they are short. */
+  async function makeSteps(): Promise<void> {
+    const { step } = counters;
+    const start = readSeconds();
+    const untilDue = Math.min(config.evalEvery - step % config.evalEvery, config.steps - step);
+    const inputs = Array.from({ length: Math.min(group.size, untilDue) }, (_, i) => {
+      const windows = drawWindows(tokens.train, config.batch, config.context, random);
+      return drawStepInputs(model, config, windows, step + 1 + i, random);
+    });
+    const outcomes = await stepper.steps(session, inputs);
+    const secondsEach = (readSeconds() - start) / outcomes.length;
+    group.noteDuration(secondsEach);
+    for (const [i, outcome] of outcomes.entries()) {
+      countStep(counters, outcome, config);
+      observer.onStep?.({
+        step: counters.step,
+        chars: counters.chars,
+        seconds: start + (i + 1) * secondsEach,
+        ...outcome,
+        learningRate: scheduleShare(counters.step, config) * config.learningRate,
+      });
+    }
+  }
+
+  /** Scores the weights, and saves them if they are the best so far. */
+  async function validate(): Promise<void> {
+    const { step, chars } = counters;
+    const bpc = await computeBpc(stepper.scorer(session), { signal });
+    const best = bpc < progress.bestBpc;
+    if (best) {
+      // The state that another run left must not remain next to this run's weights, should the next
+      // write be the last.
+      if (progress.bestBpc === Infinity) await checkpoint();
+      progress.bestBpc = bpc;
+      counters.bestStep = step;
+      if (stepper.saves) await saveBest(run, facts, session, progress);
+    }
+    counters.sinceBest = best ? 0 : counters.sinceBest + 1;
+    counters.validatedStep = step;
+    observer.onValidation?.({ step, chars, seconds: readSeconds(), bpc, best });
+  }
+
+  /** Saves the state to resume from. */
+  async function checkpoint(): Promise<void> {
+    if (!stepper.saves) return;
+    counters.seconds = readSeconds();
+    await saveState(run, facts, session, progress);
+    savedSeconds = readSeconds();
+    observer.onCheckpoint?.(counters.step);
+  }
+
+  function result(stopped: TrainingResult["stopped"]): TrainingResult {
+    const { step, chars, bestStep, lossSum, lossCount } = counters;
+    const seconds = readSeconds();
+    const idleShare = 1 - session.busySeconds() / (seconds - startSeconds);
+    const lossNats = lossSum / lossCount;
+    return { step, seconds, chars, lossNats, bpc: progress.bestBpc, bestStep, idleShare, stopped };
+  }
+
   try {
-    const training = new Training(run, observer, stepper, session, progress);
-    const stopped = await untilStopped(training, run, signal);
-    return { ...training.result(), stopped };
+    for (;;) {
+      // Before the step, not after it: a run that was stopped during a validation resumes with it.
+      if (isValidationDue(counters, config)) {
+        await validate();
+        await checkpoint();
+      }
+      if (counters.step >= config.steps) return result("done");
+      if (counters.sinceBest >= patience) return result("patience");
+      await makeSteps();
+      await yieldToEventLoop();
+      signal?.throwIfAborted();
+      if (readSeconds() - savedSeconds >= checkpointSeconds) await checkpoint();
+    }
+  } catch (error) {
+    if (!signal?.aborted || error !== signal.reason) throw error;
+    await checkpoint();
+    return result("signal");
   } finally {
     session.dispose();
   }
 }
 
-/** Steps, validations and checkpoints in turn, until there is a reason to stop. */
-async function untilStopped(
-  training: Training,
-  { config, patience = Infinity, checkpointSeconds = 300 }: TrainingRun,
-  signal?: AbortSignal,
-): Promise<TrainingResult["stopped"]> {
-  const { counters } = training.progress;
-  try {
-    for (;;) {
-      // Before the step, not after it: a run stopped while it validates does so first when it goes
-      // on.
-      if (training.validationDue()) {
-        await training.validate(signal);
-        await training.checkpoint();
-      }
-      if (counters.step >= config.steps) return "done";
-      if (counters.sinceBest >= patience) return "patience";
-      await training.steps();
-      await yieldToEventLoop();
-      if (signal?.aborted) throw signal.reason;
-      if (training.secondsSinceCheckpoint() >= checkpointSeconds) await training.checkpoint();
-    }
-  } catch (error) {
-    if (!signal?.aborted || error !== signal.reason) throw error;
-    await training.checkpoint();
-    return "signal";
-  }
-}
-
-/** A run under way on an engine, and what can be done next with it. */
-class Training {
-  bestBpc: number;
-  busySeconds = 0;
-  lastCheckpoint: number;
-  /** Seconds of training so far, those before a resumption included. */
-  readonly seconds: () => number;
-  readonly group: ReturnType<typeof stepGroups>;
-  readonly scoreOf: ReturnType<typeof validator>;
-
-  constructor(
-    readonly run: TrainingRun,
-    readonly observer: TrainingObserver,
-    readonly stepper: Stepper,
-    readonly session: Session,
-    readonly progress: Progress,
-  ) {
-    const { model, config, dataset, resume, groupSeconds = 1 } = run;
-    this.scoreOf = validator(model.kind, cutIntoBlocks(dataset.validation, config.context));
-    this.group = stepGroups(stepper.steps && session.runSteps ? groupSeconds : 0);
-    this.bestBpc = resume?.bestScore ?? Infinity;
-    this.seconds = stopwatch(progress.counters.seconds);
-    this.lastCheckpoint = this.seconds();
-  }
-
-  /** Draws batches and does a step on each: several in one go where they are short. */
-  async steps(): Promise<void> {
-    const { model, config, dataset } = this.run, { random, counters } = this.progress;
-    const { step } = counters, start = this.seconds();
-    const untilDue = Math.min(config.evalEvery - step % config.evalEvery, config.steps - step);
-    const inputs = Array.from({ length: Math.min(this.group.size, untilDue) }, (_, i) => {
-      const windows = drawWindows(dataset.train, config.batch, config.context, random);
-      return trainInputs(model, config, windows, step + 1 + i, random);
-    });
-    const outcomes = inputs.length === 1
-      ? [await this.stepper.step(this.runner, inputs[0])]
-      : await this.stepper.steps!(this.runner, inputs);
-    const seconds = (this.seconds() - start) / inputs.length;
-    this.group.took(seconds);
-    outcomes.forEach((outcome, i) => this.count(outcome, start + (i + 1) * seconds));
-  }
-
-  /** Takes note of a step that was done. */
-  count({ lossNats, gradientNorm }: StepOutcome, seconds: number): void {
-    const { config } = this.run, { counters } = this.progress;
-    // A gradient that is not a number has already spoilt the weights, though the loss tells only at
-    // the next step.
-    if (!Number.isFinite(lossNats + gradientNorm)) {
-      throw diverged(counters.step + 1, lossNats, gradientNorm);
-    }
-    if (counters.step === counters.validatedStep) counters.lossSum = counters.lossCount = 0;
-    counters.step++;
-    counters.chars += config.batch * config.context;
-    counters.lossSum += lossNats;
-    counters.lossCount++;
-    const { step, chars } = counters;
-    const learningRate = scheduleShare(step, config) * config.learningRate;
-    this.observer.onStep?.({ step, chars, seconds, lossNats, gradientNorm, learningRate });
-  }
-
-  /** Whether the weights have reached a step at which they are to be scored, and were not yet. */
-  validationDue(): boolean {
-    const { step, validatedStep } = this.progress.counters, { evalEvery, steps } = this.run.config;
-    return step > validatedStep && (step % evalEvery === 0 || step >= steps);
-  }
-
-  /** Scores the weights, and keeps them if none before were better. */
-  async validate(signal?: AbortSignal): Promise<void> {
-    const { counters } = this.progress;
-    const bpc = await this.scoreOf(this.stepper.scorer(this.runner), { signal });
-    const best = bpc < this.bestBpc;
-    if (best) {
-      // Where another run has left its state, it must not be there beside this one's weights,
-      // should the next write be the last.
-      if (this.bestBpc === Infinity) await this.checkpoint();
-      this.bestBpc = bpc;
-      counters.bestStep = counters.step;
-      if (this.stepper.saves) await saveBest(this.run, this.session, counters.step, bpc);
-    }
-    counters.sinceBest = best ? 0 : counters.sinceBest + 1;
-    counters.validatedStep = counters.step;
-    const { step, chars } = counters;
-    this.observer.onValidation?.({ step, chars, seconds: this.seconds(), bpc, best });
-  }
-
-  /** Writes the state to go on from. */
-  async checkpoint(): Promise<void> {
-    if (!this.stepper.saves) return;
-    const { run, session, progress: { random, counters } } = this;
-    counters.seconds = this.seconds();
-    const state = await trainingState(run, session, random, counters, this.bestBpc);
-    await saveTraining(trainingPath(run.path), state);
-    this.lastCheckpoint = this.seconds();
-    this.observer.onCheckpoint?.(counters.step);
-  }
-
-  secondsSinceCheckpoint(): number {
-    return this.seconds() - this.lastCheckpoint;
-  }
-
-  result(): Omit<TrainingResult, "stopped"> {
-    const { step, chars, bestStep, lossSum, lossCount } = this.progress.counters;
-    const seconds = this.seconds();
-    return {
-      step,
-      seconds,
-      chars,
-      lossNats: lossSum / lossCount,
-      bpc: this.bestBpc,
-      bestStep,
-      idleShare: 1 - this.busySeconds / (seconds - (this.run.resume?.counters.seconds ?? 0)),
-    };
-  }
-
-  /** The session, with its time counted. */
-  get runner(): Runner {
-    const { session } = this;
-    return {
-      run: (program, inputs) => this.timed(() => session.run(program, inputs)),
-      runSteps: session.runSteps &&
-        ((program, inputs) => this.timed(() => session.runSteps!(program, inputs))),
-    };
-  }
-
-  async timed<T>(work: () => Promise<T>): Promise<T> {
-    const start = this.seconds();
-    const result = await work();
-    this.busySeconds += this.seconds() - start;
-    return result;
-  }
-}
-
-interface Progress {
-  /** Weights and moments. */
-  state: HostTensors;
-  /** Draws the windows and the masks. */
-  random: Random;
-  counters: typeof zeroCounters;
-}
-
-/** Counters at the start of a run. The losses are those that `TrainingResult.lossNats` averages. */
+/** The counters of a run before its first step; they are stored with its state. */
 const zeroCounters = {
   step: 0,
   chars: 0,
@@ -350,103 +294,164 @@ const zeroCounters = {
   lossSum: 0,
   lossCount: 0,
 };
+type Counters = typeof zeroCounters;
 
-function fresh(config: Config): Progress {
-  const random = seededRandom(config.seed);
-  return { state: initialState(config, random), random, counters: { ...zeroCounters } };
+/** What changes while a run is under way; the weights do so in the engine. */
+interface Progress {
+  /** The state to load: weights, moments, averages. */
+  state: HostTensors;
+  /** Draws the windows, the masks and the dropout. */
+  random: Random;
+  counters: Counters;
+  /** Bits per character of the best validation so far. */
+  bestBpc: number;
 }
 
-function restored({ config, weights, moments, random, counters }: TrainingState): Progress {
-  const empty = { shape: [0], data: new Float32Array() };
-  const named = Object.fromEntries(Object.keys(weights).map((name) => [name, empty]));
-  const needed = { ...initialMoments(named, config.optimizer), ...initialAverage(named, config) };
-  const missing = Object.keys(needed).find((name) => !Object.hasOwn(moments, name));
+function startProgress(config: Config): Progress {
+  const random = seededRandom(config.seed);
+  const state = initialState(config, random);
+  return { state, random, counters: { ...zeroCounters }, bestBpc: Infinity };
+}
+
+function restoreProgress(
+  { config, weights, moments, random, counters, bestScore }: TrainingState,
+): Progress {
+  const state = { ...weights, ...moments };
+  const missing = stateNames(config).find((name) => !Object.hasOwn(state, name));
   if (missing !== undefined || random.batches === undefined) {
     const lacks = missing === undefined ? "the random state of the batches" : `"${missing}"`;
-    throw new TypeError(
-      `Cannot resume: the saved state lacks ${lacks}; the file is damaged, start a new run`,
-    );
+    throw new UserError({
+      action: "resume",
+      found: `the saved state lacks ${lacks}`,
+      advice: "the file is damaged, start a new run",
+    });
   }
   return {
-    state: { ...weights, ...moments },
+    state,
     random: restoreRandom(random.batches),
     counters: { ...zeroCounters, ...counters },
+    bestBpc: bestScore ?? Infinity,
   };
 }
 
-async function trainingState(
-  { config, vocabulary, corpusSha256, command, engine }: TrainingRun,
-  session: Session,
-  random: Random,
-  counters: Progress["counters"],
-  bestBpc: number,
-): Promise<TrainingState> {
-  const state = Object.entries(await session.readState()), parameters = parameterShapes(config);
-  const pick = (weights: boolean) =>
-    Object.fromEntries(state.filter(([name]) => (name in parameters) === weights));
-  return {
-    config,
-    vocabulary,
-    weights: pick(true),
-    moments: pick(false),
-    random: { batches: random.state() },
-    counters,
-    bestScore: Number.isFinite(bestBpc) ? bestBpc : null,
-    corpusSha256,
-    command,
-    engine: engine.name,
-    precision: engine.precision,
-  };
+function isValidationDue({ step, validatedStep }: Counters, { evalEvery, steps }: Config): boolean {
+  return step > validatedStep && (step % evalEvery === 0 || step >= steps);
 }
 
-async function saveBest(run: TrainingRun, session: Session, step: number, bpc: number) {
-  const { config, vocabulary, prompt, command, corpusSha256, engine, path } = run;
+function countStep(
+  counters: Counters,
+  { lossNats, gradientNorm }: StepOutcome,
+  { batch, context }: Config,
+): void {
+  // A gradient that is not a number has already spoilt the weights, though the loss only shows it at
+  // the next step.
+  if (!Number.isFinite(lossNats + gradientNorm)) {
+    const step = counters.step + 1;
+    throw new UserError({
+      action: "go on training",
+      found: `the loss of step ${step} is ${lossNats} (gradient norm ${gradientNorm})`,
+      advice: "the last checkpoint is as it was, " +
+        "try a lower --lr (with Muon also --set muonLearningRate=X)",
+    });
+  }
+  if (counters.step === counters.validatedStep) counters.lossSum = counters.lossCount = 0;
+  counters.step++;
+  counters.chars += batch * context;
+  counters.lossSum += lossNats;
+  counters.lossCount++;
+}
+
+/** Saves the weights that were validated: the average where there is one. */
+async function saveBest(
+  { config, corpus, path }: TrainingRun,
+  facts: RunFacts,
+  session: Pick<Session, "readState">,
+  { counters: { step }, bestBpc }: Progress,
+): Promise<void> {
+  const names = Object.keys(parameterShapes(config));
+  const state = await session.readState(names.map((name) => averageName(name, config)));
   await saveWeights(path, {
-    config,
-    vocabulary,
-    prompt,
-    weights: await exportedWeights(session, config),
+    ...facts,
+    prompt: takeOpening(corpus.text),
+    weights: Object.fromEntries(names.map((name) => [name, state[averageName(name, config)]])),
     step,
-    scores: { val_bpc: bpc },
-    corpusSha256,
-    command,
-    engine: engine.name,
-    precision: engine.precision,
+    scores: { val_bpc: bestBpc },
   }, { dtype: "float16" });
 }
 
-/** The weights that are worth keeping: the average where there is one. */
-async function exportedWeights(session: Session, config: Config): Promise<HostTensors> {
-  const names = exportedNames(config);
-  const state = await session.readState(Object.values(names));
-  return Object.fromEntries(Object.entries(names).map(([name, held]) => [name, state[held]]));
+/** Saves all that a resumed run needs to give the same numbers as one that never stopped. */
+async function saveState(
+  { config, path }: TrainingRun,
+  facts: RunFacts,
+  session: Pick<Session, "readState">,
+  { random, counters, bestBpc }: Progress,
+): Promise<void> {
+  const state = Object.entries(await session.readState());
+  const parameters = parameterShapes(config);
+  await saveTraining(trainingPath(path), {
+    ...facts,
+    weights: Object.fromEntries(state.filter(([name]) => name in parameters)),
+    moments: Object.fromEntries(state.filter(([name]) => !(name in parameters))),
+    random: { batches: random.state() },
+    counters,
+    bestScore: Number.isFinite(bestBpc) ? bestBpc : null,
+  });
+}
+
+type RunFacts = ReturnType<typeof describeRun>;
+
+/** Describes a run as both of its files store it. */
+function describeRun({ model, config, corpus, command, engine }: TrainingRun) {
+  return {
+    config,
+    vocabulary: model.vocabulary(corpus.text),
+    corpusSha256: corpus.sha256,
+    command,
+    engine: engine.name,
+    precision: engine.precision,
+  };
+}
+
+/** Wraps a session so that the seconds in which it computes are counted. */
+function measureSession(session: Session) {
+  let busyMs = 0;
+  const measure = async <T>(work: () => Promise<T>): Promise<T> => {
+    const start = performance.now();
+    const result = await work();
+    busyMs += performance.now() - start;
+    return result;
+  };
+  const runner: Runner = {
+    run: (program, inputs) => measure(() => session.run(program, inputs)),
+    runSteps: session.runSteps &&
+      ((program, inputs) => measure(() => session.runSteps!(program, inputs))),
+  };
+  return {
+    ...runner,
+    readState: (names?: string[]) => session.readState(names),
+    dispose: () => session.dispose(),
+    busySeconds: () => busyMs / 1000,
+  };
 }
 
 /**
- * How many steps to do in one go, so that they take about `seconds`: by the time of the last ones,
- * from one on, and never more than twice as many as before, since the first steps of an engine are
- * slow and a machine may be busy for a moment.
+ * Chooses how many steps to make in one call, so that they take about `seconds`: by how long the
+ * last ones took, starting with one, and never more than twice as many as before, since an engine's
+ * first steps are slow and a machine may be busy for a moment.
  */
-export function stepGroups(seconds: number) {
+export function makeStepGroups(seconds: number) {
   const group = {
     size: 1,
-    /** Takes note of how long each of the last steps took. */
-    took(secondsEach: number) {
+    /** Notes how long each of the last steps took. */
+    noteDuration(secondsEach: number) {
       group.size = Math.max(1, Math.min(2 * group.size, Math.floor(seconds / secondsEach)));
     },
   };
   return group;
 }
 
-function diverged(step: number, loss: number, gradientNorm: number): RangeError {
-  return new RangeError(
-    `Cannot go on training: the loss of step ${step} is ${loss} (gradient norm ${gradientNorm}); ` +
-      "the last checkpoint is as it was, try a lower --lr (with Muon also --set muonLearningRate=X)",
-  );
-}
-
-/** Seconds, going on from `before`. */
-function stopwatch(before: number): () => number {
+/** Counts seconds, starting with `before`. */
+function startStopwatch(before: number): () => number {
   const start = performance.now();
   return () => before + (performance.now() - start) / 1000;
 }

@@ -2,14 +2,15 @@ import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@s
 import { join } from "@std/path";
 import { loadTraining, loadWeights, trainingPath } from "../checkpoint.ts";
 import { type Config, makeConfig, type ModelKind } from "../config.ts";
+import { makeCorpus } from "../data/corpus.ts";
 import { changedEngine } from "../testing/changed_engine.ts";
 import { type Engine, startEngine } from "@tiny-diffusion/engines";
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { sha256Hex } from "../files/read.ts";
 import { models } from "../models.ts";
 import { seededRandom } from "../random.ts";
 import { type Patches, withPatchedDeno } from "../testing/patched_deno.ts";
 import { inFolder } from "../testing/temporary_folder.ts";
-import { makeTokenizer } from "../data/tokenizer.ts";
 import { train, type TrainingObserver, type TrainingRun } from "./trainer.ts";
 
 /** Some 8,000 characters of made-up sentences: quickly learnt, not at once. */
@@ -20,6 +21,8 @@ const text = (() => {
   return Array.from({ length: 300 }, () => `${word()} ${word()} ${word()} ${word()} ${word()}.\n`)
     .join("");
 })();
+
+const corpus = await makeCorpus(text);
 
 const { engine: onnx } = await startEngine("onnx", { threads: 1 });
 
@@ -32,16 +35,11 @@ function runIn(
 ): TrainingRun {
   const model = models[kind];
   const vocabulary = model.vocabulary(text);
-  const { encode } = makeTokenizer(model.kind, vocabulary);
-  const cut = Math.trunc(0.9 * text.length);
   const config = { ...makeConfig(kind, "smoke", vocabulary.length), learningRate: 3e-3 };
   return {
     model,
     config: { ...config, steps: 20, evalEvery: 10, ...changes },
-    vocabulary,
-    dataset: { train: encode(text.slice(0, cut)), validation: encode(text.slice(cut)) },
-    corpusSha256: "1234",
-    prompt: text.slice(0, 16),
+    corpus,
     engine: onnx,
     path: join(folder, `${kind}.safetensors`),
     groupSeconds: 0, // so that a signal is seen after the step that it comes in
@@ -253,13 +251,13 @@ Deno.test("a state that lacks a moment, an average or the random state is refuse
       const { [name]: _, ...moments } = whole.moments;
       await assertRejects(
         () => train({ ...run, resume: { ...whole, moments } }),
-        TypeError,
+        UserError,
         `Cannot resume: the saved state lacks "${name}"`,
       );
     }
     await assertRejects(
       () => train({ ...run, resume: { ...whole, random: {} } }),
-      TypeError,
+      UserError,
       "lacks the random state of the batches",
     );
   }));
@@ -281,7 +279,7 @@ for (
       });
       const error = await assertRejects(
         async () => await train({ ...await resumed(run), engine }),
-        RangeError,
+        UserError,
       );
       assertMatch(
         error.message,
@@ -294,7 +292,7 @@ for (
 Deno.test("a learning rate far too large is reported as such", () =>
   inFolder(async (folder) => {
     const run = runIn(folder, "diffusion", { learningRate: 1e30, evalEvery: 20 });
-    await assertRejects(() => train(run), RangeError, "Cannot go on training: the loss of step");
+    await assertRejects(() => train(run), UserError, "Cannot go on training: the loss of step");
     assertEquals(filesOf(folder), []);
   }));
 
@@ -311,7 +309,7 @@ function validating(figures: number[], callsEach: number): Engine {
  * calls of eight rows.
  */
 const validationCalls = (run: TrainingRun) =>
-  Math.ceil(Math.min(64, Math.floor(run.dataset.validation.length / 32)) / 8);
+  Math.ceil(Math.min(64, Math.floor(run.corpus.validation.length / 32)) / 8);
 
 Deno.test("the best weights are kept though later ones are worse, and the state is the last one", () =>
   inFolder(async (folder) => {

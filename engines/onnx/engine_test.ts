@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { makeConfig } from "../../core/config.ts";
-import { drawWindows } from "../../core/data/dataset.ts";
+import { drawWindows } from "../../core/training/step.ts";
 import { initialWeights } from "../../core/model.ts";
 import { models } from "../../core/models.ts";
-import { gradients, initialState, trainInputs, trainStep } from "../../core/programs.ts";
+import { drawStepInputs, initialState, trainStep } from "../../core/training/step.ts";
+import { gradients } from "../../core/testing/gradients.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { HostTensors } from "../tensors.ts";
 import type { Graph } from "../record/graph.ts";
@@ -90,7 +91,12 @@ test("what is lowered otherwise for WebGPU computes the same as what is not", as
     config.context,
     random,
   );
-  await compare("gradients", graph, weights, trainInputs(models.gpt, config, windows, 1, random));
+  await compare(
+    "gradients",
+    graph,
+    weights,
+    drawStepInputs(models.gpt, config, windows, 1, random),
+  );
 });
 
 async function compare(

@@ -6,7 +6,7 @@ import { makeConfig } from "../../core/config.ts";
 import { models } from "../../core/models.ts";
 import { initialWeights } from "../../core/model.ts";
 import { initialMoments } from "../../core/training/optimizer.ts";
-import { trainStep } from "../../core/programs.ts";
+import { trainStep } from "../../core/training/step.ts";
 import { seededRandom } from "../../core/random.ts";
 import { sizeOf, type TensorSpec } from "../tensors.ts";
 import { type Graph, nodesInOrder, results } from "./graph.ts";

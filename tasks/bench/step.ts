@@ -12,10 +12,10 @@ import type { EngineName } from "../../engines/names.ts";
 import { largeProducts } from "../../engines/peak.ts";
 import { record } from "../../engines/record/recorder.ts";
 import { models } from "../../core/models.ts";
-import { initialState, trainInputs, trainStep } from "../../core/programs.ts";
+import { drawStepInputs, initialState, trainStep } from "../../core/training/step.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { HostTensors } from "../../engines/tensors.ts";
-import { stepGroups } from "../../core/training/trainer.ts";
+import { makeStepGroups } from "../../core/training/trainer.ts";
 import { runTask } from "../shared/run.ts";
 
 /** The first line that a contestant writes. */
@@ -57,7 +57,7 @@ async function main(args: string[]): Promise<void> {
   answer({ name: engine.name, flops: productFlops(record("step", program, state)) });
 
   // As the trainer does it: in groups, where the engine can.
-  const group = stepGroups(session.runSteps && typeof work !== "number" ? 1 : 0);
+  const group = makeStepGroups(session.runSteps && typeof work !== "number" ? 1 : 0);
   for await (const line of readLines(Deno.stdin.readable)) {
     const ms: number[] = [];
     while (ms.length < Number(line)) {
@@ -65,7 +65,7 @@ async function main(args: string[]): Promise<void> {
       const start = performance.now();
       await runSteps(session, "step", Array.from({ length: count }, inputs));
       const each = (performance.now() - start) / count;
-      group.took(each / 1000);
+      group.noteDuration(each / 1000);
       ms.push(...new Array<number>(count).fill(each));
     }
     answer({ ms, rssBytes: Deno.memoryUsage().rss });
@@ -93,7 +93,7 @@ function prepareTraining(config: Config): Work {
         { length: config.batch },
         () => Int32Array.from({ length: config.context + 1 }, character),
       );
-      return trainInputs(model, config, windows, ++step, random);
+      return drawStepInputs(model, config, windows, ++step, random);
     },
   };
 }

@@ -1,10 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "./cli.ts";
-import { settingsOf } from "./settings.ts";
+import { parseSettings } from "./settings.ts";
 
 Deno.test("any setting without a flag of its own can be given as NAME=VALUE", () => {
   const given = ["dropout=0.1", "optimizer=muon", "evenMaskShares=true", "width= 64"];
-  assertEquals(settingsOf(given, "gpt"), {
+  assertEquals(parseSettings(given, "gpt"), {
     dropout: 0.1,
     optimizer: "muon",
     evenMaskShares: true,
@@ -27,6 +27,6 @@ Deno.test("a setting that there is not, or a value not of its kind, is refused w
     "zeroProjections=1": "zeroProjections to be true or false",
   };
   for (const [given, message] of Object.entries(wrong)) {
-    assertThrows(() => settingsOf([given], "gpt"), UsageError, message);
+    assertThrows(() => parseSettings([given], "gpt"), UsageError, message);
   }
 });

@@ -2,18 +2,21 @@
 
 const LEVELS = "▁▂▃▄▅▆▇█";
 
+/** A curve that grows; as text it shows all values so far. */
 export interface Sparkline {
   add(value: number): void;
   toString(): string;
 }
 
 /**
- * All values added so far, oldest first, as means of equal numbers of them: at most `cells`
- * characters.
+ * Starts a curve of at most `cells` characters: all values added so far, oldest first, as means of
+ * equal numbers of them.
  */
-export function sparkline(cells: number): Sparkline {
-  let means: number[] = [], each = 1; // values in a mean
-  let sum = 0, count = 0;
+export function makeSparkline(cells: number): Sparkline {
+  let means: number[] = [];
+  let each = 1; // values in a mean
+  let sum = 0;
+  let count = 0;
   return {
     add(value) {
       sum += value;
@@ -28,7 +31,8 @@ export function sparkline(cells: number): Sparkline {
       each *= 2;
     },
     toString() {
-      const low = Math.min(...means), range = Math.max(...means) - low || 1;
+      const low = Math.min(...means);
+      const range = Math.max(...means) - low || 1;
       return means.map((mean) => LEVELS[Math.round((mean - low) / range * (LEVELS.length - 1))])
         .join("");
     },

@@ -1,8 +1,8 @@
 import { assertEquals, assertLessOrEqual } from "@std/assert";
-import { sparkline } from "./sparkline.ts";
+import { makeSparkline } from "./sparkline.ts";
 
 const curveOf = (values: number[], cells: number) => {
-  const line = sparkline(cells);
+  const line = makeSparkline(cells);
   values.forEach(line.add);
   return `${line}`;
 };

@@ -1,9 +1,12 @@
-/** What `train-gpt` and `train-diffusion` share: everything but the model. */
+/** The whole of `train-gpt` and `train-diffusion` except the model. */
 import { loadTraining, trainingPath, type TrainingState } from "../../core/checkpoint.ts";
 import {
   checkModelConfig,
+  checkTrainingConfig,
   type Config,
+  expectSetting,
   makeConfig,
+  parseSlice,
   type PresetName,
   presets,
 } from "../../core/config.ts";
@@ -12,24 +15,22 @@ import {
   findLatestCorpus,
   loadCorpus,
   requireLength,
-  takeOpening,
+  sliceTraining,
 } from "../../core/data/corpus.ts";
-import { encodeCorpus } from "../../core/data/dataset.ts";
-import { requireAlike, shared } from "../../core/training/data_parallel.ts";
-import { joinRanks, type Mpi } from "../../core/training/mpi.ts";
 import { describeIoError } from "../../core/files/errors.ts";
 import { lockFile } from "../../core/files/lock.ts";
 import { readBytes } from "../../core/files/read.ts";
 import { makeFolder, requireWritable, writeFileAtomically } from "../../core/files/write.ts";
 import type { LanguageModel } from "../../core/language_model.ts";
-import type { RunHeader } from "./results.ts";
-import { makeTokenizer } from "../../core/data/tokenizer.ts";
+import { makeParallelStepper, requireSameFacts } from "../../core/training/data_parallel.ts";
+import { joinRanks, type Mpi } from "../../core/training/mpi.ts";
 import {
   train,
   type TrainingObserver,
   type TrainingResult,
   type TrainingRun,
 } from "../../core/training/trainer.ts";
+import { UserError } from "../../engines/errors.ts";
 import {
   commandLine,
   commonFlags,
@@ -45,19 +46,18 @@ import {
 import { chosenEngine } from "./engine.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { openRunLog, type RunLog, runLogPath } from "./run_log.ts";
-import { setFlag, settingsOf } from "./settings.ts";
-import { sparkline } from "./sparkline.ts";
+import type { RunHeader } from "./results.ts";
+import { parseSettings, setFlag } from "./settings.ts";
+import { makeSparkline } from "./sparkline.ts";
 
-const { default: SEED, ...seedFlag } = {
-  ...commonFlags.seed,
-  help: `${commonFlags.seed.help}; without it, ${commonFlags.seed.default}`,
-};
+const { default: SEED, ...seedFlag } = commonFlags.seed;
 
-// No default where a resumed run has its own: what was typed has to be told from what was not.
+// No default where a resumed run has its own: a flag that was typed must differ from one that was not.
 const flags = {
   preset: {
     choices: Object.keys(presets) as PresetName[],
-    help: "size of the network and how it is trained; without it, small",
+    help: "size of the network and how it is trained",
+    defaultHelp: "small",
   },
   steps: { type: "integer", min: 1, help: "steps in all, instead of the preset's" },
   batch: { type: "integer", min: 1, max: 65536, help: "windows of text a step" },
@@ -67,15 +67,20 @@ const flags = {
     max: 10,
     help: "learning rate of AdamW; Muon's is --set muonLearningRate=X",
   },
-  out: { type: "path", help: "weights file; without it, weights/MODEL-PRESET.safetensors" },
+  out: { type: "path", help: "weights file", defaultHelp: "weights/MODEL-PRESET.safetensors" },
   resume: {
     type: "boolean",
-    help: "go on from the last checkpoint of that file, with its settings: only --steps, " +
+    help: "resume from the last checkpoint of that file, with its settings: only --steps, " +
       "--eval-every, --patience, and what computes (--engine, --precision, --threads, " +
       "--distributed) may differ",
   },
   evalEvery: { type: "integer", min: 1, help: "steps between two validations" },
   set: setFlag,
+  slice: {
+    type: "string",
+    placeholder: "FROM..TO",
+    help: "train on these characters of the training part only; validation stays the same",
+  },
   patience: {
     type: "integer",
     min: 1,
@@ -83,20 +88,20 @@ const flags = {
   },
   distributed: { type: "boolean", help: "share each batch with the other ranks of mpirun" },
   ...commonFlags,
-  seed: seedFlag,
+  seed: { ...seedFlag, defaultHelp: `${SEED}` },
 } as const;
+
+type TrainValues = Values<typeof flags>;
 
 /** Runs the task for `model`. */
 export async function trainTask(model: LanguageModel, args: string[]): Promise<void> {
   const name = `train-${model.kind}`;
+  const trained = model.kind === "gpt" ? "GPT" : "diffusion model";
   const values = parseFlags(
     {
       name,
-      summary:
-        `Train the ${
-          model.kind === "gpt" ? "GPT" : "diffusion model"
-        }; the best weights by validation are kept. ` +
-        "Ctrl-C saves, --resume goes on.",
+      summary: `Train the ${trained}; the best weights by validation are kept. ` +
+        "Ctrl-C saves, --resume resumes.",
       examples: [
         `deno task ${name}`,
         `deno task ${name} --preset full --resume`,
@@ -114,38 +119,42 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
         `but not in .training.safetensors, which is for the state of the run`,
     );
   }
+  const { slice } = values;
+  if (slice !== undefined && !parseSlice(slice)) {
+    const expected = expectSetting("slice", slice);
+    throw new UsageError(`Cannot use --slice ${JSON.stringify(slice)}: expected ${expected}`);
+  }
   const ranks = values.distributed ? await joinRanks() : undefined;
-  if (ranks && ranks.rank > 0) await follow(model, path, values, ranks);
-  else await lead(model, path, values, args, ranks);
+  if (ranks && ranks.rank > 0) await trainSilently(model, path, values, ranks);
+  else await trainAndReport(model, path, values, args, ranks);
 }
 
-type TrainValues = Values<typeof flags>;
-
-/** Trains and tells about it: what a process does that is alone, or the first of several. */
-async function lead(
+/** Trains and reports: the task of a process that is alone, or of the first of several ranks. */
+async function trainAndReport(
   model: LanguageModel,
   path: string,
   values: TrainValues,
   args: string[],
   ranks?: Mpi,
 ): Promise<void> {
-  const name = `train-${model.kind}`, launcher = ranks ? `mpirun -n ${ranks.size} ` : "";
-  const command = launcher + commandLine(name, args);
-  const resume = launcher + resumeCommand(name, args);
+  const name = `train-${model.kind}`;
+  const launcher = ranks ? `mpirun -n ${ranks.size} ` : "";
+  const resumeCommand = launcher + commandLine(name, [...omitFlags(args, ["resume"]), "--resume"]);
   if (values.out === undefined) await makeFolder("weights");
   await requireWritable(path);
   await requireWritable(trainingPath(path));
   using _lock = await lockFile(path);
 
-  const { run, corpus, stop } = await prepared(model, path, values, note, ranks);
-  const { config, engine } = run, done = run.resume?.counters.step ?? 0;
-  const finished = isFinished(run.resume, config);
+  const { run, corpus, stop } = await prepareRun(model, path, values, note, ranks);
+  const { config, engine } = run;
+  const done = run.resume?.counters.step ?? 0;
+  const isFinished = hasFinished(run.resume, config);
   if (done >= config.steps) {
     note(`all ${config.steps} steps are done; a larger --steps with --resume goes on`);
   } else if (run.resume) note(`going on from step ${done} of ${trainingPath(path)}`);
   else await keepPrevious(path);
-  if (finished && !values.json) {
-    if (ranks) await parted(ranks);
+  if (isFinished && !values.json) {
+    if (ranks) await leaveTogether(ranks);
     return;
   }
   const header: RunHeader = {
@@ -160,13 +169,13 @@ async function lead(
     corpusSha256: corpus.sha256,
     charsPerStep: config.batch * config.context,
     date: new Date().toISOString(),
-    command,
+    command: launcher + commandLine(name, args),
   };
   using log = await openRunLog(runLogPath(path), header, done);
   using progress = startProgress({ total: config.steps, done, unit: "step" });
   let saved = done;
   if (ranks) {
-    note(`should a rank die, the job ends; go on from the last checkpoint with: ${resume}`);
+    note(`should a rank die, the job ends; go on from the last checkpoint with: ${resumeCommand}`);
     // mpirun sends it both when the user ends the job and when a rank has died; then the others
     // wait for that one in vain.
     interruption().addEventListener("abort", () => {
@@ -177,21 +186,26 @@ async function lead(
     });
   }
   const result = await train(
-    { ...run, command: recipeOf(run.resume, name, args, values.steps) },
-    { ...watched(config, log, progress), onCheckpoint: (step) => saved = step },
+    { ...run, command: describeRecipe(run.resume, name, args, values.steps) },
+    { ...makeObserver(config, log, progress), onCheckpoint: (step) => saved = step },
     stop,
   );
-  if (ranks) await parted(ranks);
+  if (ranks) await leaveTogether(ranks);
   progress.finish();
-  report(result, { path, config, json: values.json, engine, resume, ranks: ranks?.size ?? 1 });
+  const { json } = values;
+  reportResult(result, { path, config, json, engine, resumeCommand, ranks: ranks?.size ?? 1 });
 }
 
-/** Shows a run on stderr, and writes its log. */
-function watched(config: Config, log: RunLog, progress: Progress): TrainingObserver {
+/** Makes an observer that shows a run on stderr and writes its log. */
+function makeObserver(config: Config, log: RunLog, progress: Progress): TrainingObserver {
   const every = Math.max(1, Math.round(config.steps / 500)); // some 500 lines draw a curve
-  let lossSum = 0, lossCount = 0;
-  const curve = sparkline(16), drawn = Deno.stderr.isTerminal();
-  let loss = {}, validation = {}, rest = {}; // in the order of the line
+  let lossSum = 0;
+  let lossCount = 0;
+  const curve = makeSparkline(16);
+  const isTerminal = Deno.stderr.isTerminal();
+  let loss = {}; // the fields in the order of the line
+  let validation = {};
+  let rest = {};
   const show = (done: number) =>
     progress.update({ done, fields: { ...loss, ...validation, ...rest } });
   return {
@@ -204,7 +218,7 @@ function watched(config: Config, log: RunLog, progress: Progress): TrainingObser
         lossSum = lossCount = 0;
       }
       curve.add(lossNats);
-      loss = { loss: lossNats.toFixed(3) + (drawn ? ` ${curve}` : "") };
+      loss = { loss: lossNats.toFixed(3) + (isTerminal ? ` ${curve}` : "") };
       rest = {
         "chars/s": Math.round(chars / seconds).toLocaleString("en-US"),
         "grad": gradientNorm.toFixed(2),
@@ -225,44 +239,41 @@ function watched(config: Config, log: RunLog, progress: Progress): TrainingObser
   };
 }
 
-/** Trains as one of the other ranks: it writes nothing and says nothing. */
-async function follow(
+/** Trains as one of the other ranks, which write and print nothing. */
+async function trainSilently(
   model: LanguageModel,
   path: string,
   values: TrainValues,
   ranks: Mpi,
 ): Promise<void> {
   try {
-    const { run, stop } = await prepared(model, path, values, () => {}, ranks);
+    const { run, stop } = await prepareRun(model, path, values, () => {}, ranks);
     await train(run, {}, stop);
-    await parted(ranks);
+    await leaveTogether(ranks);
   } catch (error) {
-    // What stops one rank mostly stops all. Rank 0 says what it is, and mpirun ends us before we
-    // repeat it.
+    // What stops one rank mostly stops all. Rank 0 reports it, and mpirun ends us before we repeat
+    // it.
     const ended = new Promise((resolve) => interruption().addEventListener("abort", resolve));
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 10_000))]);
     if (!interruption().aborted) throw error;
   }
 }
 
-/**
- * Waits until rank 0 has saved: when one rank ends by a signal, mpirun may end the others at once.
- */
-async function parted(ranks: Mpi): Promise<void> {
+/** Waits until rank 0 has saved: when one rank ends by a signal, mpirun may end the others at once. */
+async function leaveTogether(ranks: Mpi): Promise<void> {
   await ranks.sum(new Float32Array(1));
   ranks.finalizeAtExit();
 }
 
-/** What a run starts from, the same on every rank. `say` gets what the user should know. */
-async function prepared(
+/** Prepares a run, the same on every rank. `tell` gets what the user should know. */
+async function prepareRun(
   model: LanguageModel,
   path: string,
   values: TrainValues,
-  say: (line: string) => void,
+  tell: (line: string) => void,
   ranks?: Mpi,
 ): Promise<{ run: TrainingRun; corpus: Corpus; stop: AbortSignal }> {
-  const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
-  const vocabulary = model.vocabulary(corpus.text);
+  const whole = await loadCorpus(values.data ?? await findLatestCorpus());
   const resume = values.resume
     ? await loadTraining(trainingPath(path), {
       expectKind: model.kind,
@@ -270,144 +281,141 @@ async function prepared(
     })
     : undefined;
   const config = resume
-    ? resumedConfig(resume, corpus, values)
-    : makeConfig(model.kind, values.preset ?? "small", vocabulary.length, {
-      ...settingsOf(values.set, model.kind),
-      steps: values.steps,
-      batch: values.batch,
-      learningRate: values.lr,
-      evalEvery: values.evalEvery,
+    ? resumeConfig(resume, whole, values)
+    : makeConfig(model.kind, values.preset ?? "small", model.vocabulary(whole.text).length, {
+      ...parseSettings(values.set, model.kind),
+      ...flaggedSettings(values),
       seed: values.seed ?? SEED,
     });
   checkModelConfig(config);
+  checkTrainingConfig(config);
+  const slice = parseSlice(config.slice);
+  const corpus = slice ? sliceTraining(whole, slice) : whole;
   requireLength(corpus, config.context);
 
   const threads = values.threads ?? ranks?.cores;
-  const tell = isFinished(resume, config) ? () => {} : say; // nothing is going to be computed
-  const engine = await chosenEngine({ ...values, threads }, tell);
-  if (resume) tellOfOtherRounding(resume, engine, tell);
-  tell(`config: ${JSON.stringify(config)}`);
-  const run: TrainingRun = {
-    model,
-    config,
-    vocabulary,
-    dataset: encodeCorpus(corpus, makeTokenizer(model.kind, vocabulary)),
-    corpusSha256: corpus.sha256,
-    prompt: takeOpening(corpus.text),
-    engine,
-    path,
-    resume,
-    patience: values.patience,
-  };
+  const say = hasFinished(resume, config) ? () => {} : tell; // nothing is going to be computed
+  const engine = await chosenEngine({ ...values, threads }, say);
+  if (resume) warnOfOtherRounding(resume, engine, say);
+  say(`config: ${JSON.stringify(config)}`);
+  const { patience } = values;
+  const run: TrainingRun = { model, config, corpus, engine, path, resume, patience };
   if (!ranks) return { run, corpus, stop: interruption() };
 
-  const stepper = shared(model, config, ranks, interruption());
-  tell(`ranks: ${ranks.size} (${ranks.name}), each with threads: ${threads}`);
-  if (ranks.caveat) tell(ranks.caveat);
-  const { name, precision } = engine, { random, counters } = resume ?? {};
-  const { patience } = values;
-  const facts = { config, vocabulary, sha256: corpus.sha256, name, precision, patience };
-  await requireAlike(ranks, { ...facts, random, counters });
+  const stepper = makeParallelStepper(model, config, ranks, interruption());
+  say(`ranks: ${ranks.size} (${ranks.name}), each with threads: ${threads}`);
+  if (ranks.caveat) say(ranks.caveat);
+  await requireSameFacts(ranks, {
+    config,
+    sha256: corpus.sha256,
+    name: engine.name,
+    precision: engine.precision,
+    patience,
+    random: resume?.random,
+    counters: resume?.counters,
+  });
   return { run: { ...run, stepper }, corpus, stop: stepper.stop };
 }
 
 /** Whether nothing is left to do of a run that is resumed, not even its last validation. */
-function isFinished(resume: TrainingState | undefined, { steps }: Config): boolean {
+function hasFinished(resume: TrainingState | undefined, { steps }: Config): boolean {
   const { step, validatedStep } = resume?.counters ?? {};
   return step === steps && validatedStep === steps;
 }
 
-/**
- * The command line that makes the same weights: as typed, but for where they go and how it is told.
- */
-export function recipeCommand(name: string, args: string[]): string {
-  const told = args.filter((arg, i) => arg !== "--out" && args[i - 1] !== "--out");
-  return commandLine(name, without(/^--(out|json|resume)(=|$)/, told));
-}
-
-/** What to type to make the weights of this run again; a resumed one is what it was begun as. */
-function recipeOf(
-  resume: TrainingState | undefined,
-  name: string,
-  args: string[],
-  steps: number | undefined,
-): string {
-  if (resume?.command === undefined) return recipeCommand(name, args);
-  const longer = steps !== undefined && steps !== resume.config.steps;
-  return resume.command + (longer ? `, then --resume --steps ${steps}` : "");
+/** Returns the settings that have a flag of their own, as typed. */
+function flaggedSettings(
+  { steps, batch, lr, evalEvery, slice }: TrainValues,
+): Partial<Config> {
+  return { steps, batch, learningRate: lr, evalEvery, slice };
 }
 
 /**
- * The command line that goes on with the run that `args` started or resumed: the same, with
- * --resume.
- */
-function resumeCommand(name: string, args: string[]): string {
-  return commandLine(name, [...without(/^--resume(=|$)/, args), "--resume"]);
-}
-
-/** Arguments but for some flags, and for the `--` that `deno task` may put first. */
-function without(flags: RegExp, args: string[]): string[] {
-  return (args[0] === "--" ? args.slice(1) : args).filter((arg) => !flags.test(arg));
-}
-
-/**
- * The config of the run that goes on. How long it lasts may change, and what computes it; all else
+ * Makes the config of a resumed run. How long it lasts may change, and what computes it; all else
  * would make it another run, so a flag that says otherwise is refused.
  */
-function resumedConfig(
+function resumeConfig(
   { config, corpusSha256 }: TrainingState,
   corpus: Corpus,
   values: TrainValues,
 ): Config {
   if (corpus.sha256 !== corpusSha256) {
-    throw new Error(
-      `Cannot resume: the run was trained on a text with SHA-256 ${corpusSha256.slice(0, 12)}…, ` +
-        `${JSON.stringify(corpus.path)} has ${
-          corpus.sha256.slice(0, 12)
-        }…; give that text with --data`,
-    );
+    const [had, has] = [corpusSha256, corpus.sha256].map((hash) => `${hash.slice(0, 12)}…`);
+    throw new UserError({
+      action: "resume",
+      found: `the run was trained on a text with SHA-256 ${had}, ` +
+        `${JSON.stringify(corpus.path)} has ${has}`,
+      advice: "give that text with --data",
+    });
   }
-  const settings = settingsOf(values.set, config.kind);
-  for (
-    const [flag, given, had] of [
-      ["--preset", values.preset, config.preset],
-      ["--batch", values.batch, config.batch],
-      ["--lr", values.lr, config.learningRate],
-      ["--seed", values.seed, config.seed],
-      ...(Object.keys(settings) as (keyof Config)[])
-        .map((key) => [`--set ${key}`, settings[key], config[key]] as const),
-    ] as const
-  ) {
-    if (given !== undefined && given !== had) {
-      throw new UsageError(
-        `Cannot resume with ${flag} ${given}: the run has ${had}; leave it out, or start a new run with --out`,
-      );
-    }
+  const settings = parseSettings(values.set, config.kind);
+  const typed: [flag: string, name: keyof Config, value: unknown][] = [
+    ["--preset", "preset", values.preset],
+    ["--batch", "batch", values.batch],
+    ["--lr", "learningRate", values.lr],
+    ["--seed", "seed", values.seed],
+    ["--slice", "slice", values.slice],
+    ...Object.entries(settings).map(([name, value]) =>
+      [`--set ${name}`, name as keyof Config, value] as [string, keyof Config, unknown]
+    ),
+  ];
+  for (const [flag, name, value] of typed) {
+    if (value === undefined || value === config[name]) continue;
+    const had = config[name] ?? "none";
+    throw new UsageError(
+      `Cannot resume with ${flag} ${value}: the run has ${had}; ` +
+        "leave it out, or start a new run with --out",
+    );
   }
   const { steps = config.steps, evalEvery = config.evalEvery } = values;
   return { ...config, steps, evalEvery };
 }
 
 /**
- * What computes may change, but then the numbers are no longer those of a run that never stopped.
+ * Describes how to make these weights again: the command as typed, except where they go and how it
+ * is told. A resumed run keeps the command that started it.
  */
-function tellOfOtherRounding(
+export function describeRecipe(
+  resume: TrainingState | undefined,
+  name: string,
+  args: string[],
+  steps?: number,
+): string {
+  if (resume?.command === undefined) {
+    return commandLine(name, omitFlags(args, ["out", "json", "resume"]));
+  }
+  const isLonger = steps !== undefined && steps !== resume.config.steps;
+  return resume.command + (isLonger ? `, then --resume --steps ${steps}` : "");
+}
+
+/** Leaves out some flags, and the `--` that `deno task` may put first. */
+function omitFlags(args: string[], names: string[]): string[] {
+  const isOmitted = (arg: string) => names.some((name) => arg.split("=")[0] === `--${name}`);
+  return (args[0] === "--" ? args.slice(1) : args).filter((arg, i, all) =>
+    !isOmitted(arg) && !(all[i - 1] === "--out" && isOmitted("--out"))
+  );
+}
+
+/** Warns that the numbers are no longer those of a run that never stopped, if so. */
+function warnOfOtherRounding(
   before: { engine?: string; precision?: string },
   { name, precision }: { name: string; precision: string },
   tell: (line: string) => void,
 ): void {
-  const now = `${name}, ${precision}`, then = `${before.engine}, ${before.precision}`;
+  const now = `${name}, ${precision}`;
+  const then = `${before.engine}, ${before.precision}`;
   if (before.engine === undefined || now === then) return;
   tell(`note: the run was computed by ${then} so far, and now by ${now}, which rounds otherwise`);
 }
 
 /**
- * Keeps what a new run is about to replace, the weights and the state to go on from, beside it as
+ * Keeps what a new run is about to replace, the weights and the state, next to it as
  * `NAME.previous.safetensors`: forgetting --resume must not cost a night's training.
  */
 async function keepPrevious(path: string): Promise<void> {
   const previous = path.replace(/\.safetensors$/, ".previous.safetensors");
-  const replaced: string[] = [], kept: string[] = [];
+  const replaced: string[] = [];
+  const kept: string[] = [];
   for (const [from, to] of [[path, previous], [path, previous].map(trainingPath)]) {
     if (await Deno.stat(from).then(() => true, () => false)) {
       await writeFileAtomically(to, await readBytes(from));
@@ -427,15 +435,14 @@ async function keepPrevious(path: string): Promise<void> {
   );
 }
 
-function report(
+function reportResult(
   { step, seconds, chars, lossNats, bpc, bestStep, idleShare, stopped }: TrainingResult,
-  { path, config, json, engine, resume, ranks }: {
+  { path, config, json, engine, resumeCommand, ranks }: {
     path: string;
     config: Config;
     json: boolean;
     engine: { name: string; precision: string };
-    /** What to type to go on. */
-    resume: string;
+    resumeCommand: string;
     ranks: number;
   },
 ): void {
@@ -444,7 +451,7 @@ function report(
     throw new Interrupted(
       reason?.signal ?? "SIGTERM", // of several ranks another one got it
       `Interrupted: saved step ${step} of ${config.steps} to ${trainingPath(path)}; ` +
-        `go on with: ${resume}`,
+        `go on with: ${resumeCommand}`,
     );
   }
   const charsPerSecond = Math.round(chars / seconds);

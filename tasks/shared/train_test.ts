@@ -15,7 +15,7 @@ import {
   runTaskIn,
   signalled,
 } from "../testing/task_process.ts";
-import { recipeCommand } from "./train.ts";
+import { describeRecipe } from "./train.ts";
 
 /** One thread of the engine that is everywhere, so that the same bytes come out. */
 const smoke = ["--preset", "smoke", "--engine", "onnx", "--threads", "1"];
@@ -127,8 +127,14 @@ Deno.test("the command in the weights says nothing of where they went", () => {
     "--seed=2",
     "--resume",
   ];
-  assertEquals(recipeCommand("train-gpt", typed), "deno task train-gpt --preset smoke --seed=2");
-  assertEquals(recipeCommand("train-gpt", ["--out=b", "--lr", "1"]), "deno task train-gpt --lr 1");
+  assertEquals(
+    describeRecipe(undefined, "train-gpt", typed),
+    "deno task train-gpt --preset smoke --seed=2",
+  );
+  assertEquals(
+    describeRecipe(undefined, "train-gpt", ["--out=b", "--lr", "1"]),
+    "deno task train-gpt --lr 1",
+  );
 });
 
 Deno.test("the same seed gives the same losses and the same files, another seed others", () =>
