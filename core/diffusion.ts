@@ -11,13 +11,14 @@
  * As in the original, the loss here leaves the 1/t out (`noise.ts`). The network is not told t:
  * what it sees says enough.
  */
-import { blocksOf } from "./sampling/blocks.ts";
+import { cutBlocks } from "./sampling/blocks.ts";
 import type { TrainingConfig } from "./config.ts";
 import { type Batch, makeBatch, type Network } from "./language_model.ts";
 import { type Attend, attendBothSides } from "./model.ts";
 import { lossWeight, maskShares } from "./training/noise.ts";
 import type { Random } from "./random.ts";
-import type { Fixed, GenerationOptions } from "./sampling/samplers/sampler.ts";
+import type { GenerationOptions } from "./sampling/options.ts";
+import type { Fixed } from "./sampling/samplers/sampler.ts";
 import { listCharacters, MASK, MASK_TOKEN } from "./data/tokenizer.ts";
 
 /** Which of the two models this is. */
@@ -66,9 +67,9 @@ export async function* generate(
   // change 5 of 5: a block starts as masks, and each forward pass fixes characters all over it
   const text = Int32Array.from([...prompt, ...new Array<number>(length).fill(maskToken)]);
   const { context } = network, { overlap, sampler } = options;
-  for (const { start, masked } of blocksOf(text, { mask: maskToken, context, overlap })) {
+  for (const { start, masked } of cutBlocks(text, { context, overlap })) {
     const window = text.subarray(start, start + context); // a view: what is written into it is in the text
-    const block = { masked, mask: maskToken, look: () => network.logits(window, 0) };
+    const block = { masked, look: () => network.logits(window, 0) };
     for await (const fixed of sampler.fill(block, options, random)) {
       for (const { position, token } of fixed) window[position] = token;
       yield fixed.map((choice) => ({ ...choice, position: start + choice.position }));

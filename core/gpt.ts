@@ -7,7 +7,8 @@ import type { TrainingConfig } from "./config.ts";
 import { type Batch, makeBatch, type Network } from "./language_model.ts";
 import { type Attend, attendLeft } from "./model.ts";
 import type { Random } from "./random.ts";
-import type { Fixed, GenerationOptions } from "./sampling/samplers/sampler.ts";
+import type { GenerationOptions } from "./sampling/options.ts";
+import type { Fixed } from "./sampling/samplers/sampler.ts";
 import { candidates, draw } from "./sampling/draw.ts";
 import { listCharacters } from "./data/tokenizer.ts";
 

@@ -5,7 +5,8 @@
 import type { ModelKind, TrainingConfig } from "./config.ts";
 import type { Attend } from "./model.ts";
 import type { Random } from "./random.ts";
-import type { Fixed, GenerationOptions } from "./sampling/samplers/sampler.ts";
+import type { GenerationOptions } from "./sampling/options.ts";
+import type { Fixed } from "./sampling/samplers/sampler.ts";
 
 /**
  * What a step learns from. Of a window, each array is [time]; of a batch, [batch, time] in rows.
@@ -43,12 +44,6 @@ export interface Network {
   vocab: number;
   /** Logits of the positions from `from` to the end of `tokens`, [vocab] each. */
   logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array[]>;
-}
-
-/** What one text asks of the network: the logits of its positions from `from` on. */
-export interface Question {
-  tokens: ArrayLike<number>;
-  from: number;
 }
 
 /** All in which the two models differ: `gpt.ts` and `diffusion.ts` each export one. */

@@ -5,24 +5,18 @@
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { diffusion, initialWeights, loadNetwork, makeConfig } from "@tiny-diffusion/core";
- * import { samplers, seededRandom, startEngine, makeTokenizer, usualOptions } from "@tiny-diffusion/core";
+ * import { makeTokenizer, seededRandom, startEngine, write } from "@tiny-diffusion/core";
  *
  * const vocabulary = diffusion.vocabulary("to be, or not to be");
- * const { encode, decode } = makeTokenizer("diffusion", vocabulary);
  * const config = makeConfig("diffusion", "smoke", vocabulary.length);
  * const weights = initialWeights(config, seededRandom(1)); // those of a trained model: `loadWeights`
- * const { engine } = await startEngine("onnx"); // or "auto"
- * using network = await loadNetwork(engine, config, weights);
  *
- * const prompt = encode("to be, ");
- * const options = { ...usualOptions(config.context), sampler: samplers.entropy };
- * const text = new Int32Array(40);
- * text.set(prompt);
- * for await (const fixed of diffusion.generate(network, prompt, 33, options, seededRandom(2))) {
- *   for (const { position, token } of fixed) text[position] = token; // what this forward pass uncovered
- * }
- * assertEquals(decode(text).slice(0, 7), "to be, ");
- * assertEquals(text.includes(diffusion.maskToken), false);
+ * const { engine } = await startEngine("onnx"); // or "auto"
+ * using network = await loadNetwork(engine, diffusion, config, weights);
+ * const tokenizer = makeTokenizer("diffusion", vocabulary);
+ * const writing = await write(network, tokenizer, { prompt: "to be, ", length: 33 });
+ * for await (const { changes } of writing) console.assert(changes.length > 0); // a forward pass
+ * assertEquals(writing.text.length, 40);
  * ```
  *
  * @module
@@ -77,19 +71,34 @@ export type { ParallelStepper } from "./training/data_parallel.ts";
 export { type Communicator, joinRanks, type Mpi } from "./training/mpi.ts";
 
 // sampling
+export {
+  type Change,
+  type Step,
+  write,
+  type WriteOptions,
+  type WriteRequest,
+} from "./sampling/write.ts";
+export { type Writing } from "./sampling/write.ts";
 export { type LoadedNetwork, loadNetwork, loadNetworks } from "./sampling/network.ts";
+export type { TrainedNetwork } from "./sampling/window_network.ts";
+export { defaultOptions, type GenerationOptions } from "./sampling/options.ts";
+export { type SamplerName, samplers } from "./sampling/samplers/mod.ts";
+export { defineSampler, drawEach, revealPerPass } from "./sampling/samplers/sampler.ts";
 export type {
+  ChoiceOption,
+  Fill,
   Fixed,
-  GenerationOptions,
   MaskedWindow,
+  NumberOption,
+  Pass,
   Sampler,
+  SamplerDefinition,
+  SamplerOptions,
+  Settings,
 } from "./sampling/samplers/sampler.ts";
-export { type SamplerName, samplers, usualOptions } from "./sampling/samplers/mod.ts";
-export { drawEach, type Pass, revealing } from "./sampling/samplers/revealing.ts";
 export { type Candidates, candidates, type Certainty, certainty, draw } from "./sampling/draw.ts";
 export type { Truncation } from "./sampling/draw.ts";
 export { type Gap, parseTemplate, type Piece } from "./sampling/template.ts";
-export { chooseLengths, type TokenPiece } from "./sampling/gap_length.ts";
 
 // scores
 export { evaluate, type EvaluateOptions, type Evaluation } from "./scoring/estimators.ts";

@@ -3,10 +3,11 @@
  */
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import {
-  candidates,
   cutIntoBlocks,
+  defaultOptions,
+  defineSampler,
   diffusion,
-  draw,
+  drawEach,
   type Engine,
   evaluate,
   gpt,
@@ -19,30 +20,32 @@ import {
   makeTokenizer,
   nodesInOrder,
   record,
-  type Sampler,
+  revealPerPass,
   seededRandom,
   startEngine,
   targetNats,
   train,
-  usualOptions,
+  write,
 } from "@tiny-diffusion/core";
 
 const text = "the cat sat on the mat, and the rat sat on the cat; ".repeat(40);
 
 Deno.test("a sampler of ten lines from outside fills text from right to left", async () => {
-  const rightToLeft: Sampler = {
-    passes: (masked) => masked,
-    async *fill({ masked, mask, look }, options, random) {
-      for (const position of masked.toReversed()) {
-        const choice = candidates((await look())[position], options, mask);
-        yield [{ position, token: draw(choice, random), confidence: choice.mass }];
-      }
-    },
-  };
+  const rightToLeft = defineSampler({
+    name: "right-to-left",
+    source: "this test",
+    options: { atOnce: { type: "integer", min: 1, default: 1, help: "characters of a pass" } },
+    passes: (masked, { atOnce }) => Math.ceil(masked / atOnce),
+    fill: ({ atOnce }) =>
+      revealPerPass(({ logits, masked }, truncation, random) =>
+        drawEach(masked.toReversed().slice(0, atOnce), logits, truncation, random)
+      ),
+  });
   const config = makeConfig("diffusion", "smoke", 20), random = seededRandom(1);
   const { engine } = await startEngine("eager:cpu");
-  using network = await loadNetwork(engine, config, initialWeights(config, random));
-  const options = { ...usualOptions(8), sampler: rightToLeft };
+  const weights = initialWeights(config, random);
+  using network = await loadNetwork(engine, diffusion, config, weights);
+  const options = { ...defaultOptions("diffusion", 8), sampler: rightToLeft };
   const order: number[] = [];
   for await (const fixed of diffusion.generate(network, Int32Array.of(1, 2), 6, options, random)) {
     for (const { position, token } of fixed) {
@@ -51,7 +54,7 @@ Deno.test("a sampler of ten lines from outside fills text from right to left", a
     }
   }
   assertEquals(order, [7, 6, 5, 4, 3, 2]);
-  assertEquals(network.forwards, rightToLeft.passes(6, options));
+  assertEquals(network.forwards, rightToLeft.passes(6));
 });
 
 Deno.test("an engine from outside sees every program and its graph, and changes no figure", async () => {
@@ -98,10 +101,10 @@ Deno.test("an engine from outside sees every program and its graph, and changes 
 
 Deno.test("ten lines train a model that knows more than how often each character occurs, and it writes", async () => {
   const vocabulary = diffusion.vocabulary(text);
-  const { encode, decode } = makeTokenizer("diffusion", vocabulary);
+  const tokenizer = makeTokenizer("diffusion", vocabulary);
   const changes = { steps: 60, optimizer: "muon", learningRate: 0.01 } as const;
   const config = makeConfig("diffusion", "smoke", vocabulary.length, changes);
-  const tokens = encode(text);
+  const tokens = tokenizer.encode(text);
   const corpus = { ...await makeCorpus(text), train: text, validation: text.slice(0, 320) };
   const { engine } = await startEngine("onnx");
   const folder = await Deno.makeTempDir(), path = `${folder}/cats.safetensors`;
@@ -114,15 +117,9 @@ Deno.test("ten lines train a model that knows more than how often each character
     .reduce((sum, share) => sum - share * Math.log2(share), 0); // 3.24 bits; 60 steps came to 2.1
   assertLess(bpc, entropy - 0.5);
 
-  using network = await loadNetwork(engine, config, weights);
-  const options = usualOptions(config.context);
-  const written = [...encode("the cat ")];
-  const steps = diffusion.generate(network, encode("the cat "), 40, options, seededRandom(1));
-  for await (const fixed of steps) {
-    for (const { position, token } of fixed) written[position] = token;
-  }
-  assertEquals(written.length, 48);
-  assertMatch(decode(written), /^the cat [a-z,; ]{40}$/);
+  using network = await loadNetwork(engine, diffusion, config, weights);
+  const writing = await write(network, tokenizer, { prompt: "the cat ", length: 40 }, { seed: 1 });
+  assertMatch(await writing.finish(), /^the cat [a-z,; ]{40}$/);
 });
 
 Deno.test("the examples of every file in core and engines are run by deno task test-docs, which deno task test runs", async () => {

@@ -44,9 +44,9 @@ import {
 } from "./shared/cli.ts";
 import { chosenEngine } from "./shared/engine.ts";
 import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./shared/provenance.ts";
-import { type Writer, writerOf, writtenRows } from "./shared/quality_samples.ts";
+import { type MeasuredModel, measureSamples, planSamples } from "./shared/quality_samples.ts";
 import { qualityTables, withoutRepeats } from "./shared/quality_table.ts";
-import { samplerFlags, truncationFlags } from "./shared/sampler_flags.ts";
+import { samplerFlags, truncationFlags } from "./shared/sampling_flags.ts";
 import {
   type ChosenWeights,
   chosenWeights,
@@ -60,7 +60,7 @@ const task = {
   name: "quality",
   summary: "Measure how trained models write, over a range of temperatures, beside held-out and " +
     "shuffled text. Without --model, every model that was trained. Each text is kept, and a run " +
-    "that was stopped goes on from there.",
+    "that was stopped resumes there.",
   examples: [
     "deno task quality",
     "deno task quality --model gpt --temperature 0.7 --temperature 0.8 --temperature 0.9 --count 5",
@@ -69,9 +69,9 @@ const task = {
 } as const;
 
 const flags = {
-  model: { choices: ["gpt", "diffusion"], help: "which of the two; without it, both" },
+  model: { choices: ["gpt", "diffusion"], help: "which of the two", defaultHelp: "both" },
   ...weightsFlags,
-  judge: { type: "path", help: "weights of the GPT that judges; without it, the model's own" },
+  judge: { type: "path", help: "weights of the GPT that judges", defaultHelp: "the model's own" },
   temperature: {
     type: "number",
     min: 0,
@@ -93,7 +93,11 @@ const flags = {
     default: 2000,
     help: "characters of each text, after the prompt",
   },
-  prompt: { type: "string", help: "text to go on from; without it, the training text's beginning" },
+  prompt: {
+    type: "string",
+    help: "text to continue",
+    defaultHelp: "the beginning of the training text",
+  },
   topK: truncationFlags.topK,
   topP: truncationFlags.topP,
   ...samplerFlags,
@@ -120,16 +124,16 @@ export async function main(args: string[]): Promise<void> {
 
 async function measure(values: QualityValues, args: string[]): Promise<void> {
   const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
-  const writers: Writer[] = [];
+  const measured: MeasuredModel[] = [];
   for (
     const kind of values.model
       ? [values.model]
       : await trainedKinds(["gpt", "diffusion"], { purpose: "sample from", first: "diffusion" })
   ) {
-    writers.push(writerOf(await chosenWeights(kind, values), values));
+    measured.push(planSamples(await chosenWeights(kind, values), values));
   }
-  const judge = await chosenJudge(values, charactersAmong(corpus, writers));
-  const context = (judge ?? writers[0].saved).config.context;
+  const judge = await chosenJudge(values, listAllCharacters(corpus, measured));
+  const context = (judge ?? measured[0].saved).config.context;
   const [reference, heldOut] = halve(corpus.validation);
   const pieces = cutText(heldOut, values.length);
   if (pieces.length < 2) {
@@ -145,7 +149,7 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
   using judging = judge && await judgeOn(engine, judge);
   const measures: Measures = {
     gpt: judging,
-    ngram: ngramJudge(corpus, writers),
+    ngram: makeNgramJudge(corpus, measured),
     context,
     reference: countReference(reference),
     words: collectWords(corpus.train),
@@ -154,13 +158,13 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
   const references = await referenceRows(pieces, measures, values.seed);
   const halves = measureDivergences(heldOut, measures.reference);
   const results: QualityResult[] = [];
-  for (const writer of writers) {
-    const { saved, given } = writer;
-    const rows = await writtenRows(engine, writer, measures, values);
+  for (const model of measured) {
+    const { saved, prompt } = model;
+    const rows = await measureSamples(engine, model, measures, values);
     const result: QualityResult = {
       kind: "quality",
       model: saved.config.kind,
-      prompt: given.shown,
+      prompt,
       rows: [...references, ...rows],
       judges: {
         gpt: judge ? { weights: judge.path, weightsSha256: judge.sha256, context } : null,
@@ -234,16 +238,16 @@ async function judgeOn(engine: Engine, { config, weights, vocabulary }: ChosenWe
 }
 
 /** The characters of the text and those that the models may write: what a judge has to know. */
-function charactersAmong(corpus: Corpus, writers: Writer[]): string[] {
-  const written = writers.flatMap(({ tokens }) =>
-    tokens.vocabulary.slice(tokens.maskToken === undefined ? 0 : 1)
+function listAllCharacters(corpus: Corpus, measured: MeasuredModel[]): string[] {
+  const written = measured.flatMap(({ tokenizer }) =>
+    tokenizer.vocabulary.slice(tokenizer.maskToken === undefined ? 0 : 1)
   );
   return listCharacters(corpus.text + written.join(""), { limit: Infinity });
 }
 
 /** Kneser-Ney of the training text, over its characters and those that the models may write. */
-function ngramJudge(corpus: Corpus, writers: Writer[]): Measures["ngram"] {
-  const characters = charactersAmong(corpus, writers);
+function makeNgramJudge(corpus: Corpus, measured: MeasuredModel[]): Measures["ngram"] {
+  const characters = listAllCharacters(corpus, measured);
   const { encode } = makeTokenizer("gpt", characters);
   return { judge: kneserNey(encode(corpus.train), characters.length), encode };
 }

@@ -2,14 +2,15 @@
  * Shows a diffusion model while it writes, and a GPT beside it, on a terminal; keeps the film as an
  * animated SVG.
  */
-import { blocksOf } from "../core/sampling/blocks.ts";
 import type { ModelKind } from "../core/config.ts";
 import { findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
-import { yieldToEventLoop } from "../core/event_loop.ts";
 import { requireWritable, writeFileAtomically } from "../core/files/write.ts";
-import { loadNetwork } from "../core/sampling/network.ts";
-import { seededRandom } from "../core/random.ts";
 import { makeTokenizer, MASK_TOKEN, type Tokenizer } from "../core/data/tokenizer.ts";
+import { models } from "../core/models.ts";
+import { cutBlocks } from "../core/sampling/blocks.ts";
+import { loadNetwork } from "../core/sampling/network.ts";
+import type { TrainedNetwork } from "../core/sampling/window_network.ts";
+import { limitPasses, type Step, write, type WriteRequest } from "../core/sampling/write.ts";
 import {
   commonFlags,
   Interrupted,
@@ -23,21 +24,15 @@ import {
   type Values,
 } from "./shared/cli.ts";
 import { chosenEngine } from "./shared/engine.ts";
-import {
-  type Generation,
-  generation,
-  type Given,
-  givenPrompt,
-  givenTemplate,
-  templateFlags,
-} from "./shared/generation.ts";
 import { startProgress } from "./shared/progress.ts";
 import {
+  checkTemplate,
+  chooseSampling,
   samplerFlags,
   type Sampling,
-  samplingOf,
+  templateFlags,
   truncationFlags,
-} from "./shared/sampler_flags.ts";
+} from "./shared/sampling_flags.ts";
 import { shownText } from "./visualize/characters.ts";
 import {
   firstFrame,
@@ -45,7 +40,6 @@ import {
   lengthOfBlocks,
   nextFrame,
   settled,
-  type Step,
   textOf,
 } from "./visualize/frames.ts";
 import { canDraw, hasKeys, KEYS, openScreen } from "./visualize/screen.ts";
@@ -73,12 +67,13 @@ const task = {
 } as const;
 
 const flags = {
-  compare: { type: "boolean", help: "the GPT beside it, a step of each in turn" },
+  compare: { type: "boolean", help: "show the GPT too, a step of each in turn" },
   blocks: {
     type: "integer",
     min: 1,
     max: 100,
-    help: "what to write, in windows of the network less their overlap; without it, 5",
+    help: "how much to write, in windows of the network less their overlap",
+    defaultHelp: "5",
   },
   speed: {
     type: "number",
@@ -92,50 +87,57 @@ const flags = {
     type: "integer",
     min: 0,
     max: 100_000,
-    help: "characters of the text's beginning to go on from; without it, 16",
+    help: "characters of the text's beginning to continue",
+    defaultHelp: "16",
   },
-  prompt: { type: "string", help: "text to go on from instead" },
+  prompt: { type: "string", help: "text to continue instead" },
   ...templateFlags,
   ...truncationFlags,
   ...samplerFlags,
   ...weightsFlags,
-  gptWeights: { type: "path", help: "weights of the GPT; without it, the model's own" },
+  gptWeights: { type: "path", help: "weights of the GPT", defaultHelp: "the model's own" },
   ...commonFlags,
 } as const;
 
 type Flags = Values<typeof flags>;
 
-/** A model, and what it is to do. */
+/** A model, and what it is to write. */
 interface Part {
   kind: ModelKind;
   title: string;
   saved: ChosenWeights;
-  tokens: Tokenizer;
+  tokenizer: Tokenizer;
   sampling: Sampling;
-  given: Given;
+  request: WriteRequest;
 }
 
-/** A model at work. */
+/** A model while it writes. */
 interface Side extends Part {
   first: Frame;
   frame: Frame;
+  /** The steps so far. */
   steps: Step[];
-  next: Generation["steps"];
+  /** The steps to come. */
+  next: AsyncIterator<Step>;
 }
 
 export async function main(args: string[]): Promise<void> {
   const values = parseFlags(task, flags, args);
   refuseContradictions(values);
-  const diffusion = await diffusionPart(values);
-  const parts = values.compare ? [diffusion, await gptPart(values, diffusion.given)] : [diffusion];
+  const diffusion = await planDiffusion(values);
+  const parts = values.compare
+    ? [diffusion, await planGpt(values, diffusion.request)]
+    : [diffusion];
   if (values.svg !== undefined) await requireWritable(values.svg);
 
   const engine = await chosenEngine(values);
   using networks = new DisposableStack();
   const sides: Side[] = [];
   for (const part of parts) {
-    const { saved: { config, weights }, sampling: { window } } = part;
-    const network = networks.use(await loadNetwork(engine, config, weights, { window }));
+    const { kind, saved: { config, weights }, sampling: { window } } = part;
+    const network = networks.use(
+      await loadNetwork(engine, models[kind], config, weights, { window }),
+    );
     sides.push(await begin(part, network, values.seed));
   }
 
@@ -164,10 +166,8 @@ function refuseContradictions(values: Flags): void {
   if (prompt !== undefined && promptLen !== undefined) {
     throw new UsageError("Cannot use --prompt with --prompt-len: expected one of them");
   }
-  if (template === undefined) {
-    if (values.gap === undefined) return;
-    throw new UsageError("Cannot use --gap alone: expected --template TEXT beside it");
-  }
+  checkTemplate(values);
+  if (template === undefined) return;
   if (values.compare) {
     throw new UsageError(
       "Cannot use --compare with --template: a GPT sees only what stands left of a character, so the text " +
@@ -185,29 +185,32 @@ function refuseContradictions(values: Flags): void {
   }
 }
 
-async function diffusionPart(values: Flags): Promise<Part> {
+async function planDiffusion(values: Flags): Promise<Part> {
   const saved = await chosenWeights("diffusion", {
     ...values,
     otherKindAdvice: "give them as --gpt-weights with --compare",
   });
-  const sampling = samplingOf("diffusion", saved.config, values);
-  const tokens = makeTokenizer("diffusion", saved.vocabulary);
-  const part = { kind: "diffusion", title: `Diffusion, sampler ${sampling.sampler}` } as const;
-  if (values.template !== undefined) {
-    const { template, gap } = values;
-    const given = await tellingOfShipped(saved, () => givenTemplate(template, gap, 0, tokens));
-    return { ...part, saved, tokens, sampling, given };
+  const sampling = chooseSampling(saved.config, values);
+  const { window: context, options } = sampling;
+  const tokenizer = makeTokenizer("diffusion", saved.vocabulary);
+  let request: WriteRequest;
+  if (values.template !== undefined) request = { template: values.template, gap: values.gap };
+  else {
+    const prompt = values.prompt ?? await takeOpening(saved, values);
+    const { overlap } = options;
+    const length = lengthOfBlocks(values.blocks ?? 5, [...prompt].length, { context, overlap });
+    request = { prompt, length };
   }
-  const prompt = values.prompt ?? await takeOpening(saved, values);
-  const { window: context, options: { overlap } } = sampling;
-  const length = lengthOfBlocks(values.blocks ?? 5, [...prompt].length, { context, overlap });
-  const begin = () => givenPrompt("diffusion", prompt, length, tokens);
-  const given = await tellingOfShipped(saved, begin);
-  return { ...part, saved, tokens, sampling, given };
+  await tellingOfShipped(
+    saved,
+    () => limitPasses("diffusion", tokenizer, request, options, context),
+  );
+  const title = `Diffusion, sampler ${sampling.name}`;
+  return { kind: "diffusion", title, saved, tokenizer, sampling, request };
 }
 
 /** The GPT, with the same prompt and as much to write. */
-async function gptPart(values: Flags, { shown, length }: Given): Promise<Part> {
+async function planGpt(values: Flags, request: WriteRequest): Promise<Part> {
   const saved = await chosenWeights("gpt", {
     ...values,
     weights: values.gptWeights,
@@ -215,10 +218,10 @@ async function gptPart(values: Flags, { shown, length }: Given): Promise<Part> {
     otherKindAdvice: "give them as --weights",
   });
   const { temperature, topK, topP } = values;
-  const sampling = samplingOf("gpt", saved.config, { temperature, topK, topP });
-  const tokens = makeTokenizer("gpt", saved.vocabulary);
-  const given = givenPrompt("gpt", shown, length, tokens);
-  return { kind: "gpt", title: "GPT", saved, tokens, sampling, given };
+  const sampling = chooseSampling(saved.config, { temperature, topK, topP });
+  const tokenizer = makeTokenizer("gpt", saved.vocabulary);
+  limitPasses("gpt", tokenizer, request, sampling.options, sampling.window); // refuses a wrong prompt
+  return { kind: "gpt", title: "GPT", saved, tokenizer, sampling, request };
 }
 
 /** The beginning of the text that the model was trained on. */
@@ -230,26 +233,20 @@ async function takeOpening(saved: ChosenWeights, values: Flags) {
   return [...corpus.text.slice(0, 2 * promptLen)].slice(0, promptLen).join("");
 }
 
-async function begin(
-  part: Part,
-  network: Parameters<typeof generation>[0],
-  seed: number,
-): Promise<Side> {
-  const { kind, tokens, given, sampling } = part;
-  const { start, steps: next } = await generation(
-    ...[network, kind, tokens, given, sampling, seededRandom(seed)] as const,
-  );
-  const shown = start.subarray(given.extra);
-  if (kind === "gpt") {
-    const first = firstFrame([...tokens.decode(shown)], given.length);
-    return { ...part, first, frame: first, steps: [], next };
+async function begin(part: Part, network: TrainedNetwork, seed: number): Promise<Side> {
+  const { kind, tokenizer, request, sampling } = part;
+  const options = { ...sampling.options, seed, signal: interruption() };
+  const writing = await write(network, tokenizer, request, options);
+  const start = [...writing.characters];
+  const hidden = start.filter((character) => character === "").length;
+  let first: Frame;
+  if (kind === "gpt") first = firstFrame(start.slice(0, start.length - hidden), hidden);
+  else {
+    const text = start.map((character) => character === "" ? MASK_TOKEN : MASK_TOKEN + 1);
+    const { window: context, options: { overlap } } = sampling;
+    first = firstFrame(start, hidden, cutBlocks(text, { context, overlap }));
   }
-  const text = [...shown, ...new Array<number>(given.length).fill(0)];
-  const { window: context, options: { overlap } } = sampling;
-  const blocks = blocksOf(text, { mask: MASK_TOKEN, context, overlap });
-  const characters = text.map((token) => token === 0 ? "" : tokens.decode([token]));
-  const first = firstFrame(characters, characters.filter((shown) => shown === "").length, blocks);
-  return { ...part, first, frame: first, steps: [], next };
+  return { ...part, first, frame: first, steps: [], next: writing[Symbol.asyncIterator]() };
 }
 
 /** A step of each side that has one left; false if none had. */
@@ -268,7 +265,7 @@ async function step(sides: Side[]): Promise<boolean> {
 /** Lets the models write: as a film where there is a screen for it, else as text. */
 async function play(sides: Side[], { json, speed }: Flags): Promise<void> {
   const signal = interruption();
-  if (json || !canDraw()) return await playAsText(sides, { json, signal });
+  if (json || !canDraw()) return await playAsText(sides, json);
   const keys = hasKeys();
   const legend = (sides.length > 1 ? "clock: a step of each in turn  " : "") +
     "▒ hidden  ░ later blocks  ▓ hidden again";
@@ -303,7 +300,7 @@ async function play(sides: Side[], { json, speed }: Flags): Promise<void> {
  */
 async function playAsText(
   sides: Side[],
-  { json, signal }: { json: boolean; signal: AbortSignal },
+  json: boolean,
 ): Promise<void> {
   const [{ frame: { total } }] = sides;
   let printed = 0;
@@ -315,7 +312,7 @@ async function playAsText(
   {
     const enabled = json || !Deno.stdout.isTerminal(); // text and progress on one terminal would mix
     using progress = startProgress({ total: sides.length * total, unit: "character", enabled });
-    while (await step(sides)) {
+    while (await step(sides)) { // throws once it is interrupted
       const done = sides.reduce((sum, { frame }) => sum + frame.written, 0);
       const forwards = sides.reduce((sum, { frame }) => sum + frame.forwards, 0);
       progress.update({ done, fields: { passes: `${forwards}` } });
@@ -324,8 +321,6 @@ async function playAsText(
         const lastEnd = before.findLastIndex(({ character }) => character === "\n") + 1;
         if (lastEnd > printed) printUntil(lastEnd, frame);
       }
-      await yieldToEventLoop();
-      signal.throwIfAborted();
     }
   }
   for (const { title, frame } of sides) {
@@ -339,13 +334,18 @@ async function playAsText(
 }
 
 function resultOf(sides: Side[], { seed, svg }: Flags, engine: string) {
+  const [{ request }] = sides;
   return {
-    prompt: sides[0].given.shown,
+    prompt: "prompt" in request ? request.prompt : request.template,
     seed,
     engine,
     models: sides.map(({ kind, sampling, saved, frame }) => ({
-      ...{ model: kind, weights: saved.path, sampler: sampling.sampler },
-      ...{ text: textOf(frame, ""), forwards: frame.forwards, seconds: frame.seconds },
+      model: kind,
+      weights: saved.path,
+      sampler: sampling.name,
+      text: textOf(frame, ""),
+      forwards: frame.forwards,
+      seconds: frame.seconds,
     })),
     svg: svg ?? null,
   };

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "@std/path";
+import { UserError } from "../engines/errors.ts";
 import { testOnUnix } from "../core/testing/system.ts";
 import { UsageError } from "./shared/cli.ts";
 import {
@@ -126,7 +127,7 @@ Deno.test("mistakes are told in one line, and with the exit code of their kind",
     ) await assertRejects(() => main([...weights, ...args]), UsageError, says);
     await assertRejects(
       () => main([...weights, "--prompt", "é"]),
-      RangeError,
+      UserError,
       "Cannot encode the prompt",
     );
   }));

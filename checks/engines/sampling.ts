@@ -4,13 +4,14 @@
  */
 import { assertEquals, assertGreater } from "@std/assert";
 import { makeConfig, type ModelKind } from "../../core/config.ts";
-import { chooseLengths, type TokenPiece } from "../../core/sampling/gap_length.ts";
 import { initialWeights } from "../../core/model.ts";
 import { models } from "../../core/models.ts";
-import { loadNetworks } from "../../core/sampling/network.ts";
+import { type LoadedNetwork, loadNetwork, loadNetworks } from "../../core/sampling/network.ts";
+import type { GenerationOptions } from "../../core/sampling/options.ts";
 import { seededRandom } from "../../core/random.ts";
 import { type SamplerName, samplers } from "../../core/sampling/samplers/mod.ts";
-import { parseTemplate } from "../../core/sampling/template.ts";
+import type { Sampler } from "../../core/sampling/samplers/sampler.ts";
+import { write as writeText, type WriteRequest } from "../../core/sampling/write.ts";
 import { plainOptions } from "../../core/testing/options.ts";
 import { listCharacters, makeTokenizer, MASK } from "../../core/data/tokenizer.ts";
 import type { Engine } from "../../engines/engine.ts";
@@ -29,39 +30,48 @@ const context = 16, length = 20;
 const vocabularies = { gpt: characters, diffusion: [MASK, ...characters] };
 
 /** Few passes for each block, so that slow engines are not long at it. */
-const optionsOf = (name: SamplerName) =>
-  plainOptions({
-    ...{ topK: 5, overlap: 6, sampler: samplers[name], threshold: 0.5 },
-    ...{ denoisingSteps: 5, entropyBound: 2, remaskCap: 0.2 },
-  });
+const settings: Record<string, number> = {
+  threshold: 0.5,
+  denoisingSteps: 5,
+  entropyBound: 2,
+  remaskCap: 0.2,
+};
 
-/** Writes one text for each beginning, together in one program. */
-async function textsOf(engine: Engine, kind: ModelKind, sampler: SamplerName): Promise<string[]> {
-  const model = models[kind],
-    config = makeConfig(kind, "smoke", vocabularies[kind].length, { context });
+function optionsWith(name: SamplerName): GenerationOptions {
+  const sampler: Sampler = samplers[name];
+  const own = Object.entries(settings).filter(([key]) => key in sampler.options);
+  return plainOptions({ topK: 5, overlap: 6, sampler: sampler.with(Object.fromEntries(own)) });
+}
+
+/** Writes one text for each beginning; those of a GPT together, in one program. */
+async function writeTexts(engine: Engine, kind: ModelKind, name: SamplerName): Promise<string[]> {
+  const model = models[kind];
+  const config = makeConfig(kind, "smoke", vocabularies[kind].length, { context });
   // Ten times as large as at the start of training, so that there is something to choose.
-  const weights = Object.entries(initialWeights(config, seededRandom(1)))
-    .map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => 10 * value) }]);
-  const { encode, decode } = makeTokenizer(kind, vocabularies[kind]);
-  const given = kind === "gpt" ? ["To be", "not to be, or"] : beginnings;
-  const networks = await loadNetworks(engine, config, Object.fromEntries(weights), {
-    rows: given.length,
-  });
-  return await Promise.all(given.map(async (text, i) => {
-    using network = networks[i];
-    const random = seededRandom(i), options = optionsOf(sampler);
-    const pieces: TokenPiece[] = text.includes("_")
-      ? parseTemplate(text).map((piece) =>
-        "given" in piece ? { given: encode(piece.given) } : piece
-      )
-      : [{ given: encode(text) }];
-    const start = await chooseLengths(network, pieces, 0, options, random);
-    const tokens = [...start, ...new Array<number>(length).fill(0)];
-    for await (const fixed of model.generate(network, start, length, options, random)) {
-      for (const { position, token } of fixed) tokens[position] = token;
-    }
-    return decode(tokens);
-  }));
+  const weights = Object.fromEntries(
+    Object.entries(initialWeights(config, seededRandom(1)))
+      .map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => 10 * value) }]),
+  );
+  const tokenizer = makeTokenizer(kind, vocabularies[kind]);
+  const write = async (network: LoadedNetwork, request: WriteRequest, seed: number) => {
+    using own = network;
+    const writing = await writeText(own, tokenizer, request, { ...optionsWith(name), seed });
+    return await writing.finish();
+  };
+  if (kind === "gpt") {
+    const prompts = ["To be", "not to be, or"];
+    const networks = await loadNetworks(engine, model, config, weights, prompts.length);
+    return await Promise.all(
+      prompts.map((prompt, i) => write(networks[i], { prompt, length }, i)),
+    );
+  }
+  const texts: string[] = [];
+  for (const [i, text] of beginnings.entries()) {
+    const network = await loadNetwork(engine, model, config, weights);
+    const request = text.includes("_") ? { template: text, length } : { prompt: text, length };
+    texts.push(await write(network, request, i));
+  }
+  return texts;
 }
 
 const names = Object.keys(samplers) as SamplerName[];
@@ -77,8 +87,8 @@ export const samplingCases: EngineCase[] = runs.map(([title, kind, sampler]) => 
   name: `${title} writes the reference's text from the same seed, going on and filling gaps`,
   async run(engine) {
     const theirs =
-      await (expected[title] ??= referenceEngine().then((one) => textsOf(one, kind, sampler)));
-    assertEquals(await textsOf(engine, kind, sampler), theirs);
+      await (expected[title] ??= referenceEngine().then((one) => writeTexts(one, kind, sampler)));
+    assertEquals(await writeTexts(engine, kind, sampler), theirs);
     for (const text of theirs) assertGreater(new Set(text).size, 5, `too dull: ${text}`);
   },
 }));

@@ -10,7 +10,7 @@ import {
   parseFlags,
   UsageError,
 } from "../../tasks/shared/flags.ts";
-import { samplerFlags, truncationFlags } from "../../tasks/shared/sampler_flags.ts";
+import { samplerFlags, truncationFlags } from "../../tasks/shared/sampling_flags.ts";
 import { parseSettings, setFlag } from "../../tasks/shared/settings.ts";
 import { commandLine } from "../../tasks/shared/text.ts";
 import { weightsFlags } from "../../tasks/shared/weights.ts";

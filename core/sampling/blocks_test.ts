@@ -1,15 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import * as fc from "fast-check";
-import { blocksOf, passesOf } from "./blocks.ts";
-import { samplers } from "./samplers/mod.ts";
-import type { GenerationOptions } from "./samplers/sampler.ts";
-import { plainOptions } from "../testing/options.ts";
+import { cutBlocks } from "./blocks.ts";
 
 const MASK = 0;
 /** A text of given characters (`x`) and masks (`_`). */
 const tokensOf = (text: string) => Array.from(text, (character) => character === "_" ? MASK : 1);
 const blocks = (text: string, context: number, overlap: number) =>
-  blocksOf(tokensOf(text), { mask: MASK, context, overlap });
+  cutBlocks(tokensOf(text), { context, overlap });
 
 /** Each block as a line: the window, `?` for what is filled now. */
 function drawn(text: string, context: number, overlap: number): string[] {
@@ -94,14 +91,4 @@ Deno.test("a window sees at least the overlap before what it fills, as far as th
       }
     },
   ));
-});
-
-Deno.test("the passes of a text are those of its blocks together", () => {
-  const options = (changes: Partial<GenerationOptions>) =>
-    plainOptions({ denoisingSteps: 4, ...changes });
-  const all = blocks("xxx______________", 8, 2); // 5, 6 and 3 masks
-  assertEquals(passesOf(all, options({})), 14);
-  assertEquals(passesOf(all, options({ sampler: samplers.confidence })), 4 + 4 + 3);
-  assertEquals(passesOf(all, options({ sampler: samplers.remask })), 12);
-  assertEquals(passesOf([], options({})), 0);
 });

@@ -9,9 +9,14 @@ import * as tf from "@tensorflow/tfjs";
 import type { ModelConfig } from "../config.ts";
 import type { Program, Session } from "@tiny-diffusion/engines";
 import { mapValues } from "@std/collections/map-values";
-import type { Question } from "../language_model.ts";
 import { type Attend, attendLeft, forward, ropeTable, type Rotation } from "../model.ts";
 import type { Tensor2D, Tensor4D, Tensors, TensorSpec } from "@tiny-diffusion/engines/tensors";
+
+/** What one text asks of the network: the logits of its positions from `from` on. */
+export interface Question {
+  tokens: ArrayLike<number>;
+  from: number;
+}
 
 const keyOf = (layer: number) => `key/${layer}`;
 const valueOf = (layer: number) => `value/${layer}`;

@@ -2,17 +2,19 @@
  * From logits to one character: temperature, top-k, top-p, and a draw by inverse CDF, all in
  * float64.
  */
+import { UserError } from "@tiny-diffusion/engines/errors";
+import { MASK_TOKEN } from "../data/tokenizer.ts";
 import type { Random } from "../random.ts";
 
-/** How to draw from the network's probabilities. */
+/** How to cut a network's probabilities before a character is drawn. */
 export interface Truncation {
   /** Divides the logits; 0 = all probability on the likeliest character. */
   temperature: number;
-  /** Keep only the k likeliest. */
+  /** Keep only the k likeliest; all without it. */
   topK?: number;
   /**
    * Keep the fewest likeliest whose probabilities sum to at least this (Holtzman et al.,
-   * arXiv:1904.09751).
+   * arXiv:1904.09751); all without it.
    */
   topP?: number;
 }
@@ -21,18 +23,19 @@ export interface Truncation {
 export interface Candidates {
   /** Likeliest first. */
   tokens: number[];
-  /** Of each, after temperature. */
+  /** The probability of each, after temperature. */
   probabilities: number[];
-  /** What the kept ones had together: 1 if nothing was cut. */
+  /** The sum of their probabilities: 1 if nothing was cut. */
   mass: number;
 }
 
 /**
- * The candidates of one position.
+ * Lists the characters that may be drawn at one position.
  *
  * @param logits [vocab]
+ * @param truncation In its range, as `checkTruncation` says.
  * @param never A token that gets no probability (the mask).
- * @throws {RangeError} If an option is out of its range, or the logits are not numbers.
+ * @throws {UserError} If the logits are not finite numbers.
  *
  * ```ts
  * import { assertAlmostEquals, assertEquals } from "@std/assert";
@@ -49,7 +52,6 @@ export function candidates(
   { temperature, topK, topP }: Truncation,
   never?: number,
 ): Candidates {
-  checkTruncation({ temperature, topK, topP });
   const tokens: number[] = [];
   for (let token = 0; token < logits.length; token++) {
     if (Number.isNaN(logits[token])) throw notNumbers(NaN);
@@ -66,43 +68,46 @@ export function candidates(
   return { tokens: tokens.slice(0, kept), probabilities, mass };
 }
 
-/** How sure the network is at a position, before any temperature or truncation. */
+/** How sure a network is of a character, before any temperature or truncation. */
 export interface Certainty {
-  /** Probability of the likeliest character. */
+  /** The probability of the likeliest character. */
   confidence: number;
-  /** Entropy of the character, in nats. */
+  /** The entropy of the character, in nats. */
   entropy: number;
 }
 
 /**
- * How sure the network is at one position.
+ * Measures how sure a diffusion model is at one position. The mask gets no probability.
  *
  * @param logits [vocab]
- * @param never A token that gets no probability (the mask).
- * @throws {RangeError} If the logits are not numbers.
+ * @throws {UserError} If the logits are not finite numbers.
  */
-export function certainty(logits: Float32Array, never?: number): Certainty {
+export function certainty(logits: Float32Array): Certainty {
   let largest = -Infinity;
   for (let token = 0; token < logits.length; token++) {
     if (Number.isNaN(logits[token])) throw notNumbers(NaN);
-    if (token !== never && logits[token] > largest) largest = logits[token];
+    if (token !== MASK_TOKEN && logits[token] > largest) largest = logits[token];
   }
   if (!Number.isFinite(largest)) throw notNumbers(largest);
-  let total = 0, weighted = 0; // sums of e^d and of e^d d, with d the distance below the largest
+  // Sums of e^d and of e^d d, with d the distance below the largest.
+  let total = 0;
+  let weighted = 0;
   for (let token = 0; token < logits.length; token++) {
-    const distance = logits[token] - largest, weight = Math.exp(distance);
-    if (token === never || weight === 0) continue;
+    const distance = logits[token] - largest;
+    const weight = Math.exp(distance);
+    if (token === MASK_TOKEN || weight === 0) continue;
     total += weight;
     weighted += weight * distance;
   }
   return { confidence: 1 / total, entropy: Math.log(total) - weighted / total };
 }
 
-function notNumbers(found: number): RangeError {
-  return new RangeError(
-    `Cannot choose a character: the network's logits are not finite numbers (${found}); ` +
-      "the weights may be damaged",
-  );
+function notNumbers(found: number): UserError {
+  return new UserError({
+    action: "choose a character",
+    found: `the network's logits are not finite numbers (${found})`,
+    advice: "the weights may be damaged",
+  });
 }
 
 /**
@@ -125,31 +130,34 @@ export function draw({ tokens, probabilities, mass }: Candidates, random: Random
     left -= probabilities[i];
     if (left < 0) return tokens[i];
   }
-  // Only where rounding left a sliver of mass; the last ones may have none at all.
+  // Reached only where rounding left a sliver of mass; the last ones may have none at all.
   return tokens[probabilities.findLastIndex((probability) => probability > 0)];
 }
 
 /**
- * Refuses options that mean nothing.
+ * Checks the ranges of the options, once, where they enter.
  *
- * @throws {RangeError} With the option, its value and its range.
+ * @throws {UserError} With the option, its value and its range.
  */
 export function checkTruncation({ temperature, topK, topP }: Truncation): void {
   const refuse = (name: string, value: number, expected: string) => {
-    throw new RangeError(`Cannot choose a character: ${name} is ${value}, expected ${expected}`);
+    throw new UserError({
+      action: "choose a character",
+      found: `${name} is ${value}, expected ${expected}`,
+    });
   };
   if (!(temperature >= 0 && temperature < Infinity)) {
-    refuse("temperature", temperature, "a number from 0 on");
+    refuse("temperature", temperature, "a number, at least 0");
   }
   if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1)) {
-    refuse("top-k", topK, "a whole number from 1 on");
+    refuse("top-k", topK, "a whole number, at least 1");
   }
   if (topP !== undefined && !(topP > 0 && topP <= 1)) {
-    refuse("top-p", topP, "more than 0, at most 1");
+    refuse("top-p", topP, "a number, above 0 and at most 1");
   }
 }
 
-/** Probabilities of logits given in falling order. */
+/** The probabilities of logits that are given in falling order. */
 function softmax(falling: number[], temperature: number): number[] {
   if (temperature === 0) return falling.map((_, i) => i === 0 ? 1 : 0);
   const weights = falling.map((logit) => Math.exp((logit - falling[0]) / temperature));

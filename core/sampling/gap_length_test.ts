@@ -1,5 +1,6 @@
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
-import { chooseLengths, lengthPasses, lengthScores, type TokenPiece } from "./gap_length.ts";
+import { chooseLengths, countLengthPasses, scoreLengths, type TokenPiece } from "./gap_length.ts";
 import type { Network } from "../language_model.ts";
 import { seededRandom } from "../random.ts";
 
@@ -33,7 +34,7 @@ function counting(context = 16): Network & { passes: number } {
 
 Deno.test("the score of a length is the log-probability of what follows, by the chain rule", async () => {
   // "1 2 [gap] 1 2": only a gap of 1 or 4 continues the count.
-  const scores = await lengthScores(counting(), [1, 2], { min: 0, max: 4 }, [1, 2], MASK);
+  const scores = await scoreLengths(counting(), [1, 2], { min: 0, max: 4 }, [1, 2]);
   const right = Math.log(0.6), wrong = Math.log(0.2);
   // The first character after the gap is right or wrong, the second follows the first in any case.
   // float32 sums of 2 terms.
@@ -52,10 +53,10 @@ Deno.test("at temperature 0 the likeliest length is taken, the shortest of equal
     { min: 2, max: 2 },
   ];
   const network = counting();
-  const text = await chooseLengths(network, pieces, MASK, { temperature: 0 }, seededRandom(1));
+  const text = await chooseLengths(network, pieces, { temperature: 0 }, seededRandom(1));
   assertEquals([...text], [1, 2, MASK, 1, 2, MASK, MASK, 2, MASK, MASK]);
   assertEquals(network.passes, 5 * 2 + 3 * 1);
-  assert(network.passes <= lengthPasses(pieces));
+  assert(network.passes <= countLengthPasses(pieces));
 });
 
 Deno.test("lengths are drawn from their posterior", async () => {
@@ -63,7 +64,7 @@ Deno.test("lengths are drawn from their posterior", async () => {
   const pieces: TokenPiece[] = [{ given: tokens(1, 2) }, { min: 0, max: 2 }, { given: tokens(1) }];
   const counts = [0, 0, 0], random = seededRandom(5);
   for (let i = 0; i < 3000; i++) {
-    const text = await chooseLengths(counting(), pieces, MASK, { temperature: 1 }, random);
+    const text = await chooseLengths(counting(), pieces, { temperature: 1 }, random);
     counts[text.length - 3]++;
   }
   const statistic = [600, 1800, 600].reduce((sum, n, i) => sum + (counts[i] - n) ** 2 / n, 0);
@@ -74,7 +75,7 @@ Deno.test("where nothing follows a gap, any of its lengths is as likely", async 
   const network = counting(), counts = [0, 0, 0], random = seededRandom(5);
   for (let i = 0; i < 3000; i++) {
     const pieces: TokenPiece[] = [{ given: tokens(1) }, { min: 1, max: 3 }];
-    counts[(await chooseLengths(network, pieces, MASK, { temperature: 1 }, random)).length - 2]++;
+    counts[(await chooseLengths(network, pieces, { temperature: 1 }, random)).length - 2]++;
   }
   assertEquals(network.passes, 0);
   assert(counts.reduce((sum, n) => sum + (n - 1000) ** 2 / 1000, 0) < 13.8, `${counts}`);
@@ -83,22 +84,22 @@ Deno.test("where nothing follows a gap, any of its lengths is as likely", async 
 Deno.test("a text longer than the window is judged by what stands around the gap", async () => {
   const before = Array.from({ length: 50 }, (_, i) => 1 + i % 3); // ends in 2
   const after = Array.from({ length: 50 }, (_, i) => 1 + i % 3);
-  const scores = await lengthScores(counting(), before, { min: 0, max: 2 }, after, MASK);
+  const scores = await scoreLengths(counting(), before, { min: 0, max: 2 }, after);
   assertEquals(scores.indexOf(Math.max(...scores)), 1);
 });
 
 Deno.test("a template without a gap of free length costs no pass", async () => {
   const network = counting();
   const pieces: TokenPiece[] = [{ given: tokens(1) }, { min: 3, max: 3 }];
-  const text = await chooseLengths(network, pieces, MASK, { temperature: 1 }, seededRandom(1));
-  assertEquals([[...text], network.passes, lengthPasses(pieces)], [[1, 0, 0, 0], 0, 0]);
+  const text = await chooseLengths(network, pieces, { temperature: 1 }, seededRandom(1));
+  assertEquals([[...text], network.passes, countLengthPasses(pieces)], [[1, 0, 0, 0], 0, 0]);
 });
 
 Deno.test("a gap that may be longer than half a window is refused", async () => {
   const pieces: TokenPiece[] = [{ given: tokens(1) }, { min: 1, max: 9 }, { given: tokens(1) }];
   await assertRejects(
-    () => chooseLengths(counting(), pieces, MASK, { temperature: 1 }, seededRandom(1)),
-    RangeError,
+    () => chooseLengths(counting(), pieces, { temperature: 1 }, seededRandom(1)),
+    UserError,
     "Cannot choose the length of the gap {1..9}: the network sees 16 characters at once, expected a gap of at most 8",
   );
 });

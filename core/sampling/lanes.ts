@@ -1,4 +1,4 @@
-/** Callers that share one batched program: what they ask is gathered and answered together. */
+/** Callers that share one batched program: their questions are gathered and answered together. */
 
 /** The place of one caller. Dispose it when done, since the others wait for its questions. */
 export interface Lane<Question, Answer> extends Disposable {
@@ -6,15 +6,15 @@ export interface Lane<Question, Answer> extends Disposable {
 }
 
 /**
- * `count` lanes. As soon as every lane that is still open has asked, all are answered at once.
+ * Opens `count` lanes. As soon as every lane that is still open has asked, all are answered at once.
  *
  * @param answer Gets the question of each lane, undefined for one that is closed, and answers in
  * the same order.
  * @param close Called when the last lane is closed.
  */
-export function lanesOf<Question, Answer>(
-  count: number,
+export function openLanes<Question, Answer>(
   answer: (questions: (Question | undefined)[]) => Promise<Answer[]>,
+  count: number,
   close: () => void,
 ): Lane<Question, Answer>[] {
   interface Waiting {

@@ -1,15 +1,19 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { lanesOf } from "./lanes.ts";
+import { openLanes } from "./lanes.ts";
 
 /** Lanes that answer a number with ten times itself, and what was asked together. */
 function tenfold(count: number) {
   const batches: (number | undefined)[][] = [];
   let closed = 0;
-  const lanes = lanesOf<number, number>(count, (questions) => {
-    batches.push(questions);
-    if (questions.includes(13)) return Promise.reject(new RangeError("not that one"));
-    return Promise.resolve(questions.map((question) => 10 * question!));
-  }, () => closed++);
+  const lanes = openLanes<number, number>(
+    (questions) => {
+      batches.push(questions);
+      if (questions.includes(13)) return Promise.reject(new RangeError("not that one"));
+      return Promise.resolve(questions.map((question) => 10 * question!));
+    },
+    count,
+    () => closed++,
+  );
   return { lanes, batches, closed: () => closed };
 }
 

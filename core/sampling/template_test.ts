@@ -1,3 +1,4 @@
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as fc from "fast-check";
 import { parseTemplate } from "./template.ts";
@@ -44,7 +45,7 @@ Deno.test("a template that can't be filled is refused, and the error says how to
     ["a__", "__", 'Cannot use "__" as the gap: expected one character'],
   ];
   for (const [template, character, message] of cases) {
-    const error = assertThrows(() => parseTemplate(template, character), SyntaxError, message);
+    const error = assertThrows(() => parseTemplate(template, character), UserError, message);
     assert(error.message.startsWith("Cannot "));
   }
 });

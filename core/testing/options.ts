@@ -1,13 +1,15 @@
 /** Options of generation for tests. */
-import { usualOptions } from "../sampling/samplers/mod.ts";
-import type { GenerationOptions } from "../sampling/samplers/sampler.ts";
+import { defaultOptions, type GenerationOptions } from "../sampling/options.ts";
+import { samplers } from "../sampling/samplers/mod.ts";
 
 /**
  * The plainest: the model's own probabilities, one character at a time unless the sampler says
  * otherwise.
  */
 export const plainOptions = (changes: Partial<GenerationOptions> = {}): GenerationOptions => ({
-  ...usualOptions(8),
-  ...{ temperature: 1, topK: undefined, threshold: 1, overlap: 1 },
+  ...defaultOptions("gpt", 8),
+  temperature: 1,
+  overlap: 1,
+  sampler: samplers.threshold.with({ threshold: 1 }),
   ...changes,
 });

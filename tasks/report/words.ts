@@ -1,5 +1,7 @@
 /** Names and figures that several parts of the page use. */
+import { toKebabCase } from "@std/text/to-kebab-case";
 import type { ModelKind } from "../../core/config.ts";
+import { samplerOptions } from "../../core/sampling/samplers/mod.ts";
 import type { BaselineName } from "../../core/scoring/baselines.ts";
 import type { Provenance, SampleResult } from "../shared/results.ts";
 
@@ -36,13 +38,17 @@ export function describeConfig(config: Provenance["config"]): string {
  */
 const COMMON = ["temperature", "top-k", "top-p", "overlap", "window", "length"];
 
-/** How a setting is said in short; null for one that is the usual and goes without saying. */
-const SHORT: Record<string, (value: number | string) => string | null> = {
-  "denoising-steps": (value) => `${value} steps`,
-  "entropy-bound": (value) => `bound ${value}`,
-  "remask-cap": (value) => `cap ${value}`,
-  "grid": (value) => value === "cosine" ? null : `${value} grid`,
-};
+/** The samplers' options by the names of their flags. */
+const samplerFlagOptions = new Map(
+  [...samplerOptions()].map(([key, { option }]) => [toKebabCase(key), option]),
+);
+
+/** A sampler's setting in short; null for a choice that is the default and needs no mention. */
+function describeSetting(name: string, value: number | string): string | null {
+  const option = samplerFlagOptions.get(name);
+  if (option && "choices" in option && value === option.default) return null;
+  return option?.short?.replace("#", () => String(value)) ?? `${name} ${value}`;
+}
 
 /**
  * A sampler with the settings that are its own: "threshold 0.95", "confidence, 16 steps",
@@ -55,7 +61,7 @@ export function describeSampler(
   const own = Object.entries(settings).filter(([name]) => !COMMON.includes(name));
   return own.reduce((text, [name, value]) => {
     if (name === sampler) return `${text} ${value}`;
-    const short = Object.hasOwn(SHORT, name) ? SHORT[name](value) : `${name} ${value}`;
+    const short = describeSetting(name, value);
     return short === null ? text : `${text}, ${short}`;
   }, sampler).replace(/\s+/g, " "); // a chart's label is one line, whatever a file says
 }

@@ -1,31 +1,31 @@
-/** The samples of `quality`: which a model is to write, and what they are worth. */
+/** The texts of `quality`: how a model is to write them, and their figures. */
 import type { ModelKind } from "../../core/config.ts";
-import type { Engine } from "../../engines/engine.ts";
-import { yieldToEventLoop } from "../../core/event_loop.ts";
-import { openJournal } from "./journal.ts";
-import { type LoadedNetwork, loadNetwork } from "../../core/sampling/network.ts";
-import { measureQuality, type Measures, summarize } from "../../core/scoring/quality/measure.ts";
-import { seededRandom } from "../../core/random.ts";
-import { type QualityRow, toFigures } from "./results.ts";
-import type { SamplerName } from "../../core/sampling/samplers/mod.ts";
 import { makeTokenizer, type Tokenizer } from "../../core/data/tokenizer.ts";
+import { models } from "../../core/models.ts";
+import { loadNetwork } from "../../core/sampling/network.ts";
+import type { SamplerName } from "../../core/sampling/samplers/mod.ts";
+import { limitPasses, write } from "../../core/sampling/write.ts";
+import type { TrainedNetwork } from "../../core/sampling/window_network.ts";
+import { measureQuality, type Measures, summarize } from "../../core/scoring/quality/measure.ts";
+import type { Engine } from "../../engines/engine.ts";
 import { interruption, note } from "./cli.ts";
-import { generation, type Given, givenPrompt } from "./generation.ts";
+import { openJournal } from "./journal.ts";
 import { startProgress } from "./progress.ts";
 import { PARTIAL } from "./provenance.ts";
-import { type Sampling, samplingOf, type SamplingValues, usedBy } from "./sampler_flags.ts";
+import { type QualityRow, toFigures } from "./results.ts";
+import { chooseSampling, type Sampling, type SamplingValues } from "./sampling_flags.ts";
 import type { ChosenWeights } from "./weights.ts";
 
 /** A model, and the ways in which it is to write. */
-export interface Writer {
+export interface MeasuredModel {
   saved: ChosenWeights;
-  tokens: Tokenizer;
-  given: Given;
+  tokenizer: Tokenizer;
+  prompt: string;
   samplings: Sampling[];
 }
 
 /** The flags that say what to write. */
-export type WriterValues = Omit<SamplingValues, "temperature" | "sampler"> & {
+export type QualityFlags = Omit<SamplingValues, "temperature" | "sampler"> & {
   model?: ModelKind;
   prompt?: string;
   length: number;
@@ -33,100 +33,101 @@ export type WriterValues = Omit<SamplingValues, "temperature" | "sampler"> & {
   sampler: SamplerName[];
 };
 
-/** @throws {UsageError} If the flags mean nothing to the model. */
-export function writerOf(saved: ChosenWeights, values: WriterValues): Writer {
-  const { config, vocabulary } = saved, { kind } = config;
-  const tokens = makeTokenizer(kind, vocabulary);
-  const given = givenPrompt(kind, values.prompt ?? saved.prompt ?? "", values.length, tokens);
-  const { topK, topP, model, sampler: names, temperature: temperatures } = values;
-  const truncation = { topK, topP };
-  // Without --model, what is meant for the samplers goes past the GPT.
-  const isPlain = kind === "gpt" && model === undefined;
-  const samplers: (SamplerName | undefined)[] = isPlain || names.length === 0 ? [undefined] : names;
-  const samplings = samplers.flatMap((sampler) =>
-    temperatures.map((temperature) =>
-      samplingOf(
-        kind,
-        config,
-        isPlain
-          ? { ...truncation, temperature }
-          : { ...truncation, ...optionsOf(sampler, values), temperature, sampler },
-      )
-    )
-  );
-  return { saved, tokens, given, samplings };
-}
-
 /**
- * The values of sampler flags, without those that mean something to another sampler of the line
- * only.
+ * Combines every sampler with every temperature.
+ *
+ * @throws {UsageError} If the flags mean nothing to the model.
+ * @throws {UserError} If the model lacks characters of the prompt.
  */
-function optionsOf(sampler: SamplerName | undefined, values: WriterValues) {
-  const { threshold, denoisingSteps, grid, entropyBound, remaskCap, overlap, window } = values;
-  const all = { threshold, denoisingSteps, grid, entropyBound, remaskCap };
-  const isForAnother = (flag: keyof typeof all) =>
-    usedBy[flag].every((name) => name !== sampler) &&
-    usedBy[flag].some((name) => values.sampler.includes(name));
-  const own = Object.entries(all).filter(([flag]) => !isForAnother(flag as keyof typeof all));
-  return { ...Object.fromEntries(own) as Partial<typeof all>, overlap, window };
+export function planSamples(saved: ChosenWeights, values: QualityFlags): MeasuredModel {
+  const { config, vocabulary } = saved;
+  const { topK, topP, model, length, sampler: names, temperature: temperatures } = values;
+  // Without --model, a GPT ignores the flags that are meant for the samplers.
+  const isPlain = config.kind === "gpt" && model === undefined;
+  const given = isPlain ? { topK, topP } : values;
+  const samplers = isPlain || names.length === 0 ? [undefined] : names;
+  const samplings = samplers.flatMap((sampler) =>
+    temperatures.map((temperature) => {
+      const among = names.length > 0 ? names : undefined;
+      return chooseSampling(config, { ...given, sampler, temperature }, among);
+    })
+  );
+  const tokenizer = makeTokenizer(config.kind, vocabulary);
+  const prompt = values.prompt ?? saved.prompt ?? "";
+  const [{ options, window }] = samplings;
+  limitPasses(config.kind, tokenizer, { prompt, length }, options, window); // refuses a wrong prompt
+  return { saved, tokenizer, prompt, samplings };
 }
 
-/** What a model wrote, without the prompt. */
-interface Written {
+/** A text without the prompt, as the journal keeps it. */
+interface KeptText {
   text: string;
   forwards: number;
   seconds: number;
 }
 
-function isWritten(value: unknown): value is Written {
-  const { text, forwards, seconds } = (value ?? {}) as Written;
+function isKeptText(value: unknown): value is KeptText {
+  const { text, forwards, seconds } = (value ?? {}) as KeptText;
   return typeof text === "string" && Number.isFinite(forwards) && Number.isFinite(seconds);
 }
 
-/** A row for each way of writing. Texts that an earlier run wrote are taken from its journal. */
-export async function writtenRows(
+/**
+ * Writes and measures the texts of a model: a row for each way of writing. Texts that an earlier run
+ * wrote are taken from its journal.
+ */
+export async function measureSamples(
   engine: Engine,
-  writer: Writer,
+  model: MeasuredModel,
   measures: Measures,
   values: { count: number; length: number; seed: number; threads?: number },
 ): Promise<QualityRow[]> {
-  const { saved: { config, vocabulary, weights, sha256 }, given, samplings } = writer,
-    { kind } = config;
+  const { saved: { config, vocabulary, weights, sha256 }, prompt, samplings } = model;
+  const { kind } = config;
   const { count, length, seed, threads } = values;
-  using journal = await openJournal(PARTIAL, `quality-${kind}`, {
+  const subject = {
     vocabulary: vocabulary.join(""),
-    ...{ weights: sha256, heads: config.heads, context: config.context },
-    ...{ engine: engine.name, precision: engine.precision, threads: threads ?? null },
-  }, isWritten);
+    weights: sha256,
+    heads: config.heads,
+    context: config.context,
+    engine: engine.name,
+    precision: engine.precision,
+    threads: threads ?? null,
+  };
+  using journal = await openJournal(PARTIAL, `quality-${kind}`, subject, isKeptText);
   note(`${kind}: each text is kept in ${journal.path}, from where a later run goes on`);
   const texts = samplings.flatMap((sampling) =>
     Array.from({ length: count }, (_, i) => {
-      const { sampler, settings } = sampling;
-      const key = JSON.stringify([sampler, settings, given.shown, length, seed + i]);
-      return { sampling, key, seed: seed + i, written: journal.get(key) };
+      const key = JSON.stringify([sampling.name, sampling.settings, prompt, length, seed + i]);
+      return { sampling, key, seed: seed + i, kept: journal.get(key) };
     })
   );
-  const missing = texts.filter(({ written }) => written === undefined);
+  const missing = texts.filter(({ kept }) => kept === undefined);
   if (missing.length > 0) {
-    const total = texts.length * length, before = total - missing.length * length;
+    const total = texts.length * length;
+    const before = total - missing.length * length;
     using progress = startProgress({ total, unit: `${kind}, character`, done: before });
     const { window } = samplings[0];
-    using network = await loadNetwork(engine, config, weights, { window });
+    using network = await loadNetwork(engine, models[kind], config, weights, { window });
     for (const [i, text] of missing.entries()) {
-      text.written = await write(network, writer, text, (done) => {
-        const { sampler, options: { temperature } } = text.sampling;
-        const fields = { [sampler]: `at ${temperature}` };
+      text.kept = await writeText(network, model, text, length, (done) => {
+        const { name, options: { temperature } } = text.sampling;
+        const fields = { [name]: `at ${temperature}` };
         progress.update({ done: before + i * length + done, fields });
       });
-      await journal.add(text.key, text.written);
+      await journal.add(text.key, text.kept);
     }
   }
   const rows: QualityRow[] = [];
   for (const sampling of samplings) {
-    const own = texts.filter((text) => text.sampling === sampling).map(({ written }) => written!);
-    const { sampler, options: { temperature }, settings } = sampling;
+    const { name, options: { temperature }, settings } = sampling;
+    const own = texts.filter((text) => text.sampling === sampling).map(({ kept }) => kept!);
     rows.push({
-      ...{ source: kind, sampler, temperature, settings, texts: count, length },
+      source: kind,
+      sampler: name,
+      temperature,
+      settings,
+      texts: count,
+      length,
       figures: toFigures(
         await measureQuality(own.map(({ text }) => text), measures, { signal: interruption() }),
       ),
@@ -139,23 +140,17 @@ export async function writtenRows(
   return rows;
 }
 
-/** Writes one text, alone, so that its time is its own. */
-async function write(
-  network: LoadedNetwork,
-  { saved, tokens, given }: Writer,
+/** Writes one text alone, so that its time is its own. */
+async function writeText(
+  network: TrainedNetwork,
+  { tokenizer, prompt }: MeasuredModel,
   { sampling, seed }: { sampling: Sampling; seed: number },
+  length: number,
   onProgress: (done: number) => void,
-): Promise<Written> {
-  const { kind } = saved.config, first = [...given.shown].length;
-  const begun = await generation(network, kind, tokens, given, sampling, seededRandom(seed));
-  const characters = new Array<string>(given.length).fill("");
-  let forwards = 0, seconds = 0;
-  for await (const step of begun.steps) {
-    for (const [position, character] of step.changes) characters[position - first] = character;
-    ({ forwards, seconds } = step);
-    onProgress(characters.filter((character) => character !== "").length);
-    await yieldToEventLoop();
-    interruption().throwIfAborted();
-  }
-  return { text: characters.join(""), forwards, seconds };
+): Promise<KeptText> {
+  const options = { ...sampling.options, seed, signal: interruption() };
+  const writing = await write(network, tokenizer, { prompt, length }, options);
+  const written = () => writing.characters.slice(-length).filter((character) => character !== "");
+  for await (const _ of writing) onProgress(written().length);
+  return { text: written().join(""), forwards: writing.forwards, seconds: writing.seconds };
 }

@@ -4,7 +4,7 @@
  * [TEXT AS JSON]`.
  */
 import { join } from "@std/path";
-import { blocksOf } from "../../core/sampling/blocks.ts";
+import { cutBlocks } from "../../core/sampling/blocks.ts";
 import { makeConfig, type ModelKind } from "../../core/config.ts";
 import { sha256Hex } from "../../core/files/read.ts";
 import { type Random, seededRandom } from "../../core/random.ts";
@@ -109,7 +109,7 @@ function denoise(text: string, prompt: string, random: Random): GenerationStep[]
   const characters = [...text], steps: GenerationStep[] = [];
   const given = [...prompt].length;
   const tokens = characters.map((_, position) => position < given ? 1 : 0);
-  for (const { start, masked } of blocksOf(tokens, { mask: 0, context: 64, overlap: 16 })) {
+  for (const { start, masked } of cutBlocks(tokens, { context: 64, overlap: 16 })) {
     const left = masked.map((position) => start + position);
     let isToRepeat = true;
     while (left.length > 0) {

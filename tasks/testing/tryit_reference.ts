@@ -12,12 +12,12 @@ import { makeTokenizer } from "../../core/data/tokenizer.ts";
 import { printJson } from "../shared/cli.ts";
 import { writeWeights } from "./task_process.ts";
 import { writeTryIt } from "../report/tryit.ts";
-import { exportedNetwork, type RunOnce } from "../report/tryit/network.ts";
-import { begin, type Request } from "../report/tryit/writing.ts";
+import type { PageRequest } from "../report/tryit/messages.ts";
+import { makeNetwork, type RunOnce, writeRequest } from "../report/tryit/writing.ts";
 
 /** A request, and what became of it. */
 export interface Reference {
-  request: Request;
+  request: PageRequest;
   /** The text before the first pass and after each; hidden characters are "█". */
   texts: string[];
   /**
@@ -39,7 +39,7 @@ export interface References {
  * Every sampler, with prompts and with templates. None starts from masks alone: then all positions
  * are the same to the network, and rounding decides which one it is surest of.
  */
-export const requests: Request[] = [
+export const requests: PageRequest[] = [
   { seed: 1, prompt: "First Citizen:\n", length: 60, settings: { threshold: 0.8 } },
   { seed: 2, prompt: "The", length: 90, settings: { sampler: "confidence", denoisingSteps: 12 } },
   { seed: 3, prompt: "Who", length: 40, settings: { sampler: "entropy", entropyBound: 2 } },
@@ -67,23 +67,21 @@ export async function runInDeno(path: string, context: number): Promise<RunOnce>
 export async function referenceOf(
   run: RunOnce,
   { config, vocabulary }: Pick<LoadedModel, "config" | "vocabulary">,
-  request: Request,
+  request: PageRequest,
 ): Promise<Reference> {
-  const network = exportedNetwork(config, run);
+  const network = makeNetwork(run, config);
   let window = 0, seen: Float32Array[] = [];
-  const watched = {
-    ...network,
-    async logits(tokens: ArrayLike<number>, from: number) {
-      // generate() hands on a view of the whole text
-      window = (tokens as Int32Array).byteOffset / Int32Array.BYTES_PER_ELEMENT;
-      return seen = await network.logits(tokens, from);
-    },
+  const logits = network.logits.bind(network);
+  network.logits = async (tokens, from) => {
+    // generate() passes on a view of the whole text
+    window = (tokens as Int32Array).byteOffset / Int32Array.BYTES_PER_ELEMENT;
+    return seen = await logits(tokens, from);
   };
-  const { start, steps } = await begin(watched, makeTokenizer("diffusion", vocabulary), request);
-  const text = [...start], shown = () => text.map((character) => character || "█").join("");
+  const tokenizer = makeTokenizer("diffusion", vocabulary);
+  const writing = await writeRequest(network, tokenizer, request);
+  const shown = () => writing.characters.map((character) => character || "█").join("");
   const texts = [shown()], gaps: Reference["gaps"] = [];
-  for await (const changes of steps) {
-    for (const [position, character] of changes) text[position] = character;
+  for await (const { changes } of writing) {
     texts.push(shown());
     const positions = changes.map(([position]) => position);
     gaps.push(Object.fromEntries(positions.map((i) => [i, topTwoGap(seen[i - window])])));

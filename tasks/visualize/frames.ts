@@ -3,7 +3,7 @@
  * draws or generates.
  */
 import type { Block } from "../../core/sampling/blocks.ts";
-import type { GenerationStep } from "../shared/results.ts";
+import type { Step } from "../../core/sampling/write.ts";
 
 /** A character of the text, or the place of one. */
 export interface Cell {
@@ -14,9 +14,6 @@ export interface Cell {
   /** The block that it is filled in; -1 if it was given. */
   block: number;
 }
-
-/** A step, and the forward passes up to and with it. */
-export type Step = GenerationStep & { forwards: number };
 
 /** A generation at one moment. */
 export interface Frame {
@@ -42,7 +39,7 @@ export interface Frame {
  *
  * @param characters What is given, with "" for each hidden character.
  * @param total Characters to write: the hidden ones, or those that a GPT goes on for.
- * @param blocks Of a diffusion model, as `blocksOf` cuts them.
+ * @param blocks Of a diffusion model, as `cutBlocks` cuts them.
  */
 export function firstFrame(characters: string[], total: number, blocks: Block[] = []): Frame {
   const cells = characters.map((character): Cell => ({ character, step: 0, block: -1 }));

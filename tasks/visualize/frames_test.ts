@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { blocksOf } from "../../core/sampling/blocks.ts";
-import type { Change } from "../shared/results.ts";
+import { cutBlocks } from "../../core/sampling/blocks.ts";
+import type { Change } from "../../core/sampling/write.ts";
 import { firstFrame, type Frame, lengthOfBlocks, nextFrame, settled, textOf } from "./frames.ts";
 
 /** A text of 3 given and 9 hidden characters in blocks of 5 and 4. */
@@ -67,7 +67,7 @@ Deno.test("so many blocks are filled by their length, and one character more nee
       const length = lengthOfBlocks(blocks, prompt, { context, overlap });
       const count = (masks: number) => {
         const text = [...new Array(prompt).fill(1), ...new Array(masks).fill(0)];
-        return blocksOf(text, { mask: 0, context, overlap }).length;
+        return cutBlocks(text, { context, overlap }).length;
       };
       assertEquals([count(length), count(length + 1)], [blocks, blocks + 1]);
     },

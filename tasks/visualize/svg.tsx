@@ -11,7 +11,8 @@
  */
 import type { VNode } from "preact";
 import { shown, shownText } from "./characters.ts";
-import { type Frame, nextFrame, type Step, textOf } from "./frames.ts";
+import type { Step } from "../../core/sampling/write.ts";
+import { type Frame, nextFrame, textOf } from "./frames.ts";
 import { toXml } from "./xml.ts";
 
 /** One generation of a film. */

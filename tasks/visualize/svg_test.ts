@@ -2,8 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { DOMParser } from "linkedom";
-import type { Change } from "../shared/results.ts";
-import { firstFrame, type Frame, nextFrame, type Step } from "./frames.ts";
+import type { Change, Step } from "../../core/sampling/write.ts";
+import { firstFrame, type Frame, nextFrame } from "./frames.ts";
 import { animatedSvg, type Track } from "./svg.tsx";
 
 const CELL = 8, LINE = 18;

@@ -12,19 +12,21 @@
  * independently. As the steps grow in number, that becomes rare: the limit is one at a time in an
  * order drawn uniformly, whose law the NELBO bounds.
  */
-import { gridOf } from "./grid.ts";
-import { drawEach } from "./revealing.ts";
-import type { GenerationOptions, Sampler } from "./sampler.ts";
+import { defineSampler, denoisingSteps, drawEach, grid, scheduleSteps } from "./sampler.ts";
 
-export const ancestral: Sampler = {
-  passes: (masked, { denoisingSteps }: GenerationOptions) => Math.min(masked, denoisingSteps),
-  async *fill({ masked: all, mask, look }, options, random) {
-    let masked = all;
-    for (const { from, to } of gridOf(options)) {
-      const revealed = masked.filter(() => random.uniform() < (from - to) / from);
-      if (revealed.length === 0) continue;
-      masked = masked.filter((position) => !revealed.includes(position));
-      yield drawEach(revealed, await look(), mask, options, random);
-    }
-  },
-};
+export const ancestral = defineSampler({
+  name: "ancestral",
+  source: "MDLM (Sahoo et al., arXiv:2406.07524)",
+  options: { denoisingSteps, grid },
+  passes: (masked, { denoisingSteps }) => Math.min(masked, denoisingSteps),
+  fill: (settings) =>
+    async function* ({ masked: all, look }, truncation, random) {
+      let masked = all;
+      for (const { from, to } of scheduleSteps(settings)) {
+        const revealed = masked.filter(() => random.uniform() < (from - to) / from);
+        if (revealed.length === 0) continue;
+        masked = masked.filter((position) => !revealed.includes(position));
+        yield drawEach(revealed, await look(), truncation, random);
+      }
+    },
+});

@@ -1,30 +1,27 @@
 import { assert, assertEquals } from "@std/assert";
 import { seededRandom } from "../../random.ts";
-import { plainOptions } from "../../testing/options.ts";
 import { ancestral } from "./ancestral.ts";
-import { gridOf } from "./grid.ts";
-import type { Fixed, GenerationOptions, MaskedWindow } from "./sampler.ts";
+import { type Fixed, type MaskedWindow, scheduleSteps } from "./sampler.ts";
 
 const row = Float32Array.of(9, 0, 0);
 
-async function run(count: number, changes: Partial<GenerationOptions>) {
-  const options = plainOptions({ sampler: ancestral, ...changes });
+async function run(count: number, changes: Partial<typeof ancestral.settings>) {
+  const { fill, settings } = ancestral.with(changes);
   let passes = 0;
   const hidden: MaskedWindow = {
     masked: Array.from({ length: count }, (_, i) => i),
-    mask: 0,
     look: () => (passes++, Promise.resolve(Array(count).fill(row))),
   };
-  const steps: Fixed[][] = await Array.fromAsync(ancestral.fill(hidden, options, seededRandom(2)));
-  return { steps, passes, options };
+  const steps: Fixed[][] = await Array.fromAsync(fill(hidden, { temperature: 1 }, seededRandom(2)));
+  return { steps, passes, settings };
 }
 
 for (const grid of ["cosine", "uniform"] as const) {
   Deno.test(`with the ${grid} grid, the share still hidden after each step is the grid's`, async () => {
     const count = 20_000;
-    const { steps, options } = await run(count, { denoisingSteps: 5, grid });
+    const { steps, settings } = await run(count, { denoisingSteps: 5, grid });
     let hidden = count;
-    gridOf(options).forEach(({ to }, i) => {
+    scheduleSteps(settings).forEach(({ to }, i) => {
       hidden -= steps[i].length;
       // Binomial: 4 standard errors
       assert(Math.abs(hidden / count - to) <= 4 * Math.sqrt(to * (1 - to) / count), `step ${i}`);

@@ -12,20 +12,22 @@
  * order, surest first.
  */
 import { certainty } from "../draw.ts";
-import { drawEach, revealing } from "./revealing.ts";
-import type { GenerationOptions, Sampler } from "./sampler.ts";
+import { defineSampler, denoisingSteps, drawEach, revealPerPass } from "./sampler.ts";
 
-const passes = (masked: number, { denoisingSteps }: GenerationOptions) =>
-  Math.min(masked, denoisingSteps);
-
-export const confidence: Sampler = {
-  passes,
-  fill: revealing(({ logits, masked, mask, index, total }, options, random) => {
-    const count = Math.ceil(masked.length / (passes(total, options) - index));
-    const surest = masked
-      .map((position) => ({ position, ...certainty(logits[position], mask) }))
-      .sort((a, b) => b.confidence - a.confidence || a.position - b.position)
-      .slice(0, count);
-    return drawEach(surest.map(({ position }) => position), logits, mask, options, random);
-  }),
-};
+export const confidence = defineSampler({
+  name: "confidence",
+  source: "MaskGIT (Chang et al., arXiv:2202.04200), LLaDA (Nie et al., arXiv:2502.09992)",
+  options: { denoisingSteps },
+  passes: (masked, { denoisingSteps }) => Math.min(masked, denoisingSteps),
+  fill: ({ denoisingSteps }) =>
+    revealPerPass(({ logits, masked, index, total }, truncation, random) => {
+      const passes = Math.min(total, denoisingSteps);
+      const count = Math.ceil(masked.length / (passes - index));
+      const surest = masked
+        .map((position) => ({ position, ...certainty(logits[position]) }))
+        .sort((a, b) => b.confidence - a.confidence || a.position - b.position)
+        .slice(0, count)
+        .map(({ position }) => position);
+      return drawEach(surest, logits, truncation, random);
+    }),
+});

@@ -1,17 +1,16 @@
 import { assertEquals } from "@std/assert";
 import * as fc from "fast-check";
 import { seededRandom } from "../../random.ts";
-import { plainOptions } from "../../testing/options.ts";
 import { confidence } from "./confidence.ts";
-import type { Fixed, GenerationOptions } from "./sampler.ts";
+import type { Fixed } from "./sampler.ts";
 
 /** Position i is surer of character 1 the larger i is; the mask, entry 0, does not count. */
 const logits = Array.from({ length: 300 }, (_, i) => Float32Array.of(99, i / 10, 0, 0));
 
-function fill(masked: number[], changes: Partial<GenerationOptions>): Promise<Fixed[][]> {
-  const options = plainOptions({ sampler: confidence, ...changes });
-  const hidden = { masked, mask: 0, look: () => Promise.resolve(logits) };
-  return Array.fromAsync(confidence.fill(hidden, options, seededRandom(1)));
+function fill(masked: number[], settings: { denoisingSteps: number }): Promise<Fixed[][]> {
+  const hidden = { masked, look: () => Promise.resolve(logits) };
+  const { fill } = confidence.with(settings);
+  return Array.fromAsync(fill(hidden, { temperature: 1 }, seededRandom(1)));
 }
 const positionsOf = (steps: Fixed[][]) => steps.map((fixed) => fixed.map((one) => one.position));
 
@@ -39,10 +38,9 @@ Deno.test("confidence takes exactly as many passes as there are steps, or charac
 Deno.test("where all are equally sure, confidence goes from left to right", async () => {
   const even = {
     masked: [2, 5, 9],
-    mask: 0,
     look: () => Promise.resolve(Array(10).fill(logits[0])),
   };
-  const options = plainOptions({ sampler: confidence, denoisingSteps: 3 });
-  const steps = await Array.fromAsync(confidence.fill(even, options, seededRandom(1)));
+  const { fill } = confidence.with({ denoisingSteps: 3 });
+  const steps = await Array.fromAsync(fill(even, { temperature: 1 }, seededRandom(1)));
   assertEquals(positionsOf(steps), [[2], [5], [9]]);
 });

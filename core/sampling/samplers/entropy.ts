@@ -12,18 +12,30 @@
  * exact law of its order, the least uncertain first.
  */
 import { certainty } from "../draw.ts";
-import { drawEach, revealing } from "./revealing.ts";
-import type { Sampler } from "./sampler.ts";
+import { defineSampler, drawEach, revealPerPass } from "./sampler.ts";
 
-export const entropy: Sampler = {
+export const entropy = defineSampler({
+  name: "entropy",
+  source: "EB-Sampler (Ben-Hamu et al., arXiv:2505.24857)",
+  options: {
+    entropyBound: {
+      type: "number",
+      min: 0,
+      default: 0.5,
+      help: "nats of uncertainty to fix at once",
+      short: "bound #",
+    },
+  },
   passes: (masked) => masked,
-  fill: revealing(({ logits, masked, mask }, options, random) => {
-    const ranked = masked
-      .map((position) => ({ position, ...certainty(logits[position], mask) }))
-      .sort((a, b) => a.entropy - b.entropy || a.position - b.position);
-    let count = 1, sum = ranked[0].entropy; // of those chosen: of one more, all but the largest
-    while (count < ranked.length && sum <= options.entropyBound) sum += ranked[count++].entropy;
-    const chosen = ranked.slice(0, count).map(({ position }) => position);
-    return drawEach(chosen, logits, mask, options, random);
-  }),
-};
+  fill: ({ entropyBound }) =>
+    revealPerPass(({ logits, masked }, truncation, random) => {
+      const ranked = masked
+        .map((position) => ({ position, ...certainty(logits[position]) }))
+        .sort((a, b) => a.entropy - b.entropy || a.position - b.position);
+      let count = 1;
+      let sum = ranked[0].entropy; // of those chosen: of one more, all but the largest
+      while (count < ranked.length && sum <= entropyBound) sum += ranked[count++].entropy;
+      const chosen = ranked.slice(0, count).map(({ position }) => position);
+      return drawEach(chosen, logits, truncation, random);
+    }),
+});

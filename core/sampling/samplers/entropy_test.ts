@@ -2,18 +2,16 @@ import { assert, assertEquals } from "@std/assert";
 import * as fc from "fast-check";
 import { seededRandom } from "../../random.ts";
 import { certainty } from "../draw.ts";
-import { plainOptions } from "../../testing/options.ts";
 import { entropy } from "./entropy.ts";
 
-const MASK = 0;
 /** Two characters, of which the first has probability p. */
 const rowOf = (p: number) => Float32Array.of(99, Math.log(p), Math.log(1 - p));
 
 async function firstPass(shares: number[], entropyBound: number): Promise<number[]> {
-  const options = plainOptions({ sampler: entropy, entropyBound });
   const look = () => Promise.resolve(shares.map(rowOf));
   const masked = shares.map((_, i) => i);
-  const steps = entropy.fill({ masked, mask: MASK, look }, options, seededRandom(1));
+  const { fill } = entropy.with({ entropyBound });
+  const steps = fill({ masked, look }, { temperature: 1 }, seededRandom(1));
   return (await steps.next()).value!.map(({ position }: { position: number }) => position);
 }
 
@@ -35,7 +33,7 @@ Deno.test("no larger set of the least uncertain would be within the bound, and t
     fc.double({ min: 0, max: 4, noNaN: true }),
     async (shares, bound) => {
       const count = (await firstPass(shares, bound)).length;
-      const rising = shares.map((p) => certainty(rowOf(p), MASK).entropy).sort((a, b) => a - b);
+      const rising = shares.map((p) => certainty(rowOf(p)).entropy).sort((a, b) => a - b);
       const gap = (k: number) => rising.slice(0, k - 1).reduce((a, b) => a + b, 0); // sum - max
       assert(gap(count) <= bound);
       assert(count === shares.length || gap(count + 1) > bound);
@@ -46,7 +44,7 @@ Deno.test("no larger set of the least uncertain would be within the bound, and t
 Deno.test("the joint entropy of what entropy fixes in a pass falls short of the sum of its parts by the bound at most", async () => {
   // The worst case: all characters are copies of each other. Then the joint entropy is that of the
   // largest.
-  const shares = [0.7, 0.7, 0.7, 0.7], one = certainty(rowOf(0.7), MASK).entropy;
+  const shares = [0.7, 0.7, 0.7, 0.7], one = certainty(rowOf(0.7)).entropy;
   for (const bound of [0.1, 0.5, 0.7, 1.3, 3]) {
     const count = (await firstPass(shares, bound)).length;
     assert(count * one - one <= bound);

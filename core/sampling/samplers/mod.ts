@@ -1,49 +1,49 @@
-/** The ways to choose what to reveal, by the names that `--sampler` takes. */
+/** The samplers, and their options all together. */
 import { ancestral } from "./ancestral.ts";
 import { confidence } from "./confidence.ts";
 import { entropy } from "./entropy.ts";
 import { remask } from "./remask.ts";
-import type { GenerationOptions, Sampler } from "./sampler.ts";
+import type { ChoiceOption, NumberOption, Sampler } from "./sampler.ts";
 import { threshold } from "./threshold.ts";
 
 /**
- * Each by its name; where it comes from, and how its law differs from the model's, is said in its
- * file.
+ * Each sampler by its name, at its defaults. A sampler's file says where it comes from, and how its
+ * law differs from the model's. The first is the default.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { samplers, seededRandom, usualOptions } from "@tiny-diffusion/core";
+ * import { samplers, seededRandom } from "@tiny-diffusion/core";
  *
  * const sure = Float32Array.of(0, 9, 0), undecided = Float32Array.of(0, 1, 1);
- * const window = { masked: [0, 1], mask: 0, look: () => Promise.resolve([undecided, sure]) };
- * const options = { ...usualOptions(2), temperature: 1, topK: 1, threshold: 0.9 };
- * const steps = await Array.fromAsync(samplers.threshold.fill(window, options, seededRandom(1)));
+ * const window = { masked: [0, 1], look: () => Promise.resolve([undecided, sure]) };
+ * const sampler = samplers.threshold.with({ threshold: 0.9 });
+ * const steps = await Array.fromAsync(sampler.fill(window, { temperature: 1, topK: 1 }, seededRandom(1)));
  * assertEquals(steps.map((fixed) => fixed.map(({ position }) => position)), [[1], [0]]); // the sure one first
  * ```
  */
-export const samplers = { threshold, confidence, entropy, ancestral, remask } satisfies Record<
-  string,
-  Sampler
->;
+export const samplers = { threshold, confidence, entropy, ancestral, remask };
+
 /** The name of a sampler. */
 export type SamplerName = keyof typeof samplers;
 
-/**
- * How to generate unless told otherwise. Temperature, top-k and threshold are the original's.
- *
- * Its overlap was 16; the 8 characters after a border then cost 0.035 ± 0.017 bits more each, with
- * 64 none that could be measured (docs/lab-log.md, "overlap").
- *
- * @param context Tokens that the network reads at once.
- */
-export const usualOptions = (context: number): GenerationOptions => ({
-  temperature: 0.8,
-  topK: 2,
-  sampler: threshold,
-  threshold: 0.95,
-  denoisingSteps: 64,
-  grid: "cosine",
-  entropyBound: 0.5,
-  remaskCap: 0.02,
-  overlap: Math.min(64, context >> 1),
-});
+/** An option, and the names of the samplers that have it. */
+export interface SharedOption {
+  /** The option itself. */
+  option: NumberOption | ChoiceOption;
+  /** The names of the samplers. */
+  samplers: string[];
+}
+
+/** Every option of the samplers by its key, in the order of the list. */
+export function samplerOptions(): Map<string, SharedOption> {
+  const all = new Map<string, SharedOption>();
+  for (const sampler of Object.values<Sampler>(samplers)) {
+    for (const [key, option] of Object.entries(sampler.options)) {
+      const known = all.get(key);
+      if (known === undefined) all.set(key, { option, samplers: [sampler.name] });
+      else if (known.option === option) known.samplers.push(sampler.name);
+      else throw new TypeError(`internal: two samplers have different options "${key}"`);
+    }
+  }
+  return all;
+}

@@ -15,30 +15,47 @@
  * alone would lead to (a Gibbs sampler's law), which the order of the first draws no longer
  * decides. With cap 0 it is `ancestral`.
  */
-import { gridOf } from "./grid.ts";
-import { drawEach } from "./revealing.ts";
-import type { GenerationOptions, Sampler } from "./sampler.ts";
+import { MASK_TOKEN } from "../../data/tokenizer.ts";
+import { defineSampler, denoisingSteps, drawEach, grid, scheduleSteps } from "./sampler.ts";
 
-export const remask: Sampler = {
-  passes: (masked, { denoisingSteps }: GenerationOptions) => masked === 0 ? 0 : denoisingSteps,
-  async *fill({ masked: all, mask, look }, options, random) {
-    const { remaskCap } = options;
-    const masked = new Set(all);
-    for (const { from, to } of gridOf(options)) {
-      const sigma = from === 1 ? 0 : Math.min(remaskCap, to / (1 - from)); // at first nothing is shown
-      const reveal = (from - to + sigma * (1 - from)) / from;
-      const changed = all.filter((position) =>
-        random.uniform() < (masked.has(position) ? reveal : sigma)
-      );
-      const revealed = changed.filter((position) => masked.has(position));
-      const again = changed.filter((position) => !masked.has(position));
-      const fixed = revealed.length === 0
-        ? []
-        : drawEach(revealed, await look(), mask, options, random);
-      for (const position of revealed) masked.delete(position);
-      for (const position of again) masked.add(position);
-      const hidden = again.map((position) => ({ position, token: mask, confidence: sigma }));
-      if (changed.length > 0) yield [...fixed, ...hidden];
-    }
+export const remask = defineSampler({
+  name: "remask",
+  source: "ReMDM (Wang et al., arXiv:2503.00307)",
+  options: {
+    denoisingSteps,
+    grid,
+    remaskCap: {
+      type: "number",
+      min: 0,
+      max: 1,
+      default: 0.02,
+      help: "most to hide again in a step, as a share",
+      short: "cap #",
+    },
   },
-};
+  passes: (masked, { denoisingSteps }) => masked === 0 ? 0 : denoisingSteps,
+  fill: ({ remaskCap, ...schedule }) =>
+    async function* ({ masked: all, look }, truncation, random) {
+      const masked = new Set(all);
+      for (const { from, to } of scheduleSteps(schedule)) {
+        const sigma = from === 1 ? 0 : Math.min(remaskCap, to / (1 - from)); // at first nothing is shown
+        const reveal = (from - to + sigma * (1 - from)) / from;
+        const changed = all.filter((position) =>
+          random.uniform() < (masked.has(position) ? reveal : sigma)
+        );
+        const revealed = changed.filter((position) => masked.has(position));
+        const again = changed.filter((position) => !masked.has(position));
+        const fixed = revealed.length === 0
+          ? []
+          : drawEach(revealed, await look(), truncation, random);
+        for (const position of revealed) masked.delete(position);
+        for (const position of again) masked.add(position);
+        const hidden = again.map((position) => ({
+          position,
+          token: MASK_TOKEN,
+          confidence: sigma,
+        }));
+        if (changed.length > 0) yield [...fixed, ...hidden];
+      }
+    },
+});

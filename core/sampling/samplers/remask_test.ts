@@ -1,10 +1,8 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { seededRandom } from "../../random.ts";
-import { plainOptions } from "../../testing/options.ts";
 import { ancestral } from "./ancestral.ts";
-import { gridOf } from "./grid.ts";
 import { remask } from "./remask.ts";
-import type { Fixed, GenerationOptions, Sampler } from "./sampler.ts";
+import { type Fixed, type Sampler, scheduleSteps } from "./sampler.ts";
 
 const MASK = 0;
 
@@ -14,10 +12,9 @@ const MASK = 0;
  */
 async function run(
   count: number,
-  changes: Partial<GenerationOptions>,
-  { sampler = remask as Sampler, favourite = (_: number): number => 1, seed = 1 } = {},
+  sampler: Sampler,
+  { favourite = (_: number): number => 1, seed = 1 } = {},
 ) {
-  const options = plainOptions({ sampler, ...changes });
   const text = new Int32Array(count + 1).fill(MASK), steps: Fixed[][] = [];
   text[count] = 2; // given
   const shown = () => text.filter((token) => token !== MASK).length / text.length;
@@ -28,19 +25,20 @@ async function run(
   };
   const masked = Array.from({ length: count }, (_, i) => i);
   for await (
-    const fixed of sampler.fill({ masked, mask: MASK, look }, options, seededRandom(seed))
+    const fixed of sampler.fill({ masked, look }, { temperature: 1 }, seededRandom(seed))
   ) {
     for (const { position, token } of fixed) text[position] = token;
     steps.push(fixed);
   }
-  return { text, steps, options };
+  return { text, steps };
 }
 
 Deno.test("what is hidden again are shown characters of the block, as many as the cap says, and the grid's share stays", async () => {
   const count = 20_000, remaskCap = 0.1;
-  const { steps, text, options } = await run(count, { denoisingSteps: 6, remaskCap });
+  const sampler = remask.with({ denoisingSteps: 6, remaskCap });
+  const { steps, text } = await run(count, sampler);
   let hidden = count, ever = false;
-  gridOf(options).forEach(({ from, to }, i) => {
+  scheduleSteps(sampler.settings).forEach(({ from, to }, i) => {
     const again = steps[i].filter(({ token }) => token === MASK).length;
     const sigma = from === 1 ? 0 : Math.min(remaskCap, to / (1 - from));
     const shown = count - hidden;
@@ -58,30 +56,32 @@ Deno.test("what is hidden again are shown characters of the block, as many as th
 });
 
 Deno.test("remask with cap 0 is ancestral but for how it draws, and takes nothing back", async () => {
-  const { steps } = await run(500, { denoisingSteps: 20, remaskCap: 0 });
+  const { steps } = await run(500, remask.with({ denoisingSteps: 20, remaskCap: 0 }));
   assertEquals(steps.flat().length, 500);
   assertEquals(steps.flat().filter(({ token }) => token === MASK), []);
 });
 
 Deno.test("remask corrects what a network got wrong while little was shown, ancestral can't", async () => {
   const favourite = (shown: number) => shown < 0.5 ? 1 : 2;
-  const wrong = async (sampler: Sampler, remaskCap?: number) => {
-    const { text } = await run(400, { denoisingSteps: 64, remaskCap, grid: "uniform" }, {
-      sampler,
-      favourite,
-    });
+  const wrong = async (sampler: Sampler) => {
+    const { text } = await run(400, sampler, { favourite });
     return text.filter((token) => token === 1).length;
   };
-  const without = await wrong(ancestral);
+  const without = await wrong(ancestral.with({ denoisingSteps: 64, grid: "uniform" }));
   assert(Math.abs(without - 200) < 40, `${without}`); // half of them, 4 standard errors
   // Each of the 32 later steps hides 5 % of them again: a share of 0.95^32 = 0.19 stays; 0.3 is 2.5
   // standard errors away.
-  assertLess(await wrong(remask, 0.05), 0.3 * without);
+  assertLess(
+    await wrong(remask.with({ denoisingSteps: 64, grid: "uniform", remaskCap: 0.05 })),
+    0.3 * without,
+  );
 });
 
 Deno.test("remask ends within its steps even if all that is shown may be hidden again", async () => {
   for (let seed = 0; seed < 50; seed++) {
-    const { text, steps } = await run(7, { denoisingSteps: 9, remaskCap: 1 }, { seed });
+    const { text, steps } = await run(7, remask.with({ denoisingSteps: 9, remaskCap: 1 }), {
+      seed,
+    });
     assert(steps.length <= 9);
     assert(!text.includes(MASK));
   }

@@ -1,3 +1,4 @@
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import * as fc from "fast-check";
 import * as diffusion from "../../diffusion.ts";
@@ -15,13 +16,35 @@ import {
   toyWorld,
 } from "../../testing/toy_world.ts";
 import { type SamplerName, samplers } from "./mod.ts";
-import type { Fixed, GenerationOptions } from "./sampler.ts";
+import type { GenerationOptions } from "../options.ts";
+import type { Fixed, Sampler } from "./sampler.ts";
 
 const names = Object.keys(samplers) as SamplerName[];
 const MASK = 0;
 
-function optionsFor(name: SamplerName, changes: Partial<GenerationOptions> = {}) {
-  return plainOptions({ overlap: 2, threshold: 0.9, sampler: samplers[name], ...changes });
+/** A value for any option of any sampler. */
+interface AnySettings {
+  threshold?: number;
+  denoisingSteps?: number;
+  grid?: "cosine" | "uniform";
+  entropyBound?: number;
+  remaskCap?: number;
+}
+
+/** A sampler with those of the settings that it has. */
+function samplerWith(name: SamplerName, settings: AnySettings): Sampler {
+  const sampler: Sampler = samplers[name];
+  return sampler.with(
+    Object.fromEntries(Object.entries(settings).filter(([key]) => key in sampler.options)),
+  );
+}
+
+function optionsFor(
+  name: SamplerName,
+  { temperature = 1, topK, topP, ...settings }: Partial<GenerationOptions> & AnySettings = {},
+) {
+  const sampler = samplerWith(name, { threshold: 0.9, ...settings });
+  return plainOptions({ overlap: 2, sampler, temperature, topK, topP });
 }
 
 /** A network with random logits whose favourite is always the mask; it counts its passes. */
@@ -64,7 +87,7 @@ for (const name of names) {
         let steps = 0, before = 0;
         for await (
           const fixed of options.sampler.fill(
-            { masked, mask: MASK, look },
+            { masked, look },
             options,
             seededRandom(seed),
           )
@@ -86,7 +109,7 @@ for (const name of names) {
           steps++;
         }
         assertEquals([...text].filter((token) => token < 1 || token > 5), []);
-        assert(network.passes <= options.sampler.passes(hidden, options), `${network.passes}`);
+        assert(network.passes <= options.sampler.passes(hidden), `${network.passes}`);
         if (name !== "remask") assertEquals(steps, network.passes);
         if (["threshold", "confidence", "entropy"].includes(name)) assert(network.passes <= hidden);
       },
@@ -104,7 +127,7 @@ for (const name of names) {
       );
     await assertRejects(
       run,
-      RangeError,
+      UserError,
       "Cannot choose a character: the network's logits are not finite numbers",
     );
   });
@@ -145,15 +168,15 @@ const best = (score: (row: Float32Array) => number): Order => (logits, masked) =
   );
   return [masked[scores.indexOf(Math.max(...scores))]];
 };
-const surest = best((row) => certainty(row, MASK).confidence);
-const leastUncertain = best((row) => -certainty(row, MASK).entropy);
+const surest = best((row) => certainty(row).confidence);
+const leastUncertain = best((row) => -certainty(row).entropy);
 
 /**
  * Options with which each sampler reveals one character at a time, and its order. With 400 steps,
  * two of four characters still fall into one step in about 1 % of the strings, too few to be seen
  * in 4,000.
  */
-const oneAtATime: [SamplerName, Partial<GenerationOptions>, Order][] = [
+const oneAtATime: [SamplerName, AnySettings, Order][] = [
   ["threshold", { threshold: 1 }, leftToRight],
   ["confidence", { denoisingSteps: TOY.length }, surest],
   ["entropy", { entropyBound: 0 }, leastUncertain],
@@ -189,7 +212,7 @@ Deno.test("all characters at once do not follow the exact law of any order, and 
       ["confidence", { denoisingSteps: 1 }, surest],
       ["entropy", { entropyBound: 100 }, leastUncertain],
       ["ancestral", { denoisingSteps: 1 }, anyOrder],
-    ] as [SamplerName, Partial<GenerationOptions>, Order][]
+    ] as [SamplerName, AnySettings, Order][]
   ) {
     const drawn = await toyStringsOf(optionsFor(name, changes), 2000);
     const { statistic, limit } = chiSquare(drawn, toyLaw(world, order));

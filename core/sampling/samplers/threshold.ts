@@ -11,31 +11,43 @@
  * law of the order that it takes, surest first; without truncation all are equally sure, and that
  * order is from left to right.
  */
+import { MASK_TOKEN } from "../../data/tokenizer.ts";
 import { candidates, draw } from "../draw.ts";
-import { revealing } from "./revealing.ts";
-import type { Sampler } from "./sampler.ts";
+import { defineSampler, revealPerPass } from "./sampler.ts";
 
-export const threshold: Sampler = {
+export const threshold = defineSampler({
+  name: "threshold",
+  source: "nathan-barry/tiny-diffusion",
+  options: {
+    threshold: {
+      type: "number",
+      above: 0,
+      max: 1,
+      default: 0.95,
+      help: "fix what is at least this sure",
+    },
+  },
   passes: (masked) => masked,
-  fill: revealing(({ logits, masked, mask }, options, random) => {
-    const choices = masked.map((position) => {
-      const choice = candidates(logits[position], options, mask);
-      const confidence = options.temperature === 0
-        ? candidates(logits[position], { ...options, temperature: 1 }, mask).mass
-        : choice.mass;
-      return { position, choice, confidence };
-    });
-    // Probabilities can add up to 1 in float64 without being certain, so threshold 1 is a case of
-    // its own.
-    const confident = options.threshold < 1
-      ? choices.filter(({ confidence }) => confidence >= options.threshold)
-      : [];
-    const best = choices.reduce((a, b) => b.confidence > a.confidence ? b : a);
-    return (confident.length > 0 ? confident : [best])
-      .map(({ position, choice, confidence }) => ({
-        position,
-        token: draw(choice, random),
-        confidence,
-      }));
-  }),
-};
+  fill: ({ threshold }) =>
+    revealPerPass(({ logits, masked }, truncation, random) => {
+      const choices = masked.map((position) => {
+        const choice = candidates(logits[position], truncation, MASK_TOKEN);
+        const confidence = truncation.temperature === 0
+          ? candidates(logits[position], { ...truncation, temperature: 1 }, MASK_TOKEN).mass
+          : choice.mass;
+        return { position, choice, confidence };
+      });
+      // Probabilities can add up to 1 in float64 without being certain, so threshold 1 is a case of
+      // its own.
+      const confident = threshold < 1
+        ? choices.filter(({ confidence }) => confidence >= threshold)
+        : [];
+      const best = choices.reduce((a, b) => b.confidence > a.confidence ? b : a);
+      return (confident.length > 0 ? confident : [best])
+        .map(({ position, choice, confidence }) => ({
+          position,
+          token: draw(choice, random),
+          confidence,
+        }));
+    }),
+});

@@ -1,10 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { seededRandom } from "../../random.ts";
-import { plainOptions } from "../../testing/options.ts";
-import type { Fixed, GenerationOptions } from "./sampler.ts";
+import type { Truncation } from "../draw.ts";
+import type { Fixed } from "./sampler.ts";
 import { threshold } from "./threshold.ts";
-
-const MASK = 0;
 
 /** Logits of probabilities; the mask's, entry 0, is the largest of all and must not matter. */
 const logitsOf = (...probabilities: number[]) =>
@@ -20,29 +18,36 @@ const window = [
 ];
 const masked = [0, 2, 3, 4];
 
+type Options = Partial<Truncation> & { threshold?: number };
+
+/** A threshold that everything reaches. */
+const NONE = Number.MIN_VALUE;
+
 /** What the first pass over some logits fixes. */
 async function chosen(
-  options: Partial<GenerationOptions> = {},
+  { threshold: least = 0.95, ...truncation }: Options = {},
   positions = masked,
   seed = 1,
   logits = window,
 ): Promise<Fixed[]> {
-  const all = plainOptions({ topK: 1, threshold: 0.95 });
-  const hidden = { masked: positions, mask: MASK, look: () => Promise.resolve(logits) };
-  const steps = threshold.fill(hidden, { ...all, ...options }, seededRandom(seed));
+  const hidden = { masked: positions, look: () => Promise.resolve(logits) };
+  const { fill } = threshold.with({ threshold: least });
+  const steps = fill(hidden, { temperature: 1, topK: 1, ...truncation }, seededRandom(seed));
   return (await steps.next()).value;
 }
-const positions = async (options: Partial<GenerationOptions>, among = masked) =>
+const positions = async (options: Options, among = masked) =>
   (await chosen(options, among)).map(({ position }) => position);
 
 Deno.test("every position as confident as the threshold is filled, in order", async () => {
   assertEquals(await positions({}), [0, 4]);
   assertEquals(await positions({ threshold: 0.9 - 1e-6 }), [0, 2, 4]);
-  assertEquals(await positions({ threshold: 0 }), [0, 2, 3, 4]);
+  assertEquals(await positions({ threshold: NONE }), [0, 2, 3, 4]);
 });
 
 Deno.test("the confidence is what the top k characters have together", async () => {
-  const confidences = (await chosen({ topK: 2, threshold: 0 })).map(({ confidence }) => confidence);
+  const confidences = (await chosen({ topK: 2, threshold: NONE })).map(({ confidence }) =>
+    confidence
+  );
   // float32 logits of these sizes are off by up to 2^-24 of 4
   [0.99, 0.95, 0.75, 0.99].forEach((mass, i) => assertAlmostEquals(confidences[i], mass, 1e-6));
   assertEquals(await positions({ topK: 2, threshold: 0.98 }), [0, 4]);
@@ -64,11 +69,11 @@ Deno.test("with threshold 1 one position is filled at a time, however sure the n
 
 Deno.test("at temperature 0 the likeliest character is taken, and the untempered mass decides where", async () => {
   for (const seed of [1, 2, 3]) {
-    const fixed = await chosen({ temperature: 0, threshold: 0 }, masked, seed);
+    const fixed = await chosen({ temperature: 0, threshold: NONE }, masked, seed);
     assertEquals(fixed.map(({ token }) => token), [1, 3, 1, 2]);
   }
   assertEquals(await positions({ temperature: 0 }), [0, 4]);
-  assertAlmostEquals((await chosen({ temperature: 0, threshold: 0 }))[2].confidence, 0.4, 1e-6);
+  assertAlmostEquals((await chosen({ temperature: 0, threshold: NONE }))[2].confidence, 0.4, 1e-6);
 });
 
 Deno.test("a low temperature makes the network surer, a high one less", async () => {
@@ -78,10 +83,10 @@ Deno.test("a low temperature makes the network surer, a high one less", async ()
 
 Deno.test("the mask is never drawn, nor a character outside the top k", async () => {
   for (let seed = 0; seed < 300; seed++) {
-    for (const { token } of await chosen({ threshold: 0, topK: undefined }, masked, seed)) {
+    for (const { token } of await chosen({ threshold: NONE, topK: undefined }, masked, seed)) {
       assert(token >= 1 && token <= 3);
     }
-    const [, , third] = await chosen({ threshold: 0, topK: 2 }, masked, seed);
+    const [, , third] = await chosen({ threshold: NONE, topK: 2 }, masked, seed);
     assert(third.token === 1 || third.token === 2);
   }
 });

@@ -3,8 +3,7 @@
  * data that `race.js` replays; without scripts the finished texts are shown.
  */
 import type { ModelKind } from "../../../core/config.ts";
-import { MASK_TOKEN } from "../../../core/data/tokenizer.ts";
-import { blocksOf } from "../../../core/sampling/blocks.ts";
+import { cutBlocks } from "../../../core/sampling/blocks.ts";
 import type { Sample, SampleResult } from "../../shared/results.ts";
 import type { ReportData, SampleEntry } from "../gather.ts";
 import { type Child, ModelTag, type Part, Section } from "../markup.tsx";
@@ -121,7 +120,7 @@ export function bordersOf(
   if (typeof overlap !== "number" || typeof context !== "number") return [];
   const tokens = new Array<number>([...text].length).fill(1);
   for (const { changes } of steps) for (const [position] of changes) tokens[position] = 0;
-  const blocks = blocksOf(tokens, { mask: MASK_TOKEN, context, overlap })
+  const blocks = cutBlocks(tokens, { context, overlap })
     .map(({ start, masked }) => masked.map((position) => start + position));
   let block = 0;
   for (const { changes } of steps) {

@@ -1,12 +1,11 @@
 /**
- * What the try-it page does in the browser: hands the reader's wishes to the worker that has the
- * model, and draws what comes back, pass by pass. Text only ever enters as text nodes.
+ * The script of the try-it page: passes the reader's requests to the worker that has the model, and
+ * draws the text, pass by pass. Text only ever enters as text nodes.
  */
 /// <reference lib="dom" />
-import type { Change } from "../../shared/results.ts";
 import type { SamplerName } from "../../../core/sampling/samplers/mod.ts";
-import type { FromWorker, ModelFacts, ToWorker } from "./messages.ts";
-import type { Request, Settings } from "./writing.ts";
+import type { Step } from "../../../core/sampling/write.ts";
+import type { FromWorker, ModelFacts, PageRequest, Settings, ToWorker } from "./messages.ts";
 
 const MASK = "█";
 /** Confidences from which a character has the colour `c1`, `c2` …, as in the race. */
@@ -14,35 +13,33 @@ const SURE = [0.5, 0.8, 0.95, 0.99];
 
 const byId = <T extends HTMLElement = HTMLElement>(id: string) => document.getElementById(id) as T;
 const input = (id: string) => byId<HTMLInputElement>(id);
-const stage = byId("stage"),
-  progress = byId("progress"),
-  status = byId("status"),
-  error = byId("error");
-const form = byId<HTMLFormElement>("ask"), scrubber = input("pass");
-const sampler = byId<HTMLSelectElement>("sampler"), pace = byId<HTMLSelectElement>("pace");
+const stage = byId("stage");
+const progress = byId("progress");
+const status = byId("status");
+const error = byId("error");
+const form = byId<HTMLFormElement>("ask");
+const scrubber = input("pass");
+const sampler = byId<HTMLSelectElement>("sampler");
+const pace = byId<HTMLSelectElement>("pace");
 
-/** One pass. */
-interface Frame {
-  changes: Change[];
-  forwards: number;
-  seconds: number;
-}
-
-/**
- * The text on the stage: where it started from, its passes so far, and how many of them are drawn.
- */
-interface Written {
+/** The text on the stage. */
+interface StagedText {
+  /** The characters before the first step, "" where one is hidden. */
   start: string[];
+  /** Forward passes before the first step. */
   forwardsBefore: number;
-  frames: Frame[];
+  /** The steps so far. */
+  steps: Step[];
+  /** How many of them are drawn. */
   drawn: number;
   cells: HTMLElement[];
   /** How it ended. */
   end?: "finished" | "stopped";
 }
 
-let written: Written | undefined;
-let device = "", timer: ReturnType<typeof setTimeout> | undefined;
+let staged: StagedText | undefined;
+let device = "";
+let timer: ReturnType<typeof setTimeout> | undefined;
 
 applyTheme();
 if (location.protocol === "file:") {
@@ -71,14 +68,14 @@ function start(): void {
     error.hidden = true;
     setBusy(true);
     progress.textContent = "reading";
-    written = undefined;
-    const request = requested();
-    byId("command").textContent = commandOf(request);
+    staged = undefined;
+    const request = readRequest();
+    byId("command").textContent = formatCommand(request);
     tell({ type: "write", request });
   });
   byId("stop").addEventListener("click", () => {
     tell({ type: "stop" });
-    if (written) draw(written, written.frames.length);
+    if (staged) draw(staged, staged.steps.length);
   });
   byId("another").addEventListener("click", () => {
     input("seed").value = String(crypto.getRandomValues(new Uint32Array(1))[0]);
@@ -91,17 +88,17 @@ function start(): void {
   addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !byId("stop").hidden) byId("stop").click();
   });
-  scrubber.addEventListener("input", () => written && draw(written, scrubber.valueAsNumber));
+  scrubber.addEventListener("input", () => staged && draw(staged, scrubber.valueAsNumber));
   form.addEventListener("change", showFields);
   showFields();
 }
 
-/** Only the fields that mean something to the mode and the sampler. */
+/** Shows only the fields that mean something to the mode and the sampler. */
 function showFields(): void {
   const names = [input("mode-prompt").checked ? "prompt" : "template", sampler.value];
   for (const field of form.querySelectorAll<HTMLElement>("[data-for]")) {
     field.hidden = !field.dataset.for!.split(" ").some((name) => names.includes(name));
-    for (const control of field.querySelectorAll("input, textarea")) {
+    for (const control of field.querySelectorAll("input, select, textarea")) {
       (control as HTMLInputElement).disabled = field.hidden; // so that it is not checked either
     }
   }
@@ -131,11 +128,11 @@ function hear(message: FromWorker): void {
       begin(message.start, message.forwards);
       break;
     case "step":
-      written!.frames.push(message);
+      staged!.steps.push(message);
       schedule();
       break;
     case "finished":
-      written!.end = message.stopped ? "stopped" : "finished";
+      staged!.end = message.stopped ? "stopped" : "finished";
       schedule();
       break;
     case "failed":
@@ -144,38 +141,39 @@ function hear(message: FromWorker): void {
   }
 }
 
-/** Everything given on the stage, the rest masked. */
+/** Puts a text on the stage: what is given, the rest masked. */
 function begin(start: string[], forwardsBefore: number): void {
   const cells = start.map(() => document.createElement("span"));
   stage.replaceChildren(...cells);
-  written = { start, forwardsBefore, frames: [], drawn: 0, cells };
-  draw(written, 0);
+  staged = { start, forwardsBefore, steps: [], drawn: 0, cells };
+  draw(staged, 0);
 }
 
-/** Draws what has come, at the pace that the reader has chosen. */
+/** Draws the steps so far, at the pace that the reader has chosen. */
 function schedule(): void {
   timer ??= setTimeout(function tick() {
     timer = undefined;
-    if (!written) return;
-    const { frames, drawn, end } = written, rate = Number(pace.value);
-    if (drawn < frames.length) {
-      draw(written, rate === 0 ? frames.length : drawn + 1);
+    if (!staged) return;
+    const { steps, drawn, end } = staged;
+    const rate = Number(pace.value);
+    if (drawn < steps.length) {
+      draw(staged, rate === 0 ? steps.length : drawn + 1);
       timer = setTimeout(tick, rate === 0 ? 0 : 1000 / rate);
-    } else if (end) settle(written);
+    } else if (end) settle(staged);
   }, 0);
 }
 
-/** The text as it was after that many passes. */
-function draw(text: Written, passes: number): void {
-  const { start, frames, cells } = text;
+/** Draws the text as it was after that many steps. */
+function draw(text: StagedText, passes: number): void {
+  const { start, steps, cells } = text;
   const now = start.map((character) => ({ character, sure: 1, was: character !== "" }));
-  for (const { changes } of frames.slice(0, passes)) {
+  for (const { changes } of steps.slice(0, passes)) {
     for (const [position, character, sure] of changes) {
       now[position] = { character, sure, was: true };
     }
   }
   const fresh = new Set(
-    frames.slice(Math.min(text.drawn, passes - 1), passes)
+    steps.slice(Math.min(text.drawn, passes - 1), passes)
       .flatMap(({ changes }) => changes.map(([position]) => position)),
   );
   let masked = 0;
@@ -190,10 +188,10 @@ function draw(text: Written, passes: number): void {
     cells[i].className = classes.join(" ");
   });
   text.drawn = passes;
-  scrubber.max = String(frames.length);
+  scrubber.max = String(steps.length);
   scrubber.value = String(passes);
-  scrubber.setAttribute("aria-valuetext", `pass ${passes} of ${frames.length}`);
-  const { forwards, seconds } = frames[passes - 1] ?? { forwards: text.forwardsBefore, seconds: 0 };
+  scrubber.setAttribute("aria-valuetext", `pass ${passes} of ${steps.length}`);
+  const { forwards, seconds } = steps[passes - 1] ?? { forwards: text.forwardsBefore, seconds: 0 };
   const hidden = start.filter((character) => character === "").length;
   progress.textContent = [
     `${forwards} forward ${forwards === 1 ? "pass" : "passes"}`,
@@ -203,8 +201,8 @@ function draw(text: Written, passes: number): void {
   ].join(" · ");
 }
 
-/** The text is whole, or was stopped. */
-function settle(text: Written): void {
+/** Ends a text that is whole, or was stopped. */
+function settle(text: StagedText): void {
   for (const cell of text.cells) cell.classList.remove("new");
   status.textContent = `${text.end}: ${progress.textContent}`;
   byId("repeat").hidden = false;
@@ -214,7 +212,7 @@ function settle(text: Written): void {
 function setBusy(busy: boolean): void {
   for (const id of ["write", "another"]) input(id).disabled = busy;
   byId("stop").hidden = !busy;
-  scrubber.disabled = busy || !written;
+  scrubber.disabled = busy || !staged;
   stage.setAttribute("aria-busy", String(busy));
 }
 
@@ -224,11 +222,15 @@ function fail(message: string): void {
   progress.textContent = "";
 }
 
-/** What the form says. A field that is hidden says nothing. */
-function requested(): Request {
+/** Reads the form, without the fields that are hidden and the choices that are the defaults. */
+function readRequest(): PageRequest {
   const settings: Settings = { sampler: sampler.value as SamplerName };
-  for (const field of form.querySelectorAll<HTMLInputElement>("[data-setting]:enabled")) {
-    (settings as Record<string, number>)[field.dataset.setting!] = field.valueAsNumber;
+  for (const field of form.querySelectorAll<HTMLInputElement>("input[data-setting]:enabled")) {
+    settings[field.dataset.setting!] = field.valueAsNumber;
+  }
+  for (const field of form.querySelectorAll<HTMLSelectElement>("select[data-setting]:enabled")) {
+    const [chosen] = field.selectedOptions;
+    if (!chosen.defaultSelected) settings[field.dataset.setting!] = chosen.value;
   }
   const seed = input("seed").valueAsNumber;
   return input("mode-prompt").checked
@@ -236,15 +238,17 @@ function requested(): Request {
     : { seed, settings, template: input("template").value };
 }
 
-/** The same with Deno. */
-function commandOf(request: Request): string {
+/** Returns the command that writes the same with Deno. */
+function formatCommand(request: PageRequest): string {
   const { sampler: name, ...settings } = request.settings!;
   const flags = Object.entries({
     weights: byId("facts").dataset.weights!,
     ..."template" in request
       ? { template: request.template }
       : { prompt: request.prompt, length: request.length },
-    ...{ sampler: name, ...settings, seed: request.seed },
+    sampler: name,
+    ...settings,
+    seed: request.seed,
   });
   const quoted = (word: string) =>
     /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

@@ -1,6 +1,15 @@
 /** What the page and its worker tell each other. */
-import type { Change } from "../../shared/results.ts";
-import type { Request } from "./writing.ts";
+import type { SamplerName } from "../../../core/sampling/samplers/mod.ts";
+import type { Step, WriteRequest } from "../../../core/sampling/write.ts";
+
+/** How to write: the sampler, its own options and the common ones, as far as they are given. */
+export interface Settings {
+  sampler?: SamplerName;
+  [option: string]: number | string | undefined;
+}
+
+/** A text that the page asks for. */
+export type PageRequest = WriteRequest & { seed: number; settings?: Settings };
 
 /**
  * What the page knows of its model. It is in the page as JSON, so that nothing else need be fetched
@@ -21,7 +30,7 @@ export interface ModelFacts {
 /** `device` asks for one of the two; without it, the GPU where there is one. */
 export type ToWorker =
   | { type: "load"; facts: ModelFacts; device?: Device }
-  | { type: "write"; request: Request }
+  | { type: "write"; request: PageRequest }
   | { type: "stop" };
 
 export type Device = "webgpu" | "wasm";
@@ -34,7 +43,7 @@ export type FromWorker =
   | { type: "cancelled" }
   /** After `forwards` passes that chose the lengths of gaps. */
   | { type: "started"; start: string[]; forwards: number }
-  | { type: "step"; changes: Change[]; forwards: number; seconds: number }
-  | { type: "finished"; stopped: boolean; text: string; forwards: number; seconds: number }
+  | ({ type: "step" } & Step)
+  | { type: "finished"; stopped: boolean }
   /** One line for the reader. `fatal`: the model can't be used. */
   | { type: "failed"; message: string; fatal: boolean };

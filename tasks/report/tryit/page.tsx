@@ -2,8 +2,12 @@
  * The try-it page: a form, a stage, and the script and the worker that run the model. Its policy
  * lets it load only the files next to it.
  */
-import { samplers, usualOptions } from "../../../core/sampling/samplers/mod.ts";
-import { samplerFlags, usedBy } from "../../shared/sampler_flags.ts";
+import { defaultOptions } from "../../../core/sampling/options.ts";
+import {
+  samplerOptions,
+  samplers,
+  type SharedOption,
+} from "../../../core/sampling/samplers/mod.ts";
 import { htmlDocument } from "../document.tsx";
 import { type Child, DataScript } from "../markup.tsx";
 import { Scale, Sign, SURENESS } from "../signs.tsx";
@@ -107,7 +111,7 @@ function Form(facts: PageFacts) {
 
 function Settings({ vocabulary, context }: PageFacts) {
   const characters = vocabulary.length - 1; // without the mask
-  const usual = usualOptions(context);
+  const { temperature, topK } = defaultOptions("diffusion", context);
   return (
     <div class="fields">
       <Field label="Sampler">
@@ -115,36 +119,12 @@ function Settings({ vocabulary, context }: PageFacts) {
           {Object.keys(samplers).map((name) => <option>{name}</option>)}
         </select>
       </Field>
-      <SamplerField
-        name="threshold"
-        label="Fix what is this sure (share of the likeliest together)"
-        value={usual.threshold}
-        min={0.01}
-        step="any"
-      />
-      <SamplerField
-        name="denoisingSteps"
-        label="Steps in a block"
-        value={usual.denoisingSteps}
-        max={10_000}
-      />
-      <SamplerField
-        name="entropyBound"
-        label="Nats to fix at once"
-        value={usual.entropyBound}
-        step="any"
-      />
-      <SamplerField
-        name="remaskCap"
-        label="Most to hide again"
-        value={usual.remaskCap}
-        step="any"
-      />
+      {[...samplerOptions()].map(([key, shared]) => <OptionField name={key} {...shared} />)}
       <Field label="Temperature">
         <NumberInput
           id="temperature"
           setting="temperature"
-          value={usual.temperature}
+          value={temperature}
           min={0}
           max={10}
           step="any"
@@ -154,7 +134,7 @@ function Settings({ vocabulary, context }: PageFacts) {
         <NumberInput
           id="top-k"
           setting="topK"
-          value={Math.min(usual.topK!, characters)}
+          value={Math.min(topK!, characters)}
           min={1}
           max={characters}
         />
@@ -218,18 +198,29 @@ function NumberInput({ setting, ...attributes }: NumberProps) {
   return <input type="number" required {...attributes} data-setting={setting} />;
 }
 
-/** A field that some samplers have a use for, with the limits that the flag of that name has. */
-function SamplerField(
-  { name, label, ...attributes }:
-    & { name: keyof typeof usedBy; label: string }
-    & Omit<NumberProps, "id">,
-) {
-  const flag: { min?: number; max?: number } = samplerFlags[name] as object;
-  const { min = 0, max = 1000 } = flag;
+/** The field of a sampler's option, for the samplers that have it. */
+function OptionField({ name, option, samplers }: SharedOption & { name: string }) {
   return (
-    <div data-for={usedBy[name].join(" ")}>
-      <Field label={label}>
-        <NumberInput id={name} setting={name} min={min} max={max} {...attributes} />
+    <div data-for={samplers.join(" ")}>
+      <Field label={option.help[0].toUpperCase() + option.help.slice(1)}>
+        {"choices" in option
+          ? (
+            <select id={name} data-setting={name}>
+              {option.choices.map((choice) => (
+                <option selected={choice === option.default}>{choice}</option>
+              ))}
+            </select>
+          )
+          : (
+            <NumberInput
+              id={name}
+              setting={name}
+              value={option.default}
+              min={option.min ?? option.above}
+              max={option.max}
+              step={option.type === "number" ? "any" : undefined}
+            />
+          )}
       </Field>
     </div>
   );

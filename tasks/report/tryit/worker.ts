@@ -3,11 +3,11 @@
  * On the GPU where the browser has WebGPU, else on the CPU, by WebAssembly, with threads where the
  * server allows it (cross-origin isolation).
  */
-import { yieldToEventLoop } from "../../../core/event_loop.ts";
-import { makeTokenizer } from "../../../core/data/tokenizer.ts";
-import type { Device, FromWorker, ModelFacts, ToWorker } from "./messages.ts";
-import { type ExportedNetwork, exportedNetwork, type RunOnce } from "./network.ts";
-import { begin, type Request } from "./writing.ts";
+import { makeTokenizer, type Tokenizer } from "../../../core/data/tokenizer.ts";
+import type { TrainedNetwork } from "../../../core/sampling/window_network.ts";
+import type { Writing } from "../../../core/sampling/write.ts";
+import type { Device, FromWorker, ModelFacts, PageRequest, ToWorker } from "./messages.ts";
+import { makeNetwork, type RunOnce, writeRequest } from "./writing.ts";
 
 /** The little of onnxruntime-web's interface that is used here. */
 interface Onnxruntime {
@@ -29,24 +29,19 @@ const tell = (message: FromWorker) => page.postMessage(message);
 
 declare const crossOriginIsolated: boolean; // not among Deno's types
 
-let model: { network: ExportedNetwork; facts: ModelFacts } | undefined;
-let stopping = false;
-
-/** Stopped before the text began. */
-class Stopped extends Error {}
+let model: { network: TrainedNetwork; tokenizer: Tokenizer } | undefined;
+/** Called after each forward pass. */
+let onPass = () => {};
+let stopping = new AbortController();
 
 page.onmessage = async ({ data: message }) => {
-  if (message.type === "stop") {
-    stopping = true;
-    return;
-  }
+  if (message.type === "stop") return stopping.abort();
   const fatal = message.type === "load";
   try {
     if (message.type === "load") await load(message.facts, message.device);
     else await write(message.request);
   } catch (error) {
-    if (error instanceof Stopped) tell({ type: "cancelled" });
-    else tell({ type: "failed", message: inOneLine(error), fatal });
+    tell({ type: "failed", message: inOneLine(error), fatal });
   }
 };
 
@@ -60,47 +55,50 @@ async function load(facts: ModelFacts, wanted?: Device): Promise<void> {
     })
     : await onCpu(bytes, facts);
   await run(new Int32Array(facts.context)); // the first pass prepares what the others use
-  const vocab = facts.vocabulary.length;
-  model = { network: exportedNetwork({ context: facts.context, vocab }, run), facts };
+  const { context, vocabulary } = facts;
+  const runAndTell: RunOnce = async (tokens) => {
+    const logits = await run(tokens);
+    onPass();
+    return logits;
+  };
+  model = {
+    network: makeNetwork(runAndTell, { context, vocab: vocabulary.length }),
+    tokenizer: makeTokenizer("diffusion", vocabulary),
+  };
   tell({ type: "ready", device, seconds: (performance.now() - start) / 1000 });
 }
 
-async function write(request: Request): Promise<void> {
+async function write(request: PageRequest): Promise<void> {
   if (!model) throw new Error("internal: no model is loaded");
-  const { network, facts: { vocabulary } } = model, before = network.forwards;
-  const tokens = makeTokenizer("diffusion", vocabulary);
+  const { network, tokenizer } = model;
+  stopping = new AbortController();
+  const { signal } = stopping;
   const begun = performance.now();
-  const sinceBegun = () => ({
-    forwards: network.forwards - before,
-    seconds: (performance.now() - begun) / 1000,
-  });
-  stopping = false;
-  let choosing = true;
-  const { start, steps } = await begin(
-    {
-      ...network,
-      async logits(window, from) {
-        const logits = await network.logits(window, from);
-        if (choosing) tell({ type: "choosing", ...sinceBegun() });
-        await yieldToEventLoop(0); // lets a "stop" in
-        if (choosing && stopping) throw new Stopped();
-        return logits;
-      },
-    },
-    tokens,
-    request,
-  );
-  choosing = false;
-  const text = [...start];
-  tell({ type: "started", start, forwards: sinceBegun().forwards });
-  let stopped = false;
-  for await (const changes of steps) {
-    for (const [position, character] of changes) text[position] = character;
-    tell({ type: "step", changes, ...sinceBegun() });
-    stopped = stopping;
-    if (stopped) break;
+  const before = network.forwards;
+  onPass = () =>
+    tell({
+      type: "choosing",
+      forwards: network.forwards - before,
+      seconds: (performance.now() - begun) / 1000,
+    });
+  let writing: Writing;
+  try {
+    writing = await writeRequest(network, tokenizer, request, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return tell({ type: "cancelled" });
+  } finally {
+    onPass = () => {};
   }
-  tell({ type: "finished", stopped, text: text.join(""), ...sinceBegun() });
+  tell({ type: "started", start: writing.characters, forwards: writing.forwards });
+  let stopped = false;
+  try {
+    for await (const step of writing) tell({ type: "step", ...step });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    stopped = true;
+  }
+  tell({ type: "finished", stopped });
 }
 
 /** Whether the browser has a GPU to give, and not a program that plays one. */

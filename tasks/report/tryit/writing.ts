@@ -1,83 +1,55 @@
 /**
- * From what is asked in the page to text, step by step, by the same functions of `core/` that
- * `deno task sample` uses.
+ * From a request of the page to text, by the function of `core/` that `deno task sample` uses too.
  */
-import * as diffusion from "../../../core/diffusion.ts";
-import { chooseLengths, type TokenPiece } from "../../../core/sampling/gap_length.ts";
-import type { Network } from "../../../core/language_model.ts";
-import { seededRandom } from "../../../core/random.ts";
-import type { Change } from "../../shared/results.ts";
-import { type SamplerName, samplers, usualOptions } from "../../../core/sampling/samplers/mod.ts";
-import type { GenerationOptions } from "../../../core/sampling/samplers/sampler.ts";
-import { parseTemplate } from "../../../core/sampling/template.ts";
 import type { Tokenizer } from "../../../core/data/tokenizer.ts";
+import * as diffusion from "../../../core/diffusion.ts";
+import { samplers } from "../../../core/sampling/samplers/mod.ts";
+import type { Sampler } from "../../../core/sampling/samplers/sampler.ts";
+import { type TrainedNetwork, WindowNetwork } from "../../../core/sampling/window_network.ts";
+import { write, type Writing } from "../../../core/sampling/write.ts";
+import type { PageRequest } from "./messages.ts";
 
-/** How to generate; what is left out is as `deno task sample` has it. */
-export interface Settings extends Partial<Omit<GenerationOptions, "sampler">> {
-  sampler?: SamplerName;
-}
-
-/**
- * What the page asks for: a prompt and how many characters to write after it, or a template with
- * gaps to fill.
- */
-export type Request =
-  & { seed: number; settings?: Settings }
-  & ({ prompt: string; length: number } | { template: string });
-
-/** The options that the settings mean to a model of this context. */
-export function optionsOf(
-  settings: Settings = {},
-  { context }: { context: number },
-): GenerationOptions {
-  const { sampler = "threshold", ...given } = settings;
-  return { ...usualOptions(context), ...given, sampler: samplers[sampler] };
-}
-
-/** A text that has begun: where it starts from, and what each pass does. */
-export interface Writing {
-  /** The characters that are given; "" where one is hidden. */
-  start: string[];
-  /** One entry a pass: what it fixed, or hid again (""). */
-  steps: AsyncGenerator<Change[]>;
-}
+/** Runs the exported file once: int32 tokens [context] to logits [context, vocab]. */
+export type RunOnce = (tokens: Int32Array) => Promise<Float32Array>;
 
 /**
- * Begins to write. The lengths of free gaps are chosen first, which takes passes too.
- *
- * @throws {RangeError} If the text has characters that the model does not know, or a free gap is
- * too long for the model.
- * @throws {SyntaxError} If the template has no gap, or an impossible one.
+ * Makes a network of the exported file, whatever runs it: onnxruntime-web in the page,
+ * onnxruntime-node in Deno.
  */
-export async function begin(
-  network: Network,
-  tokens: Tokenizer,
-  request: Request,
-): Promise<Writing> {
-  const options = optionsOf(request.settings, network);
-  const { maskToken = 0 } = tokens, random = seededRandom(request.seed);
-  const length = "template" in request ? 0 : request.length;
-  const given = await chooseLengths(network, piecesOf(request, tokens), maskToken, options, random);
-  const written = (token: number) => token === maskToken ? "" : tokens.decode([token]);
-  async function* steps() {
-    for await (const fixed of diffusion.generate(network, given, length, options, random)) {
-      yield fixed.map(({ position, token, confidence }): Change => [
-        position,
-        written(token),
-        confidence,
-      ]);
-    }
-  }
-  return {
-    start: [...given, ...new Array<number>(length).fill(maskToken)].map(written),
-    steps: steps(),
+export function makeNetwork(
+  run: RunOnce,
+  { context, vocab }: { context: number; vocab: number },
+): WindowNetwork {
+  const session = {
+    run: async (_: "logits", inputs: Record<string, Float32Array | Int32Array>) => ({
+      logits: await run(inputs.tokens as Int32Array),
+    }),
   };
+  return new WindowNetwork(session, diffusion, context, vocab);
 }
 
-function piecesOf(request: Request, tokens: Tokenizer): TokenPiece[] {
-  if (!("template" in request)) return [{ given: tokens.encode(request.prompt, "the prompt") }];
-  const pieces = parseTemplate(request.template);
-  const all = pieces.map((piece) => "given" in piece ? piece.given : "").join("");
-  tokens.encode(all, "the template"); // so that an error names the unknown characters of all pieces
-  return pieces.map((piece) => "given" in piece ? { given: tokens.encode(piece.given) } : piece);
+/**
+ * Begins to write what the page asks for. A setting that is an option of the sampler goes to the
+ * sampler; what is left out is as `deno task sample` has it.
+ *
+ * @throws {UserError} If the request can't be met, as `write` says.
+ */
+export async function writeRequest(
+  network: TrainedNetwork,
+  tokenizer: Tokenizer,
+  { seed, settings = {}, ...request }: PageRequest,
+  signal?: AbortSignal,
+): Promise<Writing> {
+  const { sampler: name = "threshold", ...values } = settings;
+  const sampler: Sampler = samplers[name];
+  const { own = [], common = [] } = Object.groupBy(
+    Object.entries(values),
+    ([key]) => key in sampler.options ? "own" : "common",
+  );
+  return await write(network, tokenizer, request, {
+    ...Object.fromEntries(common),
+    sampler: sampler.with(Object.fromEntries(own) as Sampler["settings"]),
+    seed,
+    signal,
+  });
 }

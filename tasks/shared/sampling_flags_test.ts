@@ -2,27 +2,28 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { makeConfig, type ModelKind } from "../../core/config.ts";
 import { samplers } from "../../core/sampling/samplers/mod.ts";
 import { parseFlags, UsageError } from "./cli.ts";
-import { samplerFlags, samplingOf, truncationFlags } from "./sampler_flags.ts";
+import { chooseSampling, samplerFlags, truncationFlags } from "./sampling_flags.ts";
 
 const task = { name: "sample", summary: "", examples: [] };
 
 function sampling(kind: ModelKind, ...args: string[]) {
   const config = makeConfig(kind, "smoke", kind === "diffusion" ? 66 : 65);
-  return samplingOf(kind, config, parseFlags(task, { ...truncationFlags, ...samplerFlags }, args));
+  return chooseSampling(config, parseFlags(task, { ...truncationFlags, ...samplerFlags }, args));
 }
 
 Deno.test("without flags, sampling is as in the original's last lines", () => {
-  const { options, sampler, window, settings } = sampling("diffusion");
-  assertEquals([sampler, window], ["threshold", 32]);
-  const { temperature, topK, topP, threshold, overlap } = options;
-  assertEquals([temperature, topK, topP, threshold, overlap], [0.8, 2, undefined, 0.95, 16]);
+  const { options, name, window, settings } = sampling("diffusion");
+  assertEquals([name, window], ["threshold", 32]);
+  const { temperature, topK, topP, overlap, sampler } = options;
+  assertEquals([temperature, topK, topP, overlap], [0.8, 2, undefined, 16]);
+  assertEquals([sampler.name, sampler.settings], ["threshold", { threshold: 0.95 }]);
   assertEquals(settings, {
     ...{ temperature: 0.8, "top-k": 2, "top-p": 1, threshold: 0.95, overlap: 16, window: 32 },
   });
   const gpt = sampling("gpt");
-  assertEquals([gpt.sampler, gpt.options.topK], ["autoregressive", undefined]);
+  assertEquals([gpt.name, gpt.options.topK], ["autoregressive", undefined]);
   assertEquals(gpt.settings, { temperature: 0.8, "top-k": "all", "top-p": 1 });
-  assertEquals(sampling("gpt", "--temperature", "0").sampler, "greedy");
+  assertEquals(sampling("gpt", "--temperature", "0").name, "greedy");
 });
 
 Deno.test("each sampler is given its own flags, and they are recorded", () => {
@@ -35,10 +36,11 @@ Deno.test("each sampler is given its own flags, and they are recorded", () => {
       ...{ "denoising-steps": 64, grid: "cosine", "remask-cap": 0.1 },
     }],
   ];
-  assertEquals(new Set(cases.map(([flags]) => sampling("diffusion", ...flags).sampler)).size, 5);
+  assertEquals(new Set(cases.map(([flags]) => sampling("diffusion", ...flags).name)).size, 5);
   for (const [flags, own] of cases) {
-    const { sampler, options, settings } = sampling("diffusion", ...flags);
-    assertEquals(options.sampler, samplers[sampler as keyof typeof samplers]);
+    const { name, options, settings } = sampling("diffusion", ...flags);
+    assertEquals(options.sampler.name, name);
+    assertEquals(options.sampler.source, samplers[name as keyof typeof samplers].source);
     const shared = { temperature: 0.8, "top-k": 2, "top-p": 1, overlap: 16, window: 32 };
     assertEquals(settings, { ...shared, ...own });
   }

@@ -1,0 +1,259 @@
+/**
+ * Writes text: from a prompt, or a template with gaps, to the finished text, pass by pass.
+ *
+ * Everything that shows or keeps a text uses this one function: the tasks `sample`, `visualize` and
+ * `quality`, and the page that runs the model in the browser.
+ */
+import { UserError } from "@tiny-diffusion/engines/errors";
+import type { ModelKind } from "../config.ts";
+import { MASK_TOKEN, type Tokenizer } from "../data/tokenizer.ts";
+import { yieldToEventLoop } from "../event_loop.ts";
+import type { Network } from "../language_model.ts";
+import { seededRandom } from "../random.ts";
+import { cutBlocks } from "./blocks.ts";
+import { checkTruncation } from "./draw.ts";
+import { chooseLengths, countLengthPasses, type TokenPiece } from "./gap_length.ts";
+import { defaultOptions, type GenerationOptions } from "./options.ts";
+import { parseTemplate } from "./template.ts";
+import type { TrainedNetwork } from "./window_network.ts";
+
+/** A text to continue, or a template to fill. */
+export type WriteRequest =
+  | {
+    /** The text to continue; a GPT without one begins with an empty line, which is not shown. */
+    prompt: string;
+    /** Characters to write after it. */
+    length: number;
+  }
+  | {
+    /** A text with gaps, see `parseTemplate`. Diffusion only. */
+    template: string;
+    /** The character that stands for a hidden one. @default {"_"} */
+    gap?: string;
+    /** Characters to write after it. @default {0} */
+    length?: number;
+  };
+
+/** How to write. What is left out is as `defaultOptions` says. */
+export interface WriteOptions extends Partial<GenerationOptions> {
+  /** The seed of every draw. @default {1337} */
+  seed?: number;
+  /** Once it is aborted, the next forward pass throws its reason; the text so far stays. */
+  signal?: AbortSignal;
+}
+
+/**
+ * One character that a step fixed, or masked again (""). `position` counts characters from the
+ * start of the text, prompt included; `confidence` is the probability on which the choice was made.
+ */
+export type Change = [position: number, character: string, confidence: number];
+
+/** One step of a text: what it changed, and the time and the forward passes up to then. */
+export interface Step {
+  /** Seconds spent on the text so far, without those between two steps. */
+  seconds: number;
+  /** Forward passes so far, those that chose the lengths of gaps included. */
+  forwards: number;
+  /** The characters that were fixed or masked again. */
+  changes: Change[];
+}
+
+/** A text in progress: an async iterable of its steps, which are computed as they are asked for. */
+export class Writing implements AsyncIterable<Step> {
+  /** Seconds spent on the text so far. */
+  seconds = 0;
+  /** Forward passes so far. */
+  forwards = 0;
+  readonly #steps: AsyncGenerator<Step>;
+
+  constructor(
+    /** The characters as they are now, "" where one is hidden. */
+    readonly characters: string[],
+    steps: AsyncIterable<Step>,
+    { seconds, forwards }: { seconds: number; forwards: number },
+  ) {
+    this.seconds = seconds;
+    this.forwards = forwards;
+    this.#steps = this.#follow(steps);
+  }
+
+  /** The text up to the first character that is still hidden: all of it, once there are no steps. */
+  get text(): string {
+    const hidden = this.characters.indexOf("");
+    return this.characters.slice(0, hidden === -1 ? undefined : hidden).join("");
+  }
+
+  /** Writes what is left, and returns the text. */
+  async finish(): Promise<string> {
+    while (!(await this.#steps.next()).done);
+    return this.text;
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<Step> {
+    return this.#steps;
+  }
+
+  async *#follow(steps: AsyncIterable<Step>): AsyncGenerator<Step> {
+    for await (const step of steps) {
+      for (const [position, character] of step.changes) this.characters[position] = character;
+      this.seconds = step.seconds;
+      this.forwards = step.forwards;
+      yield step;
+    }
+  }
+}
+
+/**
+ * Begins to write a text: encodes the request and chooses the lengths of its free gaps, which takes
+ * forward passes too. The text is then written as its steps are asked for.
+ *
+ * @param tokenizer Of the model's vocabulary.
+ * @throws {UserError} If the request has characters that the model lacks, the template does not
+ * parse, a free gap is too long, or an option is out of its range.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { diffusion, initialWeights, loadNetwork, makeConfig } from "@tiny-diffusion/core";
+ * import { makeTokenizer, samplers, seededRandom, startEngine, write } from "@tiny-diffusion/core";
+ *
+ * const vocabulary = diffusion.vocabulary("to be, or not to be");
+ * const config = makeConfig("diffusion", "smoke", vocabulary.length);
+ * const weights = initialWeights(config, seededRandom(1)); // those of a trained model: `loadWeights`
+ * const { engine } = await startEngine("onnx"); // or "auto"
+ * using network = await loadNetwork(engine, diffusion, config, weights);
+ * const sampler = samplers.entropy.with({ entropyBound: 1 });
+ *
+ * const tokenizer = makeTokenizer("diffusion", vocabulary);
+ * const writing = await write(network, tokenizer, { template: "to ____ or {2..5}" }, { sampler });
+ * const written: number[] = [];
+ * for await (const { changes } of writing) written.push(...changes.map(([position]) => position));
+ * assertEquals(written.length, writing.text.length - "to  or ".length);
+ * ```
+ */
+export async function write(
+  network: TrainedNetwork,
+  tokenizer: Tokenizer,
+  request: WriteRequest,
+  { seed = 1337, signal, ...changes }: WriteOptions = {},
+): Promise<Writing> {
+  const { model, context, vocab } = network;
+  const options = { ...defaultOptions(model.kind, context), ...changes };
+  checkTruncation(options);
+  const { pieces, unseen, length } = encodeRequest(model.kind, tokenizer, request);
+  const random = seededRandom(seed);
+  const clock = startClock();
+  const before = network.forwards;
+  const paced: Network = {
+    context,
+    vocab,
+    async logits(tokens, from) {
+      clock.pause();
+      await yieldToEventLoop();
+      clock.resume();
+      signal?.throwIfAborted();
+      return await network.logits(tokens, from);
+    },
+  };
+
+  const start = await chooseLengths(paced, pieces, options, random);
+  clock.pause();
+  const show = (token: number) => token === tokenizer.maskToken ? "" : tokenizer.decode([token]);
+  const characters = Array.from(start.subarray(unseen), show)
+    .concat(new Array<string>(length).fill(""));
+  const soFar = () => ({ seconds: clock.seconds(), forwards: network.forwards - before });
+
+  async function* steps(): AsyncGenerator<Step> {
+    clock.resume();
+    for await (const fixed of model.generate(paced, start, length, options, random)) {
+      clock.pause();
+      const changes = fixed.map(({ position, token, confidence }): Change => [
+        position - unseen,
+        show(token),
+        confidence,
+      ]);
+      yield { ...soFar(), changes };
+      clock.resume();
+    }
+  }
+  return new Writing(characters, steps(), soFar());
+}
+
+/** A clock that can be paused. */
+function startClock() {
+  let seconds = 0;
+  let since = performance.now();
+  return {
+    seconds: () => seconds,
+    pause: () => {
+      seconds += (performance.now() - since) / 1000;
+    },
+    resume: () => {
+      since = performance.now();
+    },
+  };
+}
+
+/**
+ * Returns the most forward passes that `write` makes, and the most characters that it writes.
+ *
+ * @param context Characters that the network reads at once.
+ * @throws {UserError} If `write` would refuse the request.
+ */
+export function limitPasses(
+  kind: ModelKind,
+  tokenizer: Tokenizer,
+  request: WriteRequest,
+  { overlap, sampler }: GenerationOptions,
+  context: number,
+): { forwards: number; characters: number } {
+  const { pieces, length } = encodeRequest(kind, tokenizer, request);
+  const masks = (count: number) => new Array<number>(count).fill(MASK_TOKEN);
+  const longest = pieces.flatMap((piece) => "given" in piece ? [...piece.given] : masks(piece.max));
+  const characters = length + longest.filter((token) => token === tokenizer.maskToken).length;
+  if (kind === "gpt") return { forwards: length, characters };
+  const choosing = countLengthPasses(pieces);
+  // The lengths decide where blocks begin. Whatever they are, a block has a character to fill.
+  const filled = choosing > 0
+    ? new Array<number>(characters).fill(1)
+    : cutBlocks([...longest, ...masks(length)], { context, overlap })
+      .map(({ masked }) => masked.length);
+  const filling = filled.reduce((sum, masked) => sum + sampler.passes(masked), 0);
+  return { forwards: choosing + filling, characters };
+}
+
+/** A request in tokens; `unseen` tokens at the beginning are not shown. */
+interface EncodedRequest {
+  pieces: TokenPiece[];
+  unseen: number;
+  length: number;
+}
+
+function encodeRequest(
+  kind: ModelKind,
+  { encode, vocabulary }: Tokenizer,
+  request: WriteRequest,
+): EncodedRequest {
+  if ("prompt" in request) {
+    const { prompt, length } = request;
+    // A GPT needs a character to continue.
+    const isMissing = kind === "gpt" && prompt === "";
+    const first = vocabulary.includes("\n") ? "\n" : vocabulary[0];
+    const given = encode(isMissing ? first : prompt, "the prompt");
+    return { pieces: [{ given }], unseen: isMissing ? 1 : 0, length };
+  }
+  if (kind === "gpt") {
+    throw new UserError({
+      action: "fill a template with a GPT",
+      found: "it reads only what is left of a character, so the text after a gap can't guide it",
+      advice: "use a diffusion model, or a prompt",
+    });
+  }
+  const pieces = parseTemplate(request.template, request.gap);
+  // All at once first, so that an error names the unknown characters of all pieces.
+  encode(pieces.map((piece) => "given" in piece ? piece.given : "").join(""), "the template");
+  return {
+    pieces: pieces.map((piece) => "given" in piece ? { given: encode(piece.given) } : piece),
+    unseen: 0,
+    length: request.length ?? 0,
+  };
+}

@@ -1,0 +1,192 @@
+/**
+ * The flags that say how to write, and the options that they mean. Those of the samplers are derived
+ * from the samplers: nothing here names one of their options.
+ */
+import { UserError } from "../../engines/errors.ts";
+import type { ModelConfig, ModelKind } from "../../core/config.ts";
+import { defaultOptions, type GenerationOptions } from "../../core/sampling/options.ts";
+import { type SamplerName, samplerOptions, samplers } from "../../core/sampling/samplers/mod.ts";
+import type { Sampler } from "../../core/sampling/samplers/sampler.ts";
+import { parseTemplate } from "../../core/sampling/template.ts";
+import { type Flag, flagName, UsageError } from "./flags.ts";
+
+const usual = defaultOptions("diffusion", 256);
+
+export const templateFlags = {
+  template: {
+    type: "string",
+    help: "diffusion: text with gaps to fill, ____ or {3..12} for 3 to 12 characters",
+  },
+  gap: {
+    type: "string",
+    placeholder: "CHAR",
+    help: "the character that stands for a hidden one in the template",
+    defaultHelp: "_",
+  },
+} as const;
+
+/** Temperature and truncation, of both models. */
+export const truncationFlags = {
+  temperature: {
+    type: "number",
+    min: 0,
+    default: usual.temperature,
+    help: "0 = always the likeliest character",
+  },
+  topK: {
+    type: "integer",
+    min: 1,
+    help: "draw among the k likeliest",
+    defaultHelp: `${usual.topK} for diffusion, all for a GPT`,
+  },
+  topP: { type: "number", above: 0, max: 1, help: "draw among the likeliest that hold this share" },
+} as const;
+
+/**
+ * A flag for each option of the samplers. None has a default, since one that is given where it means
+ * nothing is a mistake.
+ */
+const optionFlags: Readonly<Record<never, Flag>> = Object.fromEntries(
+  [...samplerOptions()].map(([key, { option, samplers }]) => {
+    const { help, short: _, default: value, ...limits } = option;
+    const users = `${samplers.length > 1 ? "samplers" : "sampler"} ${samplers.join(", ")}`;
+    return [key, { ...limits, help: `${users}: ${help}`, defaultHelp: String(value) }];
+  }),
+);
+
+/** The flags of diffusion alone. */
+export const samplerFlags = {
+  sampler: {
+    choices: Object.keys(samplers) as SamplerName[],
+    help: "diffusion: how to choose what to fix in a pass",
+    defaultHelp: usual.sampler.name,
+  },
+  ...optionFlags,
+  overlap: {
+    type: "integer",
+    min: 0,
+    help: "diffusion: characters that a block sees of the text before it",
+    defaultHelp: `${usual.overlap}, or half of a shorter window`,
+  },
+  window: {
+    type: "integer",
+    min: 2,
+    help: "diffusion: characters that the network reads at once",
+    defaultHelp: "its context",
+  },
+} as const;
+
+/** The values of the flags, those of the samplers' options among them. */
+export interface SamplingValues {
+  temperature: number;
+  topK?: number;
+  topP?: number;
+  sampler?: SamplerName;
+  overlap?: number;
+  window?: number;
+}
+
+/** How to write, and how to record it. */
+export interface Sampling {
+  options: GenerationOptions;
+  /** The sampler's name; `autoregressive` or `greedy` for a GPT. */
+  name: string;
+  /** Characters that the network reads at once. */
+  window: number;
+  /** The settings as used, by the names of their flags. */
+  settings: Record<string, number | string>;
+}
+
+/**
+ * Makes options of the flags.
+ *
+ * @param among The samplers of the command line: a flag that means something to one of them is not
+ * a mistake.
+ * @throws {UsageError} If a flag means nothing to the model or the samplers, or is out of the
+ * model's range.
+ */
+export function chooseSampling(
+  { kind, vocab, context }: ModelConfig & { kind: ModelKind },
+  values: SamplingValues,
+  among: readonly string[] = [values.sampler ?? usual.sampler.name],
+): Sampling {
+  const { temperature, topP, window = context } = values;
+  const characters = vocab - (kind === "diffusion" ? 1 : 0);
+  if (values.topK !== undefined && values.topK > characters) {
+    throw new UsageError(
+      `Cannot use --top-k ${values.topK}: expected at most ${characters}, the characters of the model`,
+    );
+  }
+  refuseUseless(kind, values, among);
+  if (window > context) {
+    throw new UsageError(`Cannot use --window ${window}: expected at most the context, ${context}`);
+  }
+  const {
+    topK = defaultOptions(kind, window).topK,
+    overlap = defaultOptions(kind, window).overlap,
+  } = values;
+  if (overlap >= window) {
+    const limit = values.window === undefined ? "the context" : "the window";
+    throw new UsageError(`Cannot use --overlap ${overlap}: expected less than ${limit}, ${window}`);
+  }
+  const sampler = chooseSampler(values);
+  const options = { temperature, topK, topP, overlap, sampler };
+  const settings = { temperature, "top-k": topK ?? "all", "top-p": topP ?? 1 };
+  if (kind === "gpt") {
+    const name = temperature === 0 ? "greedy" : "autoregressive";
+    return { options, name, window: context, settings };
+  }
+  const own = Object.entries(sampler.settings).map(([key, value]) => [flagName(key), value]);
+  return {
+    options,
+    name: sampler.name,
+    window,
+    settings: { ...settings, ...Object.fromEntries(own), overlap, window },
+  };
+}
+
+/** The sampler with those of its options that were given. */
+function chooseSampler({ sampler: name = "threshold", ...values }: SamplingValues): Sampler {
+  const sampler: Sampler = samplers[name];
+  const own = Object.entries(values)
+    .filter(([key, value]) => Object.hasOwn(sampler.options, key) && value !== undefined);
+  return sampler.with(Object.fromEntries(own));
+}
+
+function refuseUseless(kind: ModelKind, values: SamplingValues, among: readonly string[]): void {
+  const users = samplerOptions();
+  for (const key of Object.keys(samplerFlags)) {
+    if (values[key as keyof SamplingValues] === undefined) continue;
+    const flag = `--${flagName(key)}`;
+    if (kind === "gpt") {
+      throw new UsageError(
+        `Cannot use ${flag} with --model gpt: a GPT writes one character at a time, from left to ` +
+          "right; leave it out",
+      );
+    }
+    const names = users.get(key)?.samplers;
+    if (names && !names.some((name) => among.includes(name))) {
+      throw new UsageError(
+        `Cannot use ${flag} with the sampler ${among.join(", ")}: it means something to ` +
+          `${names.join(", ")} only; leave it out`,
+      );
+    }
+  }
+}
+
+/**
+ * Checks the flags of a template.
+ *
+ * @throws {UsageError} If the template does not parse, or there is a gap without one.
+ */
+export function checkTemplate({ template, gap }: { template?: string; gap?: string }): void {
+  if (template === undefined) {
+    if (gap === undefined) return;
+    throw new UsageError("Cannot use --gap alone: expected --template TEXT beside it");
+  }
+  try {
+    parseTemplate(template, gap);
+  } catch (error) {
+    throw error instanceof UserError ? new UsageError(error.message, { cause: error }) : error;
+  }
+}
