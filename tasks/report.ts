@@ -5,7 +5,8 @@
 import { dirname, join } from "@std/path";
 import { makeFolder, requireWritable, writeFileAtomically } from "../core/files/write.ts";
 import { note, outputFlags, parseFlags, print, printJson, runTask } from "./shared/cli.ts";
-import { gather, hashOfFiles, type ReportData } from "./report/gather.ts";
+import { gather, hashOfFiles } from "./report/gather.ts";
+import type { ReportData } from "./report/report_data.ts";
 import { buildPage } from "./report/page.tsx";
 import { readResults } from "./report/read_results.ts";
 import { tryItSection } from "./report/sections/try_it.tsx";

@@ -8,7 +8,7 @@ import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
 import { h, type VNode } from "preact";
 import { type Child, Commands, Facts, Marks } from "./markup.tsx";
-import type { Marked } from "./gather.ts";
+import type { Marked } from "./report_data.ts";
 
 /** The document that Plot draws into; nothing of the page is made with it. */
 const { document } = parseHTML("<!doctype html><html><head></head><body></body></html>");
@@ -57,8 +57,76 @@ function toMarkup(element: Element, changes: Record<string, string> = {}): VNode
   return h(element.localName, { ...attributes, ...changes }, ...children);
 }
 
-/** A dashed line at the figure of real text. */
+/** A dashed line at a figure to compare with. */
 export const dashed = { stroke: "currentColor", strokeDasharray: "4 3" };
+
+/** A row of a dot plot: a value and how far it may be off to both sides. */
+export interface DotRow {
+  name: string;
+  /** The name of its colour. */
+  tone: string;
+  value: number;
+  spread: number;
+  title: string;
+  isHollow?: boolean;
+  /** Written next to it. */
+  text?: string;
+}
+
+export interface DotPlotProps extends Omit<PlotProps, "marks" | "height" | "x" | "y"> {
+  rows: DotRow[];
+  rowHeight: number;
+  x: Plot.ScaleOptions;
+  /** How a name is shown. */
+  shorten?: (name: string) => string;
+  /** A vertical line. */
+  aim?: { value: number; title: string };
+}
+
+/** Values of named rows on one axis, with bars for their spread. */
+export function DotPlot({ rows, rowHeight, x, shorten, aim, ...options }: DotPlotProps) {
+  const low = ({ value, spread }: DotRow) => value - spread;
+  const high = ({ value, spread }: DotRow) => value + spread;
+  const stroke = ({ tone }: DotRow) => color(tone);
+  const ticks = isNarrow(options.width) ? 4 : 8;
+  return (
+    <PlotSvg
+      {...options}
+      height={63 + rowHeight * rows.length}
+      marginTop={8}
+      x={{ grid: true, nice: true, ticks, ...x }}
+      y={{ label: null, domain: rows.map(({ name }) => name), tickSize: 0, tickFormat: shorten }}
+      marks={[
+        aim && Plot.ruleX([aim.value], { ...dashed, title: () => aim.title }),
+        Plot.ruleY(rows, {
+          y: "name",
+          x1: low,
+          x2: high,
+          stroke,
+          strokeWidth: 3,
+          strokeOpacity: 0.5,
+        }),
+        Plot.dot(rows, {
+          y: "name",
+          x: "value",
+          r: 5,
+          stroke,
+          strokeWidth: 2,
+          fill: ({ tone, isHollow }: DotRow) => color(isHollow ? "surface" : tone),
+          title: "title",
+        }),
+        Plot.text(rows.filter(({ text }) => text), {
+          y: "name",
+          x: high,
+          text: "text",
+          textAnchor: "start",
+          dx: 12,
+          fontWeight: "bold",
+        }),
+      ]}
+    />
+  );
+}
 
 /** A drawing for wide and one for narrow screens. */
 export function BothWidths({ draw }: { draw: (width: number) => Child }) {

@@ -7,79 +7,21 @@ import { resolve } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
 import { readBytes, sha256Hex } from "../../core/files/read.ts";
 import { estimators } from "../../core/scoring/estimators.ts";
+import type { EvaluationRow, Provenance, RunHeader } from "../shared/results.ts";
+import { findMissing } from "./missing.ts";
+import type { Results } from "./read_results.ts";
 import type {
-  BaselineRow,
-  ComparisonRow,
-  EvaluationRow,
-  Provenance,
-  QualityResult,
-  QualityRow,
-  RunHeader,
-  SampleResult,
-} from "../shared/results.ts";
-import { commandLine, listed } from "../shared/text.ts";
-import type { Results, Run } from "./read_results.ts";
+  BaselineEntry,
+  ComparisonEntry,
+  EvaluationEntry,
+  Marked,
+  Pair,
+  QualityEntry,
+  ReportData,
+  RunEntry,
+  SampleEntry,
+} from "./report_data.ts";
 import { isModel, MODELS } from "./words.ts";
-
-/** Reasons for care when a result is compared with the others, one phrase each. */
-export interface Marked {
-  /** Why it may no longer hold: its weights or its text have changed since. */
-  stale: string[];
-  /** Its difference from what the race shows: other weights. */
-  other: string[];
-}
-
-export interface EvaluationEntry extends Marked {
-  row: EvaluationRow;
-  provenance: Provenance;
-}
-
-export interface BaselineEntry extends Marked {
-  row: BaselineRow;
-  provenance: Provenance;
-}
-
-export interface ComparisonEntry extends Marked {
-  comparison: ComparisonRow;
-  provenance: Provenance;
-}
-
-export interface SampleEntry extends Marked {
-  result: SampleResult;
-}
-
-export interface QualityEntry extends Marked {
-  row: QualityRow;
-  result: QualityResult;
-}
-
-export interface RunEntry extends Marked {
-  run: Run;
-}
-
-export type Pair<T> = { [Model in ModelKind]?: T };
-
-export interface ReportData {
-  /** Of each figure, like all that follow, the newest. */
-  evaluations: EvaluationEntry[];
-  baselines: BaselineEntry[];
-  comparisons: ComparisonEntry[];
-  /** All of them, newest first. */
-  samples: SampleEntry[];
-  /** The two that open the race. Their weights are the ones that the page is about. */
-  race: Pair<SampleEntry>;
-  runs: Pair<RunEntry>;
-  /** Measurements of texts of models, and of the texts that they are compared with. */
-  quality: QualityEntry[];
-  /** The commands for what is not there, in the order in which to type them. */
-  missing: Missing[];
-  problems: string[];
-}
-
-interface Missing {
-  what: string;
-  command: string;
-}
 
 /** SHA-256 of a file as it is now, or why there is none. */
 export type Hash = (path: string) => Promise<{ sha256: string } | { reason: string }>;
@@ -294,61 +236,4 @@ function pairUp<T extends Marked>(
   if (pairs.length > 0) return pairs[0].pair;
   const only = entries.find(isFresh) ?? entries[0];
   return only ? { [modelOf(only)]: only } : {};
-}
-
-const NAMES = { gpt: "GPT", diffusion: "diffusion model" };
-
-function findMissing(data: Omit<ReportData, "missing">): Missing[] {
-  const { race, runs, evaluations, quality } = data;
-  const list: Missing[] = [];
-  const add = (what: string, task: string, ...flags: string[]) =>
-    list.push({ what, command: commandLine(task, flags) });
-
-  const found = [...Object.values(race), ...Object.values(runs), ...evaluations, ...quality];
-  if (found.length === 0) {
-    add("everything, from the text to this page", "quickstart");
-    return list;
-  }
-  for (const model of MODELS) {
-    const weights = race[model]?.result.provenance.weights ??
-      evaluations.find(({ row }) => row.model === model)?.row.weights;
-    const chosen = ["--model", model, ...(weights ? ["--weights", weights] : [])];
-    if (!runs[model]) add(`loss curve of the ${NAMES[model]}`, `train-${model}`);
-    if (!race[model]) {
-      const twin = race[model === "gpt" ? "diffusion" : "gpt"]?.result;
-      const prompt = twin && isPrompt(twin) ? ["--prompt", twin.prompt] : [];
-      add(`sample of the ${NAMES[model]}`, "sample", ...chosen, ...prompt);
-    }
-    for (const estimator of estimators[model]) {
-      const exists = evaluations.some(({ row }) =>
-        row.model === model && row.estimator === estimator && (!weights || row.weights === weights)
-      );
-      const only = model === "gpt" ? [] : ["--estimator", estimator];
-      if (!exists) add(`${estimator} figure of the ${NAMES[model]}`, "eval", ...chosen, ...only);
-    }
-  }
-  const unmeasured = MODELS.filter((model) => quality.every(({ row }) => row.source !== model));
-  if (unmeasured.length > 0) {
-    const names = listed(unmeasured.map((model) => `the ${NAMES[model]}`));
-    const only = unmeasured.length === 1 ? ["--model", unmeasured[0]] : [];
-    add(`sample quality of ${names}`, "quality", ...only);
-  }
-  const { gpt, diffusion } = race;
-  if (gpt && diffusion && isPrompt(diffusion.result)) {
-    const { prompt } = diffusion.result;
-    const { weights } = gpt.result.provenance;
-    const flags = ["--model", "gpt", "--weights", weights, "--prompt", prompt];
-    if (gpt.result.prompt !== prompt) {
-      add("sample of the GPT for the diffusion model's prompt", "sample", ...flags);
-    }
-  }
-  return list;
-}
-
-/**
- * Whether the text continues the prompt. A template, which only a diffusion model can fill, has
- * gaps in it instead.
- */
-function isPrompt({ prompt, samples }: SampleResult): boolean {
-  return samples[0].text.startsWith(prompt);
 }

@@ -1,7 +1,7 @@
 /** Pieces of markup that several parts of the page use. The renderer escapes all texts and attributes. */
 import type { ComponentChildren, VNode } from "preact";
 import type { ModelKind } from "../../core/config.ts";
-import type { Marked } from "./gather.ts";
+import type { Marked } from "./report_data.ts";
 import { MODEL_NAMES } from "./words.ts";
 
 export type Child = ComponentChildren;

@@ -3,7 +3,7 @@
  * scripts and the style in it (by hash), and lets it load nothing from anywhere.
  */
 import { htmlDocument } from "./document.tsx";
-import type { ReportData } from "./gather.ts";
+import type { ReportData } from "./report_data.ts";
 import { DataScript, type Part } from "./markup.tsx";
 import { bitsPerCharacter } from "./sections/bits.tsx";
 import { fiveChanges, readChanges } from "./sections/five_changes.tsx";

@@ -1,10 +1,9 @@
 /** The section of bits per character, by estimator, with the baselines. */
-import * as Plot from "@observablehq/plot";
 import type { Compared } from "../../../core/scoring/comparison.ts";
 import { type Estimator, estimatorNotes } from "../../../core/scoring/estimators.ts";
 import type { BaselineRow, EvaluationRow } from "../../shared/results.ts";
-import { BothWidths, color, Figure, isNarrow, Key, PlotSvg } from "../charts.tsx";
-import type { ComparisonEntry, EvaluationEntry, Marked, ReportData } from "../gather.ts";
+import { BothWidths, DotPlot, type DotRow, Figure, isNarrow, Key } from "../charts.tsx";
+import type { ComparisonEntry, EvaluationEntry, Marked, ReportData } from "../report_data.ts";
 import {
   Commands,
   Facts,
@@ -79,48 +78,27 @@ function BitsChart({ lines }: { lines: Line[] }) {
   const { context } = lines[0].row;
   const tones = new Set(lines.map(({ tone }) => tone));
   const hasBound = lines.some(({ row }) => row.estimator === "nelbo");
-  const value = ({ row }: Line) => `${atMost(row.estimator)}${row.bpc.toFixed(3)}`;
-  const low = ({ row }: Line) => row.bpc - halfInterval(row);
-  const high = ({ row }: Line) => row.bpc + halfInterval(row);
-  const stroke = ({ tone }: Line) => color(tone);
+  const rows = lines.map(({ name, tone, row }): DotRow => {
+    const value = `${atMost(row.estimator)}${row.bpc.toFixed(3)}`;
+    return {
+      name,
+      tone,
+      value: row.bpc,
+      spread: halfInterval(row),
+      title: `${name}: ${value} ± ${halfInterval(row).toFixed(3)} (95 %)`,
+      isHollow: row.estimator === "nelbo",
+      text: value,
+    };
+  });
   const draw = (width: number) => (
-    <PlotSvg
+    <DotPlot
       width={width}
-      height={62 + 34 * lines.length}
       label={`Bits per character, context ${context}`}
+      rows={rows}
+      rowHeight={34}
       marginLeft={isNarrow(width) ? 140 : 190}
       marginRight={isNarrow(width) ? 52 : 64}
-      marginTop={8}
-      x={{ label: "bits per character →", grid: true, nice: true, ticks: isNarrow(width) ? 4 : 8 }}
-      y={{ label: null, domain: lines.map(({ name }) => name), tickSize: 0 }}
-      marks={[
-        Plot.ruleY(lines, {
-          y: "name",
-          stroke,
-          x1: low,
-          x2: high,
-          strokeWidth: 3,
-          strokeOpacity: 0.55,
-        }),
-        Plot.dot(lines, {
-          y: "name",
-          stroke,
-          x: ({ row }: Line) => row.bpc,
-          r: 5,
-          strokeWidth: 2.5,
-          fill: ({ tone, row }: Line) => color(row.estimator === "nelbo" ? "surface" : tone),
-          title: (line: Line) =>
-            `${line.name}: ${value(line)} ± ${halfInterval(line.row).toFixed(3)} (95 %)`,
-        }),
-        Plot.text(lines, {
-          y: "name",
-          x: high,
-          text: value,
-          textAnchor: "start",
-          dx: 12,
-          fontWeight: "bold",
-        }),
-      ]}
+      x={{ label: "bits per character →" }}
     />
   );
   return (

@@ -2,7 +2,7 @@
 import type { ModelKind } from "../../../core/config.ts";
 import { countWrittenCharacters } from "../../shared/results.ts";
 import { percent } from "../../shared/text.ts";
-import type { EvaluationEntry, ReportData } from "../gather.ts";
+import type { EvaluationEntry, ReportData } from "../report_data.ts";
 import { type Child, Facts, Marks, ModelTag, Value } from "../markup.tsx";
 import { meanRealWords, MODELS } from "../words.ts";
 import { atMost, halfInterval } from "./bits.tsx";

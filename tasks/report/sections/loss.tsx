@@ -2,7 +2,7 @@
 import * as Plot from "@observablehq/plot";
 import type { ModelKind } from "../../../core/config.ts";
 import { BothWidths, color, Figure, isNarrow, Key, PlotSvg, Switched, thin } from "../charts.tsx";
-import type { ReportData, RunEntry } from "../gather.ts";
+import type { ReportData, RunEntry } from "../report_data.ts";
 import {
   DataScript,
   Marks,

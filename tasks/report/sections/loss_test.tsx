@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 import { assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
 import { exampleRun } from "../../testing/example_results.ts";
-import type { ReportData, RunEntry } from "../gather.ts";
+import type { ReportData, RunEntry } from "../report_data.ts";
 import { curvesOf, LossChart, training } from "./loss.tsx";
 import { rendered } from "../../testing/rendered.ts";
 import { parseRun } from "../read_results.ts";

@@ -1,5 +1,5 @@
 /** The list of what is missing and what could not be read. */
-import type { ReportData } from "../gather.ts";
+import type { ReportData } from "../report_data.ts";
 import { Command } from "../markup.tsx";
 
 export function Notes({ missing, problems }: ReportData) {

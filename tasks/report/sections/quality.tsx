@@ -3,12 +3,14 @@
  * training text.
  */
 import * as Plot from "@observablehq/plot";
-import type { ModelKind } from "../../../core/config.ts";
 import type { QualityFigure, QualityRow, Spread } from "../../shared/results.ts";
+import { listed, percent } from "../../shared/text.ts";
 import {
   BothWidths,
   color,
   dashed,
+  DotPlot,
+  type DotRow,
   Figure,
   isNarrow,
   Key,
@@ -17,35 +19,15 @@ import {
   SymbolKey,
   symbolOf,
 } from "../charts.tsx";
-import { isWritten, type QualityEntry, yardstick } from "../gather.ts";
+import type { QualityEntry } from "../report_data.ts";
 import { Marks, ModelTag, NumberCell, type Part, Section, Table } from "../markup.tsx";
-import { listed, percent } from "../../shared/text.ts";
+import { baselineTitle, count, describeSampler, isModel, stem } from "../words.ts";
 import {
-  baselineTitle,
-  count,
-  describeSampler,
-  isModel,
-  MODEL_NAMES,
-  MODELS,
-  stem,
-} from "../words.ts";
-
-/** One way to write: a model, its weights, its sampler; the temperature is free. */
-interface Series {
-  name: string;
-  model: ModelKind;
-  /** Which symbol. */
-  index: number;
-  entries: QualityEntry[];
-}
-
-/** Everything measured by one yardstick. */
-interface Measured {
-  series: Series[];
-  references: QualityEntry[];
-  /** All texts of models. */
-  entries: QualityEntry[];
-}
+  mainMeasurements,
+  type Measured,
+  type Series,
+  sharedTemperature,
+} from "./quality_series.ts";
 
 /** All sections about how the models write, of the results that are shown. */
 export function quality({ quality: entries }: { quality: QualityEntry[] }): Part[] {
@@ -56,57 +38,8 @@ export function quality({ quality: entries }: { quality: QualityEntry[] }): Part
   return [costSection(measured), temperatureSection(measured, others), memorisation(measured)];
 }
 
-/**
- * The yardstick by which most was measured that is fresh and of the weights of the race. Other
- * measurements are only listed.
- */
-export function mainMeasurements(all: QualityEntry[]): Measured | undefined {
-  const worth = (group: QualityEntry[]) =>
-    group.filter(isWritten).reduce(
-      (sum, { stale, other }) => sum + (stale.length + other.length === 0 ? 1000 : 1),
-      0,
-    );
-  const [main = []] = [...Map.groupBy(all, yardstick).values()].sort((a, b) => worth(b) - worth(a));
-  const entries = main.filter(isWritten);
-  if (entries.length === 0) return undefined;
-  const series = [...Map.groupBy(entries, (entry) => seriesName(entry, entries))]
-    .map(([name, entries]) => ({
-      name,
-      model: entries[0].result.model,
-      entries: entries.toSorted((a, b) => (a.row.temperature ?? 0) - (b.row.temperature ?? 0)),
-    }))
-    .sort((a, b) => MODELS.indexOf(a.model) - MODELS.indexOf(b.model))
-    .map((series, index) => ({ ...series, index }));
-  return { series, references: main.filter((entry) => !isWritten(entry)), entries };
-}
-
-/** Model, sampler and what else differs among the texts of models. */
-function seriesName({ row, result }: QualityEntry, all: QualityEntry[]): string {
-  const { settings } = row;
-  // a GPT at temperature 0 is one end of the same series
-  const sampler = row.sampler === "greedy" ? "autoregressive" : row.sampler ?? "";
-  const own = all.filter((entry) => entry.result.model === result.model);
-  const differs = (name: string, entries = own) =>
-    name in settings && new Set(entries.flatMap(({ row }) => row.settings[name] ?? [])).size > 1;
-  const sameWindow = own.filter(({ row }) => row.settings.window === settings.window);
-  const varied = ["top-k", "top-p", "window"].filter((name) => differs(name));
-  // it follows from the window unless it was chosen
-  if (differs("overlap", sameWindow)) varied.push("overlap");
-  const hasTwins = MODELS.some((model) => {
-    const weights = all.filter(({ result }) => result.model === model)
-      .map(({ result }) => result.provenance.weightsSha256);
-    return new Set(weights).size > 1;
-  });
-  return [
-    MODEL_NAMES[result.model],
-    describeSampler(sampler, settings),
-    ...varied.map((name) => `${name} ${settings[name]}`),
-    ...(hasTwins ? [stem(result.provenance.weights)] : []),
-  ].join(", ");
-}
-
 /** The figure of held-out text, which is what to aim at. */
-function heldOut({ references }: Measured, figure: QualityFigure): Spread | null {
+function findHeldOut({ references }: Measured, figure: QualityFigure): Spread | null {
   return references.find(({ row }) => row.source === "held-out")?.row.figures[figure] ?? null;
 }
 
@@ -201,7 +134,7 @@ function PanelChart({ panel, measured, axis, entries }: PanelsProps & { panel: P
       return x === null || spread === null ? [] : [{ x, spread, series, row }];
     })
   );
-  const aim = heldOut(measured, figure);
+  const aim = findHeldOut(measured, figure);
   const says = (value: number) => isShare ? percent(value) : value.toFixed(2);
   const y = ({ spread }: Dot) => spread.mean;
   const stroke = ({ series }: Dot) => color(series.model);
@@ -261,15 +194,6 @@ function PanelChart({ panel, measured, axis, entries }: PanelsProps & { panel: P
       ]}
     />
   );
-}
-
-/** The temperature at which most texts were measured, the nearest to 0.8 among equals. */
-export function sharedTemperature({ entries }: Pick<Measured, "entries">): number {
-  const groups = Map.groupBy(entries, ({ row }) => row.temperature ?? 0);
-  const [[temperature]] = [...groups].sort(([a, ofA], [b, ofB]) =>
-    ofB.length - ofA.length || Math.abs(a - 0.8) - Math.abs(b - 0.8)
-  );
-  return temperature;
 }
 
 const COSTS = [
@@ -473,29 +397,39 @@ function QualityTable({ references, series }: Measured) {
   );
 }
 
-interface Copied {
-  entry: QualityEntry;
-  series: Series;
-  spread: Spread;
-  label: string;
-}
-
 function memorisation(measured: Measured): Part {
-  const copied = measured.series.flatMap((series) =>
-    series.entries.flatMap((entry): Copied[] => {
+  const copied = measured.series.flatMap(({ name, model, entries }) =>
+    entries.flatMap((entry): { entry: QualityEntry; row: DotRow }[] => {
       const spread = entry.row.figures.longest_match;
-      const label = `${entry.row.temperature} · ${series.name.replace(/^.*?, /, "")}`;
-      return spread ? [{ entry, series, spread, label }] : [];
+      if (!spread) return [];
+      const label = `${entry.row.temperature} · ${name.replace(/^.*?, /, "")}`;
+      const sd = spread.sd === null ? "" : ` ± ${spread.sd.toFixed(1)}`;
+      const title = `${label}: ${spread.mean.toFixed(1)} characters${sd}`;
+      const row = { name: label, tone: model, value: spread.mean, spread: spread.sd ?? 0, title };
+      return [{ entry, row }];
     })
   );
   if (copied.length === 0) return null;
-  const aim = heldOut(measured, "longest_match");
+  const heldOut = findHeldOut(measured, "longest_match");
+  const aim = heldOut && `held-out text: ${heldOut.mean.toFixed(1)} characters`;
+  const draw = (width: number) => (
+    <DotPlot
+      width={width}
+      label="Longest copied passage"
+      rows={copied.map(({ row }) => row)}
+      rowHeight={22}
+      marginLeft={isNarrow(width) ? 160 : 290}
+      marginRight={20}
+      x={{ label: "characters →", zero: true }}
+      shorten={(name) => shorten(name, isNarrow(width) ? 25 : 45)}
+      aim={heldOut && aim ? { value: heldOut.mean, title: aim } : undefined}
+    />
+  );
   return (
     <Section id="memorisation" title="What is copied">
       <p>
-        The longest passage of a text that stands in the training text letter for letter. Held-out
-        text, written by the same author, has such passages too: only what goes beyond it is
-        memorised.
+        The longest passage of a text that is in the training text letter for letter. Held-out text,
+        written by the same author, has such passages too: only what goes beyond it is memorised.
       </p>
       <Figure
         id="memory-chart"
@@ -503,9 +437,7 @@ function memorisation(measured: Measured): Part {
           <>
             <Key of="gpt" shape="dot">GPT</Key>
             <Key of="diffusion" shape="dot">Diffusion</Key>
-            <Key of="ink" shape="dash">
-              held-out text{aim && `: ${aim.mean.toFixed(1)} characters`}
-            </Key>
+            <Key of="ink" shape="dash">{aim ?? "held-out text"}</Key>
           </>
         }
         shows={"Length of the longest passage found in the training text, mean and standard " +
@@ -515,12 +447,12 @@ function memorisation(measured: Measured): Part {
         commands={commandsOf(measured.entries)}
         marks={measured.entries}
       >
-        <BothWidths draw={(width) => <CopyChart copied={copied} aim={aim} width={width} />} />
+        <BothWidths draw={draw} />
       </Figure>
       <details id="memory-table">
         <summary>The figures, and longer passages</summary>
         <FigureTable
-          caption="What stands in the training text, mean ± standard deviation over texts"
+          caption="Passages found in the training text, mean ± standard deviation over texts"
           columns={MEMORY_COLUMNS}
           entries={[...measured.references, ...copied.map(({ entry }) => entry)]}
         />
@@ -529,56 +461,5 @@ function memorisation(measured: Measured): Part {
   );
 }
 
-function CopyChart(
-  { copied, aim, width }: { copied: Copied[]; aim: Spread | null; width: number },
-) {
-  const most = isNarrow(width) ? 25 : 45;
-  const shorten = (label: string) => label.length > most ? `${label.slice(0, most - 1)}…` : label;
-  const tone = ({ series }: Copied) => color(series.model);
-  return (
-    <PlotSvg
-      width={width}
-      height={64 + 22 * copied.length}
-      label="Longest copied passage"
-      marginLeft={isNarrow(width) ? 160 : 290}
-      marginTop={8}
-      marginRight={20}
-      x={{
-        label: "characters →",
-        zero: true,
-        grid: true,
-        nice: true,
-        ticks: isNarrow(width) ? 4 : 8,
-      }}
-      y={{
-        label: null,
-        domain: copied.map(({ label }) => label),
-        tickSize: 0,
-        tickFormat: shorten,
-      }}
-      marks={[
-        aim && Plot.ruleX([aim.mean], {
-          ...dashed,
-          title: () => `held-out text: ${aim.mean.toFixed(1)} characters`,
-        }),
-        Plot.ruleY(copied, {
-          y: "label",
-          x1: ({ spread }: Copied) => spread.mean - (spread.sd ?? 0),
-          x2: ({ spread }: Copied) => spread.mean + (spread.sd ?? 0),
-          stroke: tone,
-          strokeOpacity: 0.45,
-          strokeWidth: 3,
-        }),
-        Plot.dot(copied, {
-          y: "label",
-          x: ({ spread }: Copied) => spread.mean,
-          r: 4.5,
-          fill: tone,
-          title: ({ label, spread }: Copied) =>
-            `${label}: ${spread.mean.toFixed(1)} characters` +
-            (spread.sd === null ? "" : ` ± ${spread.sd.toFixed(1)}`),
-        }),
-      ]}
-    />
-  );
-}
+const shorten = (text: string, most: number) =>
+  text.length > most ? `${text.slice(0, most - 1)}…` : text;

@@ -2,7 +2,7 @@
 import type { ModelKind } from "../../../core/config.ts";
 import type { Sample } from "../../shared/results.ts";
 import { percent } from "../../shared/text.ts";
-import type { ReportData, SampleEntry } from "../gather.ts";
+import type { ReportData, SampleEntry } from "../report_data.ts";
 import { Command, Facts, Marks, ModelTag, type Part, Section } from "../markup.tsx";
 import {
   describeConfig,

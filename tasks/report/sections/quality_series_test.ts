@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
 import type { QualityRow } from "../../shared/results.ts";
 import { exampleProvenance, exampleQuality } from "../../testing/example_results.ts";
-import type { QualityEntry } from "../gather.ts";
-import { mainMeasurements, sharedTemperature } from "./quality.tsx";
+import type { QualityEntry } from "../report_data.ts";
+import { mainMeasurements, sharedTemperature } from "./quality_series.ts";
 
 function entries(
   model: "gpt" | "diffusion",

@@ -1,0 +1,73 @@
+/** Everything that the page shows, as `gather` makes it of the results. */
+import type { ModelKind } from "../../core/config.ts";
+import type {
+  BaselineRow,
+  ComparisonRow,
+  EvaluationRow,
+  Provenance,
+  QualityResult,
+  QualityRow,
+  SampleResult,
+} from "../shared/results.ts";
+import type { Run } from "./read_results.ts";
+
+/** Reasons for care when a result is compared with the others, one phrase each. */
+export interface Marked {
+  /** Why it may no longer hold: its weights or its text have changed since. */
+  stale: string[];
+  /** Its difference from what the race shows: other weights. */
+  other: string[];
+}
+
+export interface EvaluationEntry extends Marked {
+  row: EvaluationRow;
+  provenance: Provenance;
+}
+
+export interface BaselineEntry extends Marked {
+  row: BaselineRow;
+  provenance: Provenance;
+}
+
+export interface ComparisonEntry extends Marked {
+  comparison: ComparisonRow;
+  provenance: Provenance;
+}
+
+export interface SampleEntry extends Marked {
+  result: SampleResult;
+}
+
+export interface QualityEntry extends Marked {
+  row: QualityRow;
+  result: QualityResult;
+}
+
+export interface RunEntry extends Marked {
+  run: Run;
+}
+
+export type Pair<T> = { [Model in ModelKind]?: T };
+
+export interface ReportData {
+  /** Of each figure, like all that follow, the newest. */
+  evaluations: EvaluationEntry[];
+  baselines: BaselineEntry[];
+  comparisons: ComparisonEntry[];
+  /** All of them, newest first. */
+  samples: SampleEntry[];
+  /** The two that open the race. Their weights are the ones that the page is about. */
+  race: Pair<SampleEntry>;
+  runs: Pair<RunEntry>;
+  /** Measurements of texts of models, and of the texts that they are compared with. */
+  quality: QualityEntry[];
+  /** The commands for what is not there, in the order in which to type them. */
+  missing: Missing[];
+  problems: string[];
+}
+
+/** Something that is not there, and the command that makes it. */
+export interface Missing {
+  what: string;
+  command: string;
+}
