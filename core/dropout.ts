@@ -9,7 +9,7 @@
  * patterns are not, which training does not notice. (In bf16 the cosine is rounded: rates below
  * 0.05 are then only roughly kept.)
  */
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import type { Config } from "./config.ts";
 import type { Random } from "./random.ts";
 import type { Tensor3D, Tensors, TensorSpec } from "@tiny-diffusion/engines/tensors";

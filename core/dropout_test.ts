@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals, assertLess } from "@std/assert";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tiny-diffusion/engines/tfjs";
 import { drawDropout, dropoutInputs, makeDropout } from "./dropout.ts";
 import { seededRandom } from "./random.ts";
 

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals } from "@std/assert";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tiny-diffusion/engines/tfjs";
 import { makeConfig } from "./config.ts";
 import * as gpt from "./gpt.ts";
 import type { Network } from "./language_model.ts";

@@ -8,7 +8,7 @@
  *
  * In comments: B = batch, T = time, C = width, H = heads, D = C / H, V = vocab.
  */
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import type { ModelConfig } from "./config.ts";
 import { type Dropout, noDropout } from "./dropout.ts";
 import type { Random } from "./random.ts";

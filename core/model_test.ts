@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess } from "@std/assert";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tiny-diffusion/engines/tfjs";
 import { makeConfig, type ModelConfig, presets } from "./config.ts";
 import {
   type Attend,

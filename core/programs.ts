@@ -1,5 +1,5 @@
 /** The programs that scoring and sampling ask an engine to run, for fixed shapes. */
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import type { Program } from "@tiny-diffusion/engines";
 import type { Tensor2D, Tensor3D, TensorSpec } from "@tiny-diffusion/engines/tensors";
 import type { ModelConfig } from "./config.ts";

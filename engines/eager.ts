@@ -2,7 +2,7 @@
  * The slow reference: a program's body is called anew for every run, on one of tfjs's own backends.
  * Nothing is recorded, so what a program does here is what it says.
  */
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "./tfjs.ts";
 import type { HostTensors } from "./tensors.ts";
 import {
   checkInputs,

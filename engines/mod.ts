@@ -5,7 +5,7 @@
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { type Program, startEngine } from "@tiny-diffusion/engines";
- * import * as tf from "@tensorflow/tfjs";
+ * import * as tf from "@tensorflow/tfjs-core";
  *
  * const double: Program = {
  *   inputs: { x: { shape: [3], dtype: "float32" } },

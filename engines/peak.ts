@@ -2,7 +2,7 @@
  * How fast an engine can be on this machine: what a program reaches is best told as a share of
  * that.
  */
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import type { HostTensors } from "./tensors.ts";
 import type { Engine, Program } from "./engine.ts";
 

@@ -157,7 +157,7 @@ async function start(name: EngineName, options: EngineOptions): Promise<Engine> 
 export async function tryEngine(name: EngineName): Promise<void> {
   const engine = await start(name, {});
   const state = { w: { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) } };
-  const { matMul } = await import("@tensorflow/tfjs");
+  const { matMul } = await import("@tensorflow/tfjs-core");
   const session = await engine.load(state, {
     product: {
       inputs: { x: { shape: [2, 2], dtype: "float32" } },

@@ -4,7 +4,7 @@
  * Those inside are tfjs's own types, reached by what makes them: `deno doc --lint` takes their
  * names for private types of ours.
  */
-import type * as tf from "@tensorflow/tfjs";
+import type * as tf from "@tensorflow/tfjs-core";
 
 /** A tensor of any number of axes. */
 export type Tensor = InstanceType<typeof tf["Tensor"]>;

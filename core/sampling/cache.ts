@@ -5,7 +5,7 @@
  * The cache has one slot per position of the context. It lives in ordinary memory and goes to the
  * engine as inputs: writing one slot from here is cheaper than having a graph copy all of it.
  */
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import type { ModelConfig } from "../config.ts";
 import type { Program, Session } from "@tiny-diffusion/engines";
 import { mapValues } from "@std/collections/map-values";

@@ -3,7 +3,7 @@
  * arXiv:1803.05407, for why it helps): calmer than the last weights while the learning rate is
  * high. It is kept next to the weights in the engine's state, as `ema/NAME`, unless `emaDecay` is 0.
  */
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import type { HostTensors, Tensors, TensorSpec } from "@tiny-diffusion/engines/tensors";
 import type { TrainingConfig } from "../config.ts";
 

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tiny-diffusion/engines/tfjs";
 import {
   averageAt,
   averageInputs,

@@ -8,7 +8,7 @@
  * only after those of all ranks are added up: how many characters are hidden differs from rank to
  * rank, so a mean of means would be another gradient.
  */
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import type { Program } from "@tiny-diffusion/engines";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { sizeOf, type Tensor } from "@tiny-diffusion/engines/tensors";

@@ -4,7 +4,7 @@
  * Moments are named after their parameter, as `adam.m/NAME`, and are stored beside the weights in
  * the engine's state.
  */
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import { mapValues } from "@std/collections/map-values";
 import type { TrainingConfig } from "../config.ts";
 import type {

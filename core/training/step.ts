@@ -2,7 +2,7 @@
  * One training step: the examples and random numbers that it reads, and the program that an engine
  * runs for it. Forward pass, loss, gradients by autodiff, optimizer, average.
  */
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import { mapValues } from "@std/collections/map-values";
 import type { Program } from "@tiny-diffusion/engines";
 import type {

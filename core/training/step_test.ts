@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertNotEquals } from "@std/assert";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tiny-diffusion/engines/tfjs";
 import { type Config, makeConfig } from "../config.ts";
 import * as diffusion from "../diffusion.ts";
 import * as gpt from "../gpt.ts";

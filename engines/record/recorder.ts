@@ -6,7 +6,7 @@
  * Here are only names, shapes and types. What a kernel computes is the business of the target that
  * runs the graph.
  */
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "../tfjs.ts";
 import { type HostTensors, sizeOf, type Tensors, type TensorSpec } from "../tensors.ts";
 import type { Program } from "../engine.ts";
 import { type Attribute, type Graph, type GraphDType, makeNode, type Value } from "./graph.ts";
@@ -319,7 +319,7 @@ for (const kernelName of Object.keys(rules)) {
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { nodesInOrder, type Program, record, simplify } from "@tiny-diffusion/engines";
- * import * as tf from "@tensorflow/tfjs";
+ * import * as tf from "../tfjs.ts";
  *
  * const program: Program = {
  *   inputs: { x: { shape: [2, 3], dtype: "float32" } },

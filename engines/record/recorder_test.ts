@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import type { Tensors } from "../tensors.ts";
 import type { Program } from "../engine.ts";
 import { nodesInOrder, results } from "./graph.ts";

@@ -7,7 +7,7 @@
  * nothing but the addon and tfjs.
  */
 import { join } from "@std/path";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import { createRequire } from "node:module";
 import util from "node:util";
 import { type Binding, loadBinding } from "./binding.ts";
@@ -32,9 +32,7 @@ export async function registerTensorflow(): Promise<void> {
   const old = util as unknown as { isNullOrUndefined?: (value: unknown) => boolean };
   old.isNullOrUndefined ??= (value) => value === null || value === undefined;
   // A second copy of tfjs would know nothing of our tensors.
-  (globalThis as Record<symbol, unknown>)[SHARED_TFJS] = createRequire(import.meta.url)(
-    "@tensorflow/tfjs",
-  );
+  (globalThis as Record<symbol, unknown>)[SHARED_TFJS] = tf;
   const load = createRequire(join(installation.package, "package.json"));
   const { NodeJSKernelBackend } = load("./dist/nodejs_kernel_backend.js") as {
     NodeJSKernelBackend: BackendClass;

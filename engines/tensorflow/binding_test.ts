@@ -182,7 +182,7 @@ Deno.test({
   ignore: !installed,
   async fn() {
     const script = `
-      import * as tf from "@tensorflow/tfjs";
+      import * as tf from "@tensorflow/tfjs-core";
       import { startEngine } from ${JSON.stringify(import.meta.resolve("../mod.ts"))};
       import { checkKernels } from ${JSON.stringify(import.meta.resolve("../testing/kernels.ts"))};
       const webgpu = await startEngine("eager:webgpu").catch((error) => error.message);

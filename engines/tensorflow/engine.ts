@@ -8,7 +8,7 @@
  * one garbage-collected handle each.
  */
 import { join } from "@std/path";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import { tmpdir } from "node:os";
 import type { HostTensors } from "../tensors.ts";
 import { chosenDevices } from "../devices.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import { tmpdir } from "node:os";
 import { makeConfig } from "../../core/config.ts";
 import * as diffusion from "../../core/diffusion.ts";

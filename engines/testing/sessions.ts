@@ -3,7 +3,7 @@
  * and put back.
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
 import type { HostTensors } from "../tensors.ts";
 import { type Engine, type Program, runSteps, type Session } from "../engine.ts";
 import type { EngineCase } from "./engine_case.ts";

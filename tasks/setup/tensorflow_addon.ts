@@ -9,7 +9,6 @@
 import { fromFileUrl, join } from "@std/path";
 import { cp } from "node:fs/promises";
 import { sha256Hex } from "../../core/files/read.ts";
-import workspace from "../../deno.json" with { type: "json" };
 import type { Installation } from "../../engines/tensorflow/binding.ts";
 import { runProgram } from "../shared/process.ts";
 import { note } from "../shared/run.ts";
@@ -17,7 +16,7 @@ import { encodeJson, makeWhole, SetupError } from "./folders.ts";
 import { findErrorLine, findProgram, runVisibly } from "./programs.ts";
 import type { Installed } from "./python.ts";
 
-const PACKAGE = workspace.imports["@tensorflow/tfjs-node-gpu"];
+const PACKAGE = "npm:@tensorflow/tfjs-node-gpu@4.22.0";
 const HEADERS = "npm:node-api-headers@1.9.0";
 
 /** The C library. */

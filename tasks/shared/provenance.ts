@@ -55,7 +55,7 @@ export async function provenance(
 async function libraryVersions(): Promise<Record<string, string>> {
   const config = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
   const pinned = (name: string) => String(config.imports[name]).replace(/^.*@/, "");
-  return { tfjs: pinned("@tensorflow/tfjs"), "onnxruntime-node": pinned("onnxruntime-node") };
+  return { tfjs: pinned("@tensorflow/tfjs-core"), "onnxruntime-node": pinned("onnxruntime-node") };
 }
 
 /** The commit that is checked out, read from `.git` itself; undefined outside of a checkout. */
