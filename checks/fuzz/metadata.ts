@@ -2,6 +2,7 @@
  * The target `metadata`: what exports and training states say of themselves, and the checks against
  * the model's shapes.
  */
+import { isDeepStrictEqual } from "node:util";
 import {
   type LoadedModel,
   type LoadOptions,
@@ -86,10 +87,10 @@ export const metadata: Target = {
     await Deno.writeFile(path, bytes);
     let model: LoadedModel;
     try {
-      model = await loadWeights(path, askedOf(bytes));
+      model = await loadWeights(path, chooseOptions(bytes));
     } catch (error) {
       if (!/the state of a training run/.test((error as Error).message)) throw error;
-      const { expectKind } = askedOf(bytes);
+      const { expectKind } = chooseOptions(bytes);
       const state = await loadTraining(path, { expectKind });
       return await checkTraining(state, `${folder}/again.safetensors`);
     }
@@ -102,17 +103,17 @@ export const metadata: Target = {
     });
     promise(isSame(weights, back.weights), "weights come back bit for bit");
     for (const [key, value] of Object.entries(facts)) {
-      promise(sorted(value) === sorted(back[key as keyof LoadedModel]), `${key} comes back`);
+      promise(isSameJson(value, back[key as keyof LoadedModel]), `${key} comes back`);
     }
     return `read a ${model.config.kind} with ${Object.keys(facts).sort()}`;
   },
 };
 
 /**
- * What a user may have said of the weights, which need not be true; by their size, so that a case
- * is the same each time.
+ * Chooses what a user says about the weights, which need not be true. It follows from their size, so
+ * that a case is the same each time.
  */
-function askedOf({ length }: Uint8Array): LoadOptions {
+function chooseOptions({ length }: Uint8Array): LoadOptions {
   const asked: LoadOptions = { characters: () => characters };
   if (length % 5 === 0) asked.expectKind = length % 2 === 0 ? "gpt" : "diffusion";
   if (length % 7 === 0) asked.heads = 1 + length % 2;
@@ -125,10 +126,8 @@ async function checkTraining(state: TrainingState, path: string): Promise<string
   checkShapes(state);
   const { config, random, counters } = state;
   for (const [key, value] of Object.entries(config)) {
-    promise(
-      typeof value !== "number" || Number.isFinite(value) && value >= 0,
-      `${key} is a number`,
-    );
+    const isNumber = typeof value !== "number" || Number.isFinite(value) && value >= 0;
+    promise(isNumber, `${key} is a number`);
   }
   for (const key of ["batch", "steps", "evalEvery"] as const) {
     promise(Number.isSafeInteger(config[key]) && config[key] > 0, `${key} is a count`);
@@ -146,7 +145,7 @@ async function checkTraining(state: TrainingState, path: string): Promise<string
   promise(isSame(state.weights, back.weights), "weights come back bit for bit");
   promise(isSame(state.moments, back.moments), "moments come back bit for bit");
   for (const key of ["config", "vocabulary", "random", "counters", "bestScore"] as const) {
-    promise(sorted(state[key]) === sorted(back[key]), `${key} comes back`);
+    promise(isSameJson(state[key], back[key]), `${key} comes back`);
   }
   return `read a training of ${config.kind} with ${Object.keys(state).sort()}`;
 }
@@ -161,15 +160,10 @@ function checkShapes({ config, vocabulary, weights }: LoadedModel | TrainingStat
   }
 }
 
-/** JSON with names in order, and -0 as 0. */
-function sorted(value: unknown): string | undefined {
-  return JSON.stringify(
-    value,
-    (_, part) =>
-      typeof part === "object" && part !== null && !Array.isArray(part)
-        ? Object.entries(part).sort(([a], [b]) => a < b ? -1 : 1)
-        : part,
-  );
+/** Compares as JSON: names may be in another order, and -0 is 0. */
+function isSameJson(a: unknown, b: unknown): boolean {
+  const [left, right] = [a, b].map((value) => value && JSON.parse(JSON.stringify(value)));
+  return isDeepStrictEqual(left, right);
 }
 
 function tinyState(kind: ModelKind, vocab: number) {

@@ -9,6 +9,7 @@ import {
 } from "../../core/files/pickle.ts";
 import { readPt, writePt } from "../../core/files/pt.ts";
 import { readZip, writeZip, type ZipEntry } from "../../core/files/zip.ts";
+import { sizeOf } from "../../engines/tensors.ts";
 import { type Choices, concatenate, mutateBytes, mutateList, textBytes } from "./mutate.ts";
 import { isSame } from "./safetensors.ts";
 import { isSameBytes, promise, roundTrip, type Target } from "./target.ts";
@@ -327,10 +328,7 @@ export const pt: Target = {
     const tensors = readPt(bytes, { name: "x.pt" });
     let values = 0;
     for (const { shape, data } of Object.values(tensors)) {
-      promise(
-        data.length === shape.reduce((a, b) => a * b, 1),
-        "a tensor has values for its shape",
-      );
+      promise(data.length === sizeOf(shape), "a tensor has values for its shape");
       promise(data instanceof Float32Array, "a tensor is float32");
       values += data.length;
     }

@@ -1,6 +1,6 @@
 /** The target `safetensors`: the format itself, whatever the tensors mean. */
 import { readSafetensors, writeSafetensors } from "../../core/files/safetensors.ts";
-import type { HostTensor } from "../../engines/tensors.ts";
+import { type HostTensor, sizeOf } from "../../engines/tensors.ts";
 import {
   type Choices,
   concatenate,
@@ -17,7 +17,7 @@ export const safetensors: Target = {
   starts() {
     const float = (...shape: number[]): HostTensor => ({
       shape,
-      data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i / 7 - 1),
+      data: Float32Array.from({ length: sizeOf(shape) }, (_, i) => i / 7 - 1),
     });
     const tensors = {
       a: float(2, 3),
@@ -45,20 +45,15 @@ export const safetensors: Target = {
     const { tensors, metadata } = readSafetensors(bytes, { name: "x.safetensors" });
     let values = 0;
     for (const { shape, data } of Object.values(tensors)) {
-      promise(
-        data.length === shape.reduce((a, b) => a * b, 1),
-        "a tensor has values for its shape",
-      );
+      promise(data.length === sizeOf(shape), "a tensor has values for its shape");
       promise(data.buffer !== bytes.buffer, "a tensor shares no memory with the file");
       values += data.length;
     }
     promise(2 * values <= bytes.length, "there are no more values than the file has");
     const back = await roundTrip("it", () => readSafetensors(writeSafetensors(tensors, metadata)));
     promise(isSame(tensors, back.tensors), "tensors come back bit for bit");
-    promise(
-      JSON.stringify(metadata) === JSON.stringify(back.metadata),
-      "metadata comes back as it was",
-    );
+    const isSameText = JSON.stringify(metadata) === JSON.stringify(back.metadata);
+    promise(isSameText, "metadata comes back as it was");
     const kinds = new Set(Object.values(tensors).map(({ dtype }) => dtype));
     return `read ${[...kinds].sort()} of ${Object.keys(tensors).length} tensors`;
   },

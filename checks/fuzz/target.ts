@@ -46,8 +46,6 @@ export function findFault(error: unknown): string | undefined {
   if (error instanceof UserError) {
     return error.advice ? findFaultInLine(error.message) : "its message has no advice";
   }
-  // TODO: goes when core/checkpoint.ts throws UserErrors
-  if (error instanceof Error && error.message.startsWith("Cannot load ")) return;
   return error instanceof Error ? `it threw a ${error.constructor.name}` : `it threw ${error}`;
 }
 

@@ -11,6 +11,7 @@ import { initialWeights } from "../../core/model.ts";
 import { models } from "../../core/models.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { HostTensors } from "../../engines/tensors.ts";
+import { runProgram, spawnProgram } from "../shared/process.ts";
 import { inFolder } from "../../core/testing/temporary_folder.ts";
 
 const root = fromFileUrl(new URL("../..", import.meta.url));
@@ -34,25 +35,11 @@ export function denoArguments(task: string, args: string[]): string[] {
   return [run, ...config, ...rest, join(root, script), ...args];
 }
 
-/**
- * The command of a task as `deno task` would run it, but with `folder` as the working directory.
- */
-function commandOf(folder: string, task: string, args: string[]): Deno.Command {
-  return new Deno.Command(Deno.execPath(), {
-    args: denoArguments(task, args),
-    cwd: folder,
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  });
-}
-
-/** Runs a task to its end. */
+/** Runs a task to its end, as `deno task` would, but with `folder` as the working directory. */
 export async function runTaskIn(folder: string, task: string, ...args: string[]): Promise<Ended> {
-  const { code, stdout, stderr } = await commandOf(folder, task, args).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
+  const all = denoArguments(task, args);
+  const { code, stdout, stderr } = await runProgram(Deno.execPath(), all, { cwd: folder });
+  return { code, stdout, stderr };
 }
 
 /** Runs a task that must succeed with `--json`, and gives what it printed. */
@@ -76,9 +63,10 @@ export async function signalled(
   task: string,
   ...args: string[]
 ): Promise<Ended> {
-  const process = commandOf(folder, task, args).spawn();
+  const process = spawnProgram(Deno.execPath(), denoArguments(task, args), { cwd: folder });
   const stdout = process.stdout.text();
-  let stderr = "", due = false;
+  let stderr = "";
+  let due = false;
   const send = () => {
     due = true;
     try {
@@ -159,7 +147,11 @@ export async function writeWeights(
     const weights = initialWeights(config, seededRandom(7));
     change(weights);
     await saveWeights(join(folder, `weights/${model.kind}-smoke.safetensors`), {
-      ...{ config, vocabulary, weights, scores: {}, prompt: [...text].slice(0, 16).join("") },
+      config,
+      vocabulary,
+      weights,
+      scores: {},
+      prompt: [...text].slice(0, 16).join(""),
       corpusSha256: await sha256Hex(bytes),
     });
   }
