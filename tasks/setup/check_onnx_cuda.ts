@@ -12,6 +12,7 @@ import {
   readOnnxCuda,
 } from "../../engines/onnx/runtime.ts";
 import { tryEngine } from "../../engines/start.ts";
+import { tryEngine } from "../../engines/start.ts";
 import { printJson } from "../shared/run.ts";
 
 /** The output of this script. */
@@ -32,24 +33,24 @@ async function check(): Promise<Check> {
   const installation = await readOnnxCuda();
   const missing = openCudaLibraries(installation.packages);
   loadSetUp(installation);
-  const failure = await whyNot("onnx");
-  const reason = await whyNot("onnx:cuda");
+  const failure = await findProblem("onnx");
+  const gpuProblem = await findProblem("onnx:cuda");
   return {
     failure,
     missing: missing.map(({ name }) => name),
-    advice: missing.length > 0 ? missingLibraries(missing).reason : "",
-    available: reason === "",
-    reason: reason || enginePurposes["onnx:cuda"],
+    advice: missing.length > 0 ? whatIsMissing(missing) : "",
+    available: gpuProblem === "",
+    reason: gpuProblem || enginePurposes["onnx:cuda"],
   };
 }
 
-/** Says why an engine does not compute; "" if it does. */
-async function whyNot(engine: EngineName): Promise<string> {
+/** Tries an engine. Returns why it does not run, or "". */
+async function findProblem(name: EngineName): Promise<string> {
   try {
-    await tryEngine(engine);
+    await tryEngine(name);
     return "";
   } catch (error) {
-    return error instanceof UserError ? error.reason : firstLine(error);
+    return error instanceof UserError ? error.reason : (error as Error).message;
   }
 }
 
