@@ -1,7 +1,7 @@
 /**
  * Tries what setup has put together and prints the result as JSON: whether onnxruntime computes at
- * all, which of NVIDIA's libraries are missing, and whether it computes on a GPU. Runs in a process
- * since libraries that do not fit this machine may end it.
+ * all, which of NVIDIA's libraries are missing, and whether it computes on a GPU. Runs in its own
+ * process, since libraries that do not fit this machine may end it.
  */
 import { firstLine, UserError } from "../../engines/errors.ts";
 import { type EngineName, enginePurposes } from "../../engines/names.ts";
@@ -11,7 +11,6 @@ import {
   openCudaLibraries,
   readOnnxCuda,
 } from "../../engines/onnx/runtime.ts";
-import { tryEngine } from "../../engines/start.ts";
 import { tryEngine } from "../../engines/start.ts";
 import { printJson } from "../shared/run.ts";
 
@@ -33,24 +32,24 @@ async function check(): Promise<Check> {
   const installation = await readOnnxCuda();
   const missing = openCudaLibraries(installation.packages);
   loadSetUp(installation);
-  const failure = await findProblem("onnx");
-  const gpuProblem = await findProblem("onnx:cuda");
+  const failure = await whyNot("onnx");
+  const reason = await whyNot("onnx:cuda");
   return {
     failure,
     missing: missing.map(({ name }) => name),
-    advice: missing.length > 0 ? whatIsMissing(missing) : "",
-    available: gpuProblem === "",
-    reason: gpuProblem || enginePurposes["onnx:cuda"],
+    advice: missing.length > 0 ? missingLibraries(missing).reason : "",
+    available: reason === "",
+    reason: reason || enginePurposes["onnx:cuda"],
   };
 }
 
-/** Tries an engine. Returns why it does not run, or "". */
-async function findProblem(name: EngineName): Promise<string> {
+/** Says why an engine does not compute; "" if it does. */
+async function whyNot(engine: EngineName): Promise<string> {
   try {
-    await tryEngine(name);
+    await tryEngine(engine);
     return "";
   } catch (error) {
-    return error instanceof UserError ? error.reason : (error as Error).message;
+    return error instanceof UserError ? error.reason : firstLine(error);
   }
 }
 

@@ -4,7 +4,7 @@
  *
  * The package needs some 45 others to be imported, but not for its sources. Its lock file
  * (`tensorflow_sources.lock`) was therefore cut down by hand to the package itself and Node's C
- * headers; Deno fetches what a lock lists, and no more. It works only in a process of its own.
+ * headers; Deno fetches what a lock lists, and no more. It works only in its own process.
  */
 import { fromFileUrl, join } from "@std/path";
 import { cp } from "node:fs/promises";
