@@ -5,7 +5,7 @@
 import { dirname, join } from "@std/path";
 import { makeFolder, requireWritable, writeFileAtomically } from "../core/files/write.ts";
 import { note, outputFlags, parseFlags, print, printJson, runTask } from "./shared/cli.ts";
-import { gather, hashOfFiles } from "./report/gather.ts";
+import { gather, makeHash } from "./report/gather.ts";
 import type { ReportData } from "./report/report_data.ts";
 import { buildPage } from "./report/page.tsx";
 import { readResults } from "./report/read_results.ts";
@@ -56,7 +56,7 @@ export async function writeReport(
   { root = ".", tryIt }: { root?: string; tryIt?: TryIt } = {},
 ): Promise<{ bytes: number; data: ReportData }> {
   await requirePlace(out);
-  const data = await gather(await readResults(join(root, "reports")), hashOfFiles(root));
+  const data = await gather(await readResults(join(root, "reports")), makeHash(root));
   const page = new TextEncoder().encode(await buildPage(data, { tryIt: tryItSection(tryIt, out) }));
   await writeFileAtomically(out, page);
   return { bytes: page.length, data };

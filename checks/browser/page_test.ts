@@ -218,7 +218,8 @@ testPage(
         cells.map((cell) => /\b([sc])(\d)\b/.exec(cell.className)?.[0] ?? "")
       );
     const byStep = await looks();
-    const steps = new Map<number, number>(), confidences = new Map<number, number>();
+    const steps = new Map<number, number>();
+    const confidences = new Map<number, number>();
     // deno-lint-ignore no-explicit-any
     sample.steps.forEach(({ changes }: any, i: number) => {
       for (const [at, , confidence] of changes) {

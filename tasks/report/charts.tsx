@@ -39,7 +39,7 @@ export function PlotSvg({ label, attributes = () => ({}), ...options }: PlotProp
   const margins = { marginLeft: 44, marginBottom: 40, marginTop: 28 };
   const drawn = Plot.plot({ document, ariaLabel: label, ...margins, ...options });
   drawn.querySelector("style")?.remove();
-  return toMarkup(drawn, {
+  return convertToMarkup(drawn, {
     class: "plot",
     role: "img",
     ...attributes((drawn as Element & Plot.Plot).scale),
@@ -47,12 +47,12 @@ export function PlotSvg({ label, attributes = () => ({}), ...options }: PlotProp
 }
 
 /** A drawn element as the page's renderer takes it, which escapes its texts and attributes. */
-function toMarkup(element: Element, changes: Record<string, string> = {}): VNode {
+function convertToMarkup(element: Element, changes: Record<string, string> = {}): VNode {
   const attributes = Object.fromEntries(
     [...element.attributes].map(({ name, value }) => [name, value]),
   );
   const children = [...element.childNodes].map((child) =>
-    child.nodeType === 1 ? toMarkup(child as Element) : child.textContent
+    child.nodeType === 1 ? convertToMarkup(child as Element) : child.textContent
   );
   return h(element.localName, { ...attributes, ...changes }, ...children);
 }
@@ -213,7 +213,7 @@ export function Key({ of, shape, children }: { of: string; shape: string; childr
 const SYMBOLS = ["circle", "square", "triangle", "diamond", "star", "cross", "wye"] as const;
 
 /** A symbol in a colour, filled; hollow once all symbols are taken. */
-export function symbolOf(index: number, colour: string) {
+export function chooseSymbol(index: number, colour: string) {
   const isHollow = index % (2 * SYMBOLS.length) >= SYMBOLS.length;
   const paint = isHollow ? { fill: color("surface"), stroke: colour } : { fill: colour };
   return { symbol: SYMBOLS[index % SYMBOLS.length], ...paint };
@@ -229,12 +229,12 @@ export function SymbolKey({ of, index, label }: { of: string; index: number; lab
     axis: null,
     x: { domain: [0, 2] },
     y: { domain: [0, 2] },
-    marks: [Plot.dot([1], { x: 1, y: 1, r: 5, ...symbolOf(index, color(of)) })],
+    marks: [Plot.dot([1], { x: 1, y: 1, r: 5, ...chooseSymbol(index, color(of)) })],
   });
   sign.querySelector("style")?.remove();
   return (
     <li>
-      {toMarkup(sign, { class: "sign", "aria-hidden": "true" })}
+      {convertToMarkup(sign, { class: "sign", "aria-hidden": "true" })}
       {label}
     </li>
   );

@@ -28,7 +28,7 @@ export async function htmlDocument(
   const modules = scripts.map((source) => (
     <script type="module" dangerouslySetInnerHTML={{ __html: source }} />
   ));
-  const body = visible(renderToString(<>{content}</>)) + renderToString(<>{modules}</>);
+  const body = makeVisible(renderToString(<>{content}</>)) + renderToString(<>{modules}</>);
   const html = renderToString(
     <html lang="en">
       <head>
@@ -49,7 +49,7 @@ export async function htmlDocument(
  * `text` with control characters other than newline and tab replaced by their pictures in Unicode
  * (NUL as "␀"), since an HTML parser drops or replaces some of them.
  */
-export function visible(text: string): string {
+export function makeVisible(text: string): string {
   return text
     // deno-lint-ignore no-control-regex
     .replace(/[\x00-\x08\x0b-\x1f]/g, (c) => String.fromCodePoint(0x2400 + c.charCodeAt(0)))

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { parseHTML } from "linkedom";
-import { htmlDocument, visible } from "./document.tsx";
+import { htmlDocument, makeVisible } from "./document.tsx";
 import { type Child, DataScript } from "./markup.tsx";
 
 /** What a browser would make of an element in a document. */
@@ -21,7 +21,7 @@ const anyText = fc.oneof(
 Deno.test("htmlDocument writes texts and attributes so that a parser reads the same ones", () =>
   fc.assert(fc.asyncProperty(anyText, anyText, async (text, value) => {
     const element = await parsed(<p data-x={value}>{text}</p>);
-    assertEquals(element.textContent, visible(text));
+    assertEquals(element.textContent, makeVisible(text));
     assertEquals(element.getAttribute("data-x"), value);
     assertEquals(element.children.length, 0);
   })));
@@ -34,6 +34,6 @@ Deno.test("DataScript holds any JSON unchanged, without a character that ends a 
     assertEquals(JSON.parse(written.textContent!), JSON.parse(JSON.stringify(data)));
   })));
 
-Deno.test("visible shows control characters as pictures, and keeps line breaks and tabs", () => {
-  assertEquals(visible("a\0b\r\n\tc\x1b\x7f"), "a␀b␍\n\tc␛␡");
+Deno.test("makeVisible shows control characters as pictures, and keeps line breaks and tabs", () => {
+  assertEquals(makeVisible("a\0b\r\n\tc\x1b\x7f"), "a␀b␍\n\tc␛␡");
 });

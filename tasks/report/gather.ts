@@ -27,7 +27,7 @@ import { isModel, MODELS } from "./words.ts";
 export type Hash = (path: string) => Promise<{ sha256: string } | { reason: string }>;
 
 /** Hashes of files on disk, each computed once. Relative paths start at `root`. */
-export function hashOfFiles(root: string): Hash {
+export function makeHash(root: string): Hash {
   const known = new Map<string, ReturnType<Hash>>();
   return (path) => {
     if (!known.has(path)) known.set(path, hashFile(resolve(root, path)));

@@ -9,7 +9,8 @@ import {
 import { gather, type Hash } from "./gather.ts";
 import { parseRun, type Results, type Run } from "./read_results.ts";
 
-const WEIGHTS = "1".repeat(64), CORPUS = "2".repeat(64);
+const WEIGHTS = "1".repeat(64);
+const CORPUS = "2".repeat(64);
 
 /** Files as the examples were made with them. */
 const unchanged: Hash = (path) =>

@@ -13,7 +13,7 @@ import { maskShare } from "./sections/mask_share.tsx";
 import { Notes } from "./sections/notes.tsx";
 import { provenance } from "./sections/provenance.tsx";
 import { quality } from "./sections/quality.tsx";
-import { raceOf, raceSection } from "./sections/race.tsx";
+import { makeRace, raceSection } from "./sections/race.tsx";
 import { samples } from "./sections/samples.tsx";
 
 /** The whole page. `tryIt` is the section that leads to the page with the model. */
@@ -23,7 +23,7 @@ export async function buildPage(data: ReportData, { tryIt = null }: { tryIt?: Pa
       Deno.readTextFile(new URL(`client/${name}`, import.meta.url))
     ),
   );
-  const race = raceOf(data);
+  const race = makeRace(data);
   const opening = raceSection(race);
   const sections = [
     fiveChanges(await readChanges()),

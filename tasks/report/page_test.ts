@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
 import { parseHTML } from "linkedom";
 import { thin } from "./charts.tsx";
-import { visible } from "./document.tsx";
+import { makeVisible } from "./document.tsx";
 import {
   exampleEvaluation,
   exampleProvenance,
@@ -117,7 +117,7 @@ Deno.test("buildPage shows a hostile text as it is, and the data for the race ho
     const { document } = parseHTML(await pageSaying(hostile));
     const shown = [...document.querySelectorAll(".sample .text, .stage")];
     assertEquals(shown.length, 2 * 2 + 2);
-    for (const element of shown) assertEquals(element.textContent, visible(text));
+    for (const element of shown) assertEquals(element.textContent, makeVisible(text));
     const { replays } = JSON.parse(document.querySelector("#race-data")!.textContent!);
     assertEquals(replays.map((replay: { text: string }) => replay.text), Array(4).fill(text));
   }

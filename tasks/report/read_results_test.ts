@@ -119,7 +119,8 @@ Deno.test("parseRun skips what a killed process left torn, and keeps all the res
 
 Deno.test("parseRun takes the later lines where a resumed run wrote steps twice", () => {
   const [header, ...lines] = exampleRun("diffusion").trimEnd().split("\n");
-  const before = lines.slice(0, 100), again = lines.slice(50);
+  const before = lines.slice(0, 100);
+  const again = lines.slice(50);
   const changed = again.map((line) => line.replace(/"learningRate":0.001/, '"learningRate":0.5'));
   const run = parseRun("x", [header, ...before, header, ...changed].join("\n"));
   const once = parseRun("x", [header, ...lines].join("\n"));
@@ -133,7 +134,8 @@ Deno.test("parseRun leaves out the losses of a run that diverged", () => {
     /"lossNats":[\d.]+/,
     '"lossNats":null',
   );
-  const whole = parseRun("x", exampleRun("gpt")), run = parseRun("x", log);
+  const whole = parseRun("x", exampleRun("gpt"));
+  const run = parseRun("x", log);
   assertEquals(run.train, whole.train.slice(1));
   assertEquals(run.validation, whole.validation.slice(1));
 });
@@ -142,7 +144,8 @@ Deno.test("readResults notes each broken file in one line and reads the others",
   const folder = await Deno.makeTempDir();
   try {
     await writeExample(folder);
-    const results = join(folder, "reports", "results"), runs = join(folder, "reports", "runs");
+    const results = join(folder, "reports", "results");
+    const runs = join(folder, "reports", "runs");
     const broken = {
       [join(results, "half.json")]: JSON.stringify(small()).slice(0, 200),
       [join(results, "empty.json")]: "",

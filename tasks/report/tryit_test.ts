@@ -28,7 +28,8 @@ import { referenceOf, requests, runInDeno } from "../testing/tryit_reference.ts"
 
 /** Preset smoke with 11 characters; weights large enough that rounding them shows. */
 function example() {
-  const config = makeConfig("diffusion", "smoke", 12), random = seededRandom(5);
+  const config = makeConfig("diffusion", "smoke", 12);
+  const random = seededRandom(5);
   const weights = initialWeights(config, random);
   for (const { data } of Object.values(weights)) data.forEach((x, i) => data[i] = 10 * x);
   const window = Int32Array.from({ length: config.context }, () => random.integer(12));
@@ -107,7 +108,8 @@ Deno.test("the folder is written once for the same weights, and its model again 
   inFolder(async (folder) => {
     await writeWeights(folder);
     const weights = join(folder, "weights/diffusion-smoke.safetensors");
-    const site = join(folder, "reports, mine/try-it"), notes: string[] = [];
+    const site = join(folder, "reports, mine/try-it");
+    const notes: string[] = [];
     const write = () => writeTryIt(site, { weights, note: (line) => notes.push(line) });
     const modified = async () =>
       (await Promise.all(
@@ -157,7 +159,8 @@ Deno.test("while another process writes the folder nothing is written into it, a
 
 Deno.test("without weights, or without npm, there is no page and one line says why", () =>
   inFolder(async (folder) => {
-    const site = join(folder, "site"), notes: string[] = [];
+    const site = join(folder, "site");
+    const notes: string[] = [];
     const note = (line: string) => notes.push(line);
     const unreachable = {
       DENO_DIR: join(folder, "cache"),
@@ -241,7 +244,8 @@ Deno.test("the page's bundle takes the versions that the workspace and its own l
     JSON.parse(await Deno.readTextFile(new URL(path, import.meta.url)));
   const { imports } = await read("../../deno.json");
   const own = await read("tryit/imports.json");
-  const lock = await read("tryit/bundle.lock"), workspace = await read("../../deno.lock");
+  const lock = await read("tryit/bundle.lock");
+  const workspace = await read("../../deno.lock");
   const pureRand = imports["pure-rand"].replace("npm:", "");
   assertEquals(own.imports["pure-rand/"], `npm:/${pureRand}/`);
   assertEquals(Object.keys(lock.npm).sort(), [onnxruntimeWeb, pureRand].sort());

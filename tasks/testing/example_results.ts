@@ -106,7 +106,8 @@ function writeInOrder(text: string, prompt: string): GenerationStep[] {
 }
 
 function denoise(text: string, prompt: string, random: Random): GenerationStep[] {
-  const characters = [...text], steps: GenerationStep[] = [];
+  const characters = [...text];
+  const steps: GenerationStep[] = [];
   const given = [...prompt].length;
   const tokens = characters.map((_, position) => position < given ? 1 : 0);
   for (const { start, masked } of cutBlocks(tokens, { context: 64, overlap: 16 })) {

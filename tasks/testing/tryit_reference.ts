@@ -70,7 +70,8 @@ export async function referenceOf(
   request: PageRequest,
 ): Promise<Reference> {
   const network = makeNetwork(run, config);
-  let window = 0, seen: Float32Array[] = [];
+  let window = 0;
+  let seen: Float32Array[] = [];
   const logits = network.logits.bind(network);
   network.logits = async (tokens, from) => {
     // generate() passes on a view of the whole text
@@ -80,7 +81,8 @@ export async function referenceOf(
   const tokenizer = makeTokenizer("diffusion", vocabulary);
   const writing = await writeRequest(network, tokenizer, request);
   const shown = () => writing.characters.map((character) => character || "█").join("");
-  const texts = [shown()], gaps: Reference["gaps"] = [];
+  const texts = [shown()];
+  const gaps: Reference["gaps"] = [];
   for await (const { changes } of writing) {
     texts.push(shown());
     const positions = changes.map(([position]) => position);
@@ -110,7 +112,8 @@ if (import.meta.main) {
   Deno.chdir(folder);
   const tryIt = await writeTryIt("reports/try-it", { weights, note: console.error });
   if (!tryIt) Deno.exit(1);
-  const model = await loadWeights(weights), { context } = model.config;
+  const model = await loadWeights(weights);
+  const { context } = model.config;
   const run = await runInDeno("reports/try-it/model.onnx", context);
   const references: Reference[] = [];
   for (const request of requests) references.push(await referenceOf(run, model, request));

@@ -31,7 +31,11 @@ export interface FilmOptions {
 
 // In pixels. The size of the type makes a cell 8 wide in most monospaced fonts; each character is
 // placed by itself all the same.
-const CELL = 8, LINE = 18, TYPE = 13.33, MARGIN = 20, GUTTER = 32;
+const CELL = 8;
+const LINE = 18;
+const TYPE = 13.33;
+const MARGIN = 20;
+const GUTTER = 32;
 /** A mask is a little smaller than its cell. */
 const MASK = `stroke-width: ${LINE - 3}; stroke-dasharray: ${CELL - 1} 1`;
 /** Lines above a text: the clock, the title, the figures. */
@@ -41,7 +45,8 @@ const SPACE = 6;
 /** Steps in which a highlight fades. */
 const FADING = 4;
 /** Seconds for which the first and the last frame stay. */
-const BEFORE = 1, AFTER = 4;
+const BEFORE = 1;
+const AFTER = 4;
 
 /** The film. It runs again and again, with the finished text for a while at the end. */
 export function animatedSvg(tracks: Track[], { stepsPerSecond, columns }: FilmOptions): string {
@@ -75,7 +80,8 @@ export function animatedSvg(tracks: Track[], { stepsPerSecond, columns }: FilmOp
 
 /** @param steps What `--t` counts to: the steps, and those in which the last highlight fades. */
 function rules(steps: number, stepsPerSecond: number): string {
-  const run = steps / stepsPerSecond, all = BEFORE + run + AFTER;
+  const run = steps / stepsPerSecond;
+  const all = BEFORE + run + AFTER;
   const percent = (seconds: number) => `${(100 * seconds / all).toFixed(3)}%`;
   return `
 @property --t { syntax: "<integer>"; inherits: true; initial-value: ${steps} }
@@ -160,8 +166,8 @@ interface Place {
 function makePanel(track: Track, columns: number, left: number): { markup: VNode; lines: number } {
   const { title, first, steps } = track;
   const end = steps.reduce(nextFrame, first);
-  const places = placesOf(end, columns);
-  const stays = staysOf(first, steps, places);
+  const places = layOut(end, columns);
+  const stays = collectStays(first, steps, places);
   const blocks = blockStarts(first, steps).map((start, block) => {
     const own = stays.filter((stay) => stay.block === block);
     return (
@@ -176,7 +182,7 @@ function makePanel(track: Track, columns: number, left: number): { markup: VNode
     <g class={first.blocks === 0 ? "gpt" : "diffusion"} transform={`translate(${left} ${LINE})`}>
       <text class="title" y={LINE - 5}>{title}</text>
       <g style={`--k:${steps.length}`}>
-        <text class="quiet on" y={2 * LINE - 5}>{summaryOf(end)}</text>
+        <text class="quiet on" y={2 * LINE - 5}>{summarize(end)}</text>
       </g>
       <g transform={`translate(0 ${(HEAD - 1) * LINE + SPACE})`}>
         <g class="quiet">
@@ -193,9 +199,11 @@ function makePanel(track: Track, columns: number, left: number): { markup: VNode
  * The places of the finished text, broken between words where they fit. A line end has a place too,
  * for its mask.
  */
-function placesOf({ cells }: Frame, columns: number): Place[] {
+function layOut({ cells }: Frame, columns: number): Place[] {
   const places: Place[] = [];
-  let column = 0, line = 0, word = 0; // where the word begins, as a position
+  let column = 0;
+  let line = 0;
+  let word = 0; // where the word begins, as a position
   for (const [position, { character }] of cells.entries()) {
     const isEnd = character === "\n",
       width = character === "" || isEnd ? 1 : shown(character).width;
@@ -222,10 +230,12 @@ function placesOf({ cells }: Frame, columns: number): Place[] {
 }
 
 /** All that was ever at each place, in the order of the steps. */
-function staysOf(first: Frame, steps: Step[], places: Place[]): Stay[] {
-  const stays: Stay[] = [], now = new Map<number, Stay>();
+function collectStays(first: Frame, steps: Step[], places: Place[]): Stay[] {
+  const stays: Stay[] = [];
+  const now = new Map<number, Stay>();
   const begin = (position: number, character: string, from: number) => {
-    const before = now.get(position), place = places[position];
+    const before = now.get(position);
+    const place = places[position];
     const block = before?.block ?? first.cells[position]?.block ?? 0;
     if (before) before.until = from;
     const stay = { place, character, from, until: Infinity, block, before };
@@ -326,14 +336,14 @@ function Texts({ of, look, style }: LookProps) {
 /** Masks, or highlights of the same shape. */
 function Cells({ of, look, style }: LookProps) {
   if (of.length === 0) return null;
-  return <path class={look ? `cells ${look}` : "cells"} style={style} d={pathOf(of)} />;
+  return <path class={look ? `cells ${look}` : "cells"} style={style} d={drawPath(of)} />;
 }
 
 /**
  * The middle lines of cells, neighbours in one stroke. A wide character has one block, as it is one
  * character.
  */
-function pathOf(stays: Stay[]): string {
+function drawPath(stays: Stay[]): string {
   const places = stays.map(({ place }) => place)
     .sort((a, b) => a.line - b.line || a.column - b.column);
   let path = "";
@@ -357,7 +367,7 @@ function Border({ column, line }: Place) {
   return <path class="border" d={`M${column * CELL - 0.5} ${line * LINE}v${LINE}`} />;
 }
 
-function summaryOf({ written, forwards }: Frame): string {
+function summarize({ written, forwards }: Frame): string {
   const each = forwards === 0 ? "" : `, ${(written / forwards).toFixed(2)} each`;
   return `${written} characters in ${forwards} forward passes${each}`;
 }
@@ -365,5 +375,5 @@ function summaryOf({ written, forwards }: Frame): string {
 /** A film in words: its figures and the finished text. */
 function describe({ title, first, steps }: Track): string {
   const end = steps.reduce(nextFrame, first);
-  return `${title}: ${summaryOf(end)}.\n${shownText(textOf(end, "░"))}`;
+  return `${title}: ${summarize(end)}.\n${shownText(textOf(end, "░"))}`;
 }

@@ -22,7 +22,7 @@ function setUpTheme() {
     document.documentElement.dataset.theme = theme;
     button.textContent = `Theme: ${theme}`;
   };
-  let theme = remembered("theme");
+  let theme = recall("theme");
   if (!themes.includes(theme)) theme = themes[0];
   apply(theme);
   button.hidden = false;
@@ -34,7 +34,7 @@ function setUpTheme() {
 }
 
 /** Some browsers refuse storage to pages from disk. @param {string} key */
-function remembered(key) {
+function recall(key) {
   try {
     return localStorage.getItem(key) ?? "";
   } catch {

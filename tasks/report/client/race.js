@@ -26,7 +26,7 @@ const data = document.getElementById("race-data");
 if (data) setUpRace(/** @type {Race} */ (JSON.parse(data.textContent ?? "")));
 
 /** The changes of each step as `race.ts` packed them. @param {(number | string)[][]} packed @param {string[]} final */
-function unpacked(packed, final) {
+function unpack(packed, final) {
   let position = 0;
   return packed.map((step) => {
     /** @type {Change[]} */
@@ -49,7 +49,7 @@ function unpacked(packed, final) {
  */
 function prepare({ text, steps: packed, times, passesBefore, borders, ...rest }) {
   const final = [...text];
-  const steps = unpacked(packed, final);
+  const steps = unpack(packed, final);
   let tenths = 0;
   const seconds = times.map((time) => (tenths += time) / 1e4);
   const passes = steps.map((_, i) => passesBefore + i + 1);
@@ -87,7 +87,8 @@ function sureness(confidence) {
  * @param {string} model
  */
 function makeLane(model) {
-  const stage = byId(`stage-${model}`), progress = byId(`stage-${model}-progress`);
+  const stage = byId(`stage-${model}`);
+  const progress = byId(`stage-${model}-progress`);
   const probe = byId(`stage-${model}-probe`);
   /** The look of a character that is not there yet: a mask, or nothing for a GPT. */
   const blank = model === "diffusion" ? MASK : "";
@@ -117,7 +118,7 @@ function makeLane(model) {
   }
 
   /** @param {number} step */
-  function stateAfter(step) {
+  function replayTo(step) {
     const start = replay.final.map((character) => ({
       character,
       step: -1,
@@ -144,8 +145,9 @@ function makeLane(model) {
     fresh = replay.steps.slice(Math.max(0, from), step)
       .flatMap((changes) => changes.map(({ position }) => position));
     const isNew = new Set(step < replay.steps.length ? fresh : []);
-    state = stateAfter(step);
-    let blanks = 0, again = 0;
+    state = replayTo(step);
+    let blanks = 0;
+    let again = 0;
     state.forEach((cell, i) => {
       const isBlank = cell.character === "";
       if (isBlank) blanks++;
@@ -162,7 +164,8 @@ function makeLane(model) {
       } else if (!isBlank && cell.step >= 0 && tint === "confidence" && replay.hasDoubt) {
         looks.push(`c${sureness(cell.confidence)}`);
       }
-      const look = looks.join(" "), text = cell.character || blank;
+      const look = looks.join(" ");
+      const text = cell.character || blank;
       if (shown[i] === text + look) return;
       shown[i] = text + look;
       if (cells[i].textContent !== text) cells[i].textContent = text;
@@ -216,7 +219,9 @@ function makeLane(model) {
 
 /** @param {Race} race */
 function setUpRace({ replays }) {
-  const controls = byId("controls"), play = byId("play"), status = byId("race-status");
+  const controls = byId("controls");
+  const play = byId("play");
+  const status = byId("race-status");
   const warning = byId("race-warning");
   const scrubber = /** @type {HTMLInputElement} */ (byId("scrubber"));
   const speed = /** @type {HTMLSelectElement} */ (byId("speed"));
@@ -231,7 +236,9 @@ function setUpRace({ replays }) {
 
   /** Moments, on the present clock, at which each lane's steps end. */
   let moments = lanes.map(() => /** @type {number[]} */ ([]));
-  let end = 0, now = 0, playing = false;
+  let end = 0;
+  let now = 0;
+  let playing = false;
 
   /** Applies the choices in the lists. @param {number} share The point of the clock to show then. */
   function load(share) {
@@ -294,7 +301,9 @@ function setUpRace({ replays }) {
     announce();
     if (!on) return;
     if (now >= end) seek(0);
-    let before = performance.now(), drawn = before, pending = 0;
+    let before = performance.now();
+    let drawn = before;
+    let pending = 0;
     requestAnimationFrame(function tick(time) {
       if (!playing) return;
       const rate = Number(speed.value) * (pace.value === "time" ? 1 : PASSES_PER_SECOND);

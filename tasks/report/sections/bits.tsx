@@ -32,11 +32,11 @@ export function halfInterval(row: Pick<EvaluationRow, "se_passes" | "se_blocks">
 }
 
 /** The sign of a figure that is an upper bound. */
-export function atMost(estimator: Estimator): string {
+export function signOfBound(estimator: Estimator): string {
   return estimator === "nelbo" ? "≤ " : "";
 }
 
-function linesOf({ evaluations, baselines }: ReportData): Line[] {
+function collectLines({ evaluations, baselines }: ReportData): Line[] {
   const likelihoods = evaluations.filter(({ row }) => row.bpc !== null);
   const hasTwins = new Set(likelihoods.map(({ row }) => row.weights)).size >
     new Set(likelihoods.map(({ row }) => row.model)).size;
@@ -56,7 +56,7 @@ function linesOf({ evaluations, baselines }: ReportData): Line[] {
 
 /** Bits per character of both models and the baselines, by estimator. */
 export function bitsPerCharacter(data: ReportData): Part {
-  const lines = linesOf(data);
+  const lines = collectLines(data);
   if (lines.length === 0) return null;
   const groups = [...Map.groupBy(lines, ({ row }) => row.context).values()];
   return (
@@ -79,7 +79,7 @@ function BitsChart({ lines }: { lines: Line[] }) {
   const tones = new Set(lines.map(({ tone }) => tone));
   const hasBound = lines.some(({ row }) => row.estimator === "nelbo");
   const rows = lines.map(({ name, tone, row }): DotRow => {
-    const value = `${atMost(row.estimator)}${row.bpc.toFixed(3)}`;
+    const value = `${signOfBound(row.estimator)}${row.bpc.toFixed(3)}`;
     return {
       name,
       tone,
@@ -188,7 +188,7 @@ function BitsRow({ name, row, ...marked }: Line) {
         <Marks of={[marked]} />
       </th>
       <td class="figure">
-        {atMost(row.estimator)}
+        {signOfBound(row.estimator)}
         <Value of={row.bpc} digits={3} />
       </td>
       <td>{row.estimator}</td>

@@ -19,7 +19,7 @@ export interface CodeChange {
 export async function readChanges(): Promise<CodeChange[]> {
   const read = (name: string) =>
     Deno.readTextFile(new URL(`../../../core/${name}`, import.meta.url));
-  return changesOf(await read("gpt.ts"), await read("diffusion.ts"));
+  return sortChanges(await read("gpt.ts"), await read("diffusion.ts"));
 }
 
 /**
@@ -29,7 +29,7 @@ export async function readChanges(): Promise<CodeChange[]> {
  *
  * @throws {UserError} If a line of code differs where nothing is marked.
  */
-export function changesOf(gpt: string, diffusion: string): CodeChange[] {
+export function sortChanges(gpt: string, diffusion: string): CodeChange[] {
   const changes = [1, 2, 3, 4, 5].map((number): CodeChange => ({ number, removed: [], added: [] }));
   const [a, b] = [gpt, diffusion].map((source) => source.trimEnd().split("\n"));
   let current: number | undefined;

@@ -2,13 +2,14 @@
 import { UserError } from "../../../engines/errors.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { rendered } from "../../testing/rendered.ts";
-import { changesOf, fiveChanges, readChanges } from "./five_changes.tsx";
+import { fiveChanges, readChanges, sortChanges } from "./five_changes.tsx";
 
 const core = async (name: string) =>
   (await Deno.readTextFile(new URL(`../../../core/${name}`, import.meta.url))).split("\n");
 
 Deno.test("the page shows of each change the very lines of gpt.ts and diffusion.ts, and all that are marked", async () => {
-  const gpt = await core("gpt.ts"), diffusion = await core("diffusion.ts");
+  const gpt = await core("gpt.ts");
+  const diffusion = await core("diffusion.ts");
   const changes = await readChanges();
   assertEquals(changes.map(({ number }) => number), [1, 2, 3, 4, 5]);
   for (const { number, removed, added } of changes) {
@@ -32,7 +33,7 @@ Deno.test("a line that is gone stands with the change that assigns to the same n
     ...["start", "  // change 3 of 5", "  const c = 0;", "  a[i] = c;"],
     ...["  if (c) {", "  // change 4 of 5", "  b[i] = c;", "}", "end"],
   ].join("\n");
-  const [, , three, four] = changesOf(gpt, diffusion);
+  const [, , three, four] = sortChanges(gpt, diffusion);
   assertEquals(three.removed.map(({ number }) => number), [2]);
   assertEquals(three.added.map(({ number }) => number), [3, 4, 5]);
   assertEquals(four.removed.map(({ number }) => number), [3]);
@@ -40,7 +41,7 @@ Deno.test("a line that is gone stands with the change that assigns to the same n
 });
 
 Deno.test("a line that differs without a mark is refused, with its number", () => {
-  const error = assertThrows(() => changesOf("a\nb", "a\nc"), UserError);
+  const error = assertThrows(() => sortChanges("a\nb", "a\nc"), UserError);
   assertEquals(
     error.message,
     'Cannot sort the changes: line 2 of core/diffusion.ts differs without a mark, "c"; write ' +

@@ -5,7 +5,7 @@ import { percent } from "../../shared/text.ts";
 import type { EvaluationEntry, ReportData } from "../report_data.ts";
 import { type Child, Facts, Marks, ModelTag, Value } from "../markup.tsx";
 import { meanRealWords, MODELS } from "../words.ts";
-import { atMost, halfInterval } from "./bits.tsx";
+import { halfInterval, signOfBound } from "./bits.tsx";
 
 export function Glance(data: ReportData) {
   const cards = MODELS.filter((model) => data.race[model] || headline(data, model));
@@ -25,7 +25,7 @@ function Card({ model, ...data }: ReportData & { model: ModelKind }) {
     facts.push([
       `bits per character, ± ${halfInterval(row).toFixed(3)} (${kind}, context ${row.context})`,
       <>
-        {atMost(row.estimator)}
+        {signOfBound(row.estimator)}
         <Value of={row.bpc!} digits={3} />
       </>,
     ]);

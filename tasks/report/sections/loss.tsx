@@ -37,7 +37,7 @@ const AXES = [
 const MOST_POINTS = 250;
 
 /** The curves of a run, in bits per character. */
-export function curvesOf({ run }: RunEntry): Curves {
+export function makeCurves({ run }: RunEntry): Curves {
   const train = run.train.map(({ chars, step, seconds, lossNats }) => [
     chars,
     step,
@@ -63,7 +63,7 @@ export function curvesOf({ run }: RunEntry): Curves {
 export function training({ runs }: ReportData): Part {
   const entries = MODELS.flatMap((model) => runs[model] ?? []);
   if (entries.length === 0) return null;
-  const drawn = entries.map(curvesOf).filter(({ train, validation }) =>
+  const drawn = entries.map(makeCurves).filter(({ train, validation }) =>
     train.length + validation.length > 0
   );
   return (
@@ -81,8 +81,8 @@ export function training({ runs }: ReportData): Part {
 
 function LossFigure({ curves, entries }: { curves: Curves[]; entries: RunEntry[] }) {
   const data = curves.flatMap(({ model, train, validation }) => [
-    { name: `${MODEL_NAMES[model]}, validation`, points: validation.map(rounded) },
-    { name: `${MODEL_NAMES[model]}, training`, points: train.map(rounded) },
+    { name: `${MODEL_NAMES[model]}, validation`, points: validation.map(roundPoint) },
+    { name: `${MODEL_NAMES[model]}, training`, points: train.map(roundPoint) },
   ]);
   const views = AXES.map(({ label }, axis) => ({
     label,
@@ -128,7 +128,7 @@ function describe({ model, validation, best }: Curves): string {
   return `${MODEL_NAMES[model]}: validation from ${first} to ${last} bits, best ${lowest}.`;
 }
 
-const rounded = (point: Point) => point.map((value) => Number(value.toPrecision(6)));
+const roundPoint = (point: Point) => point.map((value) => Number(value.toPrecision(6)));
 
 /** One drawing; the script reads values from `data-axis`, `data-scale` and the data with it. */
 export function LossChart(

@@ -2,7 +2,7 @@
 import { assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
 import { exampleRun } from "../../testing/example_results.ts";
 import type { ReportData, RunEntry } from "../report_data.ts";
-import { curvesOf, LossChart, training } from "./loss.tsx";
+import { LossChart, makeCurves, training } from "./loss.tsx";
 import { rendered } from "../../testing/rendered.ts";
 import { parseRun } from "../read_results.ts";
 
@@ -25,7 +25,7 @@ Deno.test("LossChart draws training losses in bits, over characters, steps and s
   const entry = twice();
   const columns = ["chars", "step", "seconds"] as const;
   columns.forEach((column, axis) => {
-    const chart = rendered(<LossChart curves={[curvesOf(entry)]} axis={axis} width={960} />);
+    const chart = rendered(<LossChart curves={[makeCurves(entry)]} axis={axis} width={960} />);
     const [train, validation] = [...chart.querySelectorAll("[aria-label=line] path")].map(
       numbersOf,
     );

@@ -7,6 +7,7 @@ import type { QualityFigure, QualityRow, Spread } from "../../shared/results.ts"
 import { listed, percent } from "../../shared/text.ts";
 import {
   BothWidths,
+  chooseSymbol,
   color,
   dashed,
   DotPlot,
@@ -17,21 +18,15 @@ import {
   PlotSvg,
   Switched,
   SymbolKey,
-  symbolOf,
 } from "../charts.tsx";
 import type { QualityEntry } from "../report_data.ts";
 import { Marks, ModelTag, NumberCell, type Part, Section, Table } from "../markup.tsx";
 import { baselineTitle, count, describeSampler, isModel, stem } from "../words.ts";
-import {
-  mainMeasurements,
-  type Measured,
-  type Series,
-  sharedTemperature,
-} from "./quality_series.ts";
+import { type Measured, pickMeasurements, pickTemperature, type Series } from "./quality_series.ts";
 
 /** All sections about how the models write, of the results that are shown. */
 export function quality({ quality: entries }: { quality: QualityEntry[] }): Part[] {
-  const measured = mainMeasurements(entries);
+  const measured = pickMeasurements(entries);
   if (!measured) return [];
   const shown = [...measured.entries, ...measured.references];
   const others = entries.filter((entry) => !shown.includes(entry));
@@ -58,7 +53,7 @@ function describeJudges({ entries: [{ result: { judges } }] }: Measured): string
     : `The judge is ${ngram}; there was no GPT to judge.`;
 }
 
-const commandsOf = (entries: QualityEntry[]) =>
+const listCommands = (entries: QualityEntry[]) =>
   entries.map(({ result }) => result.provenance.command);
 
 function Legend({ series }: Measured) {
@@ -187,7 +182,7 @@ function PanelChart({ panel, measured, axis, entries }: PanelsProps & { panel: P
             x: "x",
             y,
             r: 4.5,
-            ...symbolOf(series.index, color(series.model)),
+            ...chooseSymbol(series.index, color(series.model)),
             title: describe,
           })
         ),
@@ -210,7 +205,7 @@ const COSTS = [
 ];
 
 function costSection(measured: Measured): Part {
-  const temperature = sharedTemperature(measured);
+  const temperature = pickTemperature(measured);
   const entries = measured.entries.filter(({ row }) => row.temperature === temperature);
   const views = COSTS.map(({ name, ...axis }) => ({
     label: name,
@@ -232,7 +227,7 @@ function costSection(measured: Measured): Part {
         not={"Sense, and taste. A GPT judges its own text too kindly; the n-grams know nothing " +
           "beyond a few letters. A forward pass does not cost both models the same, and seconds " +
           "are those of one machine, which may have been busy."}
-        commands={commandsOf(entries)}
+        commands={listCommands(entries)}
         marks={entries}
       >
         <Switched id="cost-axis" label="Cost in" views={views} />
@@ -259,13 +254,13 @@ function temperatureSection(measured: Measured, others: QualityEntry[]): Part {
         }. ${describeJudges(measured)}`}
         not={"How sure these means are: with few texts they move a good deal; the bars say how " +
           "far single texts lie apart."}
-        commands={commandsOf(entries)}
+        commands={listCommands(entries)}
         marks={entries}
       >
         <Panels measured={measured} axis={axis} entries={entries} />
       </Figure>
       <QualityTable {...measured} />
-      <LeftOut commands={[...new Set(commandsOf(others))]} />
+      <LeftOut commands={[...new Set(listCommands(others))]} />
     </Section>
   );
 }
@@ -444,7 +439,7 @@ function memorisation(measured: Measured): Part {
           `deviation: ${describeTexts(measured)}.`}
         not={"Passages that were changed in a letter or two. It grows with the length of a text: " +
           `here each has ${count(measured.entries[0].row.length)} characters.`}
-        commands={commandsOf(measured.entries)}
+        commands={listCommands(measured.entries)}
         marks={measured.entries}
       >
         <BothWidths draw={draw} />

@@ -25,7 +25,7 @@ export interface Measured {
  * The yardstick by which most was measured that is fresh and of the weights of the race. Other
  * measurements are only listed.
  */
-export function mainMeasurements(all: QualityEntry[]): Measured | undefined {
+export function pickMeasurements(all: QualityEntry[]): Measured | undefined {
   const worth = (group: QualityEntry[]) =>
     group.filter(isWritten).reduce(
       (sum, { stale, other }) => sum + (stale.length + other.length === 0 ? 1000 : 1),
@@ -71,7 +71,7 @@ function seriesName({ row, result }: QualityEntry, all: QualityEntry[]): string 
 }
 
 /** The temperature at which most texts were measured, the nearest to 0.8 among equals. */
-export function sharedTemperature({ entries }: Pick<Measured, "entries">): number {
+export function pickTemperature({ entries }: Pick<Measured, "entries">): number {
   const groups = Map.groupBy(entries, ({ row }) => row.temperature ?? 0);
   const [[temperature]] = [...groups].sort(([a, ofA], [b, ofB]) =>
     ofB.length - ofA.length || Math.abs(a - 0.8) - Math.abs(b - 0.8)

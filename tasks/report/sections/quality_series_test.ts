@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import type { QualityRow } from "../../shared/results.ts";
 import { exampleProvenance, exampleQuality } from "../../testing/example_results.ts";
 import type { QualityEntry } from "../report_data.ts";
-import { mainMeasurements, sharedTemperature } from "./quality_series.ts";
+import { pickMeasurements, pickTemperature } from "./quality_series.ts";
 
 function entries(
   model: "gpt" | "diffusion",
@@ -12,21 +12,21 @@ function entries(
   return result.rows.map((row) => ({ row: { ...row, length }, result, stale: [], other }));
 }
 
-Deno.test("mainMeasurements takes what is of the race's weights before what there is more of", () => {
+Deno.test("pickMeasurements takes what is of the race's weights before what there is more of", () => {
   const other = ["made with other weights"];
   const more = [
     ...entries("gpt", { length: 500, other }),
     ...entries("diffusion", { length: 500, other }),
   ];
-  const measured = mainMeasurements([...more, ...entries("gpt")])!;
+  const measured = pickMeasurements([...more, ...entries("gpt")])!;
   assertEquals(measured.entries.map(({ row }) => row.length), [2000, 2000, 2000]);
   assertEquals(measured.references.map(({ row }) => row.source), [
     ...["held-out", "shuffled-words", "shuffled-characters"],
   ]);
-  assertEquals(mainMeasurements([]), undefined);
+  assertEquals(pickMeasurements([]), undefined);
 });
 
-Deno.test("mainMeasurements makes one series of each sampler and its temperatures, and tells weights apart", () => {
+Deno.test("pickMeasurements makes one series of each sampler and its temperatures, and tells weights apart", () => {
   const twice = [
     ...entries("diffusion"),
     ...entries("diffusion", { weightsSha256: "8".repeat(64) }),
@@ -34,7 +34,7 @@ Deno.test("mainMeasurements makes one series of each sampler and its temperature
   twice[3].row.sampler = "entropy";
   twice[3].row.settings = { temperature: 0.5, "entropy-bound": 0.5 };
   for (const { result } of twice.slice(6)) result.provenance.weights = "weights/new.safetensors";
-  const { series } = mainMeasurements(twice)!;
+  const { series } = pickMeasurements(twice)!;
   assertEquals(
     series.map(({ name, entries }) => [name, entries.map(({ row }) => row.temperature)]),
     [
@@ -46,14 +46,15 @@ Deno.test("mainMeasurements makes one series of each sampler and its temperature
   assertEquals(series.map(({ index }) => index), [0, 1, 2]);
 });
 
-Deno.test("mainMeasurements tells apart what was written with another top-k or window, and names only what differs", () => {
-  const few = entries("diffusion"), many = entries("diffusion");
+Deno.test("pickMeasurements tells apart what was written with another top-k or window, and names only what differs", () => {
+  const few = entries("diffusion");
+  const many = entries("diffusion");
   for (const { row } of few) Object.assign(row.settings, { "top-k": 2, window: 64, overlap: 32 });
   for (const { row } of many) {
     Object.assign(row.settings, { "top-k": 65, window: 256, overlap: 64 });
   }
   const names = () =>
-    mainMeasurements([...few, ...many, ...entries("gpt")])!.series.map(({ name }) => name);
+    pickMeasurements([...few, ...many, ...entries("gpt")])!.series.map(({ name }) => name);
   assertEquals(names(), [
     "GPT, autoregressive",
     "Diffusion, threshold, top-k 2, window 64",
@@ -66,13 +67,13 @@ Deno.test("mainMeasurements tells apart what was written with another top-k or w
   ]);
 });
 
-Deno.test("sharedTemperature is that of most rows, and that nearest to 0.8 among equals", () => {
+Deno.test("pickTemperature is that of most rows, and that nearest to 0.8 among equals", () => {
   const of = (...temperatures: number[]) => ({
     entries: temperatures.map((temperature) =>
       ({ row: { temperature } as QualityRow }) as QualityEntry
     ),
   });
-  assertEquals(sharedTemperature(of(0.5, 0.8, 1, 1)), 1);
-  assertEquals(sharedTemperature(of(0.5, 0.7, 1)), 0.7);
-  assertEquals(sharedTemperature(of(0)), 0);
+  assertEquals(pickTemperature(of(0.5, 0.8, 1, 1)), 1);
+  assertEquals(pickTemperature(of(0.5, 0.7, 1)), 0.7);
+  assertEquals(pickTemperature(of(0)), 0);
 });

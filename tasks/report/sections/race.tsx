@@ -50,7 +50,7 @@ export interface Race {
 const MOST_BYTES = 480_000;
 
 /** The samples that can be replayed: the pair of the start, then the newest, as many as fit. */
-export function raceOf({ samples, race }: ReportData): Race {
+export function makeRace({ samples, race }: ReportData): Race {
   const pair = MODELS.flatMap((model) => race[model] ?? []);
   const entries = [...pair, ...samples.filter((entry) => !pair.includes(entry))];
   // one of each result before the second of any
@@ -102,7 +102,7 @@ function pack({ result, stale, other }: SampleEntry, sample: Sample): Replay {
     steps,
     times,
     passesBefore: Math.max(0, sample.forwards - sample.steps.length),
-    borders: model === "diffusion" ? bordersOf(result, sample) : [],
+    borders: model === "diffusion" ? findBorders(result, sample) : [],
     marks: [...stale, ...other],
   };
 }
@@ -112,7 +112,7 @@ function pack({ result, stale, other }: SampleEntry, sample: Sample): Replay {
  * not agree with its steps (it was made by an older version, or is a template whose gaps had free
  * lengths), so that no border is shown where there was none.
  */
-export function bordersOf(
+export function findBorders(
   { settings, provenance: { config } }: SampleResult,
   { text, steps }: Sample,
 ): number[] {

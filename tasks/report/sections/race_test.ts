@@ -2,19 +2,20 @@ import { assert, assertEquals } from "@std/assert";
 import type { Sample, SampleResult } from "../../shared/results.ts";
 import { exampleProvenance, exampleSample, PROMPT } from "../../testing/example_results.ts";
 import { gather } from "../gather.ts";
-import { bordersOf, type Race, raceOf, type Replay } from "./race.tsx";
+import { findBorders, makeRace, type Race, type Replay } from "./race.tsx";
 
 const race = async (...samples: SampleResult[]): Promise<Race> => {
   const nothing = { evaluations: [], quality: [], runs: [], problems: [] };
   const hash = (path: string) =>
     Promise.resolve({ sha256: (path.startsWith("data/") ? "2" : "1").repeat(64) });
-  return raceOf(await gather({ samples, ...nothing }, hash));
+  return makeRace(await gather({ samples, ...nothing }, hash));
 };
 
 /** The steps of a sample from what the page holds of them. */
-function unpacked({ text, steps, times }: Replay): Sample["steps"] {
+function unpack({ text, steps, times }: Replay): Sample["steps"] {
   const final = [...text];
-  let position = 0, tenths = 0;
+  let position = 0;
+  let tenths = 0;
   return steps.map((step, i) => {
     const queue = [...step];
     const changes: Sample["steps"][number]["changes"] = [];
@@ -35,7 +36,7 @@ Deno.test("what the page holds of a sample leads through the same steps to the s
   const samples = [0, 1].flatMap((i) => results.map(({ samples }) => samples[i]));
   replays.forEach((replay, i) => {
     assertEquals(replay.text, samples[i].text);
-    const steps = unpacked(replay);
+    const steps = unpack(replay);
     assertEquals(
       steps.map(({ changes }) => changes.map(([position, character]) => [position, character])),
       samples[i].steps.map(({ changes }) => changes.map((change) => change.slice(0, 2))),
@@ -84,7 +85,7 @@ Deno.test("samples that would make the page heavy are counted instead of shown, 
 Deno.test("block borders stand where the sampler began each block, and nowhere if they don't fit the steps", () => {
   const result = exampleSample("diffusion");
   const [sample] = result.samples;
-  const borders = bordersOf(result, sample);
+  const borders = findBorders(result, sample);
   // The first block has context - seen positions to fill, the later ones context - overlap = 48.
   assertEquals(borders.slice(1).map((border, i) => border - borders[i]), [
     ...Array(borders.length - 1).fill(48),
@@ -101,6 +102,6 @@ Deno.test("block borders stand where the sampler began each block, and nowhere i
   assertEquals(places.size, [...sample.text].length - [...PROMPT].length);
 
   const backwards = { ...sample, steps: sample.steps.toReversed() };
-  assertEquals(bordersOf(result, backwards), []);
-  assertEquals(bordersOf({ ...result, settings: {} }, sample), []);
+  assertEquals(findBorders(result, backwards), []);
+  assertEquals(findBorders({ ...result, settings: {} }, sample), []);
 });

@@ -93,7 +93,7 @@ function Text({ sample, model, index }: { sample: Sample; model: ModelKind; inde
         role="region"
         aria-label={`${MODEL_NAMES[model]}, text ${index + 1}, ${label}`}
       >
-        {runsOf(sample).map(({ text, isGiven }) =>
+        {splitRuns(sample).map(({ text, isGiven }) =>
           isGiven ? <span class="given">{text}</span> : text
         )}
       </div>
@@ -102,7 +102,7 @@ function Text({ sample, model, index }: { sample: Sample; model: ModelKind; inde
 }
 
 /** The text in runs of what was given and what was written. */
-function runsOf({ text, steps }: Sample) {
+function splitRuns({ text, steps }: Sample) {
   const written = new Set(steps.flatMap(({ changes }) => changes.map(([position]) => position)));
   const runs: { text: string; isGiven: boolean }[] = [];
   [...text].forEach((character, position) => {
