@@ -15,16 +15,9 @@ import { writePt } from "../core/files/pt.ts";
 import { models } from "../core/models.ts";
 import { windowLogits } from "../core/programs.ts";
 import { listCharacters } from "../core/data/tokenizer.ts";
-import {
-  note,
-  outputFlags,
-  parseFlags,
-  print,
-  printJson,
-  runTask,
-  UsageError,
-} from "./shared/cli.ts";
-import { noteAssumed, shapeOf } from "./shared/weights.ts";
+import { outputFlags, parseFlags, UsageError } from "./shared/flags.ts";
+import { note, print, printJson, runTask } from "./shared/run.ts";
+import { describeShape, noteAssumed } from "./shared/weights.ts";
 
 const task = {
   name: "convert",
@@ -98,7 +91,7 @@ export async function main(args: string[]): Promise<void> {
   if (json) printJson({ in: input, out: output, tensors: sizes.length, parameters });
   else {
     print(
-      `${output}: ${model.config.kind}, ${shapeOf(model.config)}; ` +
+      `${output}: ${model.config.kind}, ${describeShape(model.config)}; ` +
         `${sizes.length} tensors, ${parameters.toLocaleString("en-US")} parameters`,
     );
   }

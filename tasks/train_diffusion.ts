@@ -1,6 +1,6 @@
 /** Trains the diffusion model. */
 import * as diffusion from "../core/diffusion.ts";
-import { runTask } from "./shared/cli.ts";
+import { runTask } from "./shared/run.ts";
 import { trainTask } from "./shared/train.ts";
 
 export const main = (args: string[]): Promise<void> => trainTask(diffusion, args);

@@ -1,6 +1,6 @@
 /** Trains the GPT. */
 import * as gpt from "../core/gpt.ts";
-import { runTask } from "./shared/cli.ts";
+import { runTask } from "./shared/run.ts";
 import { trainTask } from "./shared/train.ts";
 
 export const main = (args: string[]): Promise<void> => trainTask(gpt, args);

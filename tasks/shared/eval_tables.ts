@@ -2,7 +2,7 @@
 import type { Compared } from "../../core/scoring/comparison.ts";
 import { type Estimator, estimatorNotes } from "../../core/scoring/estimators.ts";
 import type { BaselineRow, ComparisonRow, EvaluationRow } from "./results.ts";
-import { alignedTable, wrapped } from "./table.ts";
+import { alignedTable, wrap } from "./text.ts";
 
 type Row = EvaluationRow | BaselineRow;
 
@@ -30,7 +30,9 @@ export function evaluationTable(rows: Row[]): string {
     "Compare figures of the same T only. ± passes: noise of the masks; ± blocks: bootstrap over blocks.",
     ...Object.entries(notesOn(rows)).map(([name, note]) => `${name}: ${note}`),
   ];
-  return `${alignedTable([...head, "weights"], lines)}\n\n${notes.map(wrapped).join("\n")}`;
+  return `${alignedTable([...head, "weights"], lines)}\n\n${
+    notes.map((note) => wrap(note)).join("\n")
+  }`;
 }
 
 /** Formats the cross-entropy of each nelbo by share of masked characters; "" if there is none. */
@@ -77,5 +79,5 @@ export function comparisonTable(comparisons: ComparisonRow[]): string {
     (isBound
       ? " Of a nelbo it is the bound that is compared; the diffusion model itself may be better."
       : "");
-  return `${alignedTable(head, lines)}\n\n${wrapped(meaning)}`;
+  return `${alignedTable(head, lines)}\n\n${wrap(meaning)}`;
 }

@@ -8,7 +8,7 @@ import { limitPasses, write } from "../../core/sampling/write.ts";
 import type { TrainedNetwork } from "../../core/sampling/window_network.ts";
 import { measureQuality, type Measures, summarize } from "../../core/scoring/quality/measure.ts";
 import type { Engine } from "../../engines/engine.ts";
-import { interruption, note } from "./cli.ts";
+import { interruption, note } from "./run.ts";
 import { openJournal } from "./journal.ts";
 import { startProgress } from "./progress.ts";
 import { PARTIAL } from "./provenance.ts";

@@ -8,7 +8,7 @@ import {
   type Spread,
 } from "./results.ts";
 import { RESULTS } from "./provenance.ts";
-import { alignedTable, wrapped } from "./table.ts";
+import { alignedTable, wrap } from "./text.ts";
 
 /**
  * Finds what was last measured of the samples of these weights. Files that hold something else are
@@ -107,6 +107,6 @@ export function qualityTables(results: QualityResult[]): string {
         rows.map((row) => columns.map(([, of]) => of(row))),
       )
     ),
-    wrapped(MEANING),
+    wrap(MEANING),
   ].join("\n\n");
 }

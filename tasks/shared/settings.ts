@@ -1,7 +1,7 @@
 /** The flag `--set NAME=VALUE`, for settings that have no flag of their own. */
 import { type Config, expectSetting, makeConfig, type ModelKind } from "../../core/config.ts";
 import { quoted } from "../../engines/errors.ts";
-import { UsageError } from "./cli.ts";
+import { UsageError } from "./flags.ts";
 
 export const setFlag = {
   type: "string",

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { UsageError } from "./cli.ts";
+import { UsageError } from "./flags.ts";
 import { parseSettings } from "./settings.ts";
 
 Deno.test("any setting without a flag of its own can be given as NAME=VALUE", () => {

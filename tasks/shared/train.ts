@@ -31,19 +31,10 @@ import {
   type TrainingRun,
 } from "../../core/training/trainer.ts";
 import { UserError } from "../../engines/errors.ts";
-import {
-  commandLine,
-  commonFlags,
-  Interrupted,
-  interruption,
-  note,
-  parseFlags,
-  print,
-  printJson,
-  UsageError,
-  type Values,
-} from "./cli.ts";
-import { chosenEngine } from "./engine.ts";
+import { commonFlags, parseFlags, UsageError, type Values } from "./flags.ts";
+import { Interrupted, interruption, note, print, printJson } from "./run.ts";
+import { commandLine } from "./text.ts";
+import { startEngineFromFlags } from "./engine.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { openRunLog, type RunLog, runLogPath } from "./run_log.ts";
 import type { RunHeader } from "./results.ts";
@@ -295,7 +286,7 @@ async function prepareRun(
 
   const threads = values.threads ?? ranks?.cores;
   const say = hasFinished(resume, config) ? () => {} : tell; // nothing is going to be computed
-  const engine = await chosenEngine({ ...values, threads }, say);
+  const engine = await startEngineFromFlags({ ...values, threads }, say);
   if (resume) warnOfOtherRounding(resume, engine, say);
   say(`config: ${JSON.stringify(config)}`);
   const { patience } = values;
