@@ -12,7 +12,7 @@ import type { LoadedModel } from "../../core/checkpoint.ts";
 import { lockFile } from "../../core/files/lock.ts";
 import { makeFolder, writeFileAtomically } from "../../core/files/write.ts";
 import { DenoError } from "../shared/process.ts";
-import { type ChosenWeights, defaultWeights } from "../shared/weights.ts";
+import type { ChosenWeights } from "../shared/weights.ts";
 
 /**
  * How the model's weights are stored, by what it costs: see docs/lab-log.md.
@@ -84,6 +84,7 @@ export async function writeTryIt(
   options: TryItOptions = {},
 ): Promise<TryIt | undefined> {
   const { note = () => {}, signal } = options;
+  const { defaultWeights } = await import("../shared/weights.ts");
   const weights = options.weights ?? await defaultWeights("diffusion");
   if (weights === undefined) {
     note('No page to try the model: there are no weights of it; run "deno task train-diffusion"');
