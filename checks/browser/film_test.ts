@@ -12,8 +12,7 @@ import { ofProject, openPage, outputOf, testInChromium } from "./in_browser.ts";
 const HOSTILE = `</text><script>alert(1)</script>&amp;"'<![CDATA[`;
 
 /**
- * What the film shows at each step: visible characters in order, and the number of masks; of each
- * panel.
+ * The visible characters in order, and the number of masks, at each step of each panel.
  */
 type Expected = { text: string; masks: number }[][];
 

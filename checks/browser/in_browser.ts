@@ -42,7 +42,7 @@ export function testInChromium(
 }
 
 export interface PageOptions extends BrowserContextOptions {
-  /** Whether the page may ask for an address. */
+  /** Says whether the page may ask for an address. */
   isOwn: (url: string) => boolean;
 }
 

@@ -9,7 +9,7 @@ import { launchChromium } from "./chromium.ts";
 import { measureContrast } from "./contrast.ts";
 import { openPage, outputOf, projectScript, testInChromium } from "./in_browser.ts";
 
-/** What `tasks/testing/tryit_reference.ts` prints; its types would bring the whole project into this config. */
+/** The output of `tasks/testing/tryit_reference.ts`, whose types would bring the whole project into this config. */
 interface References {
   references: Reference[];
   vocabulary: string[];

@@ -196,7 +196,7 @@ export function yardstick({ row, result }: Measured): string {
   ]);
 }
 
-/** Whether a row measures texts of a model, not reference texts. */
+/** Tells rows of a model's texts from those of reference texts. */
 export function isWritten({ row }: Measured): boolean {
   return isModel(row.source);
 }

@@ -50,7 +50,7 @@ export interface RunEntry extends Marked {
 export type Pair<T> = { [Model in ModelKind]?: T };
 
 export interface ReportData {
-  /** Of each figure, like all that follow, the newest. */
+  /** The newest of each figure, as in all that follow. */
   evaluations: EvaluationEntry[];
   baselines: BaselineEntry[];
   comparisons: ComparisonEntry[];

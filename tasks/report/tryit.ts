@@ -41,7 +41,7 @@ export interface TryItOptions {
   signal?: AbortSignal;
   /** Added to the environment of the processes that bundle and fetch. */
   env?: Record<string, string>;
-  /** How long to wait for another process that writes the folder. @default {10_000} */
+  /** The time to wait for another process that writes the folder. @default {10_000} */
   patienceMs?: number;
 }
 

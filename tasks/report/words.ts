@@ -10,7 +10,7 @@ export const MODELS = ["gpt", "diffusion"] as const;
 
 export const MODEL_NAMES: Record<ModelKind, string> = { gpt: "GPT", diffusion: "Diffusion" };
 
-/** Whether this names one of the two models, and not a baseline or a reference text. */
+/** Tells the two models from baselines and reference texts. */
 export function isModel(name: string): name is ModelKind {
   return name === "gpt" || name === "diffusion";
 }
@@ -33,9 +33,7 @@ export function describeConfig(config: Provenance["config"]): string {
   return `${preset}: ${layers} layers, ${heads} heads, ${width} wide, context ${context}`;
 }
 
-/**
- * What every sampler has, or what says how a text is cut; the rest are a sampler's own settings.
- */
+/** Settings that every sampler has, or that say how a text is cut. The others are a sampler's own. */
 const COMMON = ["temperature", "top-k", "top-p", "overlap", "window", "length"];
 
 /** The samplers' options by the names of their flags. */
@@ -66,7 +64,7 @@ export function describeSampler(
   }, sampler).replace(/\s+/g, " "); // a chart's label is one line, whatever a file says
 }
 
-/** What computed: "onnx, f32, 1 thread". */
+/** The engine, its precision and its threads: "onnx, f32, 1 thread". */
 export function describeEngine({ engine, precision, threads }: Provenance): string {
   return `${engine}, ${precision}, ${threads} ${threads === 1 ? "thread" : "threads"}`;
 }

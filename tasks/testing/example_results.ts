@@ -41,7 +41,7 @@ And all the town is sleeping, save the bell.
 
 `;
 
-/** Where a result comes from; the hashes are those of the files that `writeExample` writes. */
+/** The origin of a result; the hashes are those of the files that `writeExample` writes. */
 export function exampleProvenance(model: ModelKind, changes: Partial<Provenance> = {}): Provenance {
   return {
     date: "2026-03-01T10:00:00.000Z",
@@ -204,7 +204,7 @@ export function exampleEvaluation(
   return { kind: "evaluation", rows, baselines, comparisons, provenance };
 }
 
-/** The quality of one model's samples over three temperatures, beside the reference texts. */
+/** The quality of one model's samples over three temperatures, next to the reference texts. */
 export function exampleQuality(
   model: ModelKind,
   provenance = exampleProvenance(model, { command: `deno task quality --model ${model}` }),
@@ -295,7 +295,7 @@ export function exampleRun(model: ModelKind): string {
 /**
  * Writes weights, a text, results and logs of both models under `folder`; the hashes agree.
  *
- * @param text What the models wrote after the prompt, and what stands in the fields that may hold
+ * @param text What the models wrote after the prompt, and what is in the fields that may hold
  * any text.
  */
 export async function writeExample(folder: string, text?: string): Promise<void> {

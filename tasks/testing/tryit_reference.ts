@@ -63,7 +63,7 @@ export async function runInDeno(path: string, context: number): Promise<RunOnce>
   };
 }
 
-/** What becomes of a request. */
+/** Writes the text of a request, and notes what the page has to show after each pass. */
 export async function referenceOf(
   run: RunOnce,
   { config, vocabulary }: Pick<LoadedModel, "config" | "vocabulary">,

@@ -25,7 +25,7 @@ export interface Track {
 export interface FilmOptions {
   /** Steps of each track in a second. */
   stepsPerSecond: number;
-  /** Characters in a line. @default {64, or 48 where two texts stand side by side} */
+  /** Characters in a line. @default {64, or 48 where two texts are side by side} */
   columns?: number;
 }
 
@@ -51,7 +51,7 @@ const AFTER = 4;
 /** The film. It runs again and again, with the finished text for a while at the end. */
 export function animatedSvg(tracks: Track[], { stepsPerSecond, columns }: FilmOptions): string {
   const wide = columns ?? (tracks.length > 1 ? 48 : 64);
-  const panelWidth = (wide + 1) * CELL; // a line end or a space may stand right of the last column
+  const panelWidth = (wide + 1) * CELL; // a line end or a space may be right of the last column
   const panels = tracks.map((track, i) => makePanel(track, wide, i * (panelWidth + GUTTER)));
   const last = Math.max(0, ...tracks.map(({ steps }) => steps.length));
   const width = 2 * MARGIN + tracks.length * panelWidth + (tracks.length - 1) * GUTTER;
@@ -65,7 +65,7 @@ export function animatedSvg(tracks: Track[], { stepsPerSecond, columns }: FilmOp
       role="img"
       aria-labelledby="title text"
     >
-      <title id="title">{tracks.map(({ title }) => title).join(" beside ")}</title>
+      <title id="title">{tracks.map(({ title }) => title).join(" next to ")}</title>
       <desc id="text">{tracks.map(describe).join("\n\n")}</desc>
       <style>{rules(last + FADING, stepsPerSecond)}</style>
       <rect class="page" x={0.5} y={0.5} rx={8} width={width - 1} height={height - 1} />
@@ -145,7 +145,7 @@ function Clock({ tracks, last }: { tracks: Track[]; last: number }) {
   );
 }
 
-/** Where a character is, and what it is from step `from` until before step `until`. */
+/** A character at its place, from step `from` until before step `until`. */
 interface Stay {
   place: Place;
   character: string;

@@ -263,7 +263,7 @@ function setUpRace({ replays }) {
     const loaded = lanes.map((lane) => lane.replay());
     const prompts = new Set(loaded.map(({ prompt }) => prompt));
     const lines = loaded.flatMap(({ model, marks }) => marks.map((mark) => `${model}: ${mark}`));
-    if (prompts.size > 1) lines.unshift("The prompts differ: this is no race");
+    if (prompts.size > 1) lines.unshift("The prompts differ, so this is not a race");
     warning.textContent = lines.join(". ");
     warning.hidden = lines.length === 0;
   }

@@ -115,9 +115,9 @@ function BitsChart({ lines }: { lines: Line[] }) {
       shows={`Bits per character in blocks of ${context} characters; the bars hold 95 %, for the ` +
         `text and the masks together. ${listBlocks(lines)}.`}
       not={"Which of two is better: their errors share the blocks, so that needs the paired " +
-        "comparison below. Nor can figures of another context or text be set beside these." +
+        "comparison below. Nor can these be compared with figures for another context or text." +
         (hasBound
-          ? " A bound beside an exact figure shows only that the diffusion model needs no more " +
+          ? " A bound next to an exact figure only shows that the diffusion model needs no more " +
             "than that."
           : "")}
       commands={lines.map(({ command }) => command)}
@@ -128,7 +128,7 @@ function BitsChart({ lines }: { lines: Line[] }) {
   );
 }
 
-/** How many blocks were scored: the usual number, and which lines have another. */
+/** Says how many blocks were scored: the usual number, and which lines have another. */
 function listBlocks(lines: Line[]): string {
   const groups = Map.groupBy(lines, ({ row }) => `${count(row.blocks)} blocks`);
   const [[most], ...others] = [...groups].sort((a, b) => b[1].length - a[1].length);
@@ -214,7 +214,7 @@ function Side({ model, estimator, weights }: Compared) {
     : <>{baselineTitle(model)}</>;
 }
 
-/** Which of two is better: differences on the same blocks. */
+/** A table of differences on the same blocks, which say which of two is better. */
 function Comparisons({ entries }: { entries: ComparisonEntry[] }) {
   if (entries.length === 0) return null;
   const signed = (bits: number) => `${bits < 0 ? "−" : "+"}${Math.abs(bits).toFixed(3)}`;
@@ -270,8 +270,7 @@ function MaskedMean({ evaluations }: { evaluations: EvaluationEntry[] }) {
       <summary>The original's validation loss (masked-mean)</summary>
       <p>
         {estimatorNotes["masked-mean"]}{" "}
-        It can be held against the original's figures for its diffusion model, and against nothing
-        else.
+        Compare it with the original's figures for its diffusion model, and with nothing else.
       </p>
       <Table
         caption="masked-mean of the diffusion model"

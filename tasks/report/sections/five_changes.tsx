@@ -82,7 +82,7 @@ interface Explanation {
   label: string;
   gpt: Child;
   diffusion: Child;
-  /** Whether the pictures of the two models are next to each other. */
+  /** True if the pictures of the two models are next to each other. */
   isAside?: boolean;
 }
 
@@ -134,7 +134,7 @@ const EXPLANATIONS: Explanation[] = [
   {
     title: "Many characters in one pass",
     text:
-      "The GPT appends one character a pass. The diffusion model starts from a block of masks, and each pass fixes those that its sampler chooses, wherever they stand: the surest ones, usually.",
+      "The GPT appends one character a pass. The diffusion model starts from a block of masks, and each pass fixes those that its sampler chooses, wherever they are: the surest ones, usually.",
     label:
       "In three passes the GPT writes t, h, e; in two the diffusion model fixes all of “the sea”",
     gpt: <Passes model="gpt" texts={["t", "th", "the"]} />,
@@ -161,7 +161,7 @@ export function fiveChanges(changes: CodeChange[]): Part {
       <p class="fine">
         One difference from the papers: as in the original, the loss has no weight 1/t, so windows
         of which much is hidden count more than they do in the bound (nelbo) that this page reports.
-        The network is not told how much is hidden, and need not be: what it sees already says so.
+        No input says how much is hidden, and none is needed: the network can see that.
       </p>
     </Section>
   );
@@ -228,7 +228,7 @@ interface TokensProps {
   model: ModelKind;
   look?: string;
   of: string;
-  /** Which of them stand out. @default {the masks} */
+  /** Says which of them are highlighted. @default {the masks} */
   strong?: (token: string, at: number) => boolean;
 }
 

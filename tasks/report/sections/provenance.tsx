@@ -34,7 +34,7 @@ export function provenance(data: ReportData): Part {
   return (
     <Section id="provenance" title="Where it all comes from">
       <p>
-        Everything needed to make each result again, and to notice that it belongs to other weights
+        Everything needed to reproduce each result, and to notice when it belongs to other weights
         or another text.
       </p>
       {[...runs.values()].map((results) => (

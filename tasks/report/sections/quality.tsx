@@ -253,7 +253,7 @@ function temperatureSection(measured: Measured, others: QualityEntry[]): Part {
           describeTexts(measured)
         }. ${describeJudges(measured)}`}
         not={"How sure these means are: with few texts they move a good deal; the bars say how " +
-          "far single texts lie apart."}
+          "far apart single texts are."}
         commands={listCommands(entries)}
         marks={entries}
       >

@@ -8,7 +8,7 @@ import { describeSampler, MODEL_NAMES, MODELS, stem } from "../words.ts";
 export interface Series {
   name: string;
   model: ModelKind;
-  /** Which symbol. */
+  /** The index of its symbol. */
   index: number;
   entries: QualityEntry[];
 }

@@ -163,7 +163,7 @@ export function raceSection(race: Race): Part {
       </ul>
       <p class="warning" id="race-warning" hidden />
       <details class="fine">
-        <summary>How to read and steer it</summary>
+        <summary>How to read and control it</summary>
         <p>
           Space plays and pauses, the arrow keys step, Home and End jump. Point at a character to
           see in which pass it was fixed and how sure the model was. Lines break as in the finished
@@ -178,7 +178,7 @@ export function raceSection(race: Race): Part {
           A forward pass does not cost the same for both: a GPT keeps what it has computed of
           earlier characters, the diffusion model looks at its whole window again. The clock in
           seconds replays the time that each pass took where the sample was made; times from
-          different machines, engines or busy hours can't be held against each other.
+          different machines, engines or busy hours can't be compared.
         </p>
         {race.leftOut > 0 && (
           <p>{race.leftOut} more samples are left out, to keep the page small.</p>

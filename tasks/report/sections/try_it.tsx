@@ -11,9 +11,8 @@ export function tryItSection(tryIt: TryIt | undefined, page = "reports/index.htm
         ? <Leading {...tryIt} href={relative(dirname(page), tryIt.path).replaceAll("\\", "/")} />
         : (
           <p>
-            The diffusion model can run in a page of its own, in your browser. There is none beside
-            this report; <Command text="deno task serve" />{" "}
-            makes it from trained weights, and opens it.
+            The diffusion model can run in your browser, on a separate page. This report has none
+            yet: <Command text="deno task serve" /> makes it from trained weights and opens it.
           </p>
         )}
     </Section>
@@ -32,7 +31,7 @@ function Leading({ weights, modelBytes, bytes, href }: TryIt & { href: string })
       <p class="fine">
         It is the model in {basename(weights)}, stored in {megabytes(modelBytes)}{" "}
         MB, run by onnxruntime-web on the GPU where the browser has WebGPU, else on the CPU; the
-        folder beside this page has {megabytes(bytes)}{" "}
+        folder next to this page takes {megabytes(bytes)}{" "}
         MB. A page from disk may not load such files, so it needs the server; nothing is sent
         anywhere.
       </p>
