@@ -13,12 +13,11 @@
  */
 import { cutBlocks } from "./sampling/blocks.ts";
 import type { TrainingConfig } from "./config.ts";
-import { type Batch, makeBatch, type Network } from "./language_model.ts";
+import { type Batch, makeBatch } from "./language_model.ts";
+import type { Fixed, GenerationOptions, Network } from "./language_model.ts";
 import { type Attend, attendBothSides } from "./model.ts";
 import { lossWeight, maskShares } from "./training/noise.ts";
 import type { Random } from "./random.ts";
-import type { GenerationOptions } from "./sampling/options.ts";
-import type { Fixed } from "./sampling/samplers/sampler.ts";
 import { listCharacters, MASK, MASK_TOKEN } from "./data/tokenizer.ts";
 
 /** Which of the two models this is. */

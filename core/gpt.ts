@@ -4,11 +4,10 @@
  */
 // deno-lint-ignore-file no-unused-vars -- the parameters are those of `LanguageModel`, also where a GPT needs fewer
 import type { TrainingConfig } from "./config.ts";
-import { type Batch, makeBatch, type Network } from "./language_model.ts";
+import { type Batch, makeBatch } from "./language_model.ts";
+import type { Fixed, GenerationOptions, Network } from "./language_model.ts";
 import { type Attend, attendLeft } from "./model.ts";
 import type { Random } from "./random.ts";
-import type { GenerationOptions } from "./sampling/options.ts";
-import type { Fixed } from "./sampling/samplers/sampler.ts";
 import { candidates, draw } from "./sampling/draw.ts";
 import { listCharacters } from "./data/tokenizer.ts";
 

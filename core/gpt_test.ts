@@ -6,7 +6,7 @@ import type { Network } from "./language_model.ts";
 import { crossEntropy } from "./model.ts";
 import { weightedMean } from "./training/step.ts";
 import { type Random, seededRandom } from "./random.ts";
-import type { GenerationOptions } from "./sampling/options.ts";
+import type { GenerationOptions } from "./language_model.ts";
 import { plainOptions } from "./testing/options.ts";
 
 await tf.setBackend("cpu");

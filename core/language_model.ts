@@ -5,8 +5,6 @@
 import type { ModelKind, TrainingConfig } from "./config.ts";
 import type { Attend } from "./model.ts";
 import type { Random } from "./random.ts";
-import type { GenerationOptions } from "./sampling/options.ts";
-import type { Fixed } from "./sampling/samplers/sampler.ts";
 
 /**
  * What a step learns from. Of a window, each array is [time]; of a batch, [batch, time] in rows.
@@ -44,6 +42,66 @@ export interface Network {
   vocab: number;
   /** Logits of the positions from `from` to the end of `tokens`, [vocab] each. */
   logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array[]>;
+}
+
+/** How to cut a network's probabilities before a character is drawn. */
+export interface Truncation {
+  /** Divides the logits; 0 = all probability on the likeliest character. */
+  temperature: number;
+  /** Keep only the k likeliest; all without it. */
+  topK?: number;
+  /**
+   * Keep the fewest likeliest whose probabilities sum to at least this (Holtzman et al.,
+   * arXiv:1904.09751); all without it.
+   */
+  topP?: number;
+}
+
+/** How to generate. A GPT uses the truncation only. */
+export interface GenerationOptions extends Truncation {
+  /** How many characters a block sees of the text before it. */
+  overlap: number;
+  /** Chooses what to fix in each pass, with its own settings. */
+  sampler: Sampler;
+}
+
+/** A character fixed by a forward pass, or hidden again where `token` is the mask. */
+export interface Fixed {
+  /**
+   * Counted from the start of the text, prompt included; within a sampler, from that of the window.
+   */
+  position: number;
+  /** The token that is there now. */
+  token: number;
+  /**
+   * The probability, from 0 to 1, on which the choice was based: for a GPT and for `threshold` that
+   * of all characters that could have been drawn, for the other samplers that of the character
+   * drawn, or of being hidden again.
+   */
+  confidence: number;
+}
+
+/** A window of the text with what is masked in it, as a sampler sees it. */
+export interface MaskedWindow {
+  /** The positions to fill, in the window, rising; all of them masked at first. */
+  masked: number[];
+  /** A forward pass: the logits of every position of the window as it is now, [vocab] each. */
+  look(): Promise<Float32Array[]>;
+}
+
+/** A way to choose which masked characters to fix in which pass, and with what. */
+export interface Sampler {
+  /** The name that `--sampler` takes. */
+  readonly name: string;
+  /** The values of its options. */
+  readonly settings: Readonly<Record<string, number | string>>;
+  /** Returns the most forward passes that it takes to fill `masked` positions of a window. */
+  passes(masked: number): number;
+  /**
+   * Fills the masked positions. Yields what each step changes; the caller writes that into the
+   * window before the next `look`.
+   */
+  fill(window: MaskedWindow, truncation: Truncation, random: Random): AsyncGenerator<Fixed[]>;
 }
 
 /** All in which the two models differ: `gpt.ts` and `diffusion.ts` each export one. */

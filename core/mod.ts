@@ -39,6 +39,8 @@ export * as gpt from "./gpt.ts";
 export * as diffusion from "./diffusion.ts";
 export { models } from "./models.ts";
 export type { Batch, LanguageModel, Network } from "./language_model.ts";
+export type { Fixed, GenerationOptions, MaskedWindow } from "./language_model.ts";
+export type { Sampler, Truncation } from "./language_model.ts";
 export {
   checkModelConfig,
   type Config,
@@ -81,23 +83,12 @@ export {
 export { type Writing } from "./sampling/write.ts";
 export { type LoadedNetwork, loadNetwork, loadNetworks } from "./sampling/network.ts";
 export type { TrainedNetwork } from "./sampling/window_network.ts";
-export { defaultOptions, type GenerationOptions } from "./sampling/options.ts";
-export { type SamplerName, samplers } from "./sampling/samplers/mod.ts";
+export { defaultOptions, type SamplerName, samplers } from "./sampling/samplers/mod.ts";
 export { defineSampler, drawEach, revealPerPass } from "./sampling/samplers/sampler.ts";
-export type {
-  ChoiceOption,
-  Fill,
-  Fixed,
-  MaskedWindow,
-  NumberOption,
-  Pass,
-  Sampler,
-  SamplerDefinition,
-  SamplerOptions,
-  Settings,
-} from "./sampling/samplers/sampler.ts";
+export type { DefinedSampler, Pass, SamplerDefinition } from "./sampling/samplers/sampler.ts";
+export type { ChoiceOption, NumberOption } from "./sampling/samplers/sampler.ts";
+export type { SamplerOptions, Settings } from "./sampling/samplers/sampler.ts";
 export { type Candidates, candidates, type Certainty, certainty, draw } from "./sampling/draw.ts";
-export type { Truncation } from "./sampling/draw.ts";
 export { type Gap, parseTemplate, type Piece } from "./sampling/template.ts";
 
 // scores

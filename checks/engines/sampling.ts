@@ -7,10 +7,10 @@ import { makeConfig, type ModelKind } from "../../core/config.ts";
 import { initialWeights } from "../../core/model.ts";
 import { models } from "../../core/models.ts";
 import { type LoadedNetwork, loadNetwork, loadNetworks } from "../../core/sampling/network.ts";
-import type { GenerationOptions } from "../../core/sampling/options.ts";
+import type { GenerationOptions } from "../../core/language_model.ts";
 import { seededRandom } from "../../core/random.ts";
 import { type SamplerName, samplers } from "../../core/sampling/samplers/mod.ts";
-import type { Sampler } from "../../core/sampling/samplers/sampler.ts";
+import type { DefinedSampler } from "../../core/sampling/samplers/sampler.ts";
 import { write as writeText, type WriteRequest } from "../../core/sampling/write.ts";
 import { plainOptions } from "../../core/testing/options.ts";
 import { listCharacters, makeTokenizer, MASK } from "../../core/data/tokenizer.ts";
@@ -38,7 +38,7 @@ const settings: Record<string, number> = {
 };
 
 function optionsWith(name: SamplerName): GenerationOptions {
-  const sampler: Sampler = samplers[name];
+  const sampler: DefinedSampler = samplers[name];
   const own = Object.entries(settings).filter(([key]) => key in sampler.options);
   return plainOptions({ topK: 5, overlap: 6, sampler: sampler.with(Object.fromEntries(own)) });
 }

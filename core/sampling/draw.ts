@@ -4,20 +4,8 @@
  */
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { MASK_TOKEN } from "../data/tokenizer.ts";
+import type { Truncation } from "../language_model.ts";
 import type { Random } from "../random.ts";
-
-/** How to cut a network's probabilities before a character is drawn. */
-export interface Truncation {
-  /** Divides the logits; 0 = all probability on the likeliest character. */
-  temperature: number;
-  /** Keep only the k likeliest; all without it. */
-  topK?: number;
-  /**
-   * Keep the fewest likeliest whose probabilities sum to at least this (Holtzman et al.,
-   * arXiv:1904.09751); all without it.
-   */
-  topP?: number;
-}
 
 /** The characters that may be drawn, with their probabilities before truncation. */
 export interface Candidates {

@@ -1,8 +1,9 @@
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import * as fc from "fast-check";
+import type { Truncation } from "../language_model.ts";
 import { type Random, seededRandom } from "../random.ts";
-import { candidates, certainty, checkTruncation, draw, type Truncation } from "./draw.ts";
+import { candidates, certainty, checkTruncation, draw } from "./draw.ts";
 
 const logitsOf = (...probabilities: number[]) => Float32Array.from(probabilities, Math.log);
 

@@ -8,12 +8,12 @@ import { UserError } from "@tiny-diffusion/engines/errors";
 import type { ModelKind } from "../config.ts";
 import { MASK_TOKEN, type Tokenizer } from "../data/tokenizer.ts";
 import { yieldToEventLoop } from "../event_loop.ts";
-import type { Network } from "../language_model.ts";
+import type { GenerationOptions, Network } from "../language_model.ts";
 import { seededRandom } from "../random.ts";
 import { cutBlocks } from "./blocks.ts";
 import { checkTruncation } from "./draw.ts";
 import { chooseLengths, countLengthPasses, type TokenPiece } from "./gap_length.ts";
-import { defaultOptions, type GenerationOptions } from "./options.ts";
+import { defaultOptions } from "./samplers/mod.ts";
 import { parseTemplate } from "./template.ts";
 import type { TrainedNetwork } from "./window_network.ts";
 
@@ -69,12 +69,9 @@ export class Writing implements AsyncIterable<Step> {
   constructor(
     /** The characters as they are now, "" where one is hidden. */
     readonly characters: string[],
-    steps: AsyncIterable<Step>,
-    { seconds, forwards }: { seconds: number; forwards: number },
+    steps: AsyncGenerator<Step>,
   ) {
-    this.seconds = seconds;
-    this.forwards = forwards;
-    this.#steps = this.#follow(steps);
+    this.#steps = steps;
   }
 
   /** The text up to the first character that is still hidden: all of it, once there are no steps. */
@@ -91,15 +88,6 @@ export class Writing implements AsyncIterable<Step> {
 
   [Symbol.asyncIterator](): AsyncGenerator<Step> {
     return this.#steps;
-  }
-
-  async *#follow(steps: AsyncIterable<Step>): AsyncGenerator<Step> {
-    for await (const step of steps) {
-      for (const [position, character] of step.changes) this.characters[position] = character;
-      this.seconds = step.seconds;
-      this.forwards = step.forwards;
-      yield step;
-    }
   }
 }
 
@@ -141,8 +129,8 @@ export async function write(
   checkTruncation(options);
   const { pieces, unseen, length } = encodeRequest(model.kind, tokenizer, request);
   const random = seededRandom(seed);
-  const clock = startClock();
   const before = network.forwards;
+  const clock = startClock();
   const paced: Network = {
     context,
     vocab,
@@ -154,28 +142,33 @@ export async function write(
       return await network.logits(tokens, from);
     },
   };
-
   const start = await chooseLengths(paced, pieces, options, random);
   clock.pause();
-  const show = (token: number) => token === tokenizer.maskToken ? "" : tokenizer.decode([token]);
-  const characters = Array.from(start.subarray(unseen), show)
-    .concat(new Array<string>(length).fill(""));
-  const soFar = () => ({ seconds: clock.seconds(), forwards: network.forwards - before });
 
+  const show = (token: number) => token === tokenizer.maskToken ? "" : tokenizer.decode([token]);
+  const given = Array.from(start.subarray(unseen), show);
+  const writing = new Writing([...given, ...new Array<string>(length).fill("")], steps());
+  const measure = () => {
+    writing.seconds = clock.seconds();
+    writing.forwards = network.forwards - before;
+  };
   async function* steps(): AsyncGenerator<Step> {
     clock.resume();
     for await (const fixed of model.generate(paced, start, length, options, random)) {
       clock.pause();
+      measure();
       const changes = fixed.map(({ position, token, confidence }): Change => [
         position - unseen,
         show(token),
         confidence,
       ]);
-      yield { ...soFar(), changes };
+      for (const [position, character] of changes) writing.characters[position] = character;
+      yield { seconds: writing.seconds, forwards: writing.forwards, changes };
       clock.resume();
     }
   }
-  return new Writing(characters, steps(), soFar());
+  measure();
+  return writing;
 }
 
 /** A clock that can be paused. */

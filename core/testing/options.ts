@@ -1,5 +1,6 @@
 /** Options of generation for tests. */
-import { defaultOptions, type GenerationOptions } from "../sampling/options.ts";
+import type { GenerationOptions } from "../language_model.ts";
+import { defaultOptions } from "../sampling/samplers/mod.ts";
 import { samplers } from "../sampling/samplers/mod.ts";
 
 /**

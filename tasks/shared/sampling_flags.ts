@@ -4,9 +4,10 @@
  */
 import { UserError } from "../../engines/errors.ts";
 import type { ModelConfig, ModelKind } from "../../core/config.ts";
-import { defaultOptions, type GenerationOptions } from "../../core/sampling/options.ts";
+import type { GenerationOptions } from "../../core/language_model.ts";
+import { defaultOptions } from "../../core/sampling/samplers/mod.ts";
 import { type SamplerName, samplerOptions, samplers } from "../../core/sampling/samplers/mod.ts";
-import type { Sampler } from "../../core/sampling/samplers/sampler.ts";
+import type { DefinedSampler } from "../../core/sampling/samplers/sampler.ts";
 import { parseTemplate } from "../../core/sampling/template.ts";
 import { type Flag, flagName, UsageError } from "./flags.ts";
 
@@ -146,8 +147,8 @@ export function chooseSampling(
 }
 
 /** The sampler with those of its options that were given. */
-function chooseSampler({ sampler: name = "threshold", ...values }: SamplingValues): Sampler {
-  const sampler: Sampler = samplers[name];
+function chooseSampler({ sampler: name = "threshold", ...values }: SamplingValues): DefinedSampler {
+  const sampler: DefinedSampler = samplers[name];
   const own = Object.entries(values)
     .filter(([key, value]) => Object.hasOwn(sampler.options, key) && value !== undefined);
   return sampler.with(Object.fromEntries(own));

@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
+import type { Fixed, MaskedWindow } from "../../language_model.ts";
 import { seededRandom } from "../../random.ts";
 import { ancestral } from "./ancestral.ts";
-import { type Fixed, type MaskedWindow, scheduleSteps } from "./sampler.ts";
+import { scheduleSteps } from "./sampler.ts";
 
 const row = Float32Array.of(9, 0, 0);
 

@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
 import * as fc from "fast-check";
+import type { Fixed } from "../../language_model.ts";
 import { seededRandom } from "../../random.ts";
 import { confidence } from "./confidence.ts";
-import type { Fixed } from "./sampler.ts";
 
 /** Position i is surer of character 1 the larger i is; the mask, entry 0, does not count. */
 const logits = Array.from({ length: 300 }, (_, i) => Float32Array.of(99, i / 10, 0, 0));

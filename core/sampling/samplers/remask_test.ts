@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
+import type { Fixed, Sampler } from "../../language_model.ts";
 import { seededRandom } from "../../random.ts";
 import { ancestral } from "./ancestral.ts";
 import { remask } from "./remask.ts";
-import { type Fixed, type Sampler, scheduleSteps } from "./sampler.ts";
+import { scheduleSteps } from "./sampler.ts";
 
 const MASK = 0;
 

@@ -1,79 +1,35 @@
 /**
- * What a sampler is, and what several of them share.
+ * How a sampler is made, and what several of them share.
  *
- * A sampler chooses which masked characters of a window each forward pass fixes, and with what. It
- * is a value that one file makes with `defineSampler`. That file is also the only place that knows
- * the sampler's options: flags, help, the fields of the try-it page and the labels of the report
- * are derived from it.
+ * A sampler is a value that one file makes with `defineSampler`. That file is also the only place
+ * that knows the sampler's options: flags, help, the fields of the try-it page and the labels of the
+ * report are derived from it.
  */
-import { quoted, UserError } from "@tiny-diffusion/engines/errors";
-import type { Random } from "../../random.ts";
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { MASK_TOKEN } from "../../data/tokenizer.ts";
-import { candidates, draw, type Truncation } from "../draw.ts";
-
-/** A character fixed by a forward pass, or hidden again where `token` is the mask. */
-export interface Fixed {
-  /**
-   * Counted from the start of the text, prompt included; within a sampler, from that of the window.
-   */
-  position: number;
-  /** The token that is there now. */
-  token: number;
-  /**
-   * The probability, from 0 to 1, on which the choice was based: for a GPT and for `threshold` that
-   * of all characters that could have been drawn, for the other samplers that of the character
-   * drawn, or of being hidden again.
-   */
-  confidence: number;
-}
-
-/** A window of the text with what is masked in it, as a sampler sees it. */
-export interface MaskedWindow {
-  /** The positions to fill, in the window, rising; all of them masked at first. */
-  masked: number[];
-  /** A forward pass: the logits of every position of the window as it is now, [vocab] each. */
-  look(): Promise<Float32Array[]>;
-}
-
-/**
- * Fills the masked positions of a window. Yields what each step changes; the caller writes that
- * into the window before the next `look`.
- */
-export type Fill = (
-  window: MaskedWindow,
-  truncation: Truncation,
-  random: Random,
-) => AsyncGenerator<Fixed[]>;
+import type { Fixed, Sampler, Truncation } from "../../language_model.ts";
+import type { Random } from "../../random.ts";
+import { candidates, draw } from "../draw.ts";
 
 interface OptionBasics {
   /** What it means, without the default and the allowed values. */
   help: string;
-  /**
-   * How a value is written in a short label, with "#" for the value; without it, the option's name
-   * and the value.
-   */
+  /** A value in a short label, with "#" for the value. @default {the option's name and the value} */
   short?: string;
 }
 
 /** A number; `above` excludes the limit itself, `min` and `max` include it. */
 export interface NumberOption extends OptionBasics {
-  /** Whether it has to be a whole number. */
   type: "integer" | "number";
-  /** The smallest value allowed. */
   min?: number;
-  /** The largest value allowed. */
   max?: number;
-  /** The value must be larger than this. */
   above?: number;
-  /** The value unless another is chosen. */
   default: number;
 }
 
 /** One of several words. A short label leaves the default out. */
 export interface ChoiceOption extends OptionBasics {
-  /** The words. */
   choices: readonly string[];
-  /** The word unless another is chosen. */
   default: string;
 }
 
@@ -82,12 +38,12 @@ export type SamplerOptions = Readonly<Record<string, NumberOption | ChoiceOption
 
 /** A value for each option. */
 export type Settings<Options extends SamplerOptions> = {
-  readonly [Key in keyof Options]: Options[Key] extends { choices: readonly (infer Choice)[] }
-    ? Choice
+  readonly [Key in keyof Options]: Options[Key] extends
+    { choices: readonly (infer Choice extends string)[] } ? Choice
     : number;
 };
 
-/** What the file of a sampler says. */
+/** A sampler as its file describes it. */
 export interface SamplerDefinition<Options extends SamplerOptions> {
   /** The name that `--sampler` takes. */
   name: string;
@@ -95,33 +51,25 @@ export interface SamplerDefinition<Options extends SamplerOptions> {
   source: string;
   /** What can be set; an option that another sampler has too is the same object. */
   options: Options;
-  /** Most forward passes that it takes to fill `masked` positions of a window. */
+  /** Returns the most forward passes that it takes to fill `masked` positions of a window. */
   passes(masked: number, settings: Settings<Options>): number;
-  /** How it fills a window with these settings. */
-  fill(settings: Settings<Options>): Fill;
+  /** Makes the function that fills a window with these settings. */
+  fill(settings: Settings<Options>): Sampler["fill"];
 }
 
-/** A sampler with a value for each of its options: the defaults, or what `with` was given. */
-export interface Sampler<Options extends SamplerOptions = SamplerOptions> {
-  /** The name that `--sampler` takes. */
-  readonly name: string;
+/** A sampler that can be had with other settings. */
+export interface DefinedSampler<Options extends SamplerOptions = SamplerOptions> extends Sampler {
   /** The paper or the program that it comes from. */
   readonly source: string;
   /** What can be set. */
   readonly options: Options;
-  /** What is set. */
-  readonly settings: Settings<Options>;
-  /** Most forward passes that it takes to fill `masked` positions of a window. */
-  passes(masked: number): number;
-  /** Fills the masked positions of a window. */
-  readonly fill: Fill;
+  readonly settings: Sampler["settings"] & Settings<Options>;
   /**
-   * The same sampler with other settings; what is not given stays as it is.
+   * Returns the same sampler with other settings; what is not given stays as it is.
    *
    * @throws {UserError} If a value is out of its range.
-   * @throws {TypeError} If the sampler has no such option.
    */
-  with(changes: Partial<Settings<Options>>): Sampler<Options>;
+  with(changes: Partial<Settings<Options>>): DefinedSampler<Options>;
 }
 
 /**
@@ -146,9 +94,9 @@ export interface Sampler<Options extends SamplerOptions = SamplerOptions> {
  */
 export function defineSampler<const Options extends SamplerOptions>(
   definition: SamplerDefinition<Options>,
-): Sampler<Options> {
+): DefinedSampler<Options> {
   const { name, source, options } = definition;
-  const bind = (settings: Settings<Options>): Sampler<Options> => ({
+  const bind = (settings: DefinedSampler<Options>["settings"]): DefinedSampler<Options> => ({
     name,
     source,
     options,
@@ -156,12 +104,7 @@ export function defineSampler<const Options extends SamplerOptions>(
     passes: (masked) => definition.passes(masked, settings),
     fill: definition.fill(settings),
     with(changes) {
-      for (const [key, value] of Object.entries(changes)) {
-        if (!Object.hasOwn(options, key)) {
-          throw new TypeError(`internal: the sampler ${name} has no option "${key}"`);
-        }
-        checkSetting(key, options[key], value);
-      }
+      for (const [key, value] of Object.entries(changes)) checkSetting(key, options[key], value);
       return bind({ ...settings, ...changes });
     },
   });
@@ -170,26 +113,21 @@ export function defineSampler<const Options extends SamplerOptions>(
 }
 
 function checkSetting(key: string, option: NumberOption | ChoiceOption, value: unknown): void {
-  const refuse = (found: string, expected: string) => {
-    throw new UserError({ action: `use ${key} ${found}`, found: `expected ${expected}` });
-  };
+  let isValid: boolean;
+  let expected: string;
   if ("choices" in option) {
-    if (!option.choices.includes(value as string)) {
-      refuse(quoted(String(value)), option.choices.join(" or "));
-    }
-    return;
+    isValid = option.choices.includes(value as string);
+    expected = option.choices.join(" or ");
+  } else {
+    const { type, min = -Infinity, max = Infinity, above = -Infinity } = option;
+    isValid = typeof value === "number" && (type === "number" || Number.isInteger(value)) &&
+      value >= min && value <= max && value > above;
+    expected = `${type === "integer" ? "a whole number" : "a number"} ` +
+      `${above > min ? `above ${above}` : `from ${min}`} to ${max}`;
   }
-  const { type, min = -Infinity, max = Infinity, above = -Infinity } = option;
-  const isKind = type === "integer" ? Number.isInteger(value) : !Number.isNaN(Number(value));
-  const number = value as number;
-  if (isKind && number >= min && number <= max && number > above) return;
-  const limits = [
-    type === "integer" ? "a whole number" : "a number",
-    min > -Infinity ? `at least ${min}` : "",
-    above > -Infinity ? `above ${above}` : "",
-    max < Infinity ? `at most ${max}` : "",
-  ];
-  refuse(String(value), limits.filter((limit) => limit !== "").join(", "));
+  if (!isValid) {
+    throw new UserError({ action: `use ${key} ${value}`, found: `expected ${expected}` });
+  }
 }
 
 /** The option of the samplers that fill a block in a given number of steps. */
@@ -244,7 +182,7 @@ export interface Pass {
  */
 export function revealPerPass(
   choose: (pass: Pass, truncation: Truncation, random: Random) => Fixed[],
-): Fill {
+): Sampler["fill"] {
   return async function* ({ masked: all, look }, truncation, random) {
     let masked = all;
     for (let index = 0; masked.length > 0; index++) {

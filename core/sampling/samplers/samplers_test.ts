@@ -2,7 +2,6 @@ import { UserError } from "@tiny-diffusion/engines/errors";
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import * as fc from "fast-check";
 import * as diffusion from "../../diffusion.ts";
-import type { Network } from "../../language_model.ts";
 import { seededRandom } from "../../random.ts";
 import { certainty } from "../draw.ts";
 import { plainOptions } from "../../testing/options.ts";
@@ -16,8 +15,8 @@ import {
   toyWorld,
 } from "../../testing/toy_world.ts";
 import { type SamplerName, samplers } from "./mod.ts";
-import type { GenerationOptions } from "../options.ts";
-import type { Fixed, Sampler } from "./sampler.ts";
+import type { Fixed, GenerationOptions, Network } from "../../language_model.ts";
+import type { DefinedSampler } from "./sampler.ts";
 
 const names = Object.keys(samplers) as SamplerName[];
 const MASK = 0;
@@ -32,8 +31,8 @@ interface AnySettings {
 }
 
 /** A sampler with those of the settings that it has. */
-function samplerWith(name: SamplerName, settings: AnySettings): Sampler {
-  const sampler: Sampler = samplers[name];
+function samplerWith(name: SamplerName, settings: AnySettings): DefinedSampler {
+  const sampler: DefinedSampler = samplers[name];
   return sampler.with(
     Object.fromEntries(Object.entries(settings).filter(([key]) => key in sampler.options)),
   );

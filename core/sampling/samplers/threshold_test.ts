@@ -1,7 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import type { Fixed, Truncation } from "../../language_model.ts";
 import { seededRandom } from "../../random.ts";
-import type { Truncation } from "../draw.ts";
-import type { Fixed } from "./sampler.ts";
 import { threshold } from "./threshold.ts";
 
 /** Logits of probabilities; the mask's, entry 0, is the largest of all and must not matter. */

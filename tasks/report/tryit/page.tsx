@@ -2,7 +2,7 @@
  * The try-it page: a form, a stage, and the script and the worker that run the model. Its policy
  * lets it load only the files next to it.
  */
-import { defaultOptions } from "../../../core/sampling/options.ts";
+import { defaultOptions } from "../../../core/sampling/samplers/mod.ts";
 import {
   samplerOptions,
   samplers,

@@ -4,7 +4,7 @@
 import type { Tokenizer } from "../../../core/data/tokenizer.ts";
 import * as diffusion from "../../../core/diffusion.ts";
 import { samplers } from "../../../core/sampling/samplers/mod.ts";
-import type { Sampler } from "../../../core/sampling/samplers/sampler.ts";
+import type { DefinedSampler } from "../../../core/sampling/samplers/sampler.ts";
 import { type TrainedNetwork, WindowNetwork } from "../../../core/sampling/window_network.ts";
 import { write, type Writing } from "../../../core/sampling/write.ts";
 import type { PageRequest } from "./messages.ts";
@@ -41,14 +41,14 @@ export async function writeRequest(
   signal?: AbortSignal,
 ): Promise<Writing> {
   const { sampler: name = "threshold", ...values } = settings;
-  const sampler: Sampler = samplers[name];
+  const sampler: DefinedSampler = samplers[name];
   const { own = [], common = [] } = Object.groupBy(
     Object.entries(values),
     ([key]) => key in sampler.options ? "own" : "common",
   );
   return await write(network, tokenizer, request, {
     ...Object.fromEntries(common),
-    sampler: sampler.with(Object.fromEntries(own) as Sampler["settings"]),
+    sampler: sampler.with(Object.fromEntries(own) as DefinedSampler["settings"]),
     seed,
     signal,
   });
