@@ -33,11 +33,22 @@ const task = {
 } as const;
 
 const flags = {
-  heads: { type: "integer", min: 1, help: "of weights from .pt; without it, width / 64" },
-  blockSize: { type: "integer", min: 1, help: "context of weights from .pt; without it, 256" },
+  heads: {
+    type: "integer",
+    min: 1,
+    help: "attention heads of weights from .pt",
+    defaultHelp: "width / 64",
+  },
+  blockSize: {
+    type: "integer",
+    min: 1,
+    help: "context of weights from .pt",
+    defaultHelp: "256",
+  },
   data: {
     type: "path",
-    help: "text that weights from .pt were trained on; without it, the one fetched last",
+    help: "text that weights from .pt were trained on",
+    defaultHelp: "the one fetched last",
   },
   ...outputFlags,
 } as const;
