@@ -31,7 +31,7 @@ const edges = [
 
 /** Texts that mean something to JSON, zip, pickle, HTML, terminals or JavaScript. */
 // deno-fmt-ignore
-const tokens = [
+const usualTokens = [
   '"', "\\", "{", "}", "[", "]", ":", ",", "null", "NaN", "-Infinity", "1e999", "-0", "\n",
   "__proto__", "constructor", "PK\x01\x02", "PK\x03\x04", "PK\x05\x06", "PK\x06\x06",
   "PK\x06\x07", "\x80\x02", "cos\nsystem\n", "</script>", "\x1b[2J", "\ufeff", "\u2028", "\0",
@@ -58,8 +58,17 @@ export function oddString(random: Choices): string {
   return random.pick(random.chance(0.03) ? longStrings : strings); // what is long is slow to try
 }
 
-/** A few changes at random places: pieces cut out, doubled, replaced or taken from `other`. */
-export function mutateBytes(bytes: Uint8Array, other: Uint8Array, random: Choices): Uint8Array {
+/**
+ * A few changes at random places: pieces cut out, doubled, replaced or taken from `other`.
+ *
+ * @param tokens Pieces that mean something to the reader.
+ */
+export function mutateBytes(
+  bytes: Uint8Array,
+  other: Uint8Array,
+  random: Choices,
+  tokens = usualTokens,
+): Uint8Array {
   let changed = bytes;
   do {
     const at = random.integer(changed.length + 1);
@@ -74,6 +83,7 @@ export function mutateBytes(bytes: Uint8Array, other: Uint8Array, random: Choice
       () => [piece.slice(0, 1).map((byte) => byte + random.integer(9) - 4), 1],
       () => [Uint8Array.of(random.integer(256)), 1],
       () => [new Uint8Array(length).fill(random.pick([0, 0x20, 0x30, 0xff])), length],
+      () => [random.pick(tokens), 0],
       () => [random.pick(tokens), random.integer(5)],
       () => [other.subarray(from), changed.length], // from here on it is the other one
       () => [other.subarray(from, from + length), length],

@@ -10,7 +10,7 @@ import {
 import { readPt, writePt } from "../../core/files/pt.ts";
 import { readZip, writeZip, type ZipEntry } from "../../core/files/zip.ts";
 import { sizeOf } from "../../engines/tensors.ts";
-import { type Choices, concatenate, mutateBytes, mutateList, textBytes } from "./mutate.ts";
+import { type Choices, mutateBytes, mutateList, textBytes } from "./mutate.ts";
 import { isSame } from "./safetensors.ts";
 import { isSameBytes, promise, roundTrip, type Target } from "./target.ts";
 
@@ -45,10 +45,8 @@ export const zip: Target = {
   ],
 
   mutate(bytes, other, random) {
-    if (random.chance(0.35)) return mutateBytes(bytes, other, random);
-    return random.chance(0.7)
-      ? mutateRecords(bytes, random)
-      : writeZip(mutateEntries(entriesOf(bytes), random));
+    if (random.chance(0.7)) return mutateBytes(bytes, other, random);
+    return writeZip(mutateEntries(entriesOf(bytes), random));
   },
 
   async check(bytes) {
@@ -83,40 +81,6 @@ export const zip: Target = {
   },
 };
 
-/** Records of a zip archive: signature, and where its fields lie with their sizes. */
-const records: [signature: string, fields: [at: number, size: number][]][] = [
-  ["PK\x03\x04", [[6, 2], [8, 2], [14, 4], [18, 4], [22, 4], [26, 2], [28, 2]]],
-  [
-    "PK\x01\x02",
-    [[8, 2], [10, 2], [16, 4], [20, 4], [24, 4], [28, 2], [30, 2], [32, 2], [34, 2], [42, 4]],
-  ],
-  ["PK\x05\x06", [[4, 2], [6, 2], [8, 2], [10, 2], [12, 4], [16, 4], [20, 2]]],
-];
-
-/** Sets some fields of the records to another value, such as those that stand for "see zip64". */
-function mutateRecords(bytes: Uint8Array, random: Choices): Uint8Array {
-  const changed = bytes.slice();
-  const view = new DataView(changed.buffer);
-  const text = new TextDecoder("latin1").decode(bytes);
-  const places = records.flatMap(([signature, fields]) =>
-    [...text.matchAll(new RegExp(signature, "g"))].flatMap(({ index }) =>
-      fields.map(([offset, size]) => ({ at: index + offset, size }))
-    )
-  ).filter(({ at, size }) => at + size <= bytes.length);
-  if (places.length === 0) return mutateBytes(bytes, bytes, random);
-  const read = ({ at, size }: { at: number; size: number }) =>
-    size === 2 ? view.getUint16(at, true) : view.getUint32(at, true);
-  do {
-    const place = random.pick(places);
-    const old = read(place);
-    const near = [old + 1, old - 1, 2 * old, read(random.pick(places)), bytes.length];
-    const value = random.pick([0, 1, 8, 0xffff, 0xffffffff, 0x7fffffff, ...near]);
-    if (place.size === 2) view.setUint16(place.at, value, true);
-    else view.setUint32(place.at, value, true);
-  } while (random.chance(0.4));
-  return changed;
-}
-
 function entriesOf(archive: Uint8Array): ZipEntry[] {
   try {
     return [...readZip(archive)].map(([name, data]) => ({ name, data }));
@@ -137,46 +101,6 @@ function mutateEntries(entries: ZipEntry[], random: Choices): ZipEntry[] {
       () => ({ ...entry, data: new Uint8Array(random.pick([0, 1, 5000, 400_000])), deflate: true }),
     ])(),
   ]);
-}
-
-/**
- * Instructions of the pickle machine that are read, and how long they are: a size, or one that
- * their bytes tell.
- */
-const instructions: Record<number, number | ((view: DataView, at: number) => number)> = {
-  ...Object.fromEntries([...".(N\x88\x89)\x85\x86\x87t}subRQ"].map((c) => [c.charCodeAt(0), 1])),
-  0x80: 2,
-  0x4b: 2,
-  0x71: 2,
-  0x68: 2,
-  0x4d: 3,
-  0x4a: 5,
-  0x72: 5,
-  0x6a: 5,
-  0x8a: (view, at) => 2 + view.getUint8(at + 1),
-  0x58: (view, at) => 5 + view.getUint32(at + 1, true),
-  0x63(view, at) {
-    let end = at + 1;
-    for (let lines = 0; lines < 2; end++) if (view.getUint8(end) === 10) lines++;
-    return end - at;
-  },
-};
-
-function instructionsOf(pickle: Uint8Array): Uint8Array[] {
-  const view = new DataView(pickle.buffer, pickle.byteOffset, pickle.byteLength);
-  const list: Uint8Array[] = [];
-  for (let at = 0; at < pickle.length;) {
-    let length = pickle.length - at; // what is no instruction stays in one piece
-    try {
-      const known = instructions[pickle[at]];
-      if (known !== undefined) length = typeof known === "number" ? known : known(view, at);
-    } catch {
-      // it is cut short
-    }
-    list.push(pickle.subarray(at, at + length));
-    at += length;
-  }
-  return list;
 }
 
 const call = (storage: string, key: string, elements: number, ...view: Pickled[]) =>
@@ -204,19 +128,6 @@ const snippets = [
   "c" + "a".repeat(5000) + "\nb\n", "X\x02\x00\x00\x00\xff\xff", "ca\x1b[2J\nb\r\n",
 ].map(latin1);
 
-function mutatePickle(bytes: Uint8Array, other: Uint8Array, random: Choices): Uint8Array {
-  const numbers = [0, 1, 2, 3, 7, 31, 65, 2 ** 31 - 1, -1];
-  const list = [bytes, other].map(instructionsOf);
-  const changed = mutateList(list[0], list[1], random, (instruction) => [
-    random.pick([
-      () => random.pick(snippets),
-      () => writePickle(random.pick(numbers)).slice(2, -1),
-      () => mutateBytes(instruction ?? new Uint8Array(), other, random),
-    ])(),
-  ]);
-  return concatenate(...changed);
-}
-
 export const pickle: Target = {
   readers: ["core/files/pickle.ts", "engines/errors.ts"],
 
@@ -232,11 +143,7 @@ export const pickle: Target = {
     readZip(realPt()).get("gpt/data.pkl")!.slice(),
   ],
 
-  mutate(bytes, other, random) {
-    return random.chance(0.3)
-      ? mutateBytes(bytes, other, random)
-      : mutatePickle(bytes, other, random);
-  },
+  mutate: (bytes, other, random) => mutateBytes(bytes, other, random, snippets),
 
   async check(bytes) {
     const value = readPickle(bytes, allowed);
@@ -320,7 +227,7 @@ export const pt: Target = {
     if (at < 0 || random.chance(0.15)) return writeZip(mutateEntries(entries, random));
     const pickleOf = (list: ZipEntry[]) =>
       (list.find(({ name }) => name.endsWith("data.pkl")) ?? list[0])?.data ?? new Uint8Array();
-    const data = mutatePickle(entries[at].data, pickleOf(others), random);
+    const data = mutateBytes(entries[at].data, pickleOf(others), random, snippets);
     return writeZip(entries.with(at, { ...entries[at], data }));
   },
 
