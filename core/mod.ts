@@ -95,8 +95,9 @@ export { type Gap, parseTemplate, type Piece } from "./sampling/template.ts";
 export { evaluate, type EvaluateOptions, type Evaluation } from "./scoring/estimators.ts";
 export { cutIntoBlocks } from "./scoring/rows.ts";
 export type { EstimateOptions, Estimator, ResumeOptions } from "./scoring/estimators.ts";
-export { makeScorer } from "./scoring/rows.ts";
-export type { RunNats, ScoreOptions, Scorer } from "./scoring/rows.ts";
+export { loadScorer, makeScorer } from "./scoring/scorer.ts";
+export type { RunNats, Scorer } from "./scoring/scorer.ts";
+export type { ScoreOptions } from "./scoring/rows.ts";
 export {
   type Baseline,
   type BaselineName,

@@ -13,17 +13,16 @@ import {
   gpt,
   initialWeights,
   loadNetwork,
+  loadScorer,
   loadWeights,
   makeConfig,
   makeCorpus,
-  makeScorer,
   makeTokenizer,
   nodesInOrder,
   record,
   revealPerPass,
   seededRandom,
   startEngine,
-  targetNats,
   train,
   write,
 } from "@tiny-diffusion/core";
@@ -87,11 +86,8 @@ Deno.test("an engine from outside sees every program and its graph, and changes 
   const blocks = cutIntoBlocks(encode(text).subarray(0, 2 * config.context), config.context);
   const { engine } = await startEngine("eager:cpu");
   const bpc = async (engine: Engine) => {
-    const session = await engine.load(weights, { nats: targetNats(gpt, config, rows) });
-    const scorer = makeScorer(config, rows, (inputs) => session.run("nats", inputs));
-    const evaluation = await evaluate(scorer, blocks, { estimator: "exact" });
-    session.dispose();
-    return evaluation.bpc;
+    using scorer = await loadScorer(engine, gpt, config, weights, { rows });
+    return (await evaluate(scorer, blocks, { estimator: "exact" })).bpc;
   };
   assertEquals(await bpc(observed(engine)), await bpc(engine));
   // embedding, 8 in each of 2 layers (queries, keys, values, scores, their values, projection, two

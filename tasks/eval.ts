@@ -6,7 +6,6 @@ import type { ModelKind } from "../core/config.ts";
 import { type Corpus, encodeCorpus, findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { models } from "../core/models.ts";
-import { targetNats } from "../core/programs.ts";
 import { seededRandom } from "../core/random.ts";
 import { makeBaselineScorer } from "../core/scoring/baselines.ts";
 import {
@@ -22,7 +21,8 @@ import {
   type Evaluation,
   selectIndices,
 } from "../core/scoring/estimators.ts";
-import { chooseRows, cutIntoBlocks, makeScorer, type Scorer } from "../core/scoring/rows.ts";
+import { cutIntoBlocks } from "../core/scoring/rows.ts";
+import { loadScorer, type Scorer } from "../core/scoring/scorer.ts";
 import type { Engine } from "../engines/engine.ts";
 import { UserError } from "../engines/errors.ts";
 import {
@@ -110,20 +110,23 @@ export async function main(args: string[]): Promise<void> {
   const candidates = await loadCandidates(kinds, corpus, values);
   await requireResultsFolder();
   const engine = await chosenEngine(values);
-  const scoreBaselines = makeScoreBaselines(corpus, values);
+  const scoreBaselines = trainBaselineScorer(corpus, values);
 
   const scored: Scored<EvaluationRow>[] = [];
-  const baselines = new Set<Scored<BaselineRow>>();
+  const baselines = new Map<number, BaselineRow[]>(); // by context
   const comparisons: ComparisonRow[] = [];
   for (const candidate of candidates) {
-    const references = scoreBaselines(candidate.saved.config.context);
-    references.forEach((reference) => baselines.add(reference));
+    const { context } = candidate.saved.config;
+    const references = scoreBaselines(context).map(({ name, evaluation, indices }) =>
+      toScored(name, "", evaluation, indices)
+    );
+    baselines.set(context, references.map(({ row }) => row));
     const best = references.reduce((a, b) => b.row.nats < a.row.nats ? b : a);
     const others = [best, ...scored];
     const result: EvaluationResult = {
       kind: "evaluation",
       rows: [],
-      baselines: references.map(({ row }) => row),
+      baselines: baselines.get(context),
       comparisons: [],
       provenance: await provenance({
         command: commandLine("eval", args),
@@ -145,7 +148,7 @@ export async function main(args: string[]): Promise<void> {
       file = await keepResult(result, file); // already now, as the next estimator may fail
     }
   }
-  const rows = [...baselines, ...scored].map(({ row }) => row);
+  const rows = [...[...baselines.values()].flat(), ...scored.map(({ row }) => row)];
   const hashes = [...new Set(candidates.map(({ saved }) => saved.sha256))];
   const quality = (await Promise.all(hashes.map(latestQuality))).filter((result) => !!result);
   if (values.json) printJson({ rows, comparisons, notes: notesOn(rows), quality });
@@ -274,21 +277,11 @@ function toScored<Name extends Compared["model"]>(
   return { model, weights, estimator, context, indices, perBlock, row };
 }
 
-/** Makes a function that scores the baselines on the blocks of a context. */
-function makeScoreBaselines(corpus: Corpus, { blocks, seed }: EvalValues) {
-  // The alphabet is that of the text: a model's may lack characters of the training part.
+/** Trains the baselines on the text, with its alphabet: a model's may lack characters of it. */
+function trainBaselineScorer(corpus: Corpus, { blocks, seed }: EvalValues) {
   const characters = listCharacters(corpus.text, { limit: Infinity });
   const dataset = encodeCorpus(corpus, makeTokenizer("gpt", characters));
-  const scoreOn = makeBaselineScorer(dataset, characters.length, { blocks, seed });
-  const known = new Map<number, Scored<BaselineRow>[]>();
-  return (context: number): Scored<BaselineRow>[] => {
-    const scored = known.get(context) ??
-      scoreOn(context).map(({ name, evaluation, indices }) =>
-        toScored(name, "", evaluation, indices)
-      );
-    known.set(context, scored);
-    return scored;
-  };
+  return makeBaselineScorer(dataset, characters.length, { blocks, seed });
 }
 
 /** Scores one set of weights, estimator by estimator. */
@@ -299,37 +292,22 @@ async function* score(
   values: EvalValues,
 ): AsyncGenerator<Scored<EvaluationRow>> {
   const { config, weights, path } = saved;
-  const { kind, context } = config;
+  const { kind } = config;
   const names = listEstimators(kind, values.estimator);
-  const rows = chooseRows(context);
   // Opened before anything is computed: should another process hold it, the user should know now.
   using journal = names.includes("left-to-right")
     ? await openBlockJournal(engine, saved, corpus, values)
     : undefined;
-  const nats = targetNats(models[kind], config, rows);
-  const natsWithMask = targetNats(models[kind], config, rows, { keepMask: true });
-  const session = await engine.load(
-    weights,
-    names.includes("masked-mean") ? { nats, natsWithMask } : { nats },
-  );
-  try {
-    const scorer = makeScorer(
-      config,
-      rows,
-      (inputs) => session.run("nats", inputs),
-      (inputs) => session.run("natsWithMask", inputs),
-    );
-    for (const estimator of names) {
-      const evaluation = await evaluateWithProgress(scorer, blocks, estimator, {
-        label: `${kind} ${estimator}, row`,
-        journal: estimator === "left-to-right" ? journal : undefined,
-        ...values,
-      });
-      const indices = selectIndices(estimator, blocks.length, values.blocks);
-      yield toScored(kind, path, evaluation, indices);
-    }
-  } finally {
-    session.dispose();
+  using scorer = await loadScorer(engine, models[kind], config, weights, {
+    keepMask: names.includes("masked-mean"),
+  });
+  for (const estimator of names) {
+    const evaluation = await evaluateWithProgress(scorer, blocks, estimator, {
+      label: `${kind} ${estimator}, row`,
+      journal: estimator === "left-to-right" ? journal : undefined,
+      ...values,
+    });
+    yield toScored(kind, path, evaluation, selectIndices(estimator, blocks.length, values.blocks));
   }
 }
 

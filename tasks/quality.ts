@@ -6,7 +6,6 @@ import { kneserNey } from "../core/scoring/baselines.ts";
 import { type Corpus, findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
 import type { Engine } from "../engines/engine.ts";
 import { models } from "../core/models.ts";
-import { targetNats } from "../core/programs.ts";
 import {
   countReference,
   measureDivergences,
@@ -27,7 +26,7 @@ import {
   type TextSource,
   toFigures,
 } from "./shared/results.ts";
-import { chooseRows, makeScorer } from "../core/scoring/rows.ts";
+import { loadScorer } from "../core/scoring/scorer.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { collectWords } from "../core/scoring/quality/words.ts";
 import {
@@ -227,13 +226,12 @@ async function chosenJudge(
 
 /** The GPT that judges, on the engine until disposed. */
 async function judgeOn(engine: Engine, { config, weights, vocabulary }: ChosenWeights) {
-  const rows = chooseRows(config.context);
-  const session = await engine.load(weights, { nats: targetNats(models.gpt, config, rows) });
+  const scorer = await loadScorer(engine, models.gpt, config, weights);
   const { encode } = makeTokenizer("gpt", vocabulary);
   return {
-    scorer: makeScorer(config, rows, (inputs) => session.run("nats", inputs)),
+    scorer,
     encode: (text: string) => encode(text, "a text for the judge"),
-    [Symbol.dispose]: () => session.dispose(),
+    [Symbol.dispose]: () => scorer[Symbol.dispose](),
   };
 }
 

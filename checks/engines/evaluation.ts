@@ -4,10 +4,9 @@ import { makeConfig, type ModelKind } from "../../core/config.ts";
 import { evaluate, type Evaluation } from "../../core/scoring/estimators.ts";
 import { initialWeights } from "../../core/model.ts";
 import { models } from "../../core/models.ts";
-import { targetNats } from "../../core/programs.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { Estimator } from "../../core/scoring/estimators.ts";
-import { makeScorer } from "../../core/scoring/rows.ts";
+import { loadScorer } from "../../core/scoring/scorer.ts";
 import type { Engine } from "../../engines/engine.ts";
 import { type EngineCase, referenceEngine, tolerance } from "../../engines/testing/engine_case.ts";
 
@@ -28,20 +27,11 @@ async function rowOf(engine: Engine, kind: ModelKind, estimator: Estimator): Pro
     { length: 4 },
     () => Int32Array.from({ length: config.context }, () => 1 + random.integer(19)),
   );
-  const session = await engine.load(Object.fromEntries(weights), {
-    nats: targetNats(model, config, config.batch),
-    natsWithMask: targetNats(model, config, config.batch, { keepMask: true }),
+  using scorer = await loadScorer(engine, model, config, Object.fromEntries(weights), {
+    rows: config.batch,
+    keepMask: true,
   });
-  const scorer = makeScorer(
-    config,
-    config.batch,
-    (inputs) => session.run("nats", inputs),
-    (inputs) => session.run("natsWithMask", inputs),
-  );
-  const options = { estimator, blocks: 3, passes: 3, batches: 2, random };
-  const row = await evaluate(scorer, blocks, options);
-  session.dispose();
-  return row;
+  return await evaluate(scorer, blocks, { estimator, blocks: 3, passes: 3, batches: 2, random });
 }
 
 export const evaluationCases: EngineCase[] = estimators.map(([kind, estimator]) => ({

@@ -32,8 +32,9 @@ export function trainBaselines(training: Int32Array, vocab: number): Baseline[] 
 }
 
 /**
- * Computes the negative log-likelihood of the blocks, by the protocol of `exact`: the first character of each
- * block is given, the others are scored, and no history reaches back beyond the block.
+ * Computes the negative log-likelihood of the blocks, by the protocol of `exact`: the first
+ * character of each block is given, the others are scored, and no history reaches back beyond the
+ * block.
  *
  * @param blocks Tokens, each [context].
  * @throws {RangeError} If there are fewer than two blocks, as one has no standard error.
@@ -43,14 +44,20 @@ export function scoreBaseline(
   blocks: Int32Array[],
   { random }: { random?: Random } = {},
 ): Evaluation {
-  const perBlock = Float64Array.from(blocks, (block) => {
-    let nats = 0;
-    for (let i = 1; i < block.length; i++) {
-      nats -= Math.log(baseline.probability(block.subarray(0, i), block[i]));
-    }
-    return nats / (block.length - 1);
-  });
+  const perBlock = Float64Array.from(
+    blocks,
+    (block) => sumNats(baseline, block) / (block.length - 1),
+  );
   return summarizeBlocks("exact", blocks[0].length, perBlock, { random });
+}
+
+/** Sums -log p of the characters of a block after the first. */
+export function sumNats(baseline: Baseline, block: Int32Array): number {
+  let nats = 0;
+  for (let i = 1; i < block.length; i++) {
+    nats -= Math.log(baseline.probability(block.subarray(0, i), block[i]));
+  }
+  return nats;
 }
 
 /** A baseline's evaluation, with the blocks of the text that it was scored on. */

@@ -14,11 +14,11 @@ import {
   type Row,
   score,
   type ScoreOptions,
-  type Scorer,
   spaceEvenly,
   unmaskingRows,
   windowRows,
 } from "./rows.ts";
+import type { Scorer } from "./scorer.ts";
 import { bootstrapStandardError, mean, standardError, sum } from "./statistics.ts";
 
 /** The name of an estimator; `estimatorNotes` explains each. */
@@ -126,7 +126,7 @@ export interface ResumeOptions {
  * import { assertAlmostEquals } from "@std/assert";
  * import { evaluate, type Scorer, cutIntoBlocks } from "@tiny-diffusion/core";
  *
- * // A scorer that finds 65 characters equally likely; `makeScorer` makes one of a network.
+ * // A scorer that finds 65 characters equally likely; `loadScorer` loads a network.
  * const uniform: Scorer = {
  *   rows: 8,
  *   context: 32,

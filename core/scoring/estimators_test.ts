@@ -16,7 +16,8 @@ import {
   validator,
 } from "./estimators.ts";
 import { seededRandom } from "../random.ts";
-import { cutIntoBlocks, score, type Scorer, spaceEvenly } from "./rows.ts";
+import { cutIntoBlocks, score, spaceEvenly } from "./rows.ts";
+import type { Scorer } from "./scorer.ts";
 import { mean, standardDeviation, standardError, sum } from "./statistics.ts";
 import { TOY, toyGpt, toyNats, toyScorer, toyStrings, toyWorld } from "../testing/toy_world.ts";
 

@@ -3,69 +3,10 @@
  * answers count, and how rows are packed into calls. `estimators.ts` makes figures of the answers.
  */
 import { UserError } from "@tiny-diffusion/engines/errors";
-import { yieldToEventLoop } from "../event_loop.ts";
 import type { Random } from "../random.ts";
+import type { Scorer } from "./scorer.ts";
 import { sum } from "./statistics.ts";
 import { MASK_TOKEN } from "../data/tokenizer.ts";
-
-/**
- * The network as an estimator sees it: it takes rows of tokens, and gives negative log-probabilities
- * of targets.
- */
-export interface Scorer {
-  /**
-   * Rows of one call. Where an estimator has fewer left, it fills up with a repeated row and
-   * ignores the answer.
-   */
-  rows: number;
-  /** Characters of a row. */
-  context: number;
-  /**
-   * Nats of each target at its position, [rows, context] flattened: for a GPT `-log p(targets[i] |
-   * tokens[0..i])`, for diffusion `-log p(targets[i] | tokens)`. The mask token, 0, gets no
-   * probability unless `keepMask` says so.
-   */
-  nats(
-    tokens: Int32Array,
-    targets: Int32Array,
-    options?: { keepMask?: boolean },
-  ): Promise<Float32Array>;
-}
-
-/** Runs a program that `targetNats` made. */
-export type RunNats = (
-  inputs: { tokens: Int32Array; targets: Int32Array },
-) => Promise<Record<string, Float32Array>>;
-
-/**
- * Makes a scorer of a loaded network.
- *
- * @param rows The rows of those programs.
- * @param run Runs the program in which the mask token gets no probability.
- * @param runWithMask Runs the one in which it keeps its probability; only `masked-mean` needs it.
- */
-export function makeScorer(
-  { context }: { context: number },
-  rows: number,
-  run: RunNats,
-  runWithMask?: RunNats,
-): Scorer {
-  return {
-    rows,
-    context,
-    async nats(tokens, targets, { keepMask = false } = {}) {
-      await yieldToEventLoop();
-      const runProgram = keepMask ? runWithMask : run;
-      if (!runProgram) throw new TypeError("Cannot keep the mask: its program is not loaded");
-      return (await runProgram({ tokens, targets })).nats;
-    },
-  };
-}
-
-/** Chooses the rows of one call: enough for the matrix kernels, few enough to see progress. */
-export function chooseRows(context: number): number {
-  return Math.max(4, Math.min(64, context, Math.floor(2048 / context)));
-}
 
 /** To watch a long computation, and to stop it. */
 export interface ScoreOptions {
@@ -106,6 +47,16 @@ export function cutIntoBlocks(tokens: Int32Array, context: number): Int32Array[]
 }
 
 /**
+ * Cuts a text into consecutive pieces of at most `length`, without a last one of a single token,
+ * which would have nothing to score.
+ */
+export function* cutIntoPieces(text: Int32Array, length: number): Generator<Int32Array> {
+  for (let start = 0; start + 1 < text.length; start += length) {
+    yield text.subarray(start, start + length);
+  }
+}
+
+/**
  * Takes `count` of `total` places, each in the middle of an equal share of them; all of them if
  * there are no more than that.
  */
@@ -128,12 +79,25 @@ export interface Row {
   scored: number[];
 }
 
-/** A GPT's rows: at each position the next character is the target; the last position has none. */
-export function* nextCharacterRows(blocks: Int32Array[]): Generator<Row> {
-  for (const [block, tokens] of blocks.entries()) {
-    const targets = tokens.slice();
-    targets.copyWithin(0, 1);
-    yield { block, tokens, targets, scored: range(0, tokens.length - 1) };
+/**
+ * A GPT's rows: the texts in pieces of `context`, in which each character but the first is the
+ * target of the position before it. A shorter last piece is filled up on its right, where a GPT does
+ * not look.
+ *
+ * @param context Default: the length of the texts.
+ */
+export function* nextCharacterRows(
+  texts: Int32Array[],
+  context = texts[0].length,
+): Generator<Row> {
+  for (const [block, text] of texts.entries()) {
+    for (const piece of cutIntoPieces(text, context)) {
+      const tokens = new Int32Array(context).fill(piece[0]);
+      tokens.set(piece);
+      const targets = tokens.slice();
+      targets.copyWithin(0, 1);
+      yield { block, tokens, targets, scored: range(0, piece.length - 1) };
+    }
   }
 }
 

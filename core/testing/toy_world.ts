@@ -5,7 +5,7 @@
  */
 import type { Network } from "../language_model.ts";
 import { seededRandom } from "../random.ts";
-import type { Scorer } from "../scoring/rows.ts";
+import type { Scorer } from "../scoring/scorer.ts";
 
 export const TOY = { vocab: 4, length: 4 } as const;
 

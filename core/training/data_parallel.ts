@@ -16,7 +16,7 @@ import type { Config } from "../config.ts";
 import { sha256Hex } from "../files/read.ts";
 import type { LanguageModel } from "../language_model.ts";
 import { parameterShapes } from "../model.ts";
-import { makeScorer } from "../scoring/rows.ts";
+import { makeScorer } from "../scoring/scorer.ts";
 import { averageInputs } from "./average.ts";
 import type { Communicator } from "./mpi.ts";
 import { scheduleInputs } from "./optimizer.ts";

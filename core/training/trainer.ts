@@ -17,7 +17,8 @@ import type { LanguageModel } from "../language_model.ts";
 import { parameterShapes } from "../model.ts";
 import { type Random, restoreRandom, seededRandom } from "../random.ts";
 import { validator } from "../scoring/estimators.ts";
-import { cutIntoBlocks, makeScorer, type Scorer } from "../scoring/rows.ts";
+import { cutIntoBlocks } from "../scoring/rows.ts";
+import { makeScorer, type Scorer } from "../scoring/scorer.ts";
 import { averageName } from "./average.ts";
 import { scheduleShare } from "./optimizer.ts";
 import {

@@ -2,7 +2,8 @@ import { assertAlmostEquals, assertEquals } from "@std/assert";
 import { kneserNey, scoreBaseline } from "../baselines.ts";
 import { scoreExactly } from "../estimators.ts";
 import { TOY, toyGpt, toyNats, toyScorer, toyStrings } from "../../testing/toy_world.ts";
-import { cutIntoJudgedRows, judgeByBaseline, judgeByGpt } from "./judge.ts";
+import { nextCharacterRows } from "../rows.ts";
+import { judgeByBaseline, judgeByGpt } from "./judge.ts";
 
 const gpt = toyGpt(), scorer = toyScorer(gpt);
 const tokens = (text: string) => Int32Array.from(text, Number);
@@ -39,7 +40,7 @@ Deno.test("a long text is judged in pieces of the context, the last one shorter,
 });
 
 Deno.test("a single character left at the end, or alone, has nothing to judge", async () => {
-  assertEquals([...cutIntoJudgedRows([tokens("12312"), tokens("1")], 4)].length, 1);
+  assertEquals([...nextCharacterRows([tokens("12312"), tokens("1")], 4)].length, 1);
   const [five, four, one] = await judgeByGpt(scorer, ["12312", "1231", "1"].map(tokens));
   assertEquals([five, one], [four, NaN]);
   const judge = kneserNey(tokens("12313"), 4);

@@ -1,6 +1,7 @@
 /** Computes all figures of sample quality at once, for texts of one length. */
 import type { Baseline } from "../baselines.ts";
-import type { ScoreOptions, Scorer } from "../rows.ts";
+import type { ScoreOptions } from "../rows.ts";
+import type { Scorer } from "../scorer.ts";
 import { mean, standardDeviation } from "../statistics.ts";
 import { measureRealWords } from "./words.ts";
 import { judgeByBaseline, judgeByGpt } from "./judge.ts";
