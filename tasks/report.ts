@@ -4,13 +4,13 @@
  */
 import { dirname, join } from "@std/path";
 import { makeFolder, requireWritable, writeFileAtomically } from "../core/files/write.ts";
-import { note, outputFlags, parseFlags, print, printJson, runTask } from "./shared/cli.ts";
 import { gather, makeHash } from "./report/gather.ts";
-import type { ReportData } from "./report/report_data.ts";
 import { buildPage } from "./report/page.tsx";
 import { readResults } from "./report/read_results.ts";
+import type { ReportData } from "./report/report_data.ts";
 import { tryItSection } from "./report/sections/try_it.tsx";
 import { type TryIt, writeTryIt } from "./report/tryit.ts";
+import { note, outputFlags, parseFlags, print, printJson, runTask } from "./shared/cli.ts";
 
 const task = {
   name: "report",
@@ -20,7 +20,7 @@ const task = {
 
 const flags = {
   out: { type: "path", default: "reports/index.html", help: "the page" },
-  noModel: { type: "boolean", help: "write no page beside it in which the model itself runs" },
+  noModel: { type: "boolean", help: "leave out the page that runs the model in the browser" },
   ...outputFlags,
 } as const;
 

@@ -3,8 +3,8 @@
  * scripts and the style in it (by hash), and lets it load nothing from anywhere.
  */
 import { htmlDocument } from "./document.tsx";
-import type { ReportData } from "./report_data.ts";
 import { DataScript, type Part } from "./markup.tsx";
+import type { ReportData } from "./report_data.ts";
 import { bitsPerCharacter } from "./sections/bits.tsx";
 import { fiveChanges, readChanges } from "./sections/five_changes.tsx";
 import { Glance } from "./sections/glance.tsx";

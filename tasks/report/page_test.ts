@@ -1,8 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
 import { parseHTML } from "linkedom";
-import { thin } from "./charts.tsx";
-import { makeVisible } from "./document.tsx";
 import {
   exampleEvaluation,
   exampleProvenance,
@@ -10,6 +8,8 @@ import {
   exampleRun,
   exampleSample,
 } from "../testing/example_results.ts";
+import { thin } from "./charts.tsx";
+import { makeVisible } from "./document.tsx";
 import { gather, type Hash } from "./gather.ts";
 import { buildPage } from "./page.tsx";
 import { parseRun, type Results } from "./read_results.ts";

@@ -10,21 +10,21 @@ import { join } from "@std/path";
 import { loadWeights } from "../../core/checkpoint.ts";
 import { makeConfig } from "../../core/config.ts";
 import * as diffusion from "../../core/diffusion.ts";
-import { UserError } from "../../engines/errors.ts";
-import { startEngine } from "../../engines/mod.ts";
-import type { HostTensors } from "../../engines/tensors.ts";
 import { lockFile } from "../../core/files/lock.ts";
 import { initialWeights } from "../../core/model.ts";
 import { windowLogits } from "../../core/programs.ts";
 import { seededRandom } from "../../core/random.ts";
-import { inFolder, jsonOf, namesIn, writeWeights } from "../testing/task_process.ts";
+import { UserError } from "../../engines/errors.ts";
+import { startEngine } from "../../engines/mod.ts";
+import type { HostTensors } from "../../engines/tensors.ts";
 import { rendered } from "../testing/rendered.ts";
+import { inFolder, jsonOf, namesIn, writeWeights } from "../testing/task_process.ts";
+import { referenceOf, requests, runInDeno } from "../testing/tryit_reference.ts";
 import { tryItSection } from "./sections/try_it.tsx";
 import { readTryIt, writeTryIt } from "./tryit.ts";
 import { onnxruntimeNames, onnxruntimeWeb } from "./tryit/bundle.ts";
 import { exportModel } from "./tryit/export_model.ts";
 import { tryItPage } from "./tryit/page.tsx";
-import { referenceOf, requests, runInDeno } from "../testing/tryit_reference.ts";
 
 /** Preset smoke with 11 characters; weights large enough that rounding them shows. */
 function example() {

@@ -82,14 +82,6 @@ export function stem(path: string): string {
   return path.replace(/\s+/g, " ").replace(/^.*[\\/]/, "").replace(/\.\w+$/, "");
 }
 
-/** `12.345` as "12.3 s", `200` as "3 min 20 s". */
-export function duration(seconds: number): string {
-  if (seconds < 10) return `${seconds.toFixed(2)} s`;
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  const whole = Math.round(seconds);
-  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-}
-
 /** An ISO date as "2026-01-31 12:34 UTC". */
 export function day(date: string): string {
   return new Date(date).toISOString().slice(0, 16).replace("T", " ") + " UTC";

@@ -10,8 +10,8 @@
  * With reduced motion, and where CSS can't animate such a number, it is the finished text.
  */
 import type { VNode } from "preact";
-import { shown, shownText } from "./characters.ts";
 import type { Step } from "../../core/sampling/write.ts";
+import { shown, shownText } from "./characters.ts";
 import { type Frame, nextFrame, textOf } from "./frames.ts";
 import { toXml } from "./xml.ts";
 

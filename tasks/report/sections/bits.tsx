@@ -3,7 +3,6 @@ import type { Compared } from "../../../core/scoring/comparison.ts";
 import { type Estimator, estimatorNotes } from "../../../core/scoring/estimators.ts";
 import type { BaselineRow, EvaluationRow } from "../../shared/results.ts";
 import { BothWidths, DotPlot, type DotRow, Figure, isNarrow, Key } from "../charts.tsx";
-import type { ComparisonEntry, EvaluationEntry, Marked, ReportData } from "../report_data.ts";
 import {
   Commands,
   Facts,
@@ -15,6 +14,7 @@ import {
   Table,
   Value,
 } from "../markup.tsx";
+import type { ComparisonEntry, EvaluationEntry, Marked, ReportData } from "../report_data.ts";
 import { baselineTitle, count, isModel, MODEL_NAMES, stem } from "../words.ts";
 
 /** A likelihood of a model or a baseline, as the chart and the table show it. */

@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
-import { UserError } from "../../../engines/errors.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { UserError } from "../../../engines/errors.ts";
 import { rendered } from "../../testing/rendered.ts";
 import { fiveChanges, readChanges, sortChanges } from "./five_changes.tsx";
 

@@ -2,8 +2,8 @@
 import type { ModelKind } from "../../../core/config.ts";
 import { countWrittenCharacters } from "../../shared/results.ts";
 import { percent } from "../../shared/text.ts";
-import type { EvaluationEntry, ReportData } from "../report_data.ts";
 import { type Child, Facts, Marks, ModelTag, Value } from "../markup.tsx";
+import type { EvaluationEntry, ReportData } from "../report_data.ts";
 import { meanRealWords, MODELS } from "../words.ts";
 import { halfInterval, signOfBound } from "./bits.tsx";
 

@@ -1,8 +1,8 @@
 /** Loss curves of both models on one axis: characters seen, steps or seconds. */
 import * as Plot from "@observablehq/plot";
 import type { ModelKind } from "../../../core/config.ts";
+import { duration } from "../../shared/text.ts";
 import { BothWidths, color, Figure, isNarrow, Key, PlotSvg, Switched, thin } from "../charts.tsx";
-import type { ReportData, RunEntry } from "../report_data.ts";
 import {
   DataScript,
   Marks,
@@ -13,7 +13,8 @@ import {
   Table,
   Value,
 } from "../markup.tsx";
-import { count, describeConfig, duration, MODEL_NAMES, MODELS, readable } from "../words.ts";
+import type { ReportData, RunEntry } from "../report_data.ts";
+import { count, describeConfig, MODEL_NAMES, MODELS, readable } from "../words.ts";
 
 /** Characters seen, step, seconds, bits. */
 type Point = number[];
@@ -203,7 +204,7 @@ function RunRow({ run: { header, train, validation }, ...marked }: RunEntry) {
       </th>
       <NumberCell>{count(last?.step ?? 0)}</NumberCell>
       <NumberCell>{readable(last?.chars ?? 0)}</NumberCell>
-      <NumberCell>{last && duration(last.seconds)}</NumberCell>
+      <NumberCell>{last && duration(1000 * last.seconds)}</NumberCell>
       <NumberCell>
         {best
           ? (

@@ -1,10 +1,10 @@
 /// <reference lib="dom" />
 import { assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
 import { exampleRun } from "../../testing/example_results.ts";
-import type { ReportData, RunEntry } from "../report_data.ts";
-import { LossChart, makeCurves, training } from "./loss.tsx";
 import { rendered } from "../../testing/rendered.ts";
 import { parseRun } from "../read_results.ts";
+import type { ReportData, RunEntry } from "../report_data.ts";
+import { LossChart, makeCurves, training } from "./loss.tsx";
 
 /** A run whose training losses are its validations, in nats. */
 function twice(): RunEntry {

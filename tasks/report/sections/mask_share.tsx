@@ -1,8 +1,8 @@
 /** The section of bits per masked character, by the share of characters that are masked with it. */
 import * as Plot from "@observablehq/plot";
 import { BothWidths, color, dashed, Figure, isNarrow, Key, PlotSvg } from "../charts.tsx";
-import type { Marked, ReportData } from "../report_data.ts";
 import { type Part, Section } from "../markup.tsx";
+import type { Marked, ReportData } from "../report_data.ts";
 import { count, stem } from "../words.ts";
 
 export function maskShare({ evaluations }: ReportData): Part {

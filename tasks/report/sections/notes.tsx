@@ -1,6 +1,6 @@
 /** The list of what is missing and what could not be read. */
-import type { ReportData } from "../report_data.ts";
 import { Command } from "../markup.tsx";
+import type { ReportData } from "../report_data.ts";
 
 export function Notes({ missing, problems }: ReportData) {
   if (missing.length + problems.length === 0) return null;

@@ -1,7 +1,7 @@
 /** The section of provenance: the origin of each figure and each text on the page. */
 import type { Provenance } from "../../shared/results.ts";
-import type { Marked, ReportData } from "../report_data.ts";
 import { Command, Facts, Marks, type Part, Section } from "../markup.tsx";
+import type { Marked, ReportData } from "../report_data.ts";
 import { day, describeEngine, MODEL_NAMES } from "../words.ts";
 
 interface Made extends Marked {

@@ -19,8 +19,8 @@ import {
   Switched,
   SymbolKey,
 } from "../charts.tsx";
-import type { QualityEntry } from "../report_data.ts";
 import { Marks, ModelTag, NumberCell, type Part, Section, Table } from "../markup.tsx";
+import type { QualityEntry } from "../report_data.ts";
 import { baselineTitle, count, describeSampler, isModel, stem } from "../words.ts";
 import { type Measured, pickMeasurements, pickTemperature, type Series } from "./quality_series.ts";
 

@@ -5,8 +5,8 @@
 import type { ModelKind } from "../../../core/config.ts";
 import { cutBlocks } from "../../../core/sampling/blocks.ts";
 import type { Sample, SampleResult } from "../../shared/results.ts";
-import type { ReportData, SampleEntry } from "../report_data.ts";
 import { type Child, ModelTag, type Part, Section } from "../markup.tsx";
+import type { ReportData, SampleEntry } from "../report_data.ts";
 import { LATENESS, Scale, Sign, SURENESS } from "../signs.tsx";
 import { describeSampler, MODEL_NAMES, MODELS, stem } from "../words.ts";
 

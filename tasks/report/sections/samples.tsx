@@ -1,15 +1,14 @@
 /** The texts that the models wrote, and how. */
 import type { ModelKind } from "../../../core/config.ts";
 import type { Sample } from "../../shared/results.ts";
-import { percent } from "../../shared/text.ts";
-import type { ReportData, SampleEntry } from "../report_data.ts";
+import { duration, percent } from "../../shared/text.ts";
 import { Command, Facts, Marks, ModelTag, type Part, Section } from "../markup.tsx";
+import type { ReportData, SampleEntry } from "../report_data.ts";
 import {
   describeConfig,
   describeEngine,
   describeSampler,
   describeSettings,
-  duration,
   meanRealWords,
   MODEL_NAMES,
   MODELS,
@@ -83,7 +82,9 @@ function Article({ entry, open, fits }: ArticleProps) {
 
 function Text({ sample, model, index }: { sample: Sample; model: ModelKind; index: number }) {
   const { seed, forwards, seconds } = sample;
-  const label = `seed ${seed} · ${forwards.toLocaleString("en-GB")} passes · ${duration(seconds)}`;
+  const label = `seed ${seed} · ${forwards.toLocaleString("en-GB")} passes · ${
+    duration(1000 * seconds)
+  }`;
   return (
     <div>
       <p class="fine">{label}</p>
