@@ -18,19 +18,10 @@ import {
   type SampleResult,
 } from "./shared/results.ts";
 import { collectWords, measureRealWords } from "../core/scoring/quality/words.ts";
-import {
-  commandLine,
-  commonFlags,
-  Interrupted,
-  interruption,
-  note,
-  parseFlags,
-  printJson,
-  printText,
-  runTask,
-  UsageError,
-} from "./shared/cli.ts";
-import { chosenEngine } from "./shared/engine.ts";
+import { commonFlags, parseFlags, UsageError } from "./shared/flags.ts";
+import { Interrupted, interruption, note, printJson, printText, runTask } from "./shared/run.ts";
+import { commandLine } from "./shared/text.ts";
+import { startEngineFromFlags } from "./shared/engine.ts";
 import { startProgress } from "./shared/progress.ts";
 import { keepResult, provenance, requireResultsFolder } from "./shared/provenance.ts";
 import {
@@ -41,7 +32,7 @@ import {
   truncationFlags,
 } from "./shared/sampling_flags.ts";
 import { percent } from "./shared/text.ts";
-import { chosenWeights, isOfOtherText, tellingOfShipped, weightsFlags } from "./shared/weights.ts";
+import { encodeFor, loadChosenWeights, noteOtherText, weightsFlags } from "./shared/weights.ts";
 
 const task = {
   name: "sample",
@@ -89,7 +80,7 @@ export async function main(args: string[]): Promise<void> {
   const values = parseFlags(task, flags, args);
   const { model: kind, template, gap, count, seed } = values;
   refuseTemplateMistakes(kind, values);
-  const saved = await chosenWeights(kind, values);
+  const saved = await loadChosenWeights(kind, values);
   const { config, vocabulary, weights } = saved;
   const tokenizer = makeTokenizer(kind, vocabulary);
   const { options, name, window, settings } = chooseSampling(config, values);
@@ -98,17 +89,17 @@ export async function main(args: string[]): Promise<void> {
   const request: WriteRequest = template === undefined
     ? { prompt, length }
     : { template, gap, length };
-  const most = await tellingOfShipped(
+  const most = await encodeFor(
     saved,
     () => limitPasses(kind, tokenizer, request, options, window),
   );
 
   const known = await loadTrainingWords(values.data);
   // Whether it writes words of a text that it never saw says nothing about it.
-  const words = known && await isOfOtherText(saved, known) ? undefined : known;
+  const words = known && await noteOtherText(saved, known) ? undefined : known;
   await requireResultsFolder();
 
-  const engine = await chosenEngine(values);
+  const engine = await startEngineFromFlags(values);
   const { forwards, characters } = most;
   note(`sampler: ${name}, at most ${forwards} forward passes for ${characters} characters`);
   const networks = kind === "gpt"

@@ -11,19 +11,9 @@ import { cutBlocks } from "../core/sampling/blocks.ts";
 import { loadNetwork } from "../core/sampling/network.ts";
 import type { TrainedNetwork } from "../core/sampling/window_network.ts";
 import { limitPasses, type Step, write, type WriteRequest } from "../core/sampling/write.ts";
-import {
-  commonFlags,
-  Interrupted,
-  interruption,
-  note,
-  parseFlags,
-  print,
-  printJson,
-  runTask,
-  UsageError,
-  type Values,
-} from "./shared/cli.ts";
-import { chosenEngine } from "./shared/engine.ts";
+import { commonFlags, parseFlags, UsageError, type Values } from "./shared/flags.ts";
+import { Interrupted, interruption, note, print, printJson, runTask } from "./shared/run.ts";
+import { startEngineFromFlags } from "./shared/engine.ts";
 import { startProgress } from "./shared/progress.ts";
 import {
   checkTemplate,
@@ -47,9 +37,9 @@ import { animatedSvg } from "./visualize/svg.tsx";
 import { figuresOf, type Panel, viewOf } from "./visualize/view.ts";
 import {
   type ChosenWeights,
-  chosenWeights,
-  isOfOtherText,
-  tellingOfShipped,
+  encodeFor,
+  loadChosenWeights,
+  noteOtherText,
   weightsFlags,
 } from "./shared/weights.ts";
 
@@ -130,7 +120,7 @@ export async function main(args: string[]): Promise<void> {
     : [diffusion];
   if (values.svg !== undefined) await requireWritable(values.svg);
 
-  const engine = await chosenEngine(values);
+  const engine = await startEngineFromFlags(values);
   using networks = new DisposableStack();
   const sides: Side[] = [];
   for (const part of parts) {
@@ -186,7 +176,7 @@ function refuseContradictions(values: Flags): void {
 }
 
 async function planDiffusion(values: Flags): Promise<Part> {
-  const saved = await chosenWeights("diffusion", {
+  const saved = await loadChosenWeights("diffusion", {
     ...values,
     otherKindAdvice: "give them as --gpt-weights with --compare",
   });
@@ -201,7 +191,7 @@ async function planDiffusion(values: Flags): Promise<Part> {
     const length = lengthOfBlocks(values.blocks ?? 5, [...prompt].length, { context, overlap });
     request = { prompt, length };
   }
-  await tellingOfShipped(
+  await encodeFor(
     saved,
     () => limitPasses("diffusion", tokenizer, request, options, context),
   );
@@ -211,7 +201,7 @@ async function planDiffusion(values: Flags): Promise<Part> {
 
 /** The GPT, with the same prompt and as much to write. */
 async function planGpt(values: Flags, request: WriteRequest): Promise<Part> {
-  const saved = await chosenWeights("gpt", {
+  const saved = await loadChosenWeights("gpt", {
     ...values,
     weights: values.gptWeights,
     onlyComplete: true,
@@ -229,7 +219,7 @@ async function takeOpening(saved: ChosenWeights, values: Flags) {
   const { prompt } = saved, { promptLen = 16 } = values, known = [...prompt ?? ""];
   if (promptLen <= known.length) return known.slice(0, promptLen).join("");
   const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
-  await isOfOtherText(saved, corpus);
+  await noteOtherText(saved, corpus);
   return [...corpus.text.slice(0, 2 * promptLen)].slice(0, promptLen).join("");
 }
 

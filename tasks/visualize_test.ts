@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { UserError } from "../engines/errors.ts";
 import { testOnUnix } from "../core/testing/system.ts";
-import { UsageError } from "./shared/cli.ts";
+import { UsageError } from "./shared/flags.ts";
 import {
   assertFailed,
   denoArguments,

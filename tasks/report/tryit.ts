@@ -84,8 +84,8 @@ export async function writeTryIt(
   options: TryItOptions = {},
 ): Promise<TryIt | undefined> {
   const { note = () => {}, signal } = options;
-  const { defaultWeights } = await import("../shared/weights.ts");
-  const weights = options.weights ?? await defaultWeights("diffusion");
+  const { findDefaultWeights } = await import("../shared/weights.ts");
+  const weights = options.weights ?? await findDefaultWeights("diffusion");
   if (weights === undefined) {
     note('No page to try the model: there are no weights of it; run "deno task train-diffusion"');
     return undefined;

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { makeConfig, type ModelKind } from "../../core/config.ts";
 import { samplers } from "../../core/sampling/samplers/mod.ts";
-import { parseFlags, UsageError } from "./cli.ts";
+import { parseFlags, UsageError } from "./flags.ts";
 import { chooseSampling, samplerFlags, truncationFlags } from "./sampling_flags.ts";
 
 const task = { name: "sample", summary: "", examples: [] };

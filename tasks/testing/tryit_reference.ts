@@ -9,7 +9,7 @@
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { type LoadedModel, loadWeights } from "../../core/checkpoint.ts";
 import { makeTokenizer } from "../../core/data/tokenizer.ts";
-import { printJson } from "../shared/cli.ts";
+import { printJson } from "../shared/run.ts";
 import { writeWeights } from "./task_process.ts";
 import { writeTryIt } from "../report/tryit.ts";
 import type { PageRequest } from "../report/tryit/messages.ts";

@@ -225,7 +225,7 @@ for (
       const at = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
       await Deno.writeTextFile(
         join(folder, "film.ts"),
-        `import { interruption, runTask } from ${at("../shared/cli.ts")};
+        `import { interruption, runTask } from ${at("../shared/run.ts")};
        import { openScreen } from ${at("screen.ts")};
        await runTask(async () => {
          const line = [{ text: "playing", width: 7, style: "fresh" }];
