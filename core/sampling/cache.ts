@@ -8,6 +8,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { ModelConfig } from "../config.ts";
 import type { Program, Session } from "@tiny-diffusion/engines";
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { mapValues } from "@std/collections/map-values";
 import { type Attend, attendLeft, forward, ropeTable, type Rotation } from "../model.ts";
 import type { Tensor2D, Tensor4D, Tensors, TensorSpec } from "@tiny-diffusion/engines/tensors";
@@ -113,8 +114,8 @@ export class Cache {
   /**
    * Logits of the last position of each text that is asked for, [vocab].
    *
-   * @throws {RangeError} If a text is empty, or another position is asked for: the cache has no
-   * logits of the others.
+   * @throws {UserError} If a text is empty.
+   * @throws {RangeError} If another position is asked for: the cache has no logits of the others.
    */
   async logits(asked: (Question | undefined)[]): Promise<Float32Array[][]> {
     const answers: Float32Array[][] = new Array(asked.length);
@@ -123,9 +124,11 @@ export class Cache {
       if (question === undefined) continue;
       const { tokens, from } = question;
       if (tokens.length === 0) {
-        throw new RangeError(
-          "Cannot predict a character: the text is empty, but a GPT goes on from at least one; give a prompt",
-        );
+        throw new UserError({
+          action: "predict a character",
+          found: "the text is empty, but a GPT goes on from at least one",
+          advice: "give a prompt",
+        });
       }
       if (from !== tokens.length - 1) {
         throw new RangeError("internal: only the last position is known");

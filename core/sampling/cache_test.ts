@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Cache, next, prefill } from "./cache.ts";
 import { makeConfig } from "../config.ts";
-import { type Session, startEngine } from "@tiny-diffusion/engines";
+import { type Session, startEngine, UserError } from "@tiny-diffusion/engines";
 import * as gpt from "../gpt.ts";
 import type { Network } from "../language_model.ts";
 import { initialWeights } from "../model.ts";
@@ -160,7 +160,7 @@ Deno.test("the cache knows the logits of the last position only, and says so", a
 
 Deno.test("a GPT refuses to go on from nothing", async () => {
   const network = cached(session);
-  await assertRejects(() => network.logits([], -1), RangeError, "Cannot predict a character: the");
+  await assertRejects(() => network.logits([], -1), UserError, "Cannot predict a character: the");
 });
 
 Deno.test("several texts in one cache, each at a place of its own, get the logits that each gets alone", async () => {

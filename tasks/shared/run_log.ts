@@ -3,8 +3,10 @@ import { join } from "@std/path";
 import { describeIoError } from "../../core/files/errors.ts";
 import { lockFile } from "../../core/files/lock.ts";
 import { makeFolder, writeFileAtomically } from "../../core/files/write.ts";
+import { UserError } from "../../engines/errors.ts";
 import type { RunHeader, RunLine } from "./results.ts";
 import { RUNS } from "./provenance.ts";
+import { writeAll } from "./run.ts";
 
 export interface RunLog extends Disposable {
   append(line: RunLine): void;
@@ -46,15 +48,14 @@ export async function openRunLog(
   }
   return {
     append: (line) => {
-      let rest = new TextEncoder().encode(JSON.stringify(line) + "\n");
       try {
-        while (rest.length > 0) rest = rest.subarray(file.writeSync(rest));
+        writeAll(file, JSON.stringify(line) + "\n");
       } catch (error) {
-        throw new Error(
-          `Cannot write ${JSON.stringify(path)}: ${(error as Error).message}; ` +
-            `free some space, then go on from the last checkpoint with --resume`,
-          { cause: error },
-        );
+        throw new UserError({
+          action: `write ${JSON.stringify(path)}`,
+          found: (error as Error).message,
+          advice: "free some space, then go on from the last checkpoint with --resume",
+        }, { cause: error });
       }
     },
     [Symbol.dispose]: () => {
