@@ -1,5 +1,6 @@
 /**
- * Training: preset smoke of both models with both optimisers, beside the reference step by step.
+ * Training: preset smoke of both models with both optimizers, compared with the reference step by
+ * step.
  */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { type Config, makeConfig, type ModelKind } from "../../core/config.ts";
@@ -13,7 +14,13 @@ import { makeLocalStepper } from "../../core/training/trainer.ts";
 import type { HostTensors } from "../../engines/tensors.ts";
 import { makeTokenizer } from "../../core/data/tokenizer.ts";
 import { backends, eagerEngine } from "../../engines/eager.ts";
-import { type Engine, runSteps, type Session } from "../../engines/engine.ts";
+import {
+  type Engine,
+  type Inputs,
+  type Program,
+  runSteps,
+  type Session,
+} from "../../engines/engine.ts";
 import {
   distance,
   type EngineCase,
@@ -36,15 +43,18 @@ type Optimizer = Config["optimizer"];
 
 /** A run's beginning, the same each time: its state, and the inputs of its steps. */
 function beginning(kind: ModelKind, optimizer: Optimizer, steps: number) {
-  const model = models[kind], random = seededRandom(1);
+  const model = models[kind];
+  const random = seededRandom(1);
   const text = Array.from({ length: 400 }, () => words[random.integer(words.length)]).join(" ");
   const vocabulary = model.vocabulary(text);
   const { encode } = makeTokenizer(model.kind, vocabulary);
   const config = makeConfig(kind, "smoke", vocabulary.length, {
-    ...{ optimizer, learningRate: 3e-3 },
+    optimizer,
+    learningRate: 3e-3,
     ...optimizer === "muon" ? everythingElse : {},
   });
-  const tokens = encode(text), state = initialState(config, random);
+  const tokens = encode(text);
+  const state = initialState(config, random);
   const inputs = Array.from({ length: steps }, (_, i) => {
     const windows = drawWindows(tokens, config.batch, config.context, random);
     return drawStepInputs(model, config, windows, i + 1, random);
@@ -52,16 +62,29 @@ function beginning(kind: ModelKind, optimizer: Optimizer, steps: number) {
   return { model, config, state, inputs, program: trainStep(model, config) };
 }
 
-/** With Muon goes all else that a recipe can have. */
+/** Runs with Muon also have all else that a recipe can have. */
 const everythingElse = {
-  ...{ dropout: 0.1, clip: 1, emaDecay: 0.9, evenMaskShares: true },
-  ...{ schedule: "cosine", warmup: 5, steps: 50 },
+  dropout: 0.1,
+  clip: 1,
+  emaDecay: 0.9,
+  evenMaskShares: true,
+  schedule: "cosine",
+  warmup: 5,
+  steps: 50,
 } satisfies Partial<Config>;
 
-type Inputs = Parameters<Session["run"]>[1];
+/**
+ * How far the loss of a step may be from the reference in bf16, of a loss that falls from 3 to 1.
+ *
+ * The noise of 2^-9 in each product, in hardware as where it is emulated, moves a run off its path.
+ * Measured against float32 over 12 seeds of both models and optimizers: 0.0023 at most in the first
+ * 10 steps, and 0.0035 in the mean of 50. Later a single step of AdamW on the GPT differs by 0.026
+ * at most, where both runs jump over the same bump one step apart: one run in ten is above 0.012.
+ */
+const nearInBf16 = (step: number) => step < 10 ? 0.005 : 0.05;
 
 /** The losses of steps, one by one. */
-async function lossesOf(session: Session, inputs: Inputs[]): Promise<number[]> {
+async function lossesOf(session: Session<{ step: Program }>, inputs: Inputs[]): Promise<number[]> {
   const losses: number[] = [];
   for (const each of inputs) losses.push((await session.run("step", each)).loss[0]);
   return losses;
@@ -73,9 +96,9 @@ interface Trained {
 }
 
 /**
- * What a run comes to on the engine that the others are held against. By default that is tfjs on
- * WebAssembly, which takes a fifth of the time of tfjs in plain JavaScript and is held to it by its
- * kernels; in the long check it is the latter.
+ * Trains on the engine that the others are compared with. By default that is tfjs on WebAssembly,
+ * which takes a fifth of the time of tfjs in plain JavaScript and whose kernels are compared with
+ * it; in the long check it is the latter.
  */
 async function expected(kind: ModelKind, optimizer: Optimizer, steps: number): Promise<Trained> {
   return await (known[`${kind} ${optimizer} ${steps}`] ??= (async () => {
@@ -96,7 +119,8 @@ export const trainingCases: EngineCase[] = (["gpt", "diffusion"] as const).flatM
       "and going on from a copy of its state gives the same bits",
     bf16: true,
     async run(engine) {
-      const steps = stepsOf(engine), half = steps >> 1;
+      const steps = stepsOf(engine);
+      const half = steps >> 1;
       const { state, inputs, program } = beginning(kind, optimizer, steps);
       const session = await engine.load(state, { step: program });
       const first = await lossesOf(session, inputs.slice(0, half));
@@ -111,17 +135,21 @@ export const trainingCases: EngineCase[] = (["gpt", "diffusion"] as const).flatM
       resumed.dispose();
 
       const { losses, state: theirs } = await expected(kind, optimizer, steps);
-      for (const [i, loss] of [...first, ...second].entries()) {
-        const difference = Math.abs(loss - losses[i]);
-        // In bf16 the noise of 2^-9 in each product moves a run off its way: 0.0064 after 50 steps
-        // at most was seen, of a loss that falls from 3 to 1. In float32 it was 1.4e-6.
-        const near = engine.precision === "bf16" ? 0.02 : tolerance(engine);
-        assert(difference <= near, `the loss of step ${i + 1} differs by ${difference}`);
+      const differences = [...first, ...second].map((loss, i) => loss - losses[i]);
+      const near = engine.precision === "bf16" ? nearInBf16 : () => tolerance(engine);
+      for (const [i, difference] of differences.entries()) {
+        // In float32 1.4e-6 at most was seen.
+        const isNear = Math.abs(difference) <= near(i);
+        assert(isNear, `the loss of step ${i + 1} differs by ${difference}`);
       }
-      if (engine.precision === "bf16") return; // its weights are other ones, as of another seed
-      // The distance as a share of the way that training has come: 1.2e-5 at most was seen. What
-      // AdamW makes of a gradient near zero goes by its sign, so rounding may move such a weight by
-      // a whole learning rate; few are.
+      if (engine.precision === "bf16") {
+        const mean = differences.reduce((sum, each) => sum + each, 0) / steps;
+        assert(Math.abs(mean) <= 0.008, `the mean of the losses differs by ${mean}`);
+        return; // its weights are different ones, as those of another seed are
+      }
+      // The distance as a share of how far training has moved the weights: 1.2e-5 at most was seen.
+      // What AdamW makes of a gradient near zero depends on its sign only, so rounding may move such
+      // a weight by a whole learning rate; few are.
       const share = distance(after, theirs) / distance(theirs, state);
       assert(share <= 10 * tolerance(engine), `weights are off by ${share} of their way`);
     },
