@@ -1,13 +1,15 @@
 /**
- * Packs core as `deno publish` would, and uses it as others will: by HTTP, from a program of its
- * own (the README's example). What this leaves out is what only JSR itself can tell, such as
- * whether the name is free.
+ * Packs engines and core as `deno publish` would, and uses them as others will: by HTTP, from
+ * programs of their own (the READMEs' examples). What this leaves out is what only JSR itself can
+ * tell, such as whether the names are free.
  *
  *   deno task --cwd checks publish
  */
 import { fromFileUrl, join, relative } from "@std/path";
 
-const root = fromFileUrl(new URL("..", import.meta.url)), core = join(root, "core");
+const root = fromFileUrl(new URL("..", import.meta.url));
+/** By member, the flags that it needs: a sampler's type is inferred from its table of options. */
+const members = { engines: [], core: ["--allow-slow-types"] };
 
 /** Runs a command of Deno and returns its output; ends this check if it fails. */
 async function deno(args: string[], cwd: string): Promise<string> {
@@ -19,36 +21,66 @@ async function deno(args: string[], cwd: string): Promise<string> {
   Deno.exit(1);
 }
 
-const packing = await deno(["publish", "--dry-run", "--allow-dirty"], core);
-const packed = new Set(
-  Array.from(packing.matchAll(/^\s+(file:\S+) \(/gm), ([, url]) => fromFileUrl(url)),
-);
+const readJson = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
+/** The files that a member packs. */
+async function packedFiles(member: string, flags: string[]): Promise<Set<string>> {
+  const args = ["publish", "--dry-run", "--allow-dirty", ...flags];
+  const said = await deno(args, join(root, member));
+  const urls = Array.from(said.matchAll(/^\s+(file:\S+) \(/gm), ([, url]) => fromFileUrl(url));
+  const files = new Set(urls.filter((path) => path.startsWith(join(root, member))));
+  const stray = [...files].find((path) => /_test\.ts$|[\\/]testing[\\/]/.test(path));
+  if (stray) {
+    console.error(`error: ${member} packs ${stray}, which only tests use`);
+    Deno.exit(1);
+  }
+  return files;
+}
+
+const files = new Map<string, Set<string>>();
+for (const [member, flags] of Object.entries(members)) {
+  files.set(member, await packedFiles(member, flags));
+}
+const packed = new Set([...files.values()].flatMap((paths) => [...paths]));
 const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async ({ url }) => {
-  const path = join(core, decodeURIComponent(new URL(url).pathname));
+  const path = join(root, decodeURIComponent(new URL(url).pathname));
   if (!packed.has(path)) return new Response(null, { status: 404 });
   const headers = { "content-type": "application/typescript" };
   return new Response(await Deno.readTextFile(path), { headers });
 });
-const folder = await Deno.makeTempDir(), { port } = server.addr;
-const { imports, links } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
-const config = {
-  imports: { ...imports, "@tiny-diffusion/core": `http://127.0.0.1:${port}/mod.ts` },
-  links: links.map((link: string) => relative(folder, join(root, link))),
-};
-await Deno.writeTextFile(join(folder, "deno.json"), JSON.stringify(config));
-const readme = await Deno.readTextFile(join(core, "README.md"));
-const [, example] = /^```ts\n(.*?)^```$/ms.exec(readme)!;
-await Deno.writeTextFile(join(folder, "example.ts"), example);
-const permissions = ["--allow-read", "--allow-write", "--allow-env", "--allow-ffi"];
-const imported = `--allow-import=127.0.0.1:${port}`;
-await deno(
-  ["run", "--no-prompt", "--check", "--no-lock", ...permissions, imported, "example.ts"],
-  folder,
+
+const { port } = server.addr;
+const folder = await Deno.makeTempDir();
+const { imports, links } = await readJson(join(root, "deno.json"));
+for (const member of files.keys()) {
+  const { name, exports } = await readJson(join(root, member, "deno.json"));
+  for (const [key, path] of Object.entries<string>(exports)) {
+    imports[name + key.slice(1)] = new URL(path, `http://127.0.0.1:${port}/${member}/`).href;
+  }
+}
+await Deno.writeTextFile(
+  join(folder, "deno.json"),
+  JSON.stringify({
+    imports,
+    links: links.map((link: string) => relative(folder, join(root, link))),
+  }),
 );
+for (const member of files.keys()) {
+  const readme = await Deno.readTextFile(join(root, member, "README.md"));
+  const [, example] = /^```ts\n(.*?)^```$/ms.exec(readme)!;
+  await Deno.writeTextFile(join(folder, `${member}.ts`), example);
+  const permissions = ["--allow-read", "--allow-write", "--allow-env", "--allow-ffi"];
+  const imported = `--allow-import=127.0.0.1:${port}`;
+  await deno(
+    ["run", "--no-prompt", "--check", "--no-lock", ...permissions, imported, `${member}.ts`],
+    folder,
+  );
+}
 
 await server.shutdown();
 const { modulesCache } = JSON.parse(await deno(["info", "--json"], root));
 await Deno.remove(join(modulesCache, "http", `127.0.0.1_PORT${port}`), { recursive: true });
 await Deno.remove(folder, { recursive: true });
-console.log(`core packs into ${packed.size} files, and the README's example runs on them`);
+for (const [member, paths] of files) {
+  console.log(`${member} packs into ${paths.size} files, and its README's example runs on them`);
+}

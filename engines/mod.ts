@@ -31,6 +31,6 @@ export type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D } from "./tensors.ts"
 export { compile } from "./record/compile.ts";
 export { record } from "./record/recorder.ts";
 export { simplify } from "./record/simplify.ts";
-export { nodesInOrder } from "./record/graph.ts";
+export { nodesInOrder, productFlops } from "./record/graph.ts";
 export type { Attribute, Graph, GraphDType, Node, Value } from "./record/graph.ts";
 export { type Problem, quoted, UserError } from "./errors.ts";

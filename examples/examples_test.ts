@@ -1,0 +1,23 @@
+import { assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+
+/** Runs an example as a reader would, and returns what it prints. */
+async function runExample(name: string, ...args: string[]): Promise<string> {
+  const path = fromFileUrl(new URL(name, import.meta.url));
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-all", path, ...args],
+    env: { NO_COLOR: "1" },
+  }).output();
+  const decoder = new TextDecoder();
+  assertEquals(code, 0, decoder.decode(stderr));
+  return decoder.decode(stdout);
+}
+
+Deno.test("own_engine.ts counts the products of each pass", async () => {
+  // 32 positions of width 32, 2 layers: 12 width² for the weights of a layer, 2 positions width for
+  // its attention; 66 width for each of embedding and head; two operations each.
+  const position = 2 * (12 * 32 ** 2 + 2 * 32 * 32) + 2 * 66 * 32;
+  const pass = 2 * 32 * position / 1e6;
+  const lines = [1, 2, 3].map((i) => `pass ${i}: ${(i * pass).toFixed(1)} MFLOP so far\n`);
+  assertEquals(await runExample("own_engine.ts"), lines.join(""));
+});
