@@ -1,5 +1,5 @@
 /**
- * What a run stores: an export (the best weights and what is needed to use them) and a training
+ * The files of a run: an export (the best weights and what is needed to use them) and a training
  * state (everything needed to resume exactly where it stopped), each a safetensors file with JSON
  * texts in its metadata. PyTorch's `.pt` files, which hold nothing but weights, are read as well.
  */
@@ -46,19 +46,19 @@ export interface TrainingState extends TrainingFacts {
   /** By the names of `parameterShapes`. */
   weights: HostTensors;
   /**
-   * What the optimiser keeps: `<moment>/<parameter>`, of the parameter's shape, or any other name.
+   * The tensors of the optimiser: `<moment>/<parameter>`, of the parameter's shape, or any other name.
    */
   moments: HostTensors;
 }
 
-/** What to expect of a file of weights, and what to assume where it does not say. */
+/** Expectations of a file of weights, and assumptions where it does not say. */
 export interface LoadOptions extends ForeignOptions {
   /**
    * Leave out `heads` and `context` for a file that says them itself, instead of refusing a
    * contradiction.
    */
   onlyComplete?: boolean;
-  /** What to do if the file is missing. */
+  /** The advice if the file is missing. */
   advice?: string;
 }
 

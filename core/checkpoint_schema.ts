@@ -10,7 +10,7 @@ import { isRecord, isSize } from "./files/safetensors.ts";
 import { parameterShapes } from "./model.ts";
 import { restoreRandom } from "./random.ts";
 
-/** What a file of weights says about them. What a `.pt` file cannot tell is left out. */
+/** The facts that a file of weights states about them. A `.pt` file states none. */
 export interface ModelFacts {
   /** The settings of the run, the shape of the network among them. */
   config: Config;
@@ -20,7 +20,7 @@ export interface ModelFacts {
   prompt?: string;
   /** The training step that these weights come from. */
   step?: number;
-  /** Such as `val_bpc`. */
+  /** Scores by name, such as `val_bpc`. */
   scores: Record<string, number>;
   /** SHA-256 of the text that it was trained on, in hexadecimal. */
   corpusSha256?: string;
@@ -32,7 +32,7 @@ export interface ModelFacts {
   precision?: string;
 }
 
-/** What a training state says besides its tensors. */
+/** The facts that a training state contains besides its tensors. */
 export interface TrainingFacts
   extends Pick<ModelFacts, "config" | "vocabulary" | "command" | "engine" | "precision"> {
   /** States of the random generators, by use. */

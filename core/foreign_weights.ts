@@ -1,4 +1,4 @@
-/** Weights that come alone, such as PyTorch's `.pt` files: what model they must be. */
+/** Infers the model of weights that come alone, such as PyTorch's `.pt` files. */
 import type { UserError } from "@tiny-diffusion/engines/errors";
 import {
   type ModelFacts,
@@ -10,7 +10,7 @@ import {
 import { checkModelConfig, type Config, makeConfig, type ModelKind } from "./config.ts";
 import { MASK } from "./data/tokenizer.ts";
 
-/** What is known of weights from elsewhere than their file. */
+/** Facts about weights that their file does not state. */
 export interface ForeignOptions {
   /** Refuse weights of the other model. */
   expectKind?: ModelKind;
@@ -23,7 +23,7 @@ export interface ForeignOptions {
    * the mask.
    */
   characters?: () => string[] | Promise<string[]>;
-  /** What to do with weights of the other model. @default {"try --model" with its name} */
+  /** The advice for weights of the other model. @default {"try --model" with its name} */
   otherKindAdvice?: string;
 }
 

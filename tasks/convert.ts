@@ -53,7 +53,7 @@ const flags = {
   ...outputFlags,
 } as const;
 
-/** What writes each format, by the extension of OUT. Another format is another line here. */
+/** A function that writes each format, by the extension of OUT. */
 const writers: Record<string, (path: string, model: LoadedModel) => Promise<unknown>> = {
   ".safetensors": saveWeights,
   ".pt": (path, { weights }) => writeFileAtomically(path, writePt(weights)),
@@ -80,7 +80,8 @@ export async function main(args: string[]): Promise<void> {
   }
   await requireWritable(output);
 
-  let prompt: string | undefined, isBare = false;
+  let prompt: string | undefined;
+  let isBare = false;
   const model = await loadWeights(input, {
     heads,
     context: blockSize,
@@ -108,10 +109,7 @@ export async function main(args: string[]): Promise<void> {
   }
 }
 
-/**
- * Says what has to be given to read the weights back from `.pt`, where it is not what is assumed
- * there.
- */
+/** Names the flags that reading the weights back from `.pt` needs, if any. */
 function noteOnReading({ heads, width, context }: Config): void {
   const assumed = assumeShape(width);
   const flags = [

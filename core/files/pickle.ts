@@ -46,8 +46,8 @@ const orderedDict = "collections OrderedDict";
 
 /**
  * Reads a pickle of protocol 2 without running it. Calls of `collections.OrderedDict` become maps.
- * What it builds may share parts and so be exponentially larger when written out: visit it only as
- * deep as needed.
+ * The result may share parts, and so be exponentially larger when written out: visit it only as deep
+ * as needed.
  *
  * @param allowed The names that may be imported, as "module name", besides
  * `collections OrderedDict`.

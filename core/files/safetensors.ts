@@ -10,7 +10,7 @@ import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 
 /** A tensor from a file. F16 and BF16 have been widened to float32. Row-major. */
 export interface StoredTensor extends HostTensor {
-  /** As in the file. */
+  /** The type in the file. */
   dtype: StoredDType;
 }
 

@@ -16,7 +16,7 @@ export type BaselineName = "uniform" | "unigram" | `kneser-ney-${number}`;
 
 /** A model that needs no network. */
 export interface Baseline {
-  /** As in the table of evaluations. */
+  /** The name in the table of evaluations. */
   name: BaselineName;
   /** p(character | history), the history being the tokens before it in its block, at least one. */
   probability(history: Int32Array, character: number): number;
@@ -97,13 +97,14 @@ export function makeBaselineScorer(
   };
 }
 
-/** Every character as likely as any other. */
+/** Makes the model in which every character is as likely as any other. */
 export function uniform(vocab: number): Baseline {
   return { name: "uniform", probability: () => 1 / vocab };
 }
 
 /**
- * Each character as often as in training, and once more, so that none is impossible (Laplace's rule
+ * Makes the model in which each character is as likely as it is frequent in training, counted once
+ * more, so that none is impossible (Laplace's rule
  * of succession).
  */
 export function unigram(training: Int32Array, vocab: number): Baseline {

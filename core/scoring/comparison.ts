@@ -7,7 +7,7 @@ import { pairedBootstrap } from "./statistics.ts";
 
 /** One side of a comparison. */
 export interface Compared {
-  /** Which model, or which baseline. */
+  /** The model or baseline. */
   model: ModelKind | BaselineName;
   /** The file of its weights; empty for a baseline. */
   weights: string;
@@ -39,7 +39,7 @@ export interface ModelComparison {
 export interface BlockFigures extends Compared {
   /** Characters of a block. */
   context: number;
-  /** Which blocks of the text they belong to, rising. */
+  /** The places of the blocks in the text, rising. */
   indices: readonly number[];
   /** Nats per scored character of each. */
   perBlock: ArrayLike<number>;

@@ -82,7 +82,7 @@ export interface EstimateOptions extends ScoreOptions {
   random?: Random;
 }
 
-/** Which estimator, on how many blocks, with how many passes. */
+/** The estimator to run, and how much of the text and of chance it averages over. */
 export interface EvaluateOptions extends EstimateOptions, ResumeOptions {
   /** `exact` for a GPT, any other for diffusion. */
   estimator: Estimator;

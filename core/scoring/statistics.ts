@@ -20,7 +20,8 @@ export function mean(values: ArrayLike<number>): number {
 
 /** The middle value, or the mean of the middle two. NaN for no values. */
 export function median(values: ArrayLike<number>): number {
-  const sorted = Float64Array.from(values).sort(), middle = Math.floor(sorted.length / 2);
+  const sorted = Float64Array.from(values).sort();
+  const middle = Math.floor(sorted.length / 2);
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
@@ -37,7 +38,7 @@ export function standardError(values: ArrayLike<number>): number {
 }
 
 export interface BootstrapOptions {
-  /** Where the resamples come from. @default {seededRandom(0)} */
+  /** Draws the resamples. @default {seededRandom(0)} */
   random?: Random;
   /** @default {2000} */
   resamples?: number;
@@ -69,7 +70,7 @@ export interface Comparison {
 }
 
 /**
- * How much lower or higher `a` is than `b`, when both were measured on the same blocks. Resampling
+ * Compares `a` with `b`, when both were measured on the same blocks. Resampling
  * the differences leaves out what makes a block hard for both, so it finds differences that the two
  * standard errors alone would hide.
  *
@@ -112,7 +113,8 @@ function resampledMeans(
     });
   }
   return Float64Array.from({ length: resamples }, () => {
-    let total = 0, weight = 0;
+    let total = 0;
+    let weight = 0;
     for (let i = 0; i < count; i++) {
       const drawn = random.integer(count);
       total += values[drawn];
@@ -125,6 +127,7 @@ function resampledMeans(
 /** The value below which a given share of the sorted values is, interpolated linearly. */
 function percentile(sorted: Float64Array, share: number): number {
   const at = share * (sorted.length - 1);
-  const below = Math.floor(at), above = Math.ceil(at);
+  const below = Math.floor(at);
+  const above = Math.ceil(at);
   return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
 }

@@ -1,7 +1,6 @@
 /**
  * Reads what the other tasks left under `reports/`: results (one JSON file each) and training logs
- * (JSON lines). Nothing read is trusted: a file that doesn't hold what it should becomes a line in
- * `problems`, and the rest is read.
+ * (JSON lines). A file that can't be used becomes a line in `problems`, and the others are read.
  */
 import { join } from "@std/path";
 import { readBytes } from "../../core/files/read.ts";
@@ -29,7 +28,7 @@ export interface Run {
   validation: ValidationLine[];
 }
 
-/** All that could be read, newest first. */
+/** The results and logs that could be read, newest first. */
 export interface Results {
   samples: SampleResult[];
   evaluations: EvaluationResult[];
@@ -45,17 +44,17 @@ export interface Results {
  */
 export async function readResults(folder: string): Promise<Results> {
   const results: Results = { samples: [], evaluations: [], quality: [], runs: [], problems: [] };
-  for (const file of await filesIn(join(folder, "results"), ".json")) {
-    await noting(results, file, async () => {
-      const result = parseResult(await textOf(file));
+  for (const file of await listFiles(join(folder, "results"), ".json")) {
+    await noteProblem(results, file, async () => {
+      const result = parseResult(await readText(file));
       if (result.kind === "sample") results.samples.push(result);
       else if (result.kind === "evaluation") results.evaluations.push(result);
       else results.quality.push(result);
     });
   }
-  for (const file of await filesIn(join(folder, "runs"), ".jsonl")) {
-    await noting(results, file, async () => {
-      results.runs.push(parseRun(file, await textOf(file)));
+  for (const file of await listFiles(join(folder, "runs"), ".jsonl")) {
+    await noteProblem(results, file, async () => {
+      results.runs.push(parseRun(file, await readText(file)));
     });
   }
   results.samples.sort(newestFirst((result) => result.provenance.date));
@@ -81,9 +80,9 @@ export function parseRun(file: string, log: string): Run {
     if (value === undefined) return;
     const line = parse(runLine, value, `line ${i + 1}`);
     if (line.kind === "train" && line.lossNats !== null) {
-      add(run.train, { ...line, lossNats: line.lossNats });
+      addLine(run.train, { ...line, lossNats: line.lossNats });
     } else if (line.kind === "validation" && line.bpc !== null) {
-      add(run.validation, { ...line, bpc: line.bpc });
+      addLine(run.validation, { ...line, bpc: line.bpc });
     }
   });
   return run;
@@ -97,7 +96,7 @@ function parseLine(line: string): unknown {
   }
 }
 
-function add<Line extends { step: number }>(lines: Line[], line: Line): void {
+function addLine<Line extends { step: number }>(lines: Line[], line: Line): void {
   while (lines.length > 0 && lines[lines.length - 1].step >= line.step) lines.pop();
   lines.push(line);
 }
@@ -109,11 +108,11 @@ function newestFirst<T>(date: (item: T) => string): (a: T, b: T) => number {
 /** Far above what a task leaves: minutes of reading. */
 const maxBytes = 2 ** 28;
 
-async function textOf(file: string): Promise<string> {
+async function readText(file: string): Promise<string> {
   return new TextDecoder().decode(await readBytes(file, { action: "use", maxBytes }));
 }
 
-async function filesIn(folder: string, extension: string): Promise<string[]> {
+async function listFiles(folder: string, extension: string): Promise<string[]> {
   const names: string[] = [];
   try {
     for await (const entry of Deno.readDir(folder)) {
@@ -125,7 +124,11 @@ async function filesIn(folder: string, extension: string): Promise<string[]> {
   return names.sort().map((name) => join(folder, name));
 }
 
-async function noting(results: Results, file: string, read: () => Promise<void>): Promise<void> {
+async function noteProblem(
+  results: Results,
+  file: string,
+  read: () => Promise<void>,
+): Promise<void> {
   try {
     await read();
   } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * Results of a long computation, kept piece by piece, so that a run that was stopped at any moment
- * goes on where it was.
+ * Keeps the results of a long computation piece by piece, so that a run that was stopped at any
+ * moment resumes where it was.
  *
  * A file of JSON lines: the first says what all pieces belong to, each other one is a key and its
  * value. Lines are only ever added. One that a killed process left torn is cut off and its piece
@@ -26,9 +26,9 @@ export interface Journal<Value> extends Disposable {
  * `subject`: other weights, another text or another precision have their own journal.
  *
  * @param subject Everything that the pieces depend on, except for their key.
- * @param isValue Distinguishes values from whatever else may be in the file; what it refuses is computed
- * again.
- * @throws {Error} If the file can't be made, or another process is writing it.
+ * @param isValue Distinguishes values from whatever else may be in the file; what it refuses is
+ * computed again.
+ * @throws {UserError} If the file can't be made, or another process is writing it.
  */
 export async function openJournal<Value>(
   folder: string,

@@ -2,8 +2,8 @@
  * The files that tasks leave behind, each described once: one JSON file per result under
  * `reports/results/`, and one log of JSON lines per training run under `reports/runs/`.
  *
- * What writes them takes its types from here, what reads them its checks. Nothing read is trusted,
- * and files of older versions are still read: a field that came later is optional.
+ * Writers take their types from here, and readers their checks. Nothing read is trusted, and files
+ * of older versions are still read: a field that came later is optional.
  */
 import { quoted, UserError } from "../../engines/errors.ts";
 import * as v from "valibot";
@@ -237,11 +237,11 @@ export type ComparisonRow = v.InferOutput<typeof comparisonRow>;
 
 const evaluationResult = object({
   kind: oneOf("evaluation"),
-  /** Of the weights that `provenance` names. */
+  /** The figures of the weights that `provenance` names. */
   rows: list(modelRow),
   /** On the same blocks. */
   baselines: v.optional(list(baselineRow)),
-  /** Of these weights (`a`) with baselines, and with what was scored in the same run. */
+  /** Comparisons of these weights (`a`) with baselines, and with what was scored in the same run. */
   comparisons: v.optional(list(comparisonRow)),
   provenance,
 });
@@ -312,7 +312,7 @@ export function toFigures(figures: QualityFigures): QualityRow["figures"] {
 /** A line of the table of sample quality: texts of one length, made in one way. */
 const qualityRow = object({
   source: oneOf("gpt", "diffusion", "held-out", "shuffled-words", "shuffled-characters"),
-  /** As in a sample's result; null for text that no model wrote. */
+  /** The sampler, as in a sample's result; null for text that no model wrote. */
   sampler: v.nullable(text),
   temperature: v.nullable(number),
   settings: dictionary(setting),

@@ -19,7 +19,8 @@ export interface Memorised {
  * of tokens, here of characters.
  */
 export function makeCopyFinder(training: string): (text: string) => Memorised {
-  const source = codePoints(training), order = buildSuffixArray(source);
+  const source = codePoints(training);
+  const order = buildSuffixArray(source);
   return (text) => {
     const lengths = findMatchLengths(codePoints(text), source, order);
     return {

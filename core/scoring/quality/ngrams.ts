@@ -7,7 +7,8 @@
 
 /** Counts each n-gram of a text. A text shorter than n has none. */
 export function countNgrams(text: string, n: number): Map<string, number> {
-  const characters = [...text], counts = new Map<string, number>();
+  const characters = [...text];
+  const counts = new Map<string, number>();
   for (let start = 0; start + n <= characters.length; start++) {
     const ngram = characters.slice(start, start + n).join("");
     counts.set(ngram, (counts.get(ngram) ?? 0) + 1);
@@ -20,7 +21,8 @@ export function countNgrams(text: string, n: number): Map<string, number> {
  * empty text. Source: Shannon, A mathematical theory of communication (1948), section 6.
  */
 export function computeEntropy(text: string): number {
-  const counts = countNgrams(text, 1), total = sumCounts(counts);
+  const counts = countNgrams(text, 1);
+  const total = sumCounts(counts);
   if (total === 0) return NaN;
   let bits = 0;
   for (const count of counts.values()) bits -= count / total * Math.log2(count / total);
@@ -52,7 +54,8 @@ export function jensenShannon(a: Map<string, number>, b: Map<string, number>): n
   const term = (p: number, q: number) => p === 0 ? 0 : p * Math.log2(2 * p / (p + q)) / 2;
   let bits = 0;
   for (const [ngram, count] of a) {
-    const p = count / totalA, q = (b.get(ngram) ?? 0) / totalB;
+    const p = count / totalA;
+    const q = (b.get(ngram) ?? 0) / totalB;
     bits += term(p, q) + term(q, p);
   }
   for (const [ngram, count] of b) if (!a.has(ngram)) bits += term(count / totalB, 0);

@@ -20,7 +20,7 @@ export function shuffleWords(text: string, random: Random): string {
 }
 
 /**
- * Each order as likely as any other. Source: Fisher and Yates, as in Knuth, The art of computer
+ * Shuffles so that each order is as likely as any other. Source: Fisher and Yates, as in Knuth, The art of computer
  * programming 2, 3.4.2.
  */
 function shuffle<Item>(items: Item[], random: Random): Item[] {
@@ -34,7 +34,8 @@ function shuffle<Item>(items: Item[], random: Random): Item[] {
 
 /** The two halves of a text by characters. */
 export function halve(text: string): [string, string] {
-  const characters = [...text], middle = Math.ceil(characters.length / 2);
+  const characters = [...text];
+  const middle = Math.ceil(characters.length / 2);
   return [characters.slice(0, middle).join(""), characters.slice(middle).join("")];
 }
 

@@ -41,7 +41,7 @@ export function buildSuffixArray(text: ArrayLike<number>): Int32Array {
   return order;
 }
 
-/** Each character as its place among the different characters. */
+/** Numbers each character by its place among the different characters. */
 function rankCharacters(text: ArrayLike<number>): { ranks: Int32Array; classes: number } {
   const different = [...new Set(Array.from(text))].sort((a, b) => a - b);
   const place = new Map(different.map((character, i) => [character, i]));
@@ -72,9 +72,12 @@ export function findMatchLengths(
   return Int32Array.from({ length: passage.length }, (_, from) => {
     // The passage's place among the suffixes: the longest match is with one of its two neighbours
     // there.
-    let low = 0, high = order.length, longest = 0;
+    let low = 0;
+    let high = order.length;
+    let longest = 0;
     while (low < high) {
-      const middle = (low + high) >> 1, start = order[middle];
+      const middle = (low + high) >> 1;
+      const start = order[middle];
       let length = 0;
       while (
         from + length < passage.length && start + length < text.length &&
