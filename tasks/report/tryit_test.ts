@@ -19,7 +19,7 @@ import { startEngine } from "../../engines/mod.ts";
 import type { HostTensors } from "../../engines/tensors.ts";
 import { rendered } from "../testing/rendered.ts";
 import { inFolder, jsonOf, namesIn, writeWeights } from "../testing/task_process.ts";
-import { referenceOf, requests, runInDeno } from "../testing/tryit_reference.ts";
+import { makeReference, requests, runInDeno } from "../testing/tryit_reference.ts";
 import { tryItSection } from "./sections/try_it.tsx";
 import { readTryIt, writeTryIt } from "./tryit.ts";
 import { onnxruntimeNames, onnxruntimeWeb } from "./tryit/bundle.ts";
@@ -100,7 +100,7 @@ Deno.test("what the page writes is what deno task sample writes, for every sampl
       const flags = Object.entries({ ...rest, ...settings, weights, data: "text.txt", threads: 1 })
         .map(([key, value]) => `--${dashed(key)}=${value}`);
       const { samples: [{ text }] } = await jsonOf(folder, "sample", "--engine=onnx", ...flags);
-      assertEquals((await referenceOf(run, model, request)).texts.at(-1), text);
+      assertEquals((await makeReference(run, model, request)).texts.at(-1), text);
     }));
   }));
 

@@ -64,7 +64,7 @@ export async function runInDeno(path: string, context: number): Promise<RunOnce>
 }
 
 /** Writes the text of a request, and notes what the page has to show after each pass. */
-export async function referenceOf(
+export async function makeReference(
   run: RunOnce,
   { config, vocabulary }: Pick<LoadedModel, "config" | "vocabulary">,
   request: PageRequest,
@@ -116,7 +116,7 @@ if (import.meta.main) {
   const { context } = model.config;
   const run = await runInDeno("reports/try-it/model.onnx", context);
   const references: Reference[] = [];
-  for (const request of requests) references.push(await referenceOf(run, model, request));
+  for (const request of requests) references.push(await makeReference(run, model, request));
   const window = Array.from({ length: context }, (_, i) => i % 3 === 0 ? 0 : 1 + i);
   const logits = [...await run(Int32Array.from(window))];
   const { vocabulary } = model;

@@ -48,8 +48,7 @@ export async function tryItPage(facts: PageFacts, sources: PageSources): Promise
         </p>
         <p class="lead">
           The diffusion model, in your browser: nothing that you type leaves this page. It starts
-          from masks and fixes in each pass the characters that it is surest of, wherever they
-          stand.
+          from masks and fixes in each pass the characters that it is surest of, wherever they are.
         </p>
       </header>
       <main id="main">
@@ -72,8 +71,7 @@ function Form(facts: PageFacts) {
       <fieldset class="modes">
         <legend class="visually-hidden">What to do</legend>
         <label>
-          <input type="radio" name="mode" id="mode-prompt" value="prompt" checked />{" "}
-          Go on from a text
+          <input type="radio" name="mode" id="mode-prompt" value="prompt" checked /> Continue a text
         </label>
         <label>
           <input type="radio" name="mode" id="mode-template" value="template" />{" "}
@@ -81,7 +79,7 @@ function Form(facts: PageFacts) {
         </label>
       </fieldset>
       <div data-for="prompt">
-        <Field label="The text to go on from">
+        <Field label="The text to continue">
           <TextArea id="prompt" />
         </Field>
       </div>

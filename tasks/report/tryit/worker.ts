@@ -6,6 +6,7 @@
 import { makeTokenizer, type Tokenizer } from "../../../core/data/tokenizer.ts";
 import type { TrainedNetwork } from "../../../core/sampling/window_network.ts";
 import type { Writing } from "../../../core/sampling/write.ts";
+import { UserError } from "../../../engines/errors.ts";
 import type { Device, FromWorker, ModelFacts, PageRequest, ToWorker } from "./messages.ts";
 import { makeNetwork, type RunOnce, writeRequest } from "./writing.ts";
 
@@ -150,10 +151,11 @@ async function runner(
 async function download(name: string, total: number): Promise<Uint8Array> {
   const response = await fetch(beside(name));
   if (!response.ok || !response.body) {
-    throw new Error(
-      `Cannot load the model: the answer for ${name} is ${response.status}; ` +
-        "run deno task report again",
-    );
+    throw new UserError({
+      action: "load the model",
+      found: `the answer for ${name} is ${response.status}`,
+      advice: "run deno task report again",
+    });
   }
   const bytes = new Uint8Array(total);
   let at = 0;
@@ -161,17 +163,22 @@ async function download(name: string, total: number): Promise<Uint8Array> {
   for (;;) {
     const { value: chunk } = await reader.read();
     if (!chunk) break;
-    if (at + chunk.length > total) throw new Error(differentModel(at + chunk.length, total));
+    if (at + chunk.length > total) throw differentModel(at + chunk.length, total);
     bytes.set(chunk, at);
     at += chunk.length;
     tell({ type: "loading", bytes: at, total });
   }
-  if (at !== total) throw new Error(differentModel(at, total));
+  if (at !== total) throw differentModel(at, total);
   return bytes;
 }
 
-const differentModel = (found: number, expected: number) =>
-  `Cannot load the model: its file has ${found} bytes, expected ${expected}; run deno task report again`;
+function differentModel(found: number, expected: number): UserError {
+  return new UserError({
+    action: "load the model",
+    found: `its file has ${found} bytes, expected ${expected}`,
+    advice: "run deno task report again",
+  });
+}
 
 const beside = (name: string) => new URL(name, import.meta.url).href;
 
