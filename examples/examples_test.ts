@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 
 /** Runs an example as a reader would, and returns what it prints. */
@@ -20,4 +20,14 @@ Deno.test("own_engine.ts counts the products of each pass", async () => {
   const pass = 2 * 32 * position / 1e6;
   const lines = [1, 2, 3].map((i) => `pass ${i}: ${(i * pass).toFixed(1)} MFLOP so far\n`);
   assertEquals(await runExample("own_engine.ts"), lines.join(""));
+});
+
+Deno.test("own_sampler.ts fixes four characters a pass, and shows each pass", async () => {
+  const lines = (await runExample("own_sampler.ts")).trimEnd().split("\n");
+  assertEquals(lines.length, 10);
+  const texts = lines.map((line) => JSON.parse(line.replace(/^pass \d+: /, "")) as string);
+  texts.forEach((text, i) => {
+    assertMatch(text, /^To be, or not to be, /);
+    assertEquals(text.split("░").length - 1, 40 - 4 * (i + 1));
+  });
 });
