@@ -29,29 +29,20 @@ import {
 import { loadScorer } from "../core/scoring/scorer.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { collectWords } from "../core/scoring/quality/words.ts";
-import {
-  commandLine,
-  commonFlags,
-  Interrupted,
-  interruption,
-  note,
-  parseFlags,
-  print,
-  printJson,
-  runTask,
-  UsageError,
-} from "./shared/cli.ts";
-import { chosenEngine } from "./shared/engine.ts";
+import { commonFlags, parseFlags, UsageError } from "./shared/flags.ts";
+import { Interrupted, interruption, note, print, printJson, runTask } from "./shared/run.ts";
+import { commandLine } from "./shared/text.ts";
+import { startEngineFromFlags } from "./shared/engine.ts";
 import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./shared/provenance.ts";
 import { type MeasuredModel, measureSamples, planSamples } from "./shared/quality_samples.ts";
 import { qualityTables, withoutRepeats } from "./shared/quality_table.ts";
 import { samplerFlags, truncationFlags } from "./shared/sampling_flags.ts";
 import {
   type ChosenWeights,
-  chosenWeights,
-  defaultWeights,
-  namedWeights,
-  trainedKinds,
+  findDefaultWeights,
+  findTrainedKinds,
+  loadChosenWeights,
+  loadNamedWeights,
   weightsFlags,
 } from "./shared/weights.ts";
 
@@ -127,9 +118,9 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
   for (
     const kind of values.model
       ? [values.model]
-      : await trainedKinds(["gpt", "diffusion"], { purpose: "sample from", first: "diffusion" })
+      : await findTrainedKinds(["gpt", "diffusion"], { purpose: "sample from", first: "diffusion" })
   ) {
-    measured.push(planSamples(await chosenWeights(kind, values), values));
+    measured.push(planSamples(await loadChosenWeights(kind, values), values));
   }
   const judge = await chosenJudge(values, listAllCharacters(corpus, measured));
   const context = (judge ?? measured[0].saved).config.context;
@@ -143,7 +134,7 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
     );
   }
   await requireResultsFolder();
-  const engine = await chosenEngine(values);
+  const engine = await startEngineFromFlags(values);
 
   using judging = judge && await judgeOn(engine, judge);
   const measures: Measures = {
@@ -209,12 +200,12 @@ async function chosenJudge(
   values: QualityValues,
   characters: string[],
 ): Promise<ChosenWeights | undefined> {
-  const path = values.judge ?? await defaultWeights("gpt");
+  const path = values.judge ?? await findDefaultWeights("gpt");
   if (path === undefined) {
     note('no GPT judges: none was trained yet ("deno task train-gpt" does that)');
     return undefined;
   }
-  const judge = await namedWeights(path, { ...values, onlyComplete: true }, "gpt");
+  const judge = await loadNamedWeights(path, { ...values, onlyComplete: true }, "gpt");
   const unknown = characters.find((char) => !judge.vocabulary.includes(char));
   if (values.judge !== undefined || unknown === undefined) return judge;
   note(

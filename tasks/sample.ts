@@ -20,7 +20,7 @@ import {
 import { collectWords, measureRealWords } from "../core/scoring/quality/words.ts";
 import { commonFlags, parseFlags, UsageError } from "./shared/flags.ts";
 import { Interrupted, interruption, note, printJson, printText, runTask } from "./shared/run.ts";
-import { commandLine } from "./shared/text.ts";
+import { commandLine, percent } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
 import { startProgress } from "./shared/progress.ts";
 import { keepResult, provenance, requireResultsFolder } from "./shared/provenance.ts";
@@ -31,7 +31,6 @@ import {
   templateFlags,
   truncationFlags,
 } from "./shared/sampling_flags.ts";
-import { percent } from "./shared/text.ts";
 import { encodeFor, loadChosenWeights, noteOtherText, weightsFlags } from "./shared/weights.ts";
 
 const task = {

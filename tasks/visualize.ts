@@ -1,20 +1,17 @@
 /**
- * Shows a diffusion model while it writes, and a GPT beside it, on a terminal; keeps the film as an
+ * Shows a diffusion model while it writes, and a GPT next to it, on a terminal; keeps the film as an
  * animated SVG.
  */
 import type { ModelKind } from "../core/config.ts";
 import { findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
+import { makeTokenizer, type Tokenizer } from "../core/data/tokenizer.ts";
 import { requireWritable, writeFileAtomically } from "../core/files/write.ts";
-import { makeTokenizer, MASK_TOKEN, type Tokenizer } from "../core/data/tokenizer.ts";
 import { models } from "../core/models.ts";
-import { cutBlocks } from "../core/sampling/blocks.ts";
 import { loadNetwork } from "../core/sampling/network.ts";
-import type { TrainedNetwork } from "../core/sampling/window_network.ts";
-import { limitPasses, type Step, write, type WriteRequest } from "../core/sampling/write.ts";
-import { commonFlags, parseFlags, UsageError, type Values } from "./shared/flags.ts";
-import { Interrupted, interruption, note, print, printJson, runTask } from "./shared/run.ts";
+import { limitPasses, write, type WriteRequest } from "../core/sampling/write.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
-import { startProgress } from "./shared/progress.ts";
+import { commonFlags, flagName, parseFlags, UsageError, type Values } from "./shared/flags.ts";
+import { Interrupted, interruption, note, printJson, runTask } from "./shared/run.ts";
 import {
   checkTemplate,
   chooseSampling,
@@ -23,18 +20,6 @@ import {
   templateFlags,
   truncationFlags,
 } from "./shared/sampling_flags.ts";
-import { shownText } from "./visualize/characters.ts";
-import {
-  firstFrame,
-  type Frame,
-  lengthOfBlocks,
-  nextFrame,
-  settled,
-  textOf,
-} from "./visualize/frames.ts";
-import { canDraw, hasKeys, KEYS, openScreen } from "./visualize/screen.ts";
-import { animatedSvg } from "./visualize/svg.tsx";
-import { figuresOf, type Panel, viewOf } from "./visualize/view.ts";
 import {
   type ChosenWeights,
   encodeFor,
@@ -42,6 +27,9 @@ import {
   noteOtherText,
   weightsFlags,
 } from "./shared/weights.ts";
+import { lengthOfBlocks, textOf } from "./visualize/frames.ts";
+import { play, type Side, watch } from "./visualize/play.ts";
+import { animatedSvg } from "./visualize/svg.tsx";
 
 const task = {
   name: "visualize",
@@ -101,16 +89,6 @@ interface Part {
   request: WriteRequest;
 }
 
-/** A model while it writes. */
-interface Side extends Part {
-  first: Frame;
-  frame: Frame;
-  /** The steps so far. */
-  steps: Step[];
-  /** The steps to come. */
-  next: AsyncIterator<Step>;
-}
-
 export async function main(args: string[]): Promise<void> {
   const values = parseFlags(task, flags, args);
   refuseContradictions(values);
@@ -123,12 +101,16 @@ export async function main(args: string[]): Promise<void> {
   const engine = await startEngineFromFlags(values);
   using networks = new DisposableStack();
   const sides: Side[] = [];
-  for (const part of parts) {
-    const { kind, saved: { config, weights }, sampling: { window } } = part;
-    const network = networks.use(
-      await loadNetwork(engine, models[kind], config, weights, { window }),
-    );
-    sides.push(await begin(part, network, values.seed));
+  for (const { kind, title, saved, tokenizer, sampling, request } of parts) {
+    const { window: context, options } = sampling;
+    const { config, weights } = saved;
+    const loaded = await loadNetwork(engine, models[kind], config, weights, { window: context });
+    const writing = await write(networks.use(loaded), tokenizer, request, {
+      ...options,
+      seed: values.seed,
+      signal: interruption(),
+    });
+    sides.push(watch(title, kind, writing, { context, overlap: options.overlap }));
   }
 
   try {
@@ -138,7 +120,23 @@ export async function main(args: string[]): Promise<void> {
     throw error;
   }
   // First of all what was asked for: a disk that fills up now takes nothing of it away.
-  if (values.json) printJson(resultOf(sides, values, engine.name));
+  if (values.json) {
+    const { request } = diffusion;
+    printJson({
+      prompt: "prompt" in request ? request.prompt : request.template,
+      seed: values.seed,
+      engine: engine.name,
+      models: parts.map(({ kind, saved, sampling }, i) => ({
+        model: kind,
+        weights: saved.path,
+        sampler: sampling.name,
+        text: textOf(sides[i].frame, ""),
+        forwards: sides[i].frame.forwards,
+        seconds: sides[i].frame.seconds,
+      })),
+      svg: values.svg ?? null,
+    });
+  }
   await saveFilm(sides, values);
 }
 
@@ -164,17 +162,18 @@ function refuseContradictions(values: Flags): void {
         "after a gap can't guide it; leave one of them out",
     );
   }
-  const other = (["prompt", "promptLen", "blocks"] as const).find((name) =>
-    values[name] !== undefined
-  );
-  if (other) {
-    const flag = other === "promptLen" ? "prompt-len" : other;
+  for (const name of ["prompt", "promptLen", "blocks"] as const) {
+    if (values[name] === undefined) continue;
     throw new UsageError(
-      `Cannot use --${flag} with --template: expected one of them; the template says all that is to be written`,
+      `Cannot use --${
+        flagName(name)
+      } with --template: expected one of them; the template says all ` +
+        "that is to be written",
     );
   }
 }
 
+/** The diffusion model, with a template, or a prompt and so many blocks. */
 async function planDiffusion(values: Flags): Promise<Part> {
   const saved = await loadChosenWeights("diffusion", {
     ...values,
@@ -183,18 +182,15 @@ async function planDiffusion(values: Flags): Promise<Part> {
   const sampling = chooseSampling(saved.config, values);
   const { window: context, options } = sampling;
   const tokenizer = makeTokenizer("diffusion", saved.vocabulary);
-  let request: WriteRequest;
-  if (values.template !== undefined) request = { template: values.template, gap: values.gap };
-  else {
+  const { template, gap, blocks = 5 } = values;
+  const planPrompt = async () => {
     const prompt = values.prompt ?? await takeOpening(saved, values);
     const { overlap } = options;
-    const length = lengthOfBlocks(values.blocks ?? 5, [...prompt].length, { context, overlap });
-    request = { prompt, length };
-  }
-  await encodeFor(
-    saved,
-    () => limitPasses("diffusion", tokenizer, request, options, context),
-  );
+    return { prompt, length: lengthOfBlocks(blocks, [...prompt].length, { context, overlap }) };
+  };
+  const request = template === undefined ? await planPrompt() : { template, gap };
+  // Refuses a wrong request before anything is computed.
+  await encodeFor(saved, () => limitPasses("diffusion", tokenizer, request, options, context));
   const title = `Diffusion, sampler ${sampling.name}`;
   return { kind: "diffusion", title, saved, tokenizer, sampling, request };
 }
@@ -210,135 +206,18 @@ async function planGpt(values: Flags, request: WriteRequest): Promise<Part> {
   const { temperature, topK, topP } = values;
   const sampling = chooseSampling(saved.config, { temperature, topK, topP });
   const tokenizer = makeTokenizer("gpt", saved.vocabulary);
-  limitPasses("gpt", tokenizer, request, sampling.options, sampling.window); // refuses a wrong prompt
+  limitPasses("gpt", tokenizer, request, sampling.options, sampling.window);
   return { kind: "gpt", title: "GPT", saved, tokenizer, sampling, request };
 }
 
-/** The beginning of the text that the model was trained on. */
-async function takeOpening(saved: ChosenWeights, values: Flags) {
-  const { prompt } = saved, { promptLen = 16 } = values, known = [...prompt ?? ""];
+/** Reads the beginning of the text that the model was trained on. */
+async function takeOpening(saved: ChosenWeights, values: Flags): Promise<string> {
+  const { promptLen = 16 } = values;
+  const known = [...saved.prompt ?? ""];
   if (promptLen <= known.length) return known.slice(0, promptLen).join("");
   const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
   await noteOtherText(saved, corpus);
   return [...corpus.text.slice(0, 2 * promptLen)].slice(0, promptLen).join("");
-}
-
-async function begin(part: Part, network: TrainedNetwork, seed: number): Promise<Side> {
-  const { kind, tokenizer, request, sampling } = part;
-  const options = { ...sampling.options, seed, signal: interruption() };
-  const writing = await write(network, tokenizer, request, options);
-  const start = [...writing.characters];
-  const hidden = start.filter((character) => character === "").length;
-  let first: Frame;
-  if (kind === "gpt") first = firstFrame(start.slice(0, start.length - hidden), hidden);
-  else {
-    const text = start.map((character) => character === "" ? MASK_TOKEN : MASK_TOKEN + 1);
-    const { window: context, options: { overlap } } = sampling;
-    first = firstFrame(start, hidden, cutBlocks(text, { context, overlap }));
-  }
-  return { ...part, first, frame: first, steps: [], next: writing[Symbol.asyncIterator]() };
-}
-
-/** A step of each side that has one left; false if none had. */
-async function step(sides: Side[]): Promise<boolean> {
-  let moved = false;
-  for (const side of sides) {
-    const { done, value } = await side.next.next();
-    if (done) continue;
-    side.frame = nextFrame(side.frame, value);
-    side.steps.push(value);
-    moved = true;
-  }
-  return moved;
-}
-
-/** Lets the models write: as a film where there is a screen for it, else as text. */
-async function play(sides: Side[], { json, speed }: Flags): Promise<void> {
-  const signal = interruption();
-  if (json || !canDraw()) return await playAsText(sides, json);
-  const keys = hasKeys();
-  const legend = (sides.length > 1 ? "clock: a step of each in turn  " : "") +
-    "▒ hidden  ░ later blocks  ▓ hidden again";
-  const hint = (paused: boolean) =>
-    keys ? `${paused ? KEYS.paused : KEYS.playing}   ${legend}` : legend;
-  // What is on the screen: the next step is taken before it is due.
-  const panelsNow = () => sides.map(({ title, frame }): Panel => ({ title, frame }));
-  let panels = panelsNow();
-  try {
-    using screen = openScreen((size, paused) => viewOf(panels, hint(paused), size), {
-      framesPerSecond: speed,
-      colour: !Deno.noColor,
-      signal,
-    });
-    screen.draw();
-    while (await step(sides) && await screen.due()) {
-      panels = panelsNow();
-      screen.draw();
-    }
-  } finally {
-    // also what was there when it was interrupted
-    for (const { title, frame } of sides) {
-      note(`${title}: ${figuresOf(frame)}`);
-      const end = frame.cells.findLastIndex(({ character }) => character !== "") + 1;
-      print(shownText(textOf({ ...frame, cells: frame.cells.slice(0, end) }, "░")));
-    }
-  }
-}
-
-/**
- * The text in whole lines, each block as soon as it is done; with two models, one after the other.
- */
-async function playAsText(
-  sides: Side[],
-  json: boolean,
-): Promise<void> {
-  const [{ frame: { total } }] = sides;
-  let printed = 0;
-  const printUntil = (end: number, frame: Frame) => {
-    const text = textOf({ ...frame, cells: frame.cells.slice(printed, end) }, "");
-    printed = end;
-    if (text !== "") print(shownText(text));
-  };
-  {
-    const enabled = json || !Deno.stdout.isTerminal(); // text and progress on one terminal would mix
-    using progress = startProgress({ total: sides.length * total, unit: "character", enabled });
-    while (await step(sides)) { // throws once it is interrupted
-      const done = sides.reduce((sum, { frame }) => sum + frame.written, 0);
-      const forwards = sides.reduce((sum, { frame }) => sum + frame.forwards, 0);
-      progress.update({ done, fields: { passes: `${forwards}` } });
-      if (sides.length === 1 && !json) {
-        const [{ frame }] = sides, before = frame.cells.slice(0, settled(frame));
-        const lastEnd = before.findLastIndex(({ character }) => character === "\n") + 1;
-        if (lastEnd > printed) printUntil(lastEnd, frame);
-      }
-    }
-  }
-  for (const { title, frame } of sides) {
-    if (!json) {
-      if (sides.length > 1) print(`${title}:`);
-      printUntil(frame.cells.length, frame);
-      printed = 0;
-    }
-    note(`${title}: ${figuresOf(frame)}`);
-  }
-}
-
-function resultOf(sides: Side[], { seed, svg }: Flags, engine: string) {
-  const [{ request }] = sides;
-  return {
-    prompt: "prompt" in request ? request.prompt : request.template,
-    seed,
-    engine,
-    models: sides.map(({ kind, sampling, saved, frame }) => ({
-      model: kind,
-      weights: saved.path,
-      sampler: sampling.name,
-      text: textOf(frame, ""),
-      forwards: frame.forwards,
-      seconds: frame.seconds,
-    })),
-    svg: svg ?? null,
-  };
 }
 
 if (import.meta.main) await runTask(main, Deno.args);
