@@ -86,7 +86,7 @@ export type { TrainedNetwork } from "./sampling/window_network.ts";
 export { defaultOptions, type SamplerName, samplers } from "./sampling/samplers/mod.ts";
 export { defineSampler, drawEach, revealPerPass } from "./sampling/samplers/sampler.ts";
 export type { DefinedSampler, Pass, SamplerDefinition } from "./sampling/samplers/sampler.ts";
-export type { ChoiceOption, NumberOption } from "./sampling/samplers/sampler.ts";
+export type { ChoiceOption, NumberOption, OptionText } from "./sampling/samplers/sampler.ts";
 export type { SamplerOptions, Settings } from "./sampling/samplers/sampler.ts";
 export { type Candidates, candidates, type Certainty, certainty, draw } from "./sampling/draw.ts";
 export { type Gap, parseTemplate, type Piece } from "./sampling/template.ts";

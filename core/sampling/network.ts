@@ -49,6 +49,7 @@ export async function loadNetworks(
   weights: HostTensors,
   rows: number,
 ): Promise<LoadedNetwork[]> {
+  if (model.kind !== "gpt") throw new TypeError("internal: only GPTs write texts together");
   const programs = { prefill: prefill(config), next: next(config, rows) };
   const session = await engine.load(weights, programs);
   const cache = new Cache(session, config, rows);

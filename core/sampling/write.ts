@@ -60,19 +60,15 @@ export interface Step {
 
 /** A text in progress: an async iterable of its steps, which are computed as they are asked for. */
 export class Writing implements AsyncIterable<Step> {
-  /** Seconds spent on the text so far. */
+  /** The characters as they are now, "" where one is hidden. */
+  characters: string[] = [];
+  /** Seconds spent on the text so far, without those between two steps. */
   seconds = 0;
-  /** Forward passes so far. */
+  /** Forward passes so far, those that chose the lengths of gaps included. */
   forwards = 0;
-  readonly #steps: AsyncGenerator<Step>;
 
-  constructor(
-    /** The characters as they are now, "" where one is hidden. */
-    readonly characters: string[],
-    steps: AsyncGenerator<Step>,
-  ) {
-    this.#steps = steps;
-  }
+  /** Wraps the steps, which change the rest as they are taken. */
+  constructor(readonly steps: AsyncGenerator<Step>) {}
 
   /** The text up to the first character that is still hidden: all of it, once there are no steps. */
   get text(): string {
@@ -82,12 +78,13 @@ export class Writing implements AsyncIterable<Step> {
 
   /** Writes what is left, and returns the text. */
   async finish(): Promise<string> {
-    while (!(await this.#steps.next()).done);
+    while (!(await this.steps.next()).done);
     return this.text;
   }
 
+  /** Returns the steps to come. */
   [Symbol.asyncIterator](): AsyncGenerator<Step> {
-    return this.#steps;
+    return this.steps;
   }
 }
 
@@ -129,34 +126,37 @@ export async function write(
   checkTruncation(options);
   const { pieces, unseen, length } = encodeRequest(model.kind, tokenizer, request);
   const random = seededRandom(seed);
+  const writing = new Writing(steps());
   const before = network.forwards;
-  const clock = startClock();
+  let since = performance.now();
+  const resume = () => {
+    since = performance.now();
+  };
+  const pause = () => {
+    writing.seconds += (performance.now() - since) / 1000;
+    writing.forwards = network.forwards - before;
+  };
   const paced: Network = {
     context,
     vocab,
     async logits(tokens, from) {
-      clock.pause();
+      pause();
       await yieldToEventLoop();
-      clock.resume();
+      resume();
       signal?.throwIfAborted();
       return await network.logits(tokens, from);
     },
   };
   const start = await chooseLengths(paced, pieces, options, random);
-  clock.pause();
-
+  pause();
   const show = (token: number) => token === tokenizer.maskToken ? "" : tokenizer.decode([token]);
   const given = Array.from(start.subarray(unseen), show);
-  const writing = new Writing([...given, ...new Array<string>(length).fill("")], steps());
-  const measure = () => {
-    writing.seconds = clock.seconds();
-    writing.forwards = network.forwards - before;
-  };
+  writing.characters = [...given, ...new Array<string>(length).fill("")];
+
   async function* steps(): AsyncGenerator<Step> {
-    clock.resume();
+    resume();
     for await (const fixed of model.generate(paced, start, length, options, random)) {
-      clock.pause();
-      measure();
+      pause();
       const changes = fixed.map(({ position, token, confidence }): Change => [
         position - unseen,
         show(token),
@@ -164,26 +164,10 @@ export async function write(
       ]);
       for (const [position, character] of changes) writing.characters[position] = character;
       yield { seconds: writing.seconds, forwards: writing.forwards, changes };
-      clock.resume();
+      resume();
     }
   }
-  measure();
   return writing;
-}
-
-/** A clock that can be paused. */
-function startClock() {
-  let seconds = 0;
-  let since = performance.now();
-  return {
-    seconds: () => seconds,
-    pause: () => {
-      seconds += (performance.now() - since) / 1000;
-    },
-    resume: () => {
-      since = performance.now();
-    },
-  };
 }
 
 /**
@@ -214,18 +198,12 @@ export function limitPasses(
   return { forwards: choosing + filling, characters };
 }
 
-/** A request in tokens; `unseen` tokens at the beginning are not shown. */
-interface EncodedRequest {
-  pieces: TokenPiece[];
-  unseen: number;
-  length: number;
-}
-
+/** Encodes a request; `unseen` tokens at the beginning are not shown. */
 function encodeRequest(
   kind: ModelKind,
   { encode, vocabulary }: Tokenizer,
   request: WriteRequest,
-): EncodedRequest {
+): { pieces: TokenPiece[]; unseen: number; length: number } {
   if ("prompt" in request) {
     const { prompt, length } = request;
     // A GPT needs a character to continue.
@@ -234,6 +212,7 @@ function encodeRequest(
     const given = encode(isMissing ? first : prompt, "the prompt");
     return { pieces: [{ given }], unseen: isMissing ? 1 : 0, length };
   }
+  const { template, gap, length = 0 } = request;
   if (kind === "gpt") {
     throw new UserError({
       action: "fill a template with a GPT",
@@ -241,12 +220,9 @@ function encodeRequest(
       advice: "use a diffusion model, or a prompt",
     });
   }
-  const pieces = parseTemplate(request.template, request.gap);
+  const pieces = parseTemplate(template, gap);
   // All at once first, so that an error names the unknown characters of all pieces.
   encode(pieces.map((piece) => "given" in piece ? piece.given : "").join(""), "the template");
-  return {
-    pieces: pieces.map((piece) => "given" in piece ? { given: encode(piece.given) } : piece),
-    unseen: 0,
-    length: request.length ?? 0,
-  };
+  const encoded = pieces.map((piece) => "given" in piece ? { given: encode(piece.given) } : piece);
+  return { pieces: encoded, unseen: 0, length };
 }

@@ -11,25 +11,33 @@ import type { Fixed, Sampler, Truncation } from "../../language_model.ts";
 import type { Random } from "../../random.ts";
 import { candidates, draw } from "../draw.ts";
 
-interface OptionBasics {
+/** How an option is described. */
+export interface OptionText {
   /** What it means, without the default and the allowed values. */
   help: string;
   /** A value in a short label, with "#" for the value. @default {the option's name and the value} */
   short?: string;
 }
 
-/** A number; `above` excludes the limit itself, `min` and `max` include it. */
-export interface NumberOption extends OptionBasics {
+/** An option that is a number. */
+export interface NumberOption extends OptionText {
+  /** Whether it has to be a whole number. */
   type: "integer" | "number";
+  /** The smallest value. */
   min?: number;
+  /** The largest value. */
   max?: number;
+  /** The value must be larger than this. */
   above?: number;
+  /** The value unless another is chosen. */
   default: number;
 }
 
-/** One of several words. A short label leaves the default out. */
-export interface ChoiceOption extends OptionBasics {
+/** An option that is one of several words. A short label leaves the default out. */
+export interface ChoiceOption extends OptionText {
+  /** The words. */
   choices: readonly string[];
+  /** The word unless another is chosen. */
   default: string;
 }
 
@@ -63,6 +71,7 @@ export interface DefinedSampler<Options extends SamplerOptions = SamplerOptions>
   readonly source: string;
   /** What can be set. */
   readonly options: Options;
+  /** What is set. */
   readonly settings: Sampler["settings"] & Settings<Options>;
   /**
    * Returns the same sampler with other settings; what is not given stays as it is.
