@@ -12,7 +12,6 @@ import {
 } from "../../tasks/shared/flags.ts";
 import { samplerFlags, truncationFlags } from "../../tasks/shared/sampling_flags.ts";
 import { parseSettings, setFlag } from "../../tasks/shared/settings.ts";
-import { commandLine } from "../../tasks/shared/text.ts";
 import { weightsFlags } from "../../tasks/shared/weights.ts";
 import { mutateJson, mutateList, oddString, textBytes } from "./mutate.ts";
 import {
@@ -61,7 +60,6 @@ const lines: Typed[] = [
 export const commandArguments: Target = {
   readers: [
     "tasks/shared/flags.ts",
-    "tasks/shared/text.ts",
     "tasks/shared/settings.ts",
     "core/sampling/template.ts",
     "core/config.ts",
@@ -103,12 +101,6 @@ export const commandArguments: Target = {
   async check(bytes) {
     const { args, positionals } = readCase(new TextDecoder().decode(bytes));
     const task = { name: "example", summary: "A task.", examples: [], positionals };
-    const shown = commandLine("example", args);
-    const given = args[0] === "--" ? args.slice(1) : args;
-    promise(
-      isSameList(shellWords(shown), ["deno", "task", "example", ...given]),
-      `a POSIX shell reads ${shown} as what was typed`,
-    );
     let values: ReturnType<typeof parseFlags<typeof table>>;
     try {
       values = parseFlags(task, table, args);
@@ -147,21 +139,6 @@ function readCase(text: string): Typed {
 const known = (names: string[]) => names.filter((name) => ["IN", "OUT", "A", "B"].includes(name));
 
 const shallow = (item: unknown) => typeof item === "object" ? "object" : String(item);
-
-/** What a POSIX shell makes of a line in which only single quotes and backslashes are special. */
-function shellWords(line: string): string[] {
-  const words = [""];
-  for (let i = 0, quoted = false; i < line.length; i++) {
-    if (line[i] === "'") quoted = !quoted;
-    else if (quoted || !" \\".includes(line[i])) words[words.length - 1] += line[i];
-    else if (line[i] === "\\") words[words.length - 1] += line[++i];
-    else words.push("");
-  }
-  return words;
-}
-
-const isSameList = (a: string[], b: string[]) =>
-  a.length === b.length && a.every((item, i) => item === b[i]);
 
 function checkMistake(mistake: string): void {
   const isOurs = /^(Unknown flag|Cannot use|Missing|Unexpected argument) ?.+/.test(mistake);
