@@ -97,7 +97,8 @@ async function stepIn(step: [string, ...string[]], words?: string) {
     stderr: "piped",
   }).spawn();
   const stdout = process.stdout.text();
-  let stderr = "", sent = words === undefined;
+  let stderr = "";
+  let sent = words === undefined;
   for await (const text of process.stderr.pipeThrough(new TextDecoderStream())) {
     stderr += text;
     if (!sent && stderr.includes(words!)) {

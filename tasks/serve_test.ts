@@ -134,7 +134,9 @@ async function serving(folder: string, ...args: string[]) {
     args: denoArguments("serve", ["--no-open", ...args]),
     cwd: folder,
     env: { NO_COLOR: "1" },
-    ...{ stdin: "null", stdout: "piped", stderr: "piped" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
   }).spawn();
   const stderr = child.stderr.text();
   const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();

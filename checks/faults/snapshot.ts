@@ -53,7 +53,8 @@ export const TORN = "\n(torn)";
  * then `TORN` ends its content.
  */
 export async function snapshot(folder: string): Promise<Snapshot> {
-  const seen: Snapshot = new Map(), broken: string[] = [];
+  const seen: Snapshot = new Map();
+  const broken: string[] = [];
   const visit = async (below: string) => {
     for (const { name, isDirectory, isSymlink } of Deno.readDirSync(join(folder, below))) {
       const path = below === "" ? name : `${below}/${name}`;
@@ -81,7 +82,8 @@ export async function snapshot(folder: string): Promise<Snapshot> {
 
 /** @throws {Error} If a file of this kind does not end where it should. */
 async function contentOf(path: string): Promise<string> {
-  const bytes = await Deno.readFile(path), text = () => new TextDecoder().decode(bytes);
+  const bytes = await Deno.readFile(path);
+  const text = () => new TextDecoder().decode(bytes);
   if (path.endsWith(".training.safetensors")) {
     const { weights, moments, counters: { seconds: _, ...counters }, ...facts } =
       await loadTraining(path);
@@ -96,7 +98,8 @@ async function contentOf(path: string): Promise<string> {
   if (path.endsWith(".pt")) readPt(bytes);
   if (path.endsWith(".json")) return lasting(text());
   if (path.endsWith(".jsonl")) {
-    const lines = text().split("\n"), last = lines.pop();
+    const lines = text().split("\n");
+    const last = lines.pop();
     return lines.map(lasting).join("\n") + (last === "" ? "" : TORN);
   }
   const end = /\.(html|svg)$/.exec(path)?.[1];

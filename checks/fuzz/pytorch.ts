@@ -222,7 +222,8 @@ export const pt: Target = {
 
   mutate(bytes, other, random) {
     if (random.chance(0.2)) return zip.mutate(bytes, other, random);
-    const entries = entriesOf(bytes), others = entriesOf(other);
+    const entries = entriesOf(bytes);
+    const others = entriesOf(other);
     const at = entries.findIndex(({ name }) => name.endsWith("data.pkl"));
     if (at < 0 || random.chance(0.15)) return writeZip(mutateEntries(entries, random));
     const pickleOf = (list: ZipEntry[]) =>

@@ -19,7 +19,8 @@ import {
   runTaskIn,
 } from "./task_process.ts";
 
-const engine = ["--engine", "onnx", "--threads", "1"], data = ["--data", "text.txt"];
+const engine = ["--engine", "onnx", "--threads", "1"];
+const data = ["--data", "text.txt"];
 const leftOver = (folder: string) => namesIn(folder).filter((name) => /\.(tmp|lock)$/.test(name));
 
 /** Does something again and again until `end` has come, and at least once. */

@@ -82,7 +82,8 @@ Deno.test("from a text in other scripts to the page, each task gives the JSON th
       assertEquals(missing, [], `${task} --json`);
       return result;
     };
-    const engine = ["--engine", "onnx", "--threads", "1"], models = ["gpt", "diffusion"];
+    const engine = ["--engine", "onnx", "--threads", "1"];
+    const models = ["gpt", "diffusion"];
 
     const fetched = "path bytes sha256 source";
     const { path, sha256 } = await fields("fetch-data", fetched, "--file", "mein Text.txt");

@@ -3,6 +3,7 @@
  * the keys. Whatever ends the film, also an error or a signal, the terminal is given back as it
  * was.
  */
+import { writeAll } from "../shared/run.ts";
 import { paintScreen } from "./paint.ts";
 import type { Line, Size } from "./view.ts";
 
@@ -174,7 +175,4 @@ function sizeOf(): Size {
   return { columns: columns || 80, rows: rows || 24 };
 }
 
-function write(text: string): void {
-  let bytes = new TextEncoder().encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
-}
+const write = (text: string) => writeAll(Deno.stdout, text);

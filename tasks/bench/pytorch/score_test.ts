@@ -21,7 +21,10 @@ if (!python) {
 }
 
 const here = (path: string) => fromFileUrl(new URL(path, import.meta.url));
-const HEADS = 2, CONTEXT = 24, SEED = 3, PASSES = 8;
+const HEADS = 2;
+const CONTEXT = 24;
+const SEED = 3;
+const PASSES = 8;
 const text = exampleText(80);
 
 /** Where a test finds the text and the weights, as `text.txt` and `weights.pt`. */
@@ -43,8 +46,13 @@ async function inFolderOf(kind: ModelKind, test: (folder: string) => Promise<voi
 /** What PyTorch makes of the weights. */
 async function byPyTorch(folder: string, kind: ModelKind, masks: [number, number[]][] = []) {
   const settings = {
-    ...{ weights: "weights.pt", text: "text.txt", kind, masks },
-    ...{ heads: HEADS, context: CONTEXT, passes: 40 },
+    weights: "weights.pt",
+    text: "text.txt",
+    kind,
+    masks,
+    heads: HEADS,
+    context: CONTEXT,
+    passes: 40,
   };
   const { code, stdout, stderr } = await new Deno.Command(python!, {
     args: [here("score.py"), JSON.stringify(settings)],
@@ -59,9 +67,17 @@ async function byEval(folder: string, kind: ModelKind) {
   const { rows } = await jsonOf(
     folder,
     "eval",
-    ...["--model", kind, "--weights", "weights.pt", "--data", "text.txt", "--engine", "onnx"],
-    ...["--heads", `${HEADS}`, "--block-size", `${CONTEXT}`, "--threads", "1"],
-    ...["--seed", `${SEED}`, "--passes", `${PASSES}`, "--blocks", "10000"],
+    "--model",
+    kind,
+    "--weights=weights.pt",
+    "--data=text.txt",
+    "--engine=onnx",
+    `--heads=${HEADS}`,
+    `--block-size=${CONTEXT}`,
+    "--threads=1",
+    `--seed=${SEED}`,
+    `--passes=${PASSES}`,
+    "--blocks=10000",
   );
   return (estimator: string) =>
     (rows as EvaluationRow[]).find((row) => row.model === kind && row.estimator === estimator)!;
