@@ -202,6 +202,13 @@ testOnUnix(
       ]);
       assertEquals(problems, []);
 
+      // A row that is there is kept, whatever happens to the next.
+      const all = ["--model", "diffusion", "--passes", "2", "--blocks", "60", ...engine, ...text];
+      await signalled("SIGINT", "left-to-right, row", folder, "eval", ...all);
+      const [newest] = (await readResults(join(folder, "reports"))).evaluations;
+      assertEquals(newest.rows.map(({ estimator }) => estimator), ["nelbo"]);
+      assertEquals(newest.comparisons?.length, 1);
+
       const kept = ["--model", "diffusion", "--estimator", "left-to-right", ...engine, ...text];
       const ended = await signalled("SIGINT", "left-to-right, row", folder, "eval", ...kept);
       const [, path] = /\nInterrupted: the blocks .* are kept in (\S+), from where.*\n$/

@@ -9,24 +9,22 @@ import { UserError } from "@tiny-diffusion/engines/errors";
 import { describeIoError } from "./errors.ts";
 import { isStillAt, openExclusively, resolveTarget } from "./lock.ts";
 
-/** Options of what writes a file. */
-export interface WriteOptions {
-  /** Milliseconds to wait for another process that writes the same file. @default {10_000} */
-  patienceMs?: number;
-}
+/** How long to wait for another process that is writing the same file. */
+const PATIENCE_MS = 10_000;
 
 /**
  * Writes a file whole or not at all: when this fails, a file that was there before is untouched and
  * nothing else is left. A symbolic link stays one, and its target is replaced.
  *
  * @param content The bytes, or pieces of them in order.
+ * @param options.patienceMs How long to wait for another process that is writing the same file.
  * @throws {UserError} If the folder is missing or not writable, the disk is full, or another process
  * is writing the file; the system's error is the `cause`.
  */
 export async function writeFileAtomically(
   path: string,
   content: Uint8Array | Iterable<Uint8Array>,
-  { patienceMs = 10_000 }: WriteOptions = {},
+  { patienceMs = PATIENCE_MS }: { patienceMs?: number } = {},
 ): Promise<void> {
   try {
     const { target, temporary, file } = await openTemporary(path, patienceMs);
@@ -57,12 +55,9 @@ export async function writeFileAtomically(
  *
  * @throws {UserError} As `writeFileAtomically` would.
  */
-export async function requireWritable(
-  path: string,
-  { patienceMs = 10_000 }: WriteOptions = {},
-): Promise<void> {
+export async function requireWritable(path: string): Promise<void> {
   try {
-    const { temporary, file } = await openTemporary(path, patienceMs);
+    const { temporary, file } = await openTemporary(path, PATIENCE_MS);
     try {
       await Deno.remove(temporary);
     } finally {
