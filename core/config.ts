@@ -149,7 +149,7 @@ export const presets: Record<PresetName, Preset> = {
     emaDecay: 0.99,
     evalEvery: 100,
   },
-  /** What a newcomer trains first: the best text that some three minutes on 2 cores give. */
+  /** For the first try: the best text that some three minutes on 2 cores give. */
   quickstart: {
     ...original,
     ...tuned,
@@ -177,7 +177,7 @@ export interface ModelConfig extends Pick<Preset, "context" | "layers" | "heads"
   vocab: number;
 }
 
-/** How the network is trained. */
+/** The settings of training. */
 export interface TrainingConfig
   extends Omit<Preset, "context" | "layers" | "heads" | "width" | "steps" | "dropout"> {
   /** Most steps. */

@@ -63,7 +63,7 @@ export function initialWeights(
   );
 }
 
-/** What one layer's attention gives each position, [batch, heads, time, width / heads]. */
+/** The attention of a layer: a vector for each position, [batch, heads, time, width / heads]. */
 export type Attend = (heads: Heads, layer: number) => Tensor4D;
 
 /** In what forward passes over the same weights differ. */

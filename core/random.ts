@@ -64,7 +64,7 @@ export function restoreRandom(state: number[]): Random {
     throw new UserError({
       action: "restore a random state",
       found: "it is not four integers of 32 bits with one that is not 0",
-      advice: "the file that it comes from is damaged, go on from another",
+      advice: "the file that it comes from is damaged, resume from another",
     });
   }
   return fromGenerator(xoroshiro128plusFromState(state));

@@ -10,7 +10,7 @@ import * as tf from "@tensorflow/tfjs-core";
 
 type Tensor = tf.Tensor;
 
-/** What autodiff keeps of a kernel's call, and the derivative of the loss by each of its inputs. */
+/** The tensors that autodiff keeps of a kernel's call, and the derivative by each of its inputs. */
 interface Gradient {
   /** Names of the inputs to keep, or all of them, which are then known by number. */
   inputs?: string[] | "all";

@@ -1,5 +1,5 @@
 /**
- * How fast an engine can be on this machine: what a program reaches is best told as a share of
+ * Measures how fast an engine can be on this machine: a program's speed is best given as a share of
  * that.
  */
 import * as tf from "@tensorflow/tfjs-core";

@@ -9,7 +9,7 @@ import { firstLine, UserError } from "./errors.ts";
 import { NotSetUpError } from "./installation.ts";
 import { type EngineName, engineNames, enginePurposes, hasPrecision } from "./names.ts";
 
-/** How an engine is to compute. */
+/** Options of an engine. */
 export interface EngineOptions {
   /** Precision of matrix products; `bf16` on `tensorflow` only. @default {"f32"} */
   precision?: Precision;

@@ -17,7 +17,7 @@ export type Tensor3D = ReturnType<typeof tf["tensor3d"]>;
 /** A tensor of four axes. */
 export type Tensor4D = ReturnType<typeof tf["tensor4d"]>;
 
-/** What the entries of an input are. */
+/** The element type of an input. */
 export type DType = "float32" | "int32";
 
 /** A tensor in ordinary memory, as it crosses the border of an engine. */
@@ -44,7 +44,7 @@ export type Tensors = Record<string, Tensor>;
 export interface TensorSpec {
   /** Its size along each axis. */
   shape: number[];
-  /** What its entries are. */
+  /** Its element type. */
   dtype: DType;
 }
 

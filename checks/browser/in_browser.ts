@@ -46,7 +46,7 @@ export interface PageOptions extends BrowserContextOptions {
   isOwn: (url: string) => boolean;
 }
 
-/** A page at an address, in a context of its own, and all that it complains about from the start. */
+/** A page at an address, in its own context, and everything it complains about from the start. */
 export async function openPage(
   browser: Browser,
   url: string,

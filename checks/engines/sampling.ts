@@ -17,7 +17,7 @@ import { listCharacters, makeTokenizer, MASK } from "../../core/data/tokenizer.t
 import type { Engine } from "../../engines/engine.ts";
 import { type EngineCase, referenceEngine } from "../../engines/testing/engine_case.ts";
 
-/** Each is a beginning to go on from, or a text with gaps. */
+/** Each is a beginning to continue, or a text with gaps. */
 const beginnings = ["To be", "To {1..3}, or ___ to be"];
 const characters = listCharacters(beginnings.join("").replaceAll(/[{}\d_.]/g, "") + "hn\n");
 
@@ -82,7 +82,7 @@ const runs: [title: string, kind: ModelKind, sampler: SamplerName][] = [
 
 // A draw comes out otherwise only where a uniform number falls between two cumulated probabilities
 // that differ by the engine's rounding: once in some 100,000 draws in float32, and there are 50 of
-// a seed here, so one that fails will go on failing.
+// a seed here, so one that fails will keep failing.
 export const samplingCases: EngineCase[] = runs.map(([title, kind, sampler]) => ({
   name: `${title} writes the reference's text from the same seed, going on and filling gaps`,
   async run(engine) {

@@ -111,7 +111,7 @@ function counted<F extends Any>(
     if (how === "EACCES" || how === "EIO") return fail(how);
     if (how === "ENOSPC") {
       isFull = true;
-      if (isPart && args[0].length > 1) return half(); // the next call is told that the disk is full
+      if (isPart && args[0].length > 1) return half(); // the next call fails with a full disk
       const some = isWrite ? half() : undefined;
       return isSync ? fail(how) : Promise.resolve(some).then(() => fail(how));
     }

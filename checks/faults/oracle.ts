@@ -3,7 +3,7 @@ import { basename, dirname } from "@std/path";
 import type { Fault } from "./inject.ts";
 import { isTemporary, type Snapshot, steadyName, TORN } from "./snapshot.ts";
 
-/** How a run ended. */
+/** The result of a run. */
 export interface Ended {
   code: number;
   stderr: string;
@@ -70,7 +70,7 @@ function judgeMessage(stderr: string, { path, how }: Fault): string[] {
     wrong.push(`not "Cannot ...: ...; ...": ${line}`);
   }
   const file = steadyName(basename(path).replace(/^\.(.*)\.(tmp|lock)$/, "$1"));
-  // On a full disk another call may fail after this one did, and be the one that is told of.
+  // On a full disk another call may fail after this one did, and be the one in the message.
   const isNext = how === "ENOSPC" && /["'][^"']+["']/.test(line);
   if (
     !isNext && !steadyName(line).includes(file) && !line.includes(`${basename(dirname(path))}"`)

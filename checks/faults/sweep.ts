@@ -17,7 +17,7 @@ export interface Scenario {
   /** As in `Expected`. */
   between?: RegExp;
   /**
-   * Another command by which one may go on after a kill, and what must hold then: a line for each
+   * Another command that may follow a kill, and the conditions that must hold then: a line for each
    * thing that does not.
    */
   goOn?: { args: string[]; wrong(folder: string, ended: Ended): Promise<string[]> };
@@ -96,7 +96,7 @@ export async function record({ scenario, root, folder, reset, run }: Stage) {
   }
   const lines = (await Deno.readTextFile(log)).split("\n").slice(0, -1);
   const calls: Call[] = lines.map((line) => JSON.parse(line));
-  // Twice from the same folder: what differs then is no fault.
+  // Twice from the same folder: differences between the two are not faults.
   await reset();
   const { stdout, left } = await run();
   const differing = typeof left === "string" ? [left] : compareFolders(left, first.left);

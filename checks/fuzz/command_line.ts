@@ -143,7 +143,10 @@ const shallow = (item: unknown) => typeof item === "object" ? "object" : String(
 function checkMistake(mistake: string): void {
   const isOurs = /^(Unknown flag|Cannot use|Missing|Unexpected argument) ?.+/.test(mistake);
   const fault = isOurs ? findFaultInLine(mistake) : "it is none of ours";
-  promise(fault === undefined, `a mistake is told in a line: ${fault}: ${mistake.slice(0, 200)}`);
+  promise(
+    fault === undefined,
+    `a mistake is reported in a line: ${fault}: ${mistake.slice(0, 200)}`,
+  );
 }
 
 function checkValue(key: string, flag: Flag, value: unknown): void {

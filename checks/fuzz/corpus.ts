@@ -1,4 +1,4 @@
-/** The target `corpus`: a text to train on and the JSON file beside it. */
+/** The target `corpus`: a text to train on and the JSON file next to it. */
 import { findLatestCorpus, loadCorpus, takeOpening } from "../../core/data/corpus.ts";
 import { sha256Hex } from "../../core/files/read.ts";
 import { listCharacters, makeTokenizer } from "../../core/data/tokenizer.ts";

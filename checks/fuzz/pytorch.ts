@@ -57,7 +57,7 @@ export const zip: Target = {
       promise(
         !isView || data.byteOffset >= bytes.byteOffset &&
             data.byteOffset + data.length <= bytes.byteOffset + bytes.length,
-        "an entry lies inside the archive",
+        "an entry is inside the archive",
       );
       total += data.length;
     }
@@ -148,7 +148,7 @@ export const pickle: Target = {
   async check(bytes) {
     const value = readPickle(bytes, allowed);
     const nodes = treeOf(value);
-    if (nodes === undefined) return "read something that is no small tree";
+    if (nodes === undefined) return "read something that is not a small tree";
     const text = shown(value);
     const back = await roundTrip("it", () => readPickle(writePickle(value), allowed));
     promise(shown(back) === text, "a value comes back as it was");

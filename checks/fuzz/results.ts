@@ -143,7 +143,7 @@ async function checkPage(found: Results): Promise<void> {
   }
 }
 
-/** Of little worth but the same for the same bytes. */
+/** A weak hash, but the same for the same bytes. */
 function checksum(bytes: Uint8Array): number {
   return bytes.reduce((sum, byte) => (Math.imul(sum, 31) + byte) >>> 0, 7);
 }

@@ -1,5 +1,5 @@
 /**
- * Tries cases of one target, in a process of its own, since a reader that hangs or fills the memory
+ * Tries cases of one target, in a separate process, since a reader that hangs or fills the memory
  * can only be stopped from outside: `fuzz.ts` does, and finds the case that was being tried in the
  * file CURRENT.
  *

@@ -21,7 +21,7 @@ export interface Target {
   check(bytes: Uint8Array, folder: string): string | Promise<string>;
 }
 
-/** What a reader promised and did not keep. */
+/** A promise of a reader that it did not keep. */
 export class BrokenPromise extends Error {}
 
 export function promise(kept: boolean, what: string): void {

@@ -122,7 +122,7 @@ for (
 }
 
 const refusals: [what: string, bytes: Uint8Array, message: string][] = [
-  ["no zip archive", new Uint8Array(100), "it has no end, or is no zip archive"],
+  ["no zip archive", new Uint8Array(100), "it has no end, or is not a zip archive"],
   ["a file from before PyTorch 1.6", Uint8Array.of(0x80, 2, 0x8a), "it is a bare pickle"],
   ["an archive without a pickle", zip({ "x/y": new Uint8Array() }), '0 entries "data.pkl"'],
   [

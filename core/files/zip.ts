@@ -28,7 +28,7 @@ export function readZip(bytes: Uint8Array): Map<string, Uint8Array> {
   const u16 = (at: number) => view.getUint16(at, true);
   const u32 = (at: number) => view.getUint32(at, true);
   const requireRange = (start: number, size: number, end: number, what: string) => {
-    if (start + size > end) throw damaged(`${what} lies outside`);
+    if (start + size > end) throw damaged(`${what} is outside`);
   };
 
   const trailer = findTrailer(bytes, u16, u32);
@@ -109,7 +109,7 @@ function findTrailer(
   for (let at = bytes.length - 22; at >= earliest; at--) {
     if (u32(at) === TRAILER && at + 22 + u16(at + 20) === bytes.length) return at;
   }
-  throw damaged("it has no end, or is no zip archive");
+  throw damaged("it has no end, or is not a zip archive");
 }
 
 function damaged(found: string): UserError {

@@ -92,7 +92,7 @@ for (
   const [what, change, message] of [
     ["encrypted", (v: DataView, d: number) => v.setUint16(d + 8, 1, true), "is encrypted"],
     ["compressed by bzip2", (v: DataView, d: number) => v.setUint16(d + 10, 12, true), "method 12"],
-    ["outside", (v: DataView, d: number) => v.setUint32(d + 42, 1e9, true), "lies outside"],
+    ["outside", (v: DataView, d: number) => v.setUint32(d + 42, 1e9, true), "is outside"],
     ["elsewhere", (v: DataView, d: number) => v.setUint32(d + 42, 1, true), "is not where"],
     ["of the same name as another", (v: DataView, d: number) => v.setUint8(d + 46, 98), "twice"],
   ] as const

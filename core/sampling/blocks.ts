@@ -1,6 +1,5 @@
 /**
- * How a text with hidden characters is cut into windows that a diffusion model fills one after the
- * other.
+ * Cuts a text with hidden characters into windows that a diffusion model fills one after the other.
  */
 import { MASK_TOKEN } from "../data/tokenizer.ts";
 

@@ -126,7 +126,7 @@ export class Cache {
       if (tokens.length === 0) {
         throw new UserError({
           action: "predict a character",
-          found: "the text is empty, but a GPT goes on from at least one",
+          found: "the text is empty, but a GPT continues from at least one",
           advice: "give a prompt",
         });
       }

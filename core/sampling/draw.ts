@@ -56,7 +56,7 @@ export function candidates(
   return { tokens: tokens.slice(0, kept), probabilities, mass };
 }
 
-/** How sure a network is of a character, before any temperature or truncation. */
+/** A network's certainty about a character, before any temperature or truncation. */
 export interface Certainty {
   /** The probability of the likeliest character. */
   confidence: number;

@@ -1,5 +1,5 @@
 /**
- * How long a gap of free length is to be: the network's own posterior.
+ * The length of a gap of free length: the network's own posterior.
  *
  * All lengths are taken to be equally likely beforehand, so by Bayes' rule p(length | text) is
  * proportional to p(the text after the gap | the text before it, a gap of that length). The latter

@@ -32,7 +32,7 @@ export async function loadNetwork(
 }
 
 /**
- * Loads a GPT for `rows` texts that are written at the same time, each by a network of its own. A
+ * Loads a GPT for `rows` texts that are written at the same time, each by its own network. A
  * forward pass of one waits until all have asked for theirs: dispose each as soon as its text is
  * done. The last one frees the weights.
  *

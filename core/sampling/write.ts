@@ -34,7 +34,7 @@ export type WriteRequest =
     length?: number;
   };
 
-/** How to write. What is left out is as `defaultOptions` says. */
+/** Options of writing; `defaultOptions` has the defaults. */
 export interface WriteOptions extends Partial<GenerationOptions> {
   /** The seed of every draw. @default {1337} */
   seed?: number;

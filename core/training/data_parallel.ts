@@ -103,7 +103,7 @@ export function makeParallelStepper(
         rows: config.batch,
         context,
         async nats(tokens, targets) {
-          const all = new Float32Array(tokens.length + 1); // zeros but for our rows: sums are the answers
+          const all = new Float32Array(tokens.length + 1); // zeros except for our rows: sums are the answers
           all.set(await own.nats(tokens.subarray(start, end), targets.subarray(start, end)), start);
           await addUp(all, tokens.length);
           return all.subarray(0, tokens.length);

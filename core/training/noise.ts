@@ -24,10 +24,10 @@ export function maskShares(
 }
 
 /**
- * What a hidden character counts in the loss of a window of which a share `t` is hidden. The bound
- * on the likelihood weighs it by 1/t where t is drawn uniformly (Sahoo et al., arXiv:2406.07524),
- * so that windows with little hidden count as much as the others; counting all characters alike, as
- * the original does, gives calmer gradients.
+ * The weight of a hidden character in the loss of a window of which a share `t` is hidden. The
+ * bound on the likelihood weighs it by 1/t where t is drawn uniformly (Sahoo et al.,
+ * arXiv:2406.07524), so that windows with little hidden count as much as the others; counting all
+ * characters alike, as the original does, gives calmer gradients.
  */
 export function lossWeight(
   t: number,

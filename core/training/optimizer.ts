@@ -1,8 +1,8 @@
 /**
  * AdamW and Muon as pure functions: a parameter, its gradient and its moments in, the new ones out.
  *
- * Moments are named after their parameter, as `adam.m/NAME`, and are stored beside the weights in
- * the engine's state.
+ * Moments are named after their parameter, as `adam.m/NAME`, and are stored with the weights in the
+ * engine's state.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { mapValues } from "@std/collections/map-values";

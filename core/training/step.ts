@@ -30,7 +30,7 @@ import {
   scheduleInputs,
 } from "./optimizer.ts";
 
-/** What a step or one of its programs reads, by name. */
+/** The inputs of a step or of one of its programs, by name. */
 export type StepInputs = Record<string, Float32Array | Int32Array>;
 
 /**

@@ -297,7 +297,7 @@ const zeroCounters = {
 };
 type Counters = typeof zeroCounters;
 
-/** What changes while a run is under way; the weights do so in the engine. */
+/** The part of a run that changes; the weights are in the engine. */
 interface Progress {
   /** The state to load: weights, moments, averages. */
   state: HostTensors;
@@ -349,7 +349,7 @@ function countStep(
   if (!Number.isFinite(lossNats + gradientNorm)) {
     const step = counters.step + 1;
     throw new UserError({
-      action: "go on training",
+      action: "continue training",
       found: `the loss of step ${step} is ${lossNats} (gradient norm ${gradientNorm})`,
       advice: "the last checkpoint is as it was, " +
         "try a lower --lr (with Muon also --set muonLearningRate=X)",

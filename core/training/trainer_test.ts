@@ -283,7 +283,7 @@ for (
       );
       assertMatch(
         error.message,
-        /^Cannot go on training: the loss of step 18 is .*; .* a lower --lr \(with Muon also --set muonLearningRate=X\)$/,
+        /^Cannot continue training: the loss of step 18 is .*; .* a lower --lr \(with Muon also --set muonLearningRate=X\)$/,
       );
       assertEquals(await bytesOf(run), before);
     }));
@@ -292,7 +292,7 @@ for (
 Deno.test("a learning rate far too large is reported as such", () =>
   inFolder(async (folder) => {
     const run = runIn(folder, "diffusion", { learningRate: 1e30, evalEvery: 20 });
-    await assertRejects(() => train(run), UserError, "Cannot go on training: the loss of step");
+    await assertRejects(() => train(run), UserError, "Cannot continue training: the loss of step");
     assertEquals(filesOf(folder), []);
   }));
 

@@ -17,7 +17,7 @@ const BACKEND = "recorder";
 type Info = { shape: number[]; dtype: GraphDType };
 type Attributes = Record<string, Attribute>;
 /**
- * What a kernel makes of its inputs: the outputs' shapes and types, and the attributes worth
+ * The result of a kernel's shape rule: the outputs' shapes and types, and the attributes worth
  * keeping, in normal form.
  */
 type Rule = (inputs: Value[], attributes: Attributes) => {
@@ -221,7 +221,7 @@ class Recorder extends tf.KernelBackend {
     return value;
   }
 
-  /** A tensor that stands for `value`. */
+  /** Makes a tensor that represents `value`. */
   tensorOf(value: Value): tf.Tensor {
     return tf.engine().makeTensorFromTensorInfo(this.infoOf(value));
   }

@@ -3,8 +3,8 @@
  * `@tensorflow/tfjs-node-gpu` on the addon that setup has built.
  *
  * Importing the package itself would fail: it looks for the addon in its own folder, and asks Node
- * for functions that are gone. Its backend and kernels are modules of their own, which ask for
- * nothing but the addon and tfjs.
+ * for functions that are gone. Its backend and kernels are separate modules, which ask for nothing
+ * but the addon and tfjs.
  */
 import { join } from "@std/path";
 import * as tf from "@tensorflow/tfjs-core";
@@ -13,8 +13,7 @@ import util from "node:util";
 import { type Binding, loadBinding } from "./binding.ts";
 
 /**
- * What the modules of the package find when they ask for tfjs; setup has put a file there that
- * hands it on.
+ * The tfjs that the modules of the package find; setup has put a file there that hands it on.
  */
 export const SHARED_TFJS = Symbol.for("tiny-diffusion.tfjs");
 

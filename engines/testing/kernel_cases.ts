@@ -19,10 +19,10 @@ interface Input extends TensorSpec {
 
 export interface KernelCase {
   kernel: string;
-  /** What is tried, unique in the table. */
+  /** The name of the case, unique in the table. */
   name: string;
   inputs: Input[];
-  /** What to compute; a result that is not float32 is cast to it. */
+  /** The computation; a result that is not float32 is cast to it. */
   run: (...inputs: tf.Tensor[]) => tf.Tensor;
   /** Whether to compare the gradient by every input too. */
   gradient: boolean;

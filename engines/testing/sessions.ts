@@ -1,6 +1,5 @@
 /**
- * What the interface promises of a session: state that programs share and the caller can read, keep
- * and put back.
+ * The promises of a session: state that programs share and the caller can read, keep and put back.
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
@@ -178,7 +177,7 @@ test("two sessions of one engine have a state each", async (session, engine) => 
   assert((await session.readState()).total.data[0] === 10 + 21 + 27);
 });
 
-/** A case with programs of its own. */
+/** A case with its own programs. */
 const testAlone = (name: string, run: EngineCase["run"]) =>
   sessionCases.push({ name, bf16: true, run });
 
@@ -205,7 +204,7 @@ testAlone("entries of the state can change places, or stay as they are", async (
   session.dispose();
 });
 
-testAlone("the state keeps no memory of ours, wherever it lies", async (engine) => {
+testAlone("the state keeps no memory of ours, wherever it is", async (engine) => {
   const keep: Program = {
     inputs: { x: { shape: [64], dtype: "float32" }, y: { shape: [64], dtype: "float32" } },
     body: (_, { x, y }) => ({
@@ -219,7 +218,7 @@ testAlone("the state keeps no memory of ours, wherever it lies", async (engine) 
     c: vector(...new Float32Array(32)),
   };
   const session = await engine.load(state, { keep });
-  // TensorFlow shares what lies at a multiple of 64 bytes, and copies the rest; one of these
+  // TensorFlow shares memory at a multiple of 64 bytes, and copies the rest; one of these
   // offsets is such a multiple.
   for (let offset = 0; offset < 16; offset++) {
     const [x, y] = [7, 8].map((value) =>

@@ -77,7 +77,7 @@ export interface DotPlotProps extends Omit<PlotProps, "marks" | "height" | "x" |
   rows: DotRow[];
   rowHeight: number;
   x: Plot.ScaleOptions;
-  /** How a name is shown. */
+  /** The display form of a name. */
   shorten?: (name: string) => string;
   /** A vertical line. */
   aim?: { value: number; title: string };

@@ -20,7 +20,7 @@ export interface Check {
   failure: string;
   /** Names of libraries that are missing. */
   missing: string[];
-  /** What to do about them, or "". */
+  /** Advice on them, or "". */
   advice: string;
   /** Whether it computes on a GPU. */
   available: boolean;

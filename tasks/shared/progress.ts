@@ -50,7 +50,7 @@ const CLEAR_LINE = "\r\x1b[2K";
 
 /**
  * Starts to show progress. Dispose it, so that an error, too, finds the cursor at the start of a
- * line of its own:
+ * separate line:
  *
  * ```ts
  * using progress = startProgress({ total: 5000, unit: "step" });

@@ -94,7 +94,7 @@ export async function measureSamples(
     threads: threads ?? null,
   };
   using journal = await openJournal(PARTIAL, `quality-${kind}`, subject, isKeptText);
-  note(`${kind}: each text is kept in ${journal.path}, from where a later run goes on`);
+  note(`${kind}: each text is kept in ${journal.path}, from where a later run resumes`);
   const texts = samplings.flatMap((sampling) =>
     Array.from({ length: count }, (_, i) => {
       const key = JSON.stringify([sampling.name, sampling.settings, prompt, length, seed + i]);

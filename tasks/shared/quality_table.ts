@@ -79,7 +79,7 @@ const MEANING =
   "Mean ± standard deviation over texts of one length. What to aim at is the row held-out, not the lowest figure: a text " +
   "that repeats itself costs a judge next to nothing. GPT judge, 6-gram judge: bits per character under the GPT and under " +
   "Kneser-Ney; a GPT judges its own text too kindly. entropy: of characters, in bits. words: share that the training " +
-  "text has. longest, 30-grams, 50-grams: what stands in the training text letter for letter. distinct-n: different " +
+  "text has. longest, 30-grams, 50-grams: what occurs in the training text verbatim. distinct-n: different " +
   "n-grams of all. JSD-n: divergence in bits of n-grams from those of the first half of the validation text; the row " +
   "held-out, from its second half, is the noise floor.";
 

@@ -54,7 +54,7 @@ export async function openRunLog(
         throw new UserError({
           action: `write ${JSON.stringify(path)}`,
           found: (error as Error).message,
-          advice: "free some space, then go on from the last checkpoint with --resume",
+          advice: "free some space, then resume from the last checkpoint with --resume",
         }, { cause: error });
       }
     },

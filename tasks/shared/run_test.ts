@@ -117,7 +117,7 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
       run.print("ready");
       while (!signal.aborted) await new Promise((go) => setTimeout(go, 10));
       run.print("saved");
-      throw new run.Interrupted(signal.reason.signal, "Saved; go on with --resume");
+      throw new run.Interrupted(signal.reason.signal, "Saved; continue with --resume");
     `);
       const reader = child.stdout.getReader();
       assertEquals(new TextDecoder().decode((await reader.read()).value), "ready\n");
@@ -126,7 +126,7 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
       assertEquals(await ended(child), {
         code,
         stdout: "saved\n",
-        stderr: "Saved; go on with --resume\n",
+        stderr: "Saved; continue with --resume\n",
       });
     },
   );

@@ -87,7 +87,7 @@ export interface SamplingValues {
   window?: number;
 }
 
-/** How to write, and how to record it. */
+/** The options of writing, and their record. */
 export interface Sampling {
   options: GenerationOptions;
   /** The sampler's name; `autoregressive` or `greedy` for a GPT. */
@@ -183,7 +183,7 @@ function refuseUseless(kind: ModelKind, values: SamplingValues, among: readonly 
 export function checkTemplate({ template, gap }: { template?: string; gap?: string }): void {
   if (template === undefined) {
     if (gap === undefined) return;
-    throw new UsageError("Cannot use --gap alone: expected --template TEXT beside it");
+    throw new UsageError("Cannot use --gap alone: expected --template TEXT with it");
   }
   try {
     parseTemplate(template, gap);

@@ -1,4 +1,4 @@
-/** The flag `--set NAME=VALUE`, for settings that have no flag of their own. */
+/** The flag `--set NAME=VALUE`, for settings without their own flag. */
 import { type Config, expectSetting, makeConfig, type ModelKind } from "../../core/config.ts";
 import { quoted } from "../../engines/errors.ts";
 import { UsageError } from "./flags.ts";
@@ -10,7 +10,7 @@ export const setFlag = {
   help: "any other setting, as the line `config:` of a training names it, such as dropout=0.1",
 } as const;
 
-/** Settings that follow from the text, or have a flag of their own. */
+/** Settings that follow from the text, or have their own flag. */
 const notSettable = [
   "vocab",
   "kind",

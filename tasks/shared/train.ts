@@ -141,8 +141,8 @@ async function trainAndReport(
   const done = run.resume?.counters.step ?? 0;
   const isFinished = hasFinished(run.resume, config);
   if (done >= config.steps) {
-    note(`all ${config.steps} steps are done; a larger --steps with --resume goes on`);
-  } else if (run.resume) note(`going on from step ${done} of ${trainingPath(path)}`);
+    note(`all ${config.steps} steps are done; use --resume with a larger --steps to continue`);
+  } else if (run.resume) note(`resuming from step ${done} of ${trainingPath(path)}`);
   else await keepPrevious(path);
   if (isFinished && !values.json) {
     if (ranks) await leaveTogether(ranks);
@@ -166,7 +166,7 @@ async function trainAndReport(
   using progress = startProgress({ total: config.steps, done, unit: "step" });
   let saved = done;
   if (ranks) {
-    note(`should a rank die, the job ends; go on from the last checkpoint with: ${resumeCommand}`);
+    note(`should a rank die, the job ends; resume from the last checkpoint with: ${resumeCommand}`);
     // mpirun sends it both when the user ends the job and when a rank has died; then the others
     // wait for that one in vain.
     interruption().addEventListener("abort", () => {
@@ -314,7 +314,7 @@ function hasFinished(resume: TrainingState | undefined, { steps }: Config): bool
   return step === steps && validatedStep === steps;
 }
 
-/** Returns the settings that have a flag of their own, as typed. */
+/** Returns the settings that have their own flag, as typed. */
 function flaggedSettings(
   { steps, batch, lr, evalEvery, slice }: TrainValues,
 ): Partial<Config> {
@@ -364,7 +364,7 @@ function resumeConfig(
 
 /**
  * Describes how to make these weights again: the command as typed, except where they go and how it
- * is told. A resumed run keeps the command that started it.
+ * is reported. A resumed run keeps the command that started it.
  */
 export function describeRecipe(
   resume: TrainingState | undefined,
@@ -421,8 +421,8 @@ async function keepPrevious(path: string): Promise<void> {
   }
   if (kept.length === 0) return;
   note(
-    `note: this run replaces ${replaced.join(" and ")} (--resume would go on); ` +
-      `the run before is kept as ${kept.join(" and ")}`,
+    `note: this run replaces ${replaced.join(" and ")} (--resume would continue it); ` +
+      `the previous run is kept as ${kept.join(" and ")}`,
   );
 }
 
@@ -442,7 +442,7 @@ function reportResult(
     throw new Interrupted(
       reason?.signal ?? "SIGTERM", // of several ranks another one got it
       `Interrupted: saved step ${step} of ${config.steps} to ${trainingPath(path)}; ` +
-        `go on with: ${resumeCommand}`,
+        `continue with: ${resumeCommand}`,
     );
   }
   const charsPerSecond = Math.round(chars / seconds);

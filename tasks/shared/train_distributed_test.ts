@@ -98,7 +98,7 @@ async function killRank(folder: string, mpirun: string[], victim: number): Promi
   });
   assert(code !== 0, stderr);
   assertMatch(stderr + stdout, /signal 9/); // MPICH's mpirun says so on stdout
-  assertMatch(stderr, /^should a rank die, .* go on .* with: mpirun -n 2 deno task train-diff/m);
+  assertMatch(stderr, /^should a rank die, .* resume .* with: mpirun -n 2 deno task train-diff/m);
   const { step } = (await state(folder, "ranks")).counters;
   assert(step >= 8 && step % 8 === 0, `${step}`); // that of 16 may just have been written
   await loadWeights(join(folder, "ranks.safetensors"));
@@ -157,7 +157,9 @@ for (const { name, mpirun = [] } of launchers) {
       const { stderr } = await ended(process, "step 8: validation", () => {
         Deno.kill(told === "mpirun" ? process.pid : read("pid.1"), signal);
       });
-      const saved = /^Interrupted: saved step (\d+) of .*; go on with: mpirun -n 2 /m.exec(stderr);
+      const saved = /^Interrupted: saved step (\d+) of .*; continue with: mpirun -n 2 /m.exec(
+        stderr,
+      );
       assertEquals((await state(folder, "ranks")).counters.step, Number(saved?.[1]), stderr);
       const code = signal === "SIGINT" ? 130 : 143;
       assertEquals([read("code.0"), read("code.1")], [code, code]);

@@ -191,7 +191,7 @@ testOnUnix(
         const stopped = await signalled(signal, "step 15: validation", folder, task, ...started);
         assertEquals([stopped.code, stopped.stdout], [code, ""], stopped.stderr);
         const last = stopped.stderr.trimEnd().split("\n").at(-1)!;
-        const [, step, command] = /^Interrupted: saved step (\d+) of .*; go on with: (.*)$/.exec(
+        const [, step, command] = /^Interrupted: saved step (\d+) of .*; continue with: (.*)$/.exec(
           last,
         )!;
         assertEquals((await loadTraining(trainingPath(path))).counters.step, Number(step));
@@ -277,7 +277,10 @@ Deno.test("--resume refuses another text, model, preset, batch, rate, seed or se
 
     const done = await runTaskIn(folder, "train-gpt", ...flags, ...text, "--resume");
     assertEquals(done.code, 0, done.stderr);
-    assertMatch(done.stderr, /all 2 steps are done; a larger --steps with --resume goes on/);
+    assertMatch(
+      done.stderr,
+      /all 2 steps are done; use --resume with a larger --steps to continue/,
+    );
     assert(!/NaN|undefined/.test(done.stdout + done.stderr), done.stdout + done.stderr);
   }));
 
@@ -325,7 +328,7 @@ Deno.test("a new run under an old name says so, and the old one can be used and 
     assertEquals(second.code, 0, second.stderr);
     assertMatch(
       second.stderr,
-      /^note: this run replaces .*gpt-smoke.safetensors and .*gpt-smoke.training.safetensors \(--resume would go on\); the run before is kept as weights\/gpt-smoke.previous.safetensors and weights\/gpt-smoke.previous.training.safetensors$/m,
+      /^note: this run replaces .*gpt-smoke.safetensors and .*gpt-smoke.training.safetensors \(--resume would continue it\); the previous run is kept as weights\/gpt-smoke.previous.safetensors and weights\/gpt-smoke.previous.training.safetensors$/m,
     );
     assertEquals([await weights("gpt-smoke.previous"), await state("gpt-smoke.previous")], old);
     assertNotEquals(await weights("gpt-smoke"), old[0]);
@@ -339,7 +342,7 @@ Deno.test("a new run under an old name says so, and the old one can be used and 
     ];
     const resumed = await run(...previous);
     assertEquals(resumed.code, 0, resumed.stderr);
-    assertMatch(resumed.stderr, /going on from step 4 of /);
+    assertMatch(resumed.stderr, /resuming from step 4 of /);
 
     // One of the two files alone: what is left of the older run must not pass for its other half.
     await Deno.remove(join(folder, "weights/gpt-smoke.training.safetensors"));
@@ -492,7 +495,7 @@ Deno.test("a resumed run keeps its settings and its command, and a smaller --ste
     assertEquals([nothing.code, nothing.stdout], [0, ""]);
     assertEquals(
       nothing.stderr,
-      "all 40 steps are done; a larger --steps with --resume goes on\n",
+      "all 40 steps are done; use --resume with a larger --steps to continue\n",
     );
     const ended = await run("--resume", "--steps", "30");
     assertEquals(ended.code, 0, ended.stderr);

@@ -13,13 +13,13 @@ export interface Place extends AsyncDisposable {
   bin: string;
   /** Every call of a script, as typed. */
   calls(): Promise<string[]>;
-  /** What is in `folder`, with hashes and random endings cut off. */
+  /** The entries of `folder`, with hashes and random endings cut off. */
   content(): string[];
   setUp(args?: string[], env?: Record<string, string>): Deno.ChildProcess;
 }
 
 /**
- * @param task The file of the task, beside this folder.
+ * @param task The file of the task, next to this folder.
  * @param variable The environment variable that names the folder of the record.
  * @param scripts Bodies of shell scripts by their names.
  */
@@ -62,8 +62,8 @@ export async function place(
 }
 
 /**
- * A Python whose pip is told by the variable FAKE_PIP to fail or to hang, and else runs `install`
- * in the environment's folder (`$env`), after which the query for the packages is answered with
+ * A Python whose pip fails or hangs if the variable FAKE_PIP says so, and else runs `install` in
+ * the environment's folder (`$env`), after which the query for the packages is answered with
  * `found`.
  */
 export const fakePython = (
@@ -88,7 +88,7 @@ esac`;
 
 /**
  * A Python whose pip installs `onnxruntime-gpu`: with npm's own library, so that it does compute on
- * the CPU, and a CUDA half that is none. With FAKE_PIP=broken, the library is none either.
+ * the CPU, and a CUDA half that is not a library. With FAKE_PIP=broken, neither is the library.
  */
 export function fakeOnnxruntimePython(): string {
   const { version, addon } = npmOnnxruntime();

@@ -38,7 +38,7 @@ export interface Frame {
  * The frame before the first step.
  *
  * @param characters What is given, with "" for each hidden character.
- * @param total Characters to write: the hidden ones, or those that a GPT goes on for.
+ * @param total Characters to write: the hidden ones, or those that a GPT writes.
  * @param blocks Of a diffusion model, as `cutBlocks` cuts them.
  */
 export function firstFrame(characters: string[], total: number, blocks: Block[] = []): Frame {
@@ -78,8 +78,8 @@ export function textOf({ cells }: Frame, mask: string): string {
 }
 
 /**
- * How many characters from the start on can't change any more, though the generation goes on: those
- * before the block in work, as a sampler may hide a character of that block again.
+ * Counts the characters from the start on that can't change any more, though generation continues:
+ * those before the block in work, as a sampler may hide a character of that block again.
  */
 export function settled({ cells, block }: Frame): number {
   const first = cells.findIndex((cell) => cell.block >= block);
@@ -87,8 +87,8 @@ export function settled({ cells, block }: Frame): number {
 }
 
 /**
- * How many characters fill exactly so many blocks after a prompt: what the first window has left of
- * its context, and `context - overlap` for each further one.
+ * Counts the characters that fill exactly so many blocks after a prompt: what the first window has
+ * left of its context, and `context - overlap` for each further one.
  */
 export function lengthOfBlocks(
   blocks: number,

@@ -11,9 +11,9 @@ import type { Fixed, Sampler, Truncation } from "../../language_model.ts";
 import type { Random } from "../../random.ts";
 import { candidates, draw } from "../draw.ts";
 
-/** How an option is described. */
+/** The description of an option. */
 export interface OptionText {
-  /** What it means, without the default and the allowed values. */
+  /** Its meaning, without the default and the allowed values. */
   help: string;
   /** A value in a short label, with "#" for the value. @default {the option's name and the value} */
   short?: string;
@@ -69,9 +69,9 @@ export interface SamplerDefinition<Options extends SamplerOptions> {
 export interface DefinedSampler<Options extends SamplerOptions = SamplerOptions> extends Sampler {
   /** The paper or the program that it comes from. */
   readonly source: string;
-  /** What can be set. */
+  /** The options. */
   readonly options: Options;
-  /** What is set. */
+  /** The value of each option. */
   readonly settings: Sampler["settings"] & Settings<Options>;
   /**
    * Returns the same sampler with other settings; what is not given stays as it is.

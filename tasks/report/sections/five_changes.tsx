@@ -78,7 +78,7 @@ function unmarked(file: string, { number, text }: Line): UserError {
 interface Explanation {
   title: string;
   text: string;
-  /** What the picture shows, for those who don't see it. */
+  /** A description of the picture for those who don't see it. */
   label: string;
   gpt: Child;
   diffusion: Child;

@@ -30,10 +30,10 @@ interface StagedText {
   forwardsBefore: number;
   /** The steps so far. */
   steps: Step[];
-  /** How many of them are drawn. */
+  /** The number of them that are drawn. */
   drawn: number;
   cells: HTMLElement[];
-  /** How it ended. */
+  /** The reason why it ended. */
   end?: "finished" | "stopped";
 }
 

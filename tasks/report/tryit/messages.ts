@@ -1,8 +1,8 @@
-/** What the page and its worker tell each other. */
+/** The messages between the page and its worker. */
 import type { SamplerName } from "../../../core/sampling/samplers/mod.ts";
 import type { Step, WriteRequest } from "../../../core/sampling/write.ts";
 
-/** How to write: the sampler, its own options and the common ones, as far as they are given. */
+/** Options of writing: the sampler, its own options and the common ones, where given. */
 export interface Settings {
   sampler?: SamplerName;
   [option: string]: number | string | undefined;
@@ -12,14 +12,14 @@ export interface Settings {
 export type PageRequest = WriteRequest & { seed: number; settings?: Settings };
 
 /**
- * What the page knows of its model. It is in the page as JSON, so that nothing else need be fetched
+ * The page's facts about its model. It is in the page as JSON, so that nothing else need be fetched
  * for it.
  */
 export interface ModelFacts {
   /** The characters in token order; entry 0 is the mask. */
   vocabulary: string[];
   context: number;
-  /** Where generation starts unless told otherwise. */
+  /** The default of each option. */
   prompt: string;
   /** An example of a text with gaps, of characters that the model knows. */
   template: string;
@@ -27,7 +27,7 @@ export interface ModelFacts {
   modelBytes: number;
 }
 
-/** `device` asks for one of the two; without it, the GPU where there is one. */
+/** `device` asks for one of the two. Default: the GPU where there is one. */
 export type ToWorker =
   | { type: "load"; facts: ModelFacts; device?: Device }
   | { type: "write"; request: PageRequest }

@@ -13,7 +13,7 @@ import { type Child, DataScript } from "../markup.tsx";
 import { Scale, Sign, SURENESS } from "../signs.tsx";
 import type { ModelFacts } from "./messages.ts";
 
-/** What the page says of its model, and what it needs to run it. */
+/** The page's facts about its model, and its requirements. */
 export interface PageFacts extends ModelFacts {
   /** The file that the weights come from. */
   weights: string;

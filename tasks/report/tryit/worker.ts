@@ -147,7 +147,7 @@ async function runner(
   };
 }
 
-/** The bytes of a file beside this one; says how far it is. */
+/** Fetches a file next to this one; reports its progress. */
 async function download(name: string, total: number): Promise<Uint8Array> {
   const response = await fetch(beside(name));
   if (!response.ok || !response.body) {
