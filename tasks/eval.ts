@@ -25,19 +25,10 @@ import { cutIntoBlocks } from "../core/scoring/rows.ts";
 import { loadScorer, type Scorer } from "../core/scoring/scorer.ts";
 import type { Engine } from "../engines/engine.ts";
 import { UserError } from "../engines/errors.ts";
-import {
-  commandLine,
-  commonFlags,
-  Interrupted,
-  interruption,
-  note,
-  parseFlags,
-  print,
-  printJson,
-  runTask,
-  UsageError,
-} from "./shared/cli.ts";
-import { chosenEngine } from "./shared/engine.ts";
+import { commonFlags, parseFlags, UsageError } from "./shared/flags.ts";
+import { Interrupted, interruption, note, print, printJson, runTask } from "./shared/run.ts";
+import { commandLine } from "./shared/text.ts";
+import { startEngineFromFlags } from "./shared/engine.ts";
 import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./shared/eval_tables.ts";
 import { type Journal, openJournal } from "./shared/journal.ts";
 import { type Progress, startProgress } from "./shared/progress.ts";
@@ -53,11 +44,11 @@ import {
 } from "./shared/results.ts";
 import {
   type ChosenWeights,
-  chosenWeights,
-  isOfOtherText,
-  namedWeights,
-  tellingOfShipped,
-  trainedKinds,
+  encodeFor,
+  findTrainedKinds,
+  loadChosenWeights,
+  loadNamedWeights,
+  noteOtherText,
   weightsFlags,
 } from "./shared/weights.ts";
 
@@ -105,11 +96,11 @@ export async function main(args: string[]): Promise<void> {
   checkUsage(values);
   const kinds = values.model
     ? [values.model]
-    : await trainedKinds(listFittingModels(values.estimator), { purpose: "score" });
+    : await findTrainedKinds(listFittingModels(values.estimator), { purpose: "score" });
   const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
   const candidates = await loadCandidates(kinds, corpus, values);
   await requireResultsFolder();
-  const engine = await chosenEngine(values);
+  const engine = await startEngineFromFlags(values);
   const scoreBaselines = trainBaselineScorer(corpus, values);
 
   const scored: Scored<EvaluationRow>[] = [];
@@ -213,12 +204,12 @@ async function loadCandidates(
 ): Promise<Candidate[]> {
   const candidates: Candidate[] = [];
   if (values.against !== undefined) {
-    const saved = await namedWeights(values.against, { ...values, onlyComplete: true });
+    const saved = await loadNamedWeights(values.against, { ...values, onlyComplete: true });
     candidates.push(await encodeBlocks(saved, corpus));
   }
   for (const kind of kinds) {
     try {
-      candidates.push(await encodeBlocks(await chosenWeights(kind, values), corpus));
+      candidates.push(await encodeBlocks(await loadChosenWeights(kind, values), corpus));
     } catch (error) {
       // Without --model, what can be scored is; the last one has to say why nothing can.
       if (values.model || (kind === kinds.at(-1) && candidates.length === 0)) throw error;
@@ -252,10 +243,10 @@ async function loadCandidates(
  */
 async function encodeBlocks(saved: ChosenWeights, corpus: Corpus): Promise<Candidate> {
   const { config, vocabulary } = saved;
-  await isOfOtherText(saved, corpus);
+  await noteOtherText(saved, corpus);
   const { encode } = makeTokenizer(config.kind, vocabulary);
   const encoded = () => encode(corpus.validation, "the validation text");
-  const validation = await tellingOfShipped(saved, encoded);
+  const validation = await encodeFor(saved, encoded);
   return { saved, blocks: cutIntoBlocks(validation, config.context) };
 }
 

@@ -10,7 +10,8 @@ import { readResults } from "./report/read_results.ts";
 import type { ReportData } from "./report/report_data.ts";
 import { tryItSection } from "./report/sections/try_it.tsx";
 import { type TryIt, writeTryIt } from "./report/tryit.ts";
-import { note, outputFlags, parseFlags, print, printJson, runTask } from "./shared/cli.ts";
+import { outputFlags, parseFlags } from "./shared/flags.ts";
+import { note, print, printJson, runTask } from "./shared/run.ts";
 
 const task = {
   name: "report",

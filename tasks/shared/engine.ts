@@ -17,6 +17,3 @@ export async function startEngineFromFlags(
   tell(`engine: ${engine.name}, ${engine.precision}${reason ? ` (${reason})` : ""}`);
   return engine;
 }
-
-// The old name, for tasks that are being changed.
-export { startEngineFromFlags as chosenEngine };

@@ -139,8 +139,7 @@ export function describeError(error: unknown): string {
 function isFromSystem(error: Error): boolean {
   // Deno has no class for some of them, such as a full disk.
   return Object.values(Deno.errors).some((errorClass) => error instanceof errorClass) ||
-    /\(os error \d+\)/.test(error.message) ||
-    /^Cannot [^\n]+?: ./.test(error.message); // TODO: goes when all rooms throw UserError
+    /\(os error \d+\)/.test(error.message);
 }
 
 /** Writes all of a text: one `writeSync` may write a part of it. */

@@ -22,6 +22,7 @@ Deno.test("an error made for the user is one line, a bug of ours has its stack t
   assertEquals(described(new UsageError("one\ntwo")), "error: one\nerror: two");
   const bug = assertThrows(() => (undefined as unknown as { x: string }).x, TypeError);
   assertMatch(bug.message, /^Cannot read properties/); // it starts as our errors do
+  assertMatch(described(new RangeError("Cannot go on: no way")), /^error: This is a bug/);
   assertMatch(described(bug), /^error: This is a bug.*report it.*\nTypeError: .*\n +at /);
   assertMatch(described("thrown text"), /^error: This is a bug.*\nthrown text$/);
 });

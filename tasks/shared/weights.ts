@@ -215,14 +215,3 @@ interface WeightsValues {
   /** The advice for weights of the other model. */
   otherKindAdvice?: string;
 }
-
-// Old names, for tasks that are being changed.
-export {
-  describeShape as shapeOf,
-  encodeFor as tellingOfShipped,
-  findDefaultWeights as defaultWeights,
-  findTrainedKinds as trainedKinds,
-  loadChosenWeights as chosenWeights,
-  loadNamedWeights as namedWeights,
-  noteOtherText as isOfOtherText,
-};
