@@ -112,12 +112,10 @@ export function requireFacts(action: string, facts: ModelFacts): void {
 }
 
 /** The settings of the first version, which every training state has. */
-const firstSettings: (keyof Config)[] = [
-  ...["kind", "preset", "vocab", "context", "layers", "heads", "width"] as const,
-  ...["batch", "steps", "seed", "optimizer", "learningRate", "muonLearningRate"] as const,
-  ...["warmup", "schedule", "beta1", "beta2", "epsilon", "weightDecay", "clip"] as const,
-  ...["evenMaskShares", "evalEvery"] as const,
-];
+const firstSettings = (
+  "kind preset vocab context layers heads width batch steps seed optimizer learningRate " +
+  "muonLearningRate warmup schedule beta1 beta2 epsilon weightDecay clip evenMaskShares evalEvery"
+).split(" ") as (keyof Config)[];
 
 /** Checks facts about a training state; their types are only claimed before. */
 export function requireTrainingFacts(action: string, facts: TrainingFacts): void {

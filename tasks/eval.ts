@@ -139,7 +139,7 @@ export async function main(args: string[]): Promise<void> {
       file = await keepResult(result, file); // already now, as the next estimator may fail
     }
   }
-  const rows = [...[...baselines.values()].flat(), ...scored.map(({ row }) => row)];
+  const rows = [...baselines.values(), scored.map(({ row }) => row)].flat();
   const hashes = [...new Set(candidates.map(({ saved }) => saved.sha256))];
   const quality = (await Promise.all(hashes.map(latestQuality))).filter((result) => !!result);
   if (values.json) printJson({ rows, comparisons, notes: notesOn(rows), quality });

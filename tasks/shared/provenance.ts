@@ -60,7 +60,7 @@ async function libraryVersions(): Promise<Record<string, string>> {
 
 /** The commit that is checked out, read from `.git` itself; undefined outside of a checkout. */
 async function gitCommit(): Promise<string | undefined> {
-  const git = new URL("../.git/", import.meta.url);
+  const git = new URL("../../.git/", import.meta.url);
   try {
     const head = (await Deno.readTextFile(new URL("HEAD", git))).trim();
     const reference = /^ref: (.+)$/.exec(head)?.[1];
