@@ -79,31 +79,62 @@ export function Facts({ of, class: name }: { of: [Child, Child][]; class?: strin
   );
 }
 
+/** A row of a table: its head and a cell for each of the other columns. */
+export interface Row {
+  head: Child;
+  cells: Child[];
+  /** Shown below the head; the figure of a stale row is pale. */
+  marks?: Marked;
+}
+
 export interface TableProps {
   caption: string;
+  /** Titles of the columns. After the first they hold numbers, except for these: */
   columns: string[];
-  /** The bodies of the table. */
-  children: Child;
+  /** Columns of text. */
+  text?: string[];
+  /** The column of the figure that matters most. */
+  figure?: string;
+  rows?: Row[];
+  /** Rows under titles, instead of `rows`. */
+  groups?: [string, Row[]][];
 }
 
 /** A table in a box that scrolls sideways where the screen is narrow. */
-export function Table({ caption, columns, children }: TableProps) {
+export function Table(
+  { caption, columns, text = [], figure, rows = [], groups = [["", rows]] }: TableProps,
+) {
+  const classes = columns.map((title) =>
+    title === figure ? "figure" : text.includes(title) ? undefined : "number"
+  );
   return (
     <div class="scroll" role="region" tabindex={0} aria-label={caption}>
       <table>
         <caption>{caption}</caption>
         <thead>
-          <tr>{columns.map((column) => <th scope="col">{column}</th>)}</tr>
+          <tr>{columns.map((title) => <th scope="col">{title}</th>)}</tr>
         </thead>
-        {children}
+        {groups.map(([title, rows]) => (
+          <tbody>
+            {title !== "" && (
+              <tr class="group">
+                <th colspan={columns.length} scope="rowgroup">{title}</th>
+              </tr>
+            )}
+            {rows.map(({ head, cells, marks }) => (
+              <tr class={marks && marks.stale.length > 0 ? "is-stale" : undefined}>
+                <th scope="row">
+                  {head}
+                  {marks && <Marks of={[marks]} />}
+                </th>
+                {cells.map((cell, i) => <td class={classes[i + 1]}>{cell}</td>)}
+              </tr>
+            ))}
+          </tbody>
+        ))}
       </table>
     </div>
   );
-}
-
-/** A cell with a number in it. */
-export function NumberCell({ children }: { children: Child }) {
-  return <td class="number">{children}</td>;
 }
 
 /**

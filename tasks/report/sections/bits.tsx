@@ -6,10 +6,9 @@ import { BothWidths, DotPlot, type DotRow, Figure, isNarrow, Key } from "../char
 import {
   Commands,
   Facts,
-  Marks,
   ModelTag,
-  NumberCell,
   type Part,
+  type Row,
   Section,
   Table,
   Value,
@@ -154,16 +153,10 @@ function BitsTable({ groups }: { groups: Line[][] }) {
           "Blocks",
           "Scored characters",
         ]}
-      >
-        {groups.map((lines) => (
-          <tbody>
-            <tr class="group">
-              <th colspan={7} scope="rowgroup">Context {lines[0].row.context}</th>
-            </tr>
-            {lines.map((line) => <BitsRow {...line} />)}
-          </tbody>
-        ))}
-      </Table>
+        text={["Estimator"]}
+        figure="Bits per character"
+        groups={groups.map((lines) => [`Context ${lines[0].row.context}`, lines.map(makeRow)])}
+      />
       <Facts
         class="notes-list"
         of={[
@@ -179,29 +172,27 @@ function BitsTable({ groups }: { groups: Line[][] }) {
   );
 }
 
-function BitsRow({ name, row, ...marked }: Line) {
-  return (
-    <tr class={marked.stale.length > 0 ? "is-stale" : ""}>
-      <th scope="row">
+function makeRow({ name, row, ...marks }: Line): Row {
+  return {
+    head: (
+      <>
         {isModel(row.model) ? <ModelTag model={row.model} /> : <span>{name}</span>}
         {row.weights !== "" && <code>{row.weights}</code>}
-        <Marks of={[marked]} />
-      </th>
-      <td class="figure">
+      </>
+    ),
+    marks,
+    cells: [
+      <>
         {signOfBound(row.estimator)}
         <Value of={row.bpc} digits={3} />
-      </td>
-      <td>{row.estimator}</td>
-      <NumberCell>
-        <Value of={row.se_blocks} digits={3} />
-      </NumberCell>
-      <NumberCell>
-        {row.se_passes === null ? "none" : <Value of={row.se_passes} digits={4} />}
-      </NumberCell>
-      <NumberCell>{count(row.blocks)}</NumberCell>
-      <NumberCell>{count(row.chars)}</NumberCell>
-    </tr>
-  );
+      </>,
+      row.estimator,
+      <Value of={row.se_blocks} digits={3} />,
+      row.se_passes === null ? "none" : <Value of={row.se_passes} digits={4} />,
+      count(row.blocks),
+      count(row.chars),
+    ],
+  };
 }
 
 function Side({ model, estimator, weights }: Compared) {
@@ -218,34 +209,32 @@ function Side({ model, estimator, weights }: Compared) {
 function Comparisons({ entries }: { entries: ComparisonEntry[] }) {
   if (entries.length === 0) return null;
   const signed = (bits: number) => `${bits < 0 ? "−" : "+"}${Math.abs(bits).toFixed(3)}`;
+  const rows = entries.map(({ comparison, ...marks }): Row => {
+    const { a, b, difference, interval, blocks, context } = comparison;
+    return {
+      head: (
+        <span>
+          <Side {...a} /> − <Side {...b} />
+        </span>
+      ),
+      marks,
+      cells: [
+        <data value={difference}>{signed(difference)}</data>,
+        interval.map(signed).join(" to "),
+        verdict(comparison),
+        `${count(blocks)} of ${context}`,
+      ],
+    };
+  });
   return (
     <div id="comparisons">
       <Table
         caption="Which of two is better: bits per character of the first minus those of the second, on the same blocks (paired bootstrap)"
         columns={["Compared", "Difference", "95 % interval", "So", "Blocks"]}
-      >
-        <tbody>
-          {entries.map((entry) => {
-            const { a, b, difference, interval, blocks, context } = entry.comparison;
-            return (
-              <tr>
-                <th scope="row">
-                  <span>
-                    <Side {...a} /> − <Side {...b} />
-                  </span>
-                  <Marks of={[entry]} />
-                </th>
-                <td class="figure">
-                  <data value={difference}>{signed(difference)}</data>
-                </td>
-                <NumberCell>{interval.map(signed).join(" to ")}</NumberCell>
-                <td>{verdict(entry.comparison)}</td>
-                <NumberCell>{count(blocks)} of {context}</NumberCell>
-              </tr>
-            );
-          })}
-        </tbody>
-      </Table>
+        text={["So"]}
+        figure="Difference"
+        rows={rows}
+      />
       <div class="commands">
         <Commands of={entries.map(({ provenance }) => provenance.command)} />
       </div>
@@ -275,25 +264,16 @@ function MaskedMean({ evaluations }: { evaluations: EvaluationEntry[] }) {
       <Table
         caption="masked-mean of the diffusion model"
         columns={["Weights", "Context", "Nats", "±"]}
-      >
-        <tbody>
-          {entries.map(({ row, ...marked }) => (
-            <tr>
-              <th scope="row">
-                <code>{row.weights}</code>
-                <Marks of={[marked]} />
-              </th>
-              <NumberCell>{row.context}</NumberCell>
-              <NumberCell>
-                <Value of={row.nats} digits={3} />
-              </NumberCell>
-              <NumberCell>
-                <Value of={row.se_blocks} digits={3} />
-              </NumberCell>
-            </tr>
-          ))}
-        </tbody>
-      </Table>
+        rows={entries.map(({ row, ...marks }) => ({
+          head: <code>{row.weights}</code>,
+          marks,
+          cells: [
+            row.context,
+            <Value of={row.nats} digits={3} />,
+            <Value of={row.se_blocks} digits={3} />,
+          ],
+        }))}
+      />
     </details>
   );
 }

@@ -3,16 +3,7 @@ import * as Plot from "@observablehq/plot";
 import type { ModelKind } from "../../../core/config.ts";
 import { duration } from "../../shared/text.ts";
 import { BothWidths, color, Figure, isNarrow, Key, PlotSvg, Switched, thin } from "../charts.tsx";
-import {
-  DataScript,
-  Marks,
-  ModelTag,
-  NumberCell,
-  type Part,
-  Section,
-  Table,
-  Value,
-} from "../markup.tsx";
+import { DataScript, ModelTag, type Part, type Row, Section, Table, Value } from "../markup.tsx";
 import type { ReportData, RunEntry } from "../report_data.ts";
 import { count, describeConfig, MODEL_NAMES, MODELS, readable } from "../words.ts";
 
@@ -185,67 +176,52 @@ function Runs({ entries }: { entries: RunEntry[] }) {
     <Table
       caption="Training runs"
       columns={["Model", "Steps", "Characters", "Time", "Best validation, bits", "Engine"]}
-    >
-      <tbody>{entries.map((entry) => <RunRow {...entry} />)}</tbody>
-    </Table>
+      text={["Engine"]}
+      rows={entries.map(makeRow)}
+    />
   );
 }
 
-function RunRow({ run: { header, train, validation }, ...marked }: RunEntry) {
+function makeRow({ run: { header, train, validation }, ...marks }: RunEntry): Row {
   const [last] = [train.at(-1), validation.at(-1)].filter((line) => line !== undefined)
     .sort((a, b) => b.step - a.step);
   const best = validation.findLast((line) => line.best);
-  return (
-    <tr>
-      <th scope="row">
+  return {
+    head: (
+      <>
         <ModelTag model={header.model} />
         <span class="fine">{describeConfig(header.config)}</span>
-        <Marks of={[marked]} />
-      </th>
-      <NumberCell>{count(last?.step ?? 0)}</NumberCell>
-      <NumberCell>{readable(last?.chars ?? 0)}</NumberCell>
-      <NumberCell>{last && duration(1000 * last.seconds)}</NumberCell>
-      <NumberCell>
-        {best
-          ? (
-            <>
-              <Value of={best.bpc} digits={3} /> (step {best.step})
-            </>
-          )
-          : "none"}
-      </NumberCell>
-      <td>{header.engine}, {header.precision}</td>
-    </tr>
-  );
+      </>
+    ),
+    marks,
+    cells: [
+      count(last?.step ?? 0),
+      readable(last?.chars ?? 0),
+      last && duration(1000 * last.seconds),
+      best ? [<Value of={best.bpc} digits={3} />, ` (step ${best.step})`] : "none",
+      `${header.engine}, ${header.precision}`,
+    ],
+  };
 }
 
 function Validations({ curves }: { curves: Curves[] }) {
+  const rows = curves.flatMap(({ model, validation, best }) =>
+    thin(validation, 60).map((point): Row => ({
+      head: <ModelTag model={model} />,
+      cells: [
+        ...point.slice(0, BITS).map((value) => count(Math.round(value))),
+        [<Value of={point[BITS]} digits={3} />, point[BITS] === best?.[BITS] && " best"],
+      ],
+    }))
+  );
   return (
     <details>
       <summary>The validations as a table</summary>
       <Table
         caption="Validations during training"
         columns={["Model", "Characters", "Step", "Seconds", "Bits"]}
-      >
-        <tbody>
-          {curves.flatMap(({ model, validation, best }) =>
-            thin(validation, 60).map((point) => (
-              <tr>
-                <th scope="row">
-                  <ModelTag model={model} />
-                </th>
-                {point.slice(0, BITS).map((value) => (
-                  <NumberCell>{count(Math.round(value))}</NumberCell>
-                ))}
-                <NumberCell>
-                  <Value of={point[BITS]} digits={3} />
-                  {point[BITS] === best?.[BITS] && " best"}
-                </NumberCell>
-              </tr>
-            ))
-          )}
-        </tbody>
-      </Table>
+        rows={rows}
+      />
     </details>
   );
 }

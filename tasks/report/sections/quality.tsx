@@ -19,7 +19,8 @@ import {
   Switched,
   SymbolKey,
 } from "../charts.tsx";
-import { Marks, ModelTag, NumberCell, type Part, Section, Table } from "../markup.tsx";
+import { isWritten } from "../gather.ts";
+import { ModelTag, type Part, Section, Table } from "../markup.tsx";
 import type { QualityEntry } from "../report_data.ts";
 import { baselineTitle, count, describeSampler, isModel, stem } from "../words.ts";
 import { type Measured, pickMeasurements, pickTemperature, type Series } from "./quality_series.ts";
@@ -281,100 +282,70 @@ function LeftOut({ commands }: { commands: string[] }) {
 }
 
 interface Column {
-  figure: QualityFigure;
   title: string;
+  of: (row: QualityRow) => Spread | null | undefined;
   digits: number;
   /** The factor for the figure. */
   scale?: number;
 }
 
+function makeColumn(figure: QualityFigure, title: string, digits: number, scale?: number): Column {
+  return { title, of: ({ figures }) => figures[figure], digits, scale };
+}
+
 const COLUMNS: Column[] = [
-  { figure: "judge_gpt", title: "GPT judge, bits", digits: 3 },
-  { figure: "judge_ngram", title: "n-gram judge, bits", digits: 3 },
-  { figure: "real_words", title: "Words, %", digits: 1, scale: 100 },
-  { figure: "entropy", title: "Entropy, bits", digits: 3 },
-  ...([2, 3, 4] as const).map((n): Column => ({
-    figure: `distinct_${n}`,
-    title: `Distinct-${n}`,
-    digits: 3,
-  })),
-  ...([1, 2, 3, 4, 5] as const).map((n): Column => ({
-    figure: `jsd_${n}`,
-    title: `JSD-${n}, bits`,
-    digits: 3,
-  })),
+  makeColumn("judge_gpt", "GPT judge, bits", 3),
+  makeColumn("judge_ngram", "n-gram judge, bits", 3),
+  makeColumn("real_words", "Words, %", 1, 100),
+  makeColumn("entropy", "Entropy, bits", 3),
+  ...([2, 3, 4] as const).map((n) => makeColumn(`distinct_${n}`, `Distinct-${n}`, 3)),
+  ...([1, 2, 3, 4, 5] as const).map((n) => makeColumn(`jsd_${n}`, `JSD-${n}, bits`, 3)),
+  { title: "Passes", of: ({ cost }) => cost?.forwards, digits: 0 },
+  { title: "Seconds", of: ({ cost }) => cost?.seconds, digits: 1 },
 ];
 
 const MEMORY_COLUMNS: Column[] = [
-  { figure: "longest_match", title: "Longest passage, characters", digits: 1 },
-  { figure: "found_30", title: "30-grams found, %", digits: 2, scale: 100 },
-  { figure: "found_50", title: "50-grams found, %", digits: 2, scale: 100 },
+  makeColumn("longest_match", "Longest passage, characters", 1),
+  makeColumn("found_30", "30-grams found, %", 2, 100),
+  makeColumn("found_50", "50-grams found, %", 2, 100),
 ];
 
-interface SpreadProps {
-  of: Spread | null | undefined;
-  digits: number;
-  scale?: number;
-}
-
-function SpreadCell({ of, digits, scale = 1 }: SpreadProps) {
-  if (!of) return <NumberCell>none</NumberCell>;
-  return (
-    <NumberCell>
-      <data value={of.mean}>{(scale * of.mean).toFixed(digits)}</data>
-      <span class="fine">{of.sd !== null && ` ± ${(scale * of.sd).toFixed(digits)}`}</span>
-    </NumberCell>
-  );
-}
-
-interface QualityTableProps {
+interface FigureTableProps {
   caption: string;
   columns: Column[];
   entries: QualityEntry[];
-  withCost?: boolean;
 }
 
 /** A table of figures, one row for each kind of text. */
-function FigureTable({ caption, columns, entries, withCost = false }: QualityTableProps) {
-  const titles = ["Text", ...columns.map(({ title }) => title)];
+function FigureTable({ caption, columns, entries }: FigureTableProps) {
   return (
-    <Table caption={caption} columns={withCost ? [...titles, "Passes", "Seconds"] : titles}>
-      <tbody>
-        {entries.map((entry) => {
-          const { figures, cost } = entry.row;
-          return (
-            <tr>
-              <RowTitle {...entry} />
-              {columns.map(({ figure, ...format }) => (
-                <SpreadCell of={figures[figure]} {...format} />
-              ))}
-              {withCost && (
-                <>
-                  <SpreadCell of={cost?.forwards} digits={0} />
-                  <SpreadCell of={cost?.seconds} digits={1} />
-                </>
-              )}
-            </tr>
-          );
-        })}
-      </tbody>
-    </Table>
+    <Table
+      caption={caption}
+      columns={["Text", ...columns.map(({ title }) => title)]}
+      rows={entries.map((entry) => ({
+        head: <RowTitle {...entry.row} />,
+        marks: isWritten(entry) ? entry : undefined,
+        cells: columns.map(({ of, digits, scale = 1 }) => {
+          const spread = of(entry.row);
+          if (!spread) return "none";
+          const { mean, sd } = spread;
+          return [
+            <data value={mean}>{(scale * mean).toFixed(digits)}</data>,
+            <span class="fine">{sd !== null && ` ± ${(scale * sd).toFixed(digits)}`}</span>,
+          ];
+        }),
+      }))}
+    />
   );
 }
 
-function RowTitle({ row: { source, sampler, settings, temperature }, ...entry }: QualityEntry) {
+function RowTitle({ source, sampler, settings, temperature }: QualityRow) {
+  if (!isModel(source)) return <span>{source.replace("-", " ")}</span>;
   return (
-    <th scope="row">
-      {isModel(source)
-        ? (
-          <>
-            <ModelTag model={source} />
-            <span>{describeSampler(sampler ?? "", settings)}, temperature {temperature}</span>
-            <Marks of={[entry]} />
-          </>
-        )
-        : <span>{source.replace("-", " ")}</span>}
-    </th>
+    <>
+      <ModelTag model={source} />
+      <span>{describeSampler(sampler ?? "", settings)}, temperature {temperature}</span>
+    </>
   );
 }
 
@@ -386,7 +357,6 @@ function QualityTable({ references, series }: Measured) {
         caption="Sample quality, mean ± standard deviation over texts"
         columns={COLUMNS}
         entries={[...references, ...series.flatMap(({ entries }) => entries)]}
-        withCost
       />
     </details>
   );
