@@ -76,7 +76,9 @@ async function withLibrary(
       args: ["run", "--quiet", "--no-check", "--allow-all", "-"],
       cwd: fromFileUrl(new URL("..", import.meta.url)),
       env: { LD_LIBRARY_PATH: folder, NO_COLOR: "1", ...env },
-      ...{ stdin: "piped", stdout: "piped", stderr: "piped" } as const,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
     }).spawn();
     await ReadableStream.from([new TextEncoder().encode(script)]).pipeTo(process.stdin);
     const { stdout, stderr } = await process.output();

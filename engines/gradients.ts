@@ -16,7 +16,7 @@ interface Gradient {
   inputs?: string[] | "all";
   /** Whether to keep the output, too. */
   output?: boolean;
-  /** @param dy Derivative of the loss by the output. @param saved What was kept, in that order. */
+  /** `dy` is the derivative of the loss by the output; `saved` is what was kept, inputs first. */
   derive(
     dy: Tensor,
     saved: Tensor[],

@@ -1,7 +1,7 @@
 /**
  * Tensors: in ordinary memory, and inside a program.
  *
- * Those inside are tfjs's own types, reached by what makes them: `deno doc --lint` takes their
+ * Those inside a program are tfjs's own types, reached by the functions that make them: `deno doc --lint` takes their
  * names for private types of ours.
  */
 import type * as tf from "@tensorflow/tfjs-core";
@@ -48,7 +48,7 @@ export interface TensorSpec {
   dtype: DType;
 }
 
-/** Entries of a tensor of that shape. */
+/** Counts the entries of a tensor of that shape. */
 export function sizeOf(shape: number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }

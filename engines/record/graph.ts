@@ -1,7 +1,7 @@
 /**
- * A recorded program: which kernels ran on which values. No numbers are here except constants;
- * nothing here knows tfjs or any target. `recorder.ts` makes graphs, `simplify.ts` shortens them,
- * `onnx.ts` runs them.
+ * A recorded program: which kernels ran on which values. Its only numbers are constants, and it
+ * knows neither tfjs nor any target. `recorder.ts` makes graphs, `simplify.ts` shortens them,
+ * `onnx/` and `tensorflow/` run them.
  */
 import { type DType, sizeOf } from "../tensors.ts";
 
@@ -50,7 +50,7 @@ export interface Graph {
   newState: Record<string, Value>;
 }
 
-/** A node whose outputs are still to be filled in by `outputOf`. */
+/** Makes a node and the values that it computes. */
 export function makeNode(
   kernel: string,
   inputs: Value[],
@@ -66,9 +66,10 @@ export function makeNode(
   return node;
 }
 
-/** The nodes that the graph's results depend on, each after those that it reads. */
+/** Lists the nodes that the graph's results depend on, each after those that it reads. */
 export function nodesInOrder(graph: Graph): Node[] {
-  const order: Node[] = [], seen = new Set<Node>();
+  const order: Node[] = [];
+  const seen = new Set<Node>();
   // An explicit stack: a training step is thousands of nodes deep.
   const stack: { node: Node; next: number }[] = [];
   const visit = (value: Value) => {
@@ -93,7 +94,7 @@ export function nodesInOrder(graph: Graph): Node[] {
   return order;
 }
 
-/** Everything that a run of the graph must compute. */
+/** Lists everything that a run of the graph must compute. */
 export function results(graph: Graph): Value[] {
   return [...Object.values(graph.outputs), ...Object.values(graph.newState)];
 }
@@ -103,8 +104,8 @@ export function sameShape(a: number[], b: number[]): boolean {
 }
 
 /**
- * Floating-point operations of all matrix products of a graph: nearly all the arithmetic that there
- * is.
+ * Counts the floating-point operations of all matrix products of a graph, which are nearly all of
+ * its arithmetic.
  */
 export function productFlops(graph: Graph): number {
   return nodesInOrder(graph).filter((node) => node.kernel === "BatchMatMul").reduce((sum, node) => {

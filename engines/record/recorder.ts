@@ -3,8 +3,7 @@
  * program's body on it once gives the whole computation, gradients included, since tfjs's autodiff
  * works on kernels.
  *
- * Here are only names, shapes and types. What a kernel computes is the business of the target that
- * runs the graph.
+ * It deals in names, shapes and types only. The target that runs the graph computes.
  */
 import * as tf from "../tfjs.ts";
 import { type HostTensors, sizeOf, type Tensors, type TensorSpec } from "../tensors.ts";
@@ -17,8 +16,8 @@ const BACKEND = "recorder";
 type Info = { shape: number[]; dtype: GraphDType };
 type Attributes = Record<string, Attribute>;
 /**
- * The result of a kernel's shape rule: the outputs' shapes and types, and the attributes worth
- * keeping, in normal form.
+ * Derives from a kernel's inputs the outputs' shapes and types, and the attributes worth keeping,
+ * in normal form.
  */
 type Rule = (inputs: Value[], attributes: Attributes) => {
   outputs: Info[];
@@ -30,7 +29,7 @@ const unary: Rule = ([x]) => ({ outputs: [like(x)] });
 const broadcast = (a: Value, b: Value) =>
   tf.broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
 const binary: Rule = ([a, b]) => ({ outputs: [{ shape: broadcast(a, b), dtype: a.dtype }] });
-/** For kernels whose targets know floating point only. */
+/** Restricts a kernel to floating point, as its targets know nothing else. */
 const floating = (kernel: string, rule: Rule): Rule => (inputs, attributes) => {
   const other = inputs.find(({ dtype }) => dtype !== "float32");
   if (other) {
@@ -112,7 +111,8 @@ export const rules: Record<string, Rule> = {
 
   // products: `transposeA`, `transposeB` swap the last two axes; leading axes must agree
   BatchMatMul: floating("BatchMatMul", ([a, b], { transposeA, transposeB }) => {
-    const rows = a.shape.at(transposeA ? -1 : -2)!, columns = b.shape.at(transposeB ? -2 : -1)!;
+    const rows = a.shape.at(transposeA ? -1 : -2)!;
+    const columns = b.shape.at(transposeB ? -2 : -1)!;
     const inner = [a.shape.at(transposeA ? -2 : -1), b.shape.at(transposeB ? -1 : -2)];
     if (inner[0] !== inner[1]) {
       throw new TypeError(

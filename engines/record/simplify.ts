@@ -22,7 +22,7 @@ type Attributes = Record<string, Attribute>;
  */
 type Rewrite = (node: Node, graph: Builder) => Value | undefined;
 
-/** The same graph, shorter. Values and nodes of the old graph are left as they are. */
+/** Makes the same graph, shorter. Values and nodes of the old graph are left as they are. */
 export function simplify(graph: Graph): Graph {
   const builder = new Builder();
   const renewed = new Map<Value, Value>();
@@ -95,19 +95,19 @@ class Builder {
 
 const commutative = new Set(["Add", "Multiply", "Maximum", "Minimum", "Equal", "LogicalAnd"]);
 
-/** The node that makes `value`, if it is one of this kernel. */
-function made(value: Value, kernel: string): Node | undefined {
+/** Returns the node that makes `value`, if it is of this kernel. */
+function nodeOf(value: Value, kernel: string): Node | undefined {
   return value.from.kind === "node" && value.from.node.kernel === kernel
     ? value.from.node
     : undefined;
 }
 
-/** The entry that a constant repeats, or NaN, which equals nothing. */
+/** Returns the entry that a constant repeats, or NaN, which equals nothing. */
 function uniform(value: Value): number {
   return value.from.kind === "fill" ? value.from.value : NaN;
 }
 
-/** `value` as it is if it has the node's shape, else broadcast to it. */
+/** Returns `value` if it has the node's shape, else broadcasts it. */
 function broadcastTo(value: Value, node: Node, graph: Builder): Value {
   const [output] = node.outputs;
   if (sameShape(value.shape, output.shape)) return value;
@@ -125,7 +125,7 @@ const broadcastLate: Rewrite = (node, graph) => {
   inputs.forEach((value, i) => {
     const small = value.from.kind === "fill" && value.shape.length > 0
       ? graph.fill([], value.dtype, value.from.value)
-      : made(value, "BroadcastTo")?.inputs[0];
+      : nodeOf(value, "BroadcastTo")?.inputs[0];
     if (!small) return;
     const trial = inputs.with(i, small);
     if (!sameShape(broadcastShape(trial.map((v) => v.shape)), output.shape)) return;
@@ -145,7 +145,8 @@ function broadcastShape(shapes: number[][]): number[] {
 
 /** Arithmetic on two constants. */
 const fold = (compute: (a: number, b: number) => number): Rewrite => (node, graph) => {
-  const [a, b] = node.inputs, [{ shape, dtype }] = node.outputs;
+  const [a, b] = node.inputs;
+  const [{ shape, dtype }] = node.outputs;
   if (a.from.kind !== "fill" || b.from.kind !== "fill" || dtype !== "float32") return undefined;
   return graph.fill(shape, dtype, Math.fround(compute(a.from.value, b.from.value)));
 };
@@ -166,11 +167,13 @@ const dropNeutral = (neutral: number, commutes: boolean): Rewrite => (node, grap
  * targets have as one operator.
  */
 const fuseNorm: Rewrite = (node, graph) => {
-  const sum = made(node.inputs[0], "Add");
+  const sum = nodeOf(node.inputs[0], "Add");
   const epsilon = sum && uniform(sum.inputs[1]);
-  const mean = sum && made(sum.inputs[0], "Mean"), square = mean && made(mean.inputs[0], "Square");
+  const mean = sum && nodeOf(sum.inputs[0], "Mean");
+  const square = mean && nodeOf(mean.inputs[0], "Square");
   if (!square || Number.isNaN(epsilon)) return undefined;
-  const x = square.inputs[0], axes = mean.attributes.axes as number[];
+  const x = square.inputs[0];
+  const axes = mean.attributes.axes as number[];
   if (!mean.attributes.keepDims || axes.length !== 1 || axes[0] !== x.shape.length - 1) {
     return undefined;
   }
@@ -181,7 +184,7 @@ const fuseNorm: Rewrite = (node, graph) => {
 /** x times its own inverse deviation is the first output of the same RMSNorm. */
 const fusedNorm: Rewrite = (node) => {
   for (const [x, inverse] of [node.inputs, node.inputs.toReversed()]) {
-    const norm = made(inverse, "RmsNorm");
+    const norm = nodeOf(inverse, "RmsNorm");
     if (norm && norm.outputs[1] === inverse && norm.inputs[0] === x) return norm.outputs[0];
   }
   return undefined;
@@ -192,14 +195,16 @@ const fusedNorm: Rewrite = (node) => {
  */
 const dropStep: Rewrite = (node) => {
   for (const [product, step] of [node.inputs, node.inputs.toReversed()]) {
-    const x = made(step, "Step")?.inputs[0];
-    if (x && hasFactor(product, (factor) => made(factor, "Relu")?.inputs[0] === x)) return product;
+    const x = nodeOf(step, "Step")?.inputs[0];
+    if (x && hasFactor(product, (factor) => nodeOf(factor, "Relu")?.inputs[0] === x)) {
+      return product;
+    }
   }
   return undefined;
 };
 
 function hasFactor(value: Value, is: (factor: Value) => boolean): boolean {
-  const product = made(value, "Multiply");
+  const product = nodeOf(value, "Multiply");
   return product ? product.inputs.some((factor) => hasFactor(factor, is)) : is(value);
 }
 
@@ -208,10 +213,12 @@ const identity: Rewrite = (node) => node.inputs[0];
 const rewrites: Record<string, Rewrite[]> = {
   Identity: [identity],
   Cast: [(node, graph) => {
-    const [x] = node.inputs, [output] = node.outputs;
+    const [x] = node.inputs;
+    const [output] = node.outputs;
     if (x.dtype === output.dtype) return x;
     // tfjs makes one-hot rows of integers; the network wants them as float32 at once.
-    const oneHot = made(x, "OneHot"), { on, off } = oneHot?.attributes ?? {};
+    const oneHot = nodeOf(x, "OneHot");
+    const { on, off } = oneHot?.attributes ?? {};
     const exact = Number.isInteger(on) && Number.isInteger(off) && output.dtype === "float32";
     return exact ? graph.node("OneHot", oneHot!.inputs, oneHot!.attributes, output) : undefined;
   }],
@@ -223,21 +230,23 @@ const rewrites: Record<string, Rewrite[]> = {
   Maximum: [broadcastLate],
   Minimum: [broadcastLate],
   Pow: [broadcastLate],
-  Neg: [(node) => made(node.inputs[0], "Neg")?.inputs[0]],
+  Neg: [(node) => nodeOf(node.inputs[0], "Neg")?.inputs[0]],
 
   // A broadcast of a broadcast; a constant is simply made larger.
   BroadcastTo: [(node, graph) => {
-    const [x] = node.inputs, [output] = node.outputs;
+    const [x] = node.inputs;
+    const [output] = node.outputs;
     if (x.from.kind === "fill") return graph.fill(output.shape, x.dtype, x.from.value);
-    const inner = made(x, "BroadcastTo");
+    const inner = nodeOf(x, "BroadcastTo");
     return inner && graph.node("BroadcastTo", inner.inputs, {}, output);
   }],
 
   Reshape: [(node, graph) => {
-    const [x] = node.inputs, [output] = node.outputs;
+    const [x] = node.inputs;
+    const [output] = node.outputs;
     if (sameShape(x.shape, output.shape)) return x;
     if (x.from.kind === "fill") return graph.fill(output.shape, x.dtype, x.from.value);
-    const inner = made(x, "Reshape");
+    const inner = nodeOf(x, "Reshape");
     return inner && graph.node("Reshape", inner.inputs, node.attributes, output);
   }],
   ExpandDims: [
@@ -245,11 +254,12 @@ const rewrites: Record<string, Rewrite[]> = {
   ],
 
   Transpose: [(node, graph) => {
-    const [x] = node.inputs, [output] = node.outputs;
+    const [x] = node.inputs;
+    const [output] = node.outputs;
     const perm = node.attributes.perm as number[];
     if (perm.every((axis, i) => axis === i)) return x;
     if (x.from.kind === "fill") return graph.fill(output.shape, x.dtype, x.from.value);
-    const inner = made(x, "Transpose");
+    const inner = nodeOf(x, "Transpose");
     if (!inner) return undefined;
     const first = inner.attributes.perm as number[];
     return graph.node("Transpose", inner.inputs, { perm: perm.map((axis) => first[axis]) }, output);
@@ -259,7 +269,7 @@ const rewrites: Record<string, Rewrite[]> = {
   BatchMatMul: [(node, graph) => {
     const flags = ["transposeA", "transposeB"] as const;
     for (const [i, flag] of flags.entries()) {
-      const transposed = made(node.inputs[i], "Transpose");
+      const transposed = nodeOf(node.inputs[i], "Transpose");
       if (!transposed || !swapsLastTwo(transposed.attributes.perm as number[])) continue;
       const inputs = node.inputs.with(i, transposed.inputs[0]);
       const attributes = { ...node.attributes, [flag]: !node.attributes[flag] };

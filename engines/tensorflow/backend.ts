@@ -13,16 +13,17 @@ import util from "node:util";
 import { type Binding, loadBinding } from "./binding.ts";
 
 /**
- * The tfjs that the modules of the package find; setup has put a file there that hands it on.
+ * Where the modules of the package find tfjs when they ask for it: setup has put a file there that
+ * exports this property.
  */
 export const SHARED_TFJS = Symbol.for("tiny-diffusion.tfjs");
 
 type BackendClass = new (binding: Binding, packageName: string) => tf.KernelBackend;
 
 /**
- * Makes the backend `tensorflow` and its kernels known to tfjs.
+ * Registers the backend `tensorflow` and its kernels with tfjs.
  *
- * @throws {Error} If TensorFlow is not set up or does not load here, saying why.
+ * @throws {UserError} If TensorFlow is not set up or does not load here.
  */
 export async function registerTensorflow(): Promise<void> {
   if (tf.findBackendFactory("tensorflow")) return;

@@ -1,5 +1,5 @@
 /**
- * Finds and loads what `deno task setup-tensorflow` has set up: the native half of
+ * Finds and loads what `deno task setup-tensorflow` has installed: the native half of
  * `@tensorflow/tfjs-node-gpu`, built against a TensorFlow of today. Nothing here knows programs or
  * tensors of tfjs.
  */
@@ -155,7 +155,8 @@ async function refuseOtherCpu({ arch }: Installation): Promise<void> {
  * addon open. If this fails, that tells why.
  */
 function bindToItself(addon: string): void {
-  const RTLD_NOW = 2, RTLD_DEEPBIND = 8;
+  const RTLD_NOW = 2;
+  const RTLD_DEEPBIND = 8;
   const functions = { dlopen: { parameters: ["buffer", "i32"], result: "pointer" } } as const;
   const path = new TextEncoder().encode(`${addon}\0`);
   for (const library of ["libc.so.6", "libdl.so.2"]) { // the second is its place before glibc 2.34

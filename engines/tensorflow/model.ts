@@ -31,7 +31,7 @@ import {
 export interface Signature {
   feeds: Record<string, string>;
   fetches: Record<string, string>;
-  /** Fetched as well, and looked at by nobody: it is there once the state has been replaced. */
+  /** Fetched as well, for its side effect: it is computed once the state has been replaced. */
   done?: string;
 }
 
@@ -51,7 +51,7 @@ const int32 = typeOf("int32");
 /** The tools of a lowering: name inputs, make small constants, append operators. */
 interface Emitter {
   name(value: Value): string;
-  /** The same in the precision of products. */
+  /** Names the value in the precision of products. */
   factor(value: Value): string;
   float(value: number): string;
   int32(values: number[] | number, shape?: number[]): string;
@@ -68,13 +68,13 @@ interface Emitter {
 
 type Lowering = (node: Node, emit: Emitter) => void;
 
-/** The operator of the same meaning, with the same inputs, whose type is that of the last one. */
+/** Lowers to the operator of the same meaning, whose type is that of the last input. */
 const same = (type: string): Lowering => (node, emit) => {
   const T = typeOf(node.inputs.at(-1)!.dtype);
   emit.op(type, node.inputs.map(emit.name), { T }, node.outputs[0]);
 };
 
-/** An operator on booleans. */
+/** Lowers to an operator on booleans. */
 const logical = (type: string): Lowering => (node, emit) => {
   emit.op(type, node.inputs.map(emit.name), {}, node.outputs[0]);
 };
@@ -137,7 +137,8 @@ const lowerings: Record<string, Lowering> = {
 
   // TensorFlow has no operator for it on the CPU; a result that nobody reads is not computed.
   RmsNorm: ({ inputs: [x], outputs: [y, inverse], attributes }, emit) => {
-    const T = typeOf("float32"), last = emit.int32([x.shape.length - 1]);
+    const T = typeOf("float32");
+    const last = emit.int32([x.shape.length - 1]);
     const square = emit.op("Square", [emit.name(x)], { T });
     const mean = emit.op("Mean", [square, last], { T, Tidx: int32, keep_dims: { b: true } });
     const sum = emit.op("AddV2", [mean, emit.float(attributes.epsilon as number)], { T });
@@ -211,7 +212,7 @@ const lowerings: Record<string, Lowering> = {
 export const tensorflowKernels: ReadonlySet<string> = new Set(Object.keys(lowerings));
 
 /**
- * The SavedModel of some programs that share a state.
+ * Makes the SavedModel of some programs that share a state.
  *
  * @param state Names and shapes of the state; the data are not looked at.
  * @param precision With `bf16`, products take and give bfloat16 (8 bits of mantissa; sums inside
@@ -281,7 +282,8 @@ export function tensorflowModel(
 
   const programs: TensorflowModel["programs"] = {};
   for (const [program, graph] of Object.entries(graphs)) {
-    const names = new Map<Value, string>(), factors = new Map<Value, string>();
+    const names = new Map<Value, string>();
+    const factors = new Map<Value, string>();
     // Where state may keep an input, or a view of it, the program works on a copy, for the same
     // reason. Outputs are copied anyway, but TensorFlow refuses to fetch what is fed.
     const feeds = mapValues(graph.inputs, ({ dtype, shape }) => placeholder(dtype, shape));

@@ -1,4 +1,4 @@
-/** Which engines the tests of this process cover. */
+/** The engines that the tests of this process cover. */
 import { type EngineStatus, engineStatuses } from "../mod.ts";
 import { type EngineName, engineNames } from "../names.ts";
 

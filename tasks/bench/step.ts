@@ -4,12 +4,12 @@
  * and answers with a line of JSON. `pytorch/step.py` speaks the same protocol.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
+import * as tf from "@tensorflow/tfjs-core";
 import type { Config } from "../../core/config.ts";
 import { type Precision, type Program, runSteps } from "../../engines/engine.ts";
 import { productFlops } from "../../engines/record/graph.ts";
 import { startEngine } from "../../engines/mod.ts";
 import type { EngineName } from "../../engines/names.ts";
-import { largeProducts } from "../../engines/peak.ts";
 import { record } from "../../engines/record/recorder.ts";
 import { models } from "../../core/models.ts";
 import { drawStepInputs, initialState, trainStep } from "../../core/training/step.ts";
@@ -49,7 +49,7 @@ export interface Contest {
 async function main(args: string[]): Promise<void> {
   const { engine: name, precision, threads, work } = JSON.parse(args[0]) as Contest;
   const { state, program, inputs } = typeof work === "number"
-    ? largeProducts(work, 1)
+    ? prepareProduct(work)
     : prepareTraining(work);
   const { engine } = await startEngine(name as EngineName, { precision, threads });
   const session = await engine.load(state, { step: program });
@@ -77,6 +77,21 @@ interface Work {
   program: Program;
   /** Makes the inputs of the next step. */
   inputs(): Record<string, Float32Array | Int32Array>;
+}
+
+/** Multiplies a square matrix by itself, so that hardly anything but the product is computed. */
+function prepareProduct(size: number): Work {
+  const data = new Float32Array(size * size).fill(1 / size);
+  return {
+    state: { w: { shape: [size, size], data } },
+    program: {
+      inputs: { scale: { shape: [], dtype: "float32" } }, // so that it can't be computed beforehand
+      body: ({ w }, { scale }) => ({
+        outputs: { sum: tf.sum(tf.matMul(tf.mul(w, scale) as tf.Tensor2D, w as tf.Tensor2D)) },
+      }),
+    },
+    inputs: () => ({ scale: Float32Array.of(1) }),
+  };
 }
 
 /** Prepares training on windows of random characters. */
