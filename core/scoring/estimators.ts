@@ -47,6 +47,7 @@ export const estimatorNotes: Record<Estimator, string> = {
 
 /** The result of an estimator. Figures of different `context` are not comparable. */
 export interface Evaluation {
+  /** The estimator that found it. */
   estimator: Estimator;
   /** Bits per character; null for `masked-mean`, which is not a likelihood. */
   bpc: number | null;
