@@ -12,7 +12,10 @@ export interface SectionProps {
   children?: Child;
 }
 
-/** A section of the page, listed in its contents by id and title; null: there is nothing to show. */
+/**
+ * A section of the page, or null where there is nothing to show. The functions that make sections
+ * are called, not rendered as components, so that the page can list their ids and titles.
+ */
 export type Part = VNode<SectionProps> | null;
 
 export function Section({ id, title, children }: SectionProps) {
