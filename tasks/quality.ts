@@ -1,10 +1,11 @@
 /**
- * Measures how models write: samples over a range of temperatures beside held-out and shuffled
- * text.
+ * Measures how models write: samples over a range of temperatures, compared with held-out and
+ * shuffled text.
  */
 import { kneserNey } from "../core/scoring/baselines.ts";
 import { type Corpus, findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
 import type { Engine } from "../engines/engine.ts";
+import { UserError } from "../engines/errors.ts";
 import { models } from "../core/models.ts";
 import {
   countReference,
@@ -48,9 +49,10 @@ import {
 
 const task = {
   name: "quality",
-  summary: "Measure how trained models write, over a range of temperatures, beside held-out and " +
-    "shuffled text. Without --model, every model that was trained. Each text is kept, and a run " +
-    "that was stopped resumes there.",
+  summary:
+    "Measure how trained models write, over a range of temperatures, compared with held-out " +
+    "and shuffled text. Without --model, every model that was trained. Each text is kept, so a run " +
+    "that was stopped resumes.",
   examples: [
     "deno task quality",
     "deno task quality --model gpt --temperature 0.7 --temperature 0.8 --temperature 0.9 --count 5",
@@ -114,29 +116,30 @@ export async function main(args: string[]): Promise<void> {
 
 async function measure(values: QualityValues, args: string[]): Promise<void> {
   const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
+  const purpose = { purpose: "sample from", first: "diffusion" } as const;
+  const kinds = values.model
+    ? [values.model]
+    : await findTrainedKinds(["gpt", "diffusion"], purpose);
   const measured: MeasuredModel[] = [];
-  for (
-    const kind of values.model
-      ? [values.model]
-      : await findTrainedKinds(["gpt", "diffusion"], { purpose: "sample from", first: "diffusion" })
-  ) {
+  for (const kind of kinds) {
     measured.push(planSamples(await loadChosenWeights(kind, values), values));
   }
-  const judge = await chosenJudge(values, listAllCharacters(corpus, measured));
+  const judge = await chooseJudge(values, listAllCharacters(corpus, measured));
   const context = (judge ?? measured[0].saved).config.context;
   const [reference, heldOut] = halve(corpus.validation);
   const pieces = cutText(heldOut, values.length);
   if (pieces.length < 2) {
-    throw new RangeError(
-      `Cannot hold samples against "${corpus.path}": half of its validation text gives ` +
-        `${pieces.length} text(s) of ${values.length} characters, expected at least 2; ` +
-        "use a smaller --length or a longer text",
-    );
+    throw new UserError({
+      action: `compare samples with "${corpus.path}"`,
+      found: `half of its validation text gives ${pieces.length} text(s) of ${values.length} ` +
+        "characters, expected at least 2",
+      advice: "use a smaller --length or a longer text",
+    });
   }
   await requireResultsFolder();
   const engine = await startEngineFromFlags(values);
 
-  using judging = judge && await judgeOn(engine, judge);
+  using judging = judge && await loadJudge(engine, judge);
   const measures: Measures = {
     gpt: judging,
     ngram: makeNgramJudge(corpus, measured),
@@ -145,7 +148,7 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
     words: collectWords(corpus.train),
     memorised: makeCopyFinder(corpus.train),
   };
-  const references = await referenceRows(pieces, measures, values.seed);
+  const references = await measureReferences(pieces, measures, values.seed);
   const halves = measureDivergences(heldOut, measures.reference);
   const results: QualityResult[] = [];
   for (const model of measured) {
@@ -183,8 +186,8 @@ function checkUsage({ model, weights, temperature }: QualityValues): void {
     throw new UsageError(
       `Cannot measure at temperature ${
         temperature[0]
-      } alone: expected two or more, since a lower one makes ` +
-        "nearly every figure look better; give --temperature again",
+      } alone: expected two or more, since a lower ` +
+        "one makes nearly every figure look better; give --temperature again",
     );
   }
   if (weights !== undefined && model === undefined) {
@@ -196,7 +199,8 @@ function checkUsage({ model, weights, temperature }: QualityValues): void {
 
 // ---------------------------------------------------------------- judges and reference texts
 
-async function chosenJudge(
+/** Loads the GPT that judges; undefined where none knows all characters. */
+async function chooseJudge(
   values: QualityValues,
   characters: string[],
 ): Promise<ChosenWeights | undefined> {
@@ -215,8 +219,8 @@ async function chosenJudge(
   return undefined;
 }
 
-/** The GPT that judges, on the engine until disposed. */
-async function judgeOn(engine: Engine, { config, weights, vocabulary }: ChosenWeights) {
+/** Puts the GPT that judges on the engine, until it is disposed. */
+async function loadJudge(engine: Engine, { config, weights, vocabulary }: ChosenWeights) {
   const scorer = await loadScorer(engine, models.gpt, config, weights);
   const { encode } = makeTokenizer("gpt", vocabulary);
   return {
@@ -226,7 +230,7 @@ async function judgeOn(engine: Engine, { config, weights, vocabulary }: ChosenWe
   };
 }
 
-/** The characters of the text and those that the models may write: what a judge has to know. */
+/** Lists what a judge has to know: the characters of the text and those that the models may write. */
 function listAllCharacters(corpus: Corpus, measured: MeasuredModel[]): string[] {
   const written = measured.flatMap(({ tokenizer }) =>
     tokenizer.vocabulary.slice(tokenizer.maskToken === undefined ? 0 : 1)
@@ -234,30 +238,35 @@ function listAllCharacters(corpus: Corpus, measured: MeasuredModel[]): string[] 
   return listCharacters(corpus.text + written.join(""), { limit: Infinity });
 }
 
-/** Kneser-Ney of the training text, over its characters and those that the models may write. */
+/** Trains Kneser-Ney on the training text, for all characters. */
 function makeNgramJudge(corpus: Corpus, measured: MeasuredModel[]): Measures["ngram"] {
   const characters = listAllCharacters(corpus, measured);
   const { encode } = makeTokenizer("gpt", characters);
   return { judge: kneserNey(encode(corpus.train), characters.length), encode };
 }
 
-/** Held-out text and the same shuffled, which every sample is to be read beside. */
-async function referenceRows(
+/** Measures held-out text and the same shuffled, for comparison with the samples. */
+async function measureReferences(
   pieces: string[],
   measures: Measures,
   seed: number,
 ): Promise<QualityRow[]> {
-  const random = seededRandom(seed), length = [...pieces[0]].length;
+  const random = seededRandom(seed);
   const texts: [TextSource, string[]][] = [
     ["held-out", pieces],
     ["shuffled-words", pieces.map((text) => shuffleWords(text, random))],
     ["shuffled-characters", pieces.map((text) => shuffleCharacters(text, random))],
   ];
   const rows: QualityRow[] = [];
-  for (const [source, of] of texts) {
+  for (const [source, written] of texts) {
     rows.push({
-      ...{ source, sampler: null, temperature: null, settings: {}, texts: of.length, length },
-      figures: toFigures(await measureQuality(of, measures, { signal: interruption() })),
+      source,
+      sampler: null,
+      temperature: null,
+      settings: {},
+      texts: written.length,
+      length: [...written[0]].length,
+      figures: toFigures(await measureQuality(written, measures, { signal: interruption() })),
       cost: null,
     });
   }

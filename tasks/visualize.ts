@@ -27,7 +27,7 @@ import {
   noteOtherText,
   weightsFlags,
 } from "./shared/weights.ts";
-import { lengthOfBlocks, textOf } from "./visualize/frames.ts";
+import { countForBlocks, joinCells } from "./visualize/frames.ts";
 import { play, type Side, watch } from "./visualize/play.ts";
 import { animatedSvg } from "./visualize/svg.tsx";
 
@@ -130,7 +130,7 @@ export async function main(args: string[]): Promise<void> {
         model: kind,
         weights: saved.path,
         sampler: sampling.name,
-        text: textOf(sides[i].frame, ""),
+        text: joinCells(sides[i].frame, ""),
         forwards: sides[i].frame.forwards,
         seconds: sides[i].frame.seconds,
       })),
@@ -186,7 +186,7 @@ async function planDiffusion(values: Flags): Promise<Part> {
   const planPrompt = async () => {
     const prompt = values.prompt ?? await takeOpening(saved, values);
     const { overlap } = options;
-    return { prompt, length: lengthOfBlocks(blocks, [...prompt].length, { context, overlap }) };
+    return { prompt, length: countForBlocks(blocks, [...prompt].length, { context, overlap }) };
   };
   const request = template === undefined ? await planPrompt() : { template, gap };
   // Refuses a wrong request before anything is computed.

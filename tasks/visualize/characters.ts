@@ -44,7 +44,7 @@ function visible(character: string): string {
 }
 
 /** A text as it is shown: lines stay lines. */
-export function shownText(text: string): string {
+export function showText(text: string): string {
   return Array.from(text, (character) => character === "\n" ? "\n" : shown(character).text)
     .join("");
 }

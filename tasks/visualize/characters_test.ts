@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { shown, shownText } from "./characters.ts";
+import { shown, showText } from "./characters.ts";
 
 /** Every code point that is a character, in the planes that have any and a corpus may hold. */
 function* characters() {
@@ -34,5 +34,5 @@ Deno.test("escape sequences, tabs, marks and bidi controls are shown for what th
 });
 
 Deno.test("a text keeps its lines and loses its escape sequences", () => {
-  assertEquals(shownText("a\x1b[2J\nb\r\n\tc"), "a␛[2J\nb␍\n⇥c");
+  assertEquals(showText("a\x1b[2J\nb\r\n\tc"), "a␛[2J\nb␍\n⇥c");
 });

@@ -41,7 +41,7 @@ export interface Frame {
  * @param total Characters to write: the hidden ones, or those that a GPT writes.
  * @param blocks Of a diffusion model, as `cutBlocks` cuts them.
  */
-export function firstFrame(characters: string[], total: number, blocks: Block[] = []): Frame {
+export function startFrames(characters: string[], total: number, blocks: Block[] = []): Frame {
   const cells = characters.map((character): Cell => ({ character, step: 0, block: -1 }));
   blocks.forEach(({ start, masked }, block) => {
     for (const position of masked) cells[start + position].block = block;
@@ -56,7 +56,7 @@ export function firstFrame(characters: string[], total: number, blocks: Block[] 
  * @throws {RangeError} If a change is neither in the text nor right after it, or changes what was
  * given: a bug of the sampler.
  */
-export function nextFrame(frame: Frame, { changes, forwards, seconds }: Step): Frame {
+export function applyStep(frame: Frame, { changes, forwards, seconds }: Step): Frame {
   const cells = [...frame.cells], step = frame.step + 1;
   let { written, block } = frame;
   for (const [position, character] of changes) {
@@ -73,7 +73,7 @@ export function nextFrame(frame: Frame, { changes, forwards, seconds }: Step): F
 }
 
 /** The text, with `mask` for each hidden character. */
-export function textOf({ cells }: Frame, mask: string): string {
+export function joinCells({ cells }: Frame, mask: string): string {
   return cells.map(({ character }) => character || mask).join("");
 }
 
@@ -81,7 +81,7 @@ export function textOf({ cells }: Frame, mask: string): string {
  * Counts the characters from the start on that can't change any more, though generation continues:
  * those before the block in work, as a sampler may hide a character of that block again.
  */
-export function settled({ cells, block }: Frame): number {
+export function countSettled({ cells, block }: Frame): number {
   const first = cells.findIndex((cell) => cell.block >= block);
   return first === -1 ? cells.length : first;
 }
@@ -90,7 +90,7 @@ export function settled({ cells, block }: Frame): number {
  * Counts the characters that fill exactly so many blocks after a prompt: what the first window has
  * left of its context, and `context - overlap` for each further one.
  */
-export function lengthOfBlocks(
+export function countForBlocks(
   blocks: number,
   prompt: number,
   { context, overlap }: { context: number; overlap: number },

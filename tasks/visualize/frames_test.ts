@@ -2,10 +2,17 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { cutBlocks } from "../../core/sampling/blocks.ts";
 import type { Change } from "../../core/sampling/write.ts";
-import { firstFrame, type Frame, lengthOfBlocks, nextFrame, settled, textOf } from "./frames.ts";
+import {
+  applyStep,
+  countForBlocks,
+  countSettled,
+  type Frame,
+  joinCells,
+  startFrames,
+} from "./frames.ts";
 
 /** A text of 3 given and 9 hidden characters in blocks of 5 and 4. */
-const first = firstFrame([..."abc", ...new Array<string>(9).fill("")], 9, [
+const first = startFrames([..."abc", ...new Array<string>(9).fill("")], 9, [
   { start: 0, masked: [3, 4, 5, 6, 7] },
   { start: 6, masked: [2, 3, 4, 5] },
 ]);
@@ -13,7 +20,7 @@ const first = firstFrame([..."abc", ...new Array<string>(9).fill("")], 9, [
 const play = (start: Frame, ...steps: Change[][]) => {
   const frames = [start];
   steps.forEach((changes, i) =>
-    frames.push(nextFrame(frames.at(-1)!, { changes, forwards: i + 1, seconds: i / 10 }))
+    frames.push(applyStep(frames.at(-1)!, { changes, forwards: i + 1, seconds: i / 10 }))
   );
   return frames;
 };
@@ -25,7 +32,7 @@ Deno.test("a frame has what each step wrote, and a character that is hidden agai
     1,
   ]]);
   const texts = ["abc_________", "abcyx_______", "abcy___z____", "abcyw__z____"];
-  assertEquals(frames.map((frame) => textOf(frame, "_")), texts);
+  assertEquals(frames.map((frame) => joinCells(frame, "_")), texts);
   assertEquals(frames.map(({ written, step }) => [written, step]), [[0, 0], [2, 1], [2, 2], [
     3,
     3,
@@ -34,8 +41,8 @@ Deno.test("a frame has what each step wrote, and a character that is hidden agai
 });
 
 Deno.test("a GPT's text grows at its end, from nothing", () => {
-  const frames = play(firstFrame([], 2), [[0, "a", 1]], [[1, "b", 1]]);
-  assertEquals(frames.map((frame) => textOf(frame, "_")), ["", "a", "ab"]);
+  const frames = play(startFrames([], 2), [[0, "a", 1]], [[1, "b", 1]]);
+  assertEquals(frames.map((frame) => joinCells(frame, "_")), ["", "a", "ab"]);
   assertEquals(frames.map(({ written, total }) => total - written), [2, 1, 0]);
 });
 
@@ -46,11 +53,11 @@ Deno.test("a step that changes what was given, or leaves a hole, is a bug and no
   }
 });
 
-Deno.test("what is settled is what comes before the block in work, even where all of that block is shown", () => {
+Deno.test("what is countSettled is what comes before the block in work, even where all of that block is shown", () => {
   const fill = (from: number, to: number): Change[] =>
     Array.from({ length: to - from }, (_, i) => [from + i, "x", 1]);
   const frames = play(first, fill(3, 8), [[5, "", 0.02]], [[5, "y", 1], [8, "z", 1]], fill(9, 12));
-  assertEquals(frames.map(settled), [3, 3, 3, 8, 8]);
+  assertEquals(frames.map(countSettled), [3, 3, 3, 8, 8]);
 });
 
 Deno.test("so many blocks are filled by their length, and one character more needs another", () => {
@@ -64,7 +71,7 @@ Deno.test("so many blocks are filled by their length, and one character more nee
       })
     ),
     ({ context, overlap, prompt, blocks }) => {
-      const length = lengthOfBlocks(blocks, prompt, { context, overlap });
+      const length = countForBlocks(blocks, prompt, { context, overlap });
       const count = (masks: number) => {
         const text = [...new Array(prompt).fill(1), ...new Array(masks).fill(0)];
         return cutBlocks(text, { context, overlap }).length;

@@ -6,15 +6,31 @@ import type { Line, Style } from "./view.ts";
  * readable. Without colours, new characters are still marked, by weight and inversion.
  */
 const colours: Record<Style, string> = {
-  ...{ plain: "", given: "2", fresh: "1;7;35", recent: "1;35", hidden: "35", waiting: "2;35" },
-  ...{ again: "7;31", border: "36", title: "1", quiet: "2" },
+  plain: "",
+  given: "2",
+  fresh: "1;7;35",
+  recent: "1;35",
+  hidden: "35",
+  waiting: "2;35",
+  again: "7;31",
+  border: "36",
+  title: "1",
+  quiet: "2",
 };
 const noColours: Record<Style, string> = {
-  ...{ plain: "", given: "2", fresh: "1;7", recent: "1", hidden: "", waiting: "2" },
-  ...{ again: "7", border: "2", title: "1", quiet: "2" },
+  plain: "",
+  given: "2",
+  fresh: "1;7",
+  recent: "1",
+  hidden: "",
+  waiting: "2",
+  again: "7",
+  border: "2",
+  title: "1",
+  quiet: "2",
 };
 
-/** One line; its text must be safe to show, see `characters.ts`. */
+/** Paints one line; its text must be safe to show, see `characters.ts`. */
 export function paintLine(line: Line, { colour }: { colour: boolean }): string {
   const codes = colour ? colours : noColours;
   return line.map(({ text, style }) =>
@@ -22,7 +38,7 @@ export function paintLine(line: Line, { colour }: { colour: boolean }): string {
   ).join("");
 }
 
-/** A whole screen: every line in its place, and nothing left of what was there before. */
+/** Paints a whole screen: every line in its place, and nothing left of what was there before. */
 export function paintScreen(
   lines: Line[],
   { columns, colour }: { columns: number; colour: boolean },

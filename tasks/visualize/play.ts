@@ -5,11 +5,11 @@ import { cutBlocks } from "../../core/sampling/blocks.ts";
 import type { Step, Writing } from "../../core/sampling/write.ts";
 import { startProgress } from "../shared/progress.ts";
 import { interruption, note, print } from "../shared/run.ts";
-import { shownText } from "./characters.ts";
-import { firstFrame, type Frame, nextFrame, settled, textOf } from "./frames.ts";
+import { showText } from "./characters.ts";
+import { applyStep, countSettled, type Frame, joinCells, startFrames } from "./frames.ts";
 import { canDraw, hasKeys, KEYS, openScreen } from "./screen.ts";
 import type { Track } from "./svg.tsx";
-import { figuresOf, type Panel, viewOf } from "./view.ts";
+import { formatFigures, layOut, type Panel } from "./view.ts";
 
 /** A text in progress, as it is watched. */
 export interface Side extends Track {
@@ -34,8 +34,8 @@ export function watch(
   const hidden = start.filter((character) => character === "").length;
   const tokens = start.map((character) => character === "" ? MASK_TOKEN : MASK_TOKEN + 1);
   const first = kind === "gpt"
-    ? firstFrame(start.slice(0, start.length - hidden), hidden)
-    : firstFrame(start, hidden, cutBlocks(tokens, cut));
+    ? startFrames(start.slice(0, start.length - hidden), hidden)
+    : startFrames(start, hidden, cutBlocks(tokens, cut));
   return { title, first, frame: first, steps: [], next: writing[Symbol.asyncIterator]() };
 }
 
@@ -45,7 +45,7 @@ async function advance(sides: Side[]): Promise<boolean> {
   for (const side of sides) {
     const { done, value } = await side.next.next();
     if (done) continue;
-    side.frame = nextFrame(side.frame, value);
+    side.frame = applyStep(side.frame, value);
     side.steps.push(value);
     moved = true;
   }
@@ -75,7 +75,7 @@ async function playOnScreen(sides: Side[], speed: number): Promise<void> {
   const showNow = () => sides.map(({ title, frame }): Panel => ({ title, frame }));
   let panels = showNow();
   try {
-    using screen = openScreen((size, paused) => viewOf(panels, hint(paused), size), {
+    using screen = openScreen((size, paused) => layOut(panels, hint(paused), size), {
       framesPerSecond: speed,
       colour: !Deno.noColor,
       signal: interruption(),
@@ -88,9 +88,9 @@ async function playOnScreen(sides: Side[], speed: number): Promise<void> {
   } finally {
     // also what was there when it was interrupted
     for (const { title, frame } of sides) {
-      note(`${title}: ${figuresOf(frame)}`);
+      note(`${title}: ${formatFigures(frame)}`);
       const end = frame.cells.findLastIndex(({ character }) => character !== "") + 1;
-      print(shownText(textOf({ ...frame, cells: frame.cells.slice(0, end) }, "░")));
+      print(showText(joinCells({ ...frame, cells: frame.cells.slice(0, end) }, "░")));
     }
   }
 }
@@ -99,9 +99,9 @@ async function playOnScreen(sides: Side[], speed: number): Promise<void> {
 async function playAsText(sides: Side[], json: boolean): Promise<void> {
   let printed = 0;
   const printUntil = (end: number, frame: Frame) => {
-    const text = textOf({ ...frame, cells: frame.cells.slice(printed, end) }, "");
+    const text = joinCells({ ...frame, cells: frame.cells.slice(printed, end) }, "");
     printed = end;
-    if (text !== "") print(shownText(text));
+    if (text !== "") print(showText(text));
   };
   {
     const total = sides.length * sides[0].frame.total;
@@ -113,7 +113,7 @@ async function playAsText(sides: Side[], json: boolean): Promise<void> {
       progress.update({ done, fields: { passes: `${forwards}` } });
       if (sides.length > 1 || json) continue;
       const [{ frame }] = sides;
-      const before = frame.cells.slice(0, settled(frame));
+      const before = frame.cells.slice(0, countSettled(frame));
       const lineEnd = before.findLastIndex(({ character }) => character === "\n") + 1;
       if (lineEnd > printed) printUntil(lineEnd, frame);
     }
@@ -124,6 +124,6 @@ async function playAsText(sides: Side[], json: boolean): Promise<void> {
       printUntil(frame.cells.length, frame);
       printed = 0;
     }
-    note(`${title}: ${figuresOf(frame)}`);
+    note(`${title}: ${formatFigures(frame)}`);
   }
 }

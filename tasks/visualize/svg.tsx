@@ -11,8 +11,8 @@
  */
 import type { VNode } from "preact";
 import type { Step } from "../../core/sampling/write.ts";
-import { shown, shownText } from "./characters.ts";
-import { type Frame, nextFrame, textOf } from "./frames.ts";
+import { shown, showText } from "./characters.ts";
+import { applyStep, type Frame, joinCells } from "./frames.ts";
 import { toXml } from "./xml.ts";
 
 /** One generation of a film. */
@@ -165,7 +165,7 @@ interface Place {
 
 function makePanel(track: Track, columns: number, left: number): { markup: VNode; lines: number } {
   const { title, first, steps } = track;
-  const end = steps.reduce(nextFrame, first);
+  const end = steps.reduce(applyStep, first);
   const places = layOut(end, columns);
   const stays = collectStays(first, steps, places);
   const blocks = blockStarts(first, steps).map((start, block) => {
@@ -254,7 +254,7 @@ function blockStarts(first: Frame, steps: Step[]): number[] {
   const starts = [0];
   let frame = first;
   for (const step of steps) {
-    const next = nextFrame(frame, step);
+    const next = applyStep(frame, step);
     if (next.block > frame.block) starts[next.block] = frame.step;
     frame = next;
   }
@@ -374,6 +374,6 @@ function summarize({ written, forwards }: Frame): string {
 
 /** A film in words: its figures and the finished text. */
 function describe({ title, first, steps }: Track): string {
-  const end = steps.reduce(nextFrame, first);
-  return `${title}: ${summarize(end)}.\n${shownText(textOf(end, "░"))}`;
+  const end = steps.reduce(applyStep, first);
+  return `${title}: ${summarize(end)}.\n${showText(joinCells(end, "░"))}`;
 }

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { DOMParser } from "linkedom";
 import type { Change, Step } from "../../core/sampling/write.ts";
-import { firstFrame, type Frame, nextFrame } from "./frames.ts";
+import { applyStep, type Frame, startFrames } from "./frames.ts";
 import { animatedSvg, type Track } from "./svg.tsx";
 
 const CELL = 8, LINE = 18;
@@ -15,7 +15,7 @@ function track(given: string, blocks: number, size: number, changes: Change[][])
     start: known.length + block * size,
     masked: Array.from({ length: size }, (_, i) => i),
   }));
-  const first = firstFrame([...known, ...hidden], hidden.length, windows);
+  const first = startFrames([...known, ...hidden], hidden.length, windows);
   return { title: "Diffusion", first, steps: stepsOf(changes) };
 }
 
@@ -129,7 +129,7 @@ Deno.test("at every step a film shows the characters and the masks of that frame
           assert(!characters.has(place), `a mask over a character at ${place}`);
         }
         if (step === track.steps.length) break;
-        frame = nextFrame(frame, track.steps[step]);
+        frame = applyStep(frame, track.steps[step]);
       }
     }),
     { numRuns: 40 },
@@ -139,7 +139,7 @@ Deno.test("at every step a film shows the characters and the masks of that frame
 Deno.test("a GPT beside it appears character by character, without masks", () => {
   const text = "To be,\nor not";
   const changes = [...text].map((character, i): Change[] => [[2 + i, character, 1]]);
-  const gpt = { title: "GPT", first: firstFrame([..."> "], text.length), steps: stepsOf(changes) };
+  const gpt = { title: "GPT", first: startFrames([..."> "], text.length), steps: stepsOf(changes) };
   const other = track("> ", 1, 3, [[[2, "a", 1], [4, "b", 1]], [[3, "c", 1]]]);
   const panels = parsed(animatedSvg([other, gpt], { stepsPerSecond: 20 }));
   const shownAt = (step: number) =>

@@ -54,7 +54,7 @@ const GAP = " │ ";
  * The panels, side by side where the screen is wide enough, else one above the other, and a hint
  * below. Never more lines or cells in a line than the screen has.
  */
-export function viewOf(panels: Panel[], hint: string, { columns, rows }: Size): Line[] {
+export function layOut(panels: Panel[], hint: string, { columns, rows }: Size): Line[] {
   const hintRows = rows > 2 * panels.length ? 1 : 0, height = rows - hintRows;
   const beside = Math.floor((columns - GAP.length * (panels.length - 1)) / panels.length);
   const lines = panels.length === 1 || beside >= NARROWEST_BESIDE
@@ -95,7 +95,7 @@ function panelOf({ title, frame }: Panel, { columns, rows }: Size): Line[] {
   const text = lines.slice(top, top + height);
   while (text.length < height) text.push([]);
   const head: Line[] = rows > 2 ? [[span(titleOf(title, frame), "title")]] : [];
-  const foot: Line[] = rows > 0 ? [[span(figuresOf(frame, columns), "quiet")]] : [];
+  const foot: Line[] = rows > 0 ? [[span(formatFigures(frame, columns), "quiet")]] : [];
   return [...head, ...text, ...foot].map((line) => cut(line, columns));
 }
 
@@ -104,7 +104,7 @@ function titleOf(title: string, { blocks, block }: Frame): string {
 }
 
 /** The figures of a frame, as many as fit in so many columns. */
-export function figuresOf(frame: Frame, columns = Infinity): string {
+export function formatFigures(frame: Frame, columns = Infinity): string {
   const { step, forwards, seconds, written, total, blocks } = frame;
   const each = forwards === 0 ? "-" : (written / forwards).toFixed(2);
   // the first ones are the first to go
@@ -185,11 +185,11 @@ function span(text: string, style: Style): Span {
 }
 
 function padding(line: Line, columns: number): Line {
-  const missing = columns - widthOf(line);
+  const missing = columns - measureWidth(line);
   return missing > 0 ? [span(" ".repeat(missing), "plain")] : [];
 }
 
-export function widthOf(line: Line): number {
+export function measureWidth(line: Line): number {
   return line.reduce((sum, { width }) => sum + width, 0);
 }
 

@@ -2,9 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { eastAsianWidth } from "get-east-asian-width";
 import type { Change } from "../shared/results.ts";
-import { firstFrame, type Frame, nextFrame } from "./frames.ts";
+import { applyStep, type Frame, startFrames } from "./frames.ts";
 import { paintLine, paintScreen } from "./paint.ts";
-import { figuresOf, type Line, textLines, viewOf } from "./view.ts";
+import { formatFigures, layOut, type Line, textLines } from "./view.ts";
 
 const plain = (lines: Line[]) => lines.map((line) => line.map(({ text }) => text).join(""));
 
@@ -15,12 +15,12 @@ function diffusion(given: string, blocks: number, size: number): Frame {
     start: known.length + block * size,
     masked: Array.from({ length: size }, (_, i) => i),
   }));
-  return firstFrame([...known, ...hidden], hidden.length, windows);
+  return startFrames([...known, ...hidden], hidden.length, windows);
 }
 
 const after = (frame: Frame, ...steps: Change[][]) =>
   steps.reduce(
-    (before, changes, i) => nextFrame(before, { changes, forwards: i + 1, seconds: i / 4 }),
+    (before, changes, i) => applyStep(before, { changes, forwards: i + 1, seconds: i / 4 }),
     frame,
   );
 
@@ -39,8 +39,8 @@ Deno.test("masks, later blocks, borders, line ends and what was hidden again can
 
 Deno.test("a GPT has no masks, but a cursor as long as there is something to write", () => {
   const frames = [
-    firstFrame([..."ab"], 2),
-    after(firstFrame([..."ab"], 2), [[2, "c", 1]], [[3, "d", 1]]),
+    startFrames([..."ab"], 2),
+    after(startFrames([..."ab"], 2), [[2, "c", 1]], [[3, "d", 1]]),
   ];
   assertEquals(frames.map((frame) => plain(textLines(frame, 80).lines)), [["ab█"], ["abcd"]]);
 });
@@ -48,13 +48,13 @@ Deno.test("a GPT has no masks, but a cursor as long as there is something to wri
 Deno.test("two texts stand side by side where each has 40 columns, else one above the other", () => {
   const panels = [{ title: "one", frame: diffusion("a", 1, 2) }, {
     title: "two",
-    frame: firstFrame(["b"], 2),
+    frame: startFrames(["b"], 2),
   }];
   const titles = (columns: number) =>
-    plain(viewOf(panels, "hint", { columns, rows: 20 })).filter((line) => /one|two/.test(line));
+    plain(layOut(panels, "hint", { columns, rows: 20 })).filter((line) => /one|two/.test(line));
   assertEquals(titles(83), ["one, block 1 of 1".padEnd(40) + " │ two"]);
   assertEquals(titles(82), ["one, block 1 of 1", "two"]);
-  const lines = plain(viewOf(panels, "hint", { columns: 83, rows: 8 }));
+  const lines = plain(layOut(panels, "hint", { columns: 83, rows: 8 }));
   assertEquals([lines.length, lines[1], lines[7]], [8, "a▒▒".padEnd(40) + " │ b█", "hint"]);
 });
 
@@ -67,21 +67,24 @@ Deno.test("the block in work is in sight, and the end of what a GPT wrote", () =
     "!",
     1,
   ]]);
-  const lines = plain(viewOf([{ title: "", frame }], "hint", { columns: 10, rows: 8 }));
+  const lines = plain(layOut([{ title: "", frame }], "hint", { columns: 10, rows: 8 }));
   assert(lines.some((line) => line.includes("!")), lines.join("\n"));
   const gpt = after(
-    firstFrame([], 100),
+    startFrames([], 100),
     ...Array.from({ length: 50 }, (_, i): Change[] => [[i, i % 2 ? "\n" : String(i % 10), 1]]),
   );
-  assertEquals(plain(viewOf([{ title: "", frame: gpt }], "", { columns: 9, rows: 5 }))[2], "█");
+  assertEquals(plain(layOut([{ title: "", frame: gpt }], "", { columns: 9, rows: 5 }))[2], "█");
 });
 
 Deno.test("figures are left out, not cut off, where there is no room for all", () => {
   const frame = after(diffusion("", 1, 9), [[0, "a", 1], [1, "b", 1], [2, "c", 1]], [[3, "d", 1]]);
-  assertEquals(figuresOf(frame), "step 2  5/9 hidden  2 forwards  2.00 characters each  0.25 s");
-  assertEquals(figuresOf(frame, 55), "5/9 hidden  2 forwards  2.00 characters each  0.25 s");
-  assertEquals(figuresOf(frame, 31), "5/9 hidden  2 forwards  0.25 s");
-  assertEquals(figuresOf(frame, 1), "5/9 hidden");
+  assertEquals(
+    formatFigures(frame),
+    "step 2  5/9 hidden  2 forwards  2.00 characters each  0.25 s",
+  );
+  assertEquals(formatFigures(frame, 55), "5/9 hidden  2 forwards  2.00 characters each  0.25 s");
+  assertEquals(formatFigures(frame, 31), "5/9 hidden  2 forwards  0.25 s");
+  assertEquals(formatFigures(frame, 1), "5/9 hidden");
 });
 
 /** Cells of a painted line, counted independently: marks have none, the rest as Unicode says. */
@@ -98,7 +101,7 @@ const anyFrame = fc.record({
   text: fc.array(fc.constantFrom(..."ab \n\t\x1b\x9b\r東🌙\u0301\u202e\0"), { maxLength: 60 }),
   isGpt: fc.boolean(),
 }).map(({ given, blocks, size, text, isGpt }) => {
-  const start = isGpt ? firstFrame([...given], text.length) : diffusion(given, blocks, size);
+  const start = isGpt ? startFrames([...given], text.length) : diffusion(given, blocks, size);
   const from = [...given].length;
   const steps = text.slice(0, isGpt ? undefined : blocks * size)
     .map((character, i): Change[] => [[from + i, character, 1]]);
@@ -112,7 +115,7 @@ Deno.test("no view is larger than its screen, whatever the text and the size", (
   });
   fc.assert(
     fc.property(fc.array(anyFrame, { minLength: 1, maxLength: 2 }), size, (frames, size) => {
-      const lines = viewOf(frames.map((frame) => ({ title: "title", frame })), "hint", size);
+      const lines = layOut(frames.map((frame) => ({ title: "title", frame })), "hint", size);
       assert(lines.length <= size.rows, `${lines.length} lines`);
       for (const line of lines) {
         const text = line.map(({ text }) => text).join("");
@@ -126,7 +129,7 @@ Deno.test("no view is larger than its screen, whatever the text and the size", (
 Deno.test("the only escape sequences that reach the terminal are ours: places, styles, erasing", () => {
   const size = { columns: 60, rows: 20 };
   fc.assert(fc.property(anyFrame, fc.boolean(), (frame, colour) => {
-    const painted = paintScreen(viewOf([{ title: "t", frame }], "h", size), { ...size, colour });
+    const painted = paintScreen(layOut([{ title: "t", frame }], "h", size), { ...size, colour });
     // deno-lint-ignore no-control-regex -- these are what is looked for
     const rest = painted.replaceAll(/\x1b\[\d+;\d+H|\x1b\[[\d;]*m|\x1b\[K/g, "");
     assert(!/\p{C}/u.test(rest), JSON.stringify(rest));

@@ -4,6 +4,7 @@
  * server allows it (cross-origin isolation).
  */
 import { makeTokenizer, type Tokenizer } from "../../../core/data/tokenizer.ts";
+import { yieldToEventLoop } from "../../../core/event_loop.ts";
 import type { TrainedNetwork } from "../../../core/sampling/window_network.ts";
 import type { Writing } from "../../../core/sampling/write.ts";
 import { UserError } from "../../../engines/errors.ts";
@@ -60,6 +61,7 @@ async function load(facts: ModelFacts, wanted?: Device): Promise<void> {
   const runAndTell: RunOnce = async (tokens) => {
     const logits = await run(tokens);
     onPass();
+    await yieldToEventLoop(0); // lets a "stop" in after every pass
     return logits;
   };
   model = {
