@@ -125,7 +125,7 @@ Deno.test("a sampler in one file and its place in the list has its flag, its hel
     assertEquals(shown.code, 0, shown.errors);
     const { page, label } = JSON.parse(shown.out);
     assertEquals(label, "outwards, 3 at once");
-    assert(page.includes("<option>outwards</option>"), page);
+    assert(page.includes('<option title="a test">outwards</option>'), page);
     const field = /<div data-for="outwards">.*?<\/div>/s.exec(page)?.[0] ?? "";
     assertMatch(field, /<span>Characters to fix at once<\/span>/);
     const input = /<input [^>]*>/.exec(field)?.[0] ?? "";

@@ -114,7 +114,8 @@ function Settings({ vocabulary, context }: PageFacts) {
     <div class="fields">
       <Field label="Sampler">
         <select id="sampler">
-          {Object.keys(samplers).map((name) => <option>{name}</option>)}
+          {Object.values(samplers).map(({ name, source }) => <option title={source}>{name}
+          </option>)}
         </select>
       </Field>
       {[...samplerOptions()].map(([key, shared]) => <OptionField name={key} {...shared} />)}
