@@ -54,10 +54,7 @@ try {
   const executed = join(folder, "executed.ipynb");
   const env = { JUPYTER_DATA_DIR: jupyter, JUPYTER_PATH: jupyter };
   await run(python, ["-c", EXECUTE, notebook, docs, executed], env);
-  if (Deno.args.includes("--write")) {
-    await Deno.copyFile(executed, notebook);
-    await run(Deno.execPath(), ["fmt", "--quiet", notebook]);
-  }
+  if (Deno.args.includes("--write")) await Deno.copyFile(executed, notebook);
 } finally {
   await Deno.remove(folder, { recursive: true });
 }

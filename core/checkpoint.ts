@@ -110,7 +110,7 @@ export async function loadWeights(path: string, options: LoadOptions = {}): Prom
     throw refuse(
       action,
       "it is the state of a training run, expected exported weights",
-      'give the file beside it without ".training" in its name',
+      'give the file next to it without ".training" in its name',
     );
   }
   if (metadata.format?.startsWith("tiny-diffusion")) {
@@ -177,7 +177,7 @@ export async function loadTraining(
     throw refuse(
       action,
       `it is the state of a ${config.kind} training, expected one of ${expectKind}`,
-      `go on with "deno task train-${config.kind}", or give another --out`,
+      `continue with "deno task train-${config.kind}", or give another --out`,
     );
   }
   const parameters = parameterShapes(config);

@@ -100,13 +100,13 @@ export function requireFacts(action: string, facts: ModelFacts): void {
   requireConfig(action, config);
   requireVocabulary(action, vocabulary, config);
   if (prompt !== undefined && typeof prompt !== "string") {
-    throw damaged(action, "its prompt is no text");
+    throw damaged(action, "its prompt is not a string");
   }
-  if (step !== undefined && !isSize(step)) throw damaged(action, "its step is no count");
+  if (step !== undefined && !isSize(step)) throw damaged(action, "its step is not a whole number");
   requireNumbers(action, "scores", scores);
   for (const key of ["corpusSha256", "command", "engine", "precision"] as const) {
     if (facts[key] !== undefined && typeof facts[key] !== "string") {
-      throw damaged(action, `its ${key} is no text`);
+      throw damaged(action, `its ${key} is not a string`);
     }
   }
 }
@@ -131,7 +131,7 @@ export function requireTrainingFacts(action: string, facts: TrainingFacts): void
     }
   }
   if (bestScore !== null && !Number.isFinite(bestScore)) {
-    throw damaged(action, "its best score is no number");
+    throw damaged(action, "its best score is not a number");
   }
   if (!isRecord(random)) throw damaged(action, "it has no random states");
   for (const state of Object.values(random)) rewordErrors(action, () => restoreRandom(state));
@@ -143,7 +143,7 @@ function requireConfig(action: string, config: Config): void {
   const isPlain = (value: unknown) =>
     value === null || ["string", "boolean"].includes(typeof value) || Number.isFinite(value);
   const strange = Object.entries(config).find(([, value]) => !isPlain(value));
-  if (strange) throw damaged(action, `its ${quoted(strange[0])} is no setting`);
+  if (strange) throw damaged(action, `its ${quoted(strange[0])} is not a setting`);
   if (config.kind !== "gpt" && config.kind !== "diffusion") {
     throw damaged(action, `its kind is ${quoted(String(config.kind))}, not gpt or diffusion`);
   }
@@ -163,7 +163,7 @@ export function requireVocabulary(action: string, vocabulary: unknown, config: C
     throw damaged(action, `its vocabulary does not have ${config.vocab} entries`);
   }
   if (!vocabulary.every((entry) => typeof entry === "string")) {
-    throw damaged(action, "its vocabulary is no list of characters");
+    throw damaged(action, "its vocabulary is not a list of characters");
   }
   if (config.kind === "diffusion" && vocabulary[0] !== MASK) {
     throw damaged(action, `its first token is ${quoted(vocabulary[0])}, not the mask "${MASK}"`);
@@ -184,7 +184,7 @@ export function requireParameters(action: string, tensors: Tensors, config: Conf
   if (unknown !== undefined) {
     throw refuse(
       action,
-      `${quoted(unknown)} is no parameter of a model of ${config.layers} layers`,
+      `${quoted(unknown)} is not a parameter of a model of ${config.layers} layers`,
       "only weights of this network can be used",
     );
   }

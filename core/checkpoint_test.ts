@@ -250,7 +250,7 @@ Deno.test("weights of the other model are told by kind and by rows, with the fla
     await assertRejects(
       () => loadTraining(path, { expectKind: "diffusion" }),
       UserError,
-      'go on with "deno task train-gpt"',
+      'continue with "deno task train-gpt"',
     );
   }));
 
@@ -323,7 +323,7 @@ const changes: [
   [
     "a parameter too many",
     (t) => t["blocks.1.attn.c_q.weight"] = t["blocks.0.attn.c_q.weight"],
-    '"blocks.1.attn.c_q.weight" is no parameter of a model of 1 layers',
+    '"blocks.1.attn.c_q.weight" is not a parameter of a model of 1 layers',
   ],
   [
     "a transposed parameter",
@@ -341,11 +341,11 @@ const changes: [
     'the metadata "config" is not JSON; the file is damaged',
   ],
   ["no config", (_, m) => delete m.config, "it has no config; the file is damaged"],
-  ["a nested config", (_, m) => m.config = '{"kind":{}}', 'its "kind" is no setting; the file'],
+  ["a nested config", (_, m) => m.config = '{"kind":{}}', 'its "kind" is not a setting; the file'],
   [
     "a setting that is infinite",
     (_, m) => m.config = m.config.replace(/"steps":\d+/, '"steps":1e999'),
-    'its "steps" is no setting; the file is damaged',
+    'its "steps" is not a setting; the file is damaged',
   ],
   [
     "a width of two lines",
@@ -396,12 +396,12 @@ const changes: [
   [
     "a vocabulary of numbers",
     (_, m) => m.vocabulary = "[1,2,3,4]",
-    "its vocabulary is no list of characters",
+    "its vocabulary is not a list of characters",
   ],
-  ["a prompt that is no text", (_, m) => m.prompt = "7", "its prompt is no text"],
-  ["a step that is no count", (_, m) => m.step = "-1", "its step is no count"],
+  ["a prompt that is not a string", (_, m) => m.prompt = "7", "its prompt is not a string"],
+  ["a step that is not a whole number", (_, m) => m.step = "-1", "its step is not a whole number"],
   [
-    "a score that is no number",
+    "a score that is not a number",
     (_, m) => m.scores = '{"val_bpc":"low"}',
     "its scores are not all finite numbers",
   ],
@@ -498,7 +498,7 @@ for (
       { counters: { step: NaN } },
       "its counters are not all finite numbers",
     ],
-    ["an infinite best score", { bestScore: Infinity }, "its best score is no number"],
+    ["an infinite best score", { bestScore: Infinity }, "its best score is not a number"],
     [
       "half a random state",
       { random: { batches: [0.5] } },

@@ -163,11 +163,11 @@ export const rmsNorm = tf.customGrad((x, save) => {
 
 /** Queries, keys and values of every head, [batch, heads, time, width / heads] each. */
 export interface Heads {
-  /** What each position looks for. */
+  /** The vector that each position looks for. */
   query: Tensor4D;
-  /** What each position can be found by. */
+  /** The vector by which each position is found. */
   key: Tensor4D;
-  /** What each position gives to those that find it. */
+  /** The vector that each position gives to those that find it. */
   value: Tensor4D;
 }
 

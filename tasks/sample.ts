@@ -204,7 +204,7 @@ function refuseTemplateMistakes(
   if (values.template === undefined) return;
   if (kind === "gpt") {
     throw new UsageError(
-      "Cannot fill a template with a GPT: it sees only what stands left of a character, so the text after a " +
+      "Cannot fill a template with a GPT: it sees only what is to the left of a character, so the text after a " +
         "gap can't guide it; use --model diffusion, or --prompt",
     );
   }
@@ -229,7 +229,7 @@ function roundStep({ seconds, changes }: Step): GenerationStep {
 
 /**
  * The words of the training text, and their share in the held-out part. A text that was not asked
- * for is no reason to fail: without it, words are not counted.
+ * for is not a reason to fail: words are then not counted.
  */
 async function loadTrainingWords(data: string | undefined) {
   try {

@@ -278,7 +278,7 @@ Deno.test("a template that can't be filled is refused in one line, by the GPT wi
       [
         ["--model", "gpt", "--template", "a_b"],
         2,
-        "Cannot fill a template with a GPT: it sees only what stands left",
+        "Cannot fill a template with a GPT: it sees only what is to the left",
       ],
       [
         ["--template", "ab"],

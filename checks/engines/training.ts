@@ -29,8 +29,8 @@ import {
 } from "../../engines/testing/engine_case.ts";
 
 /**
- * Whether slow engines train as long as the others: minutes, so a check of its own
- * (`deno task --cwd checks engines`).
+ * Whether slow engines train as long as the others: minutes, so a separate check (`deno task --cwd
+ * checks engines`).
  */
 const isLong = Deno.env.get("LONG") === "yes";
 
@@ -74,7 +74,8 @@ const everythingElse = {
 } satisfies Partial<Config>;
 
 /**
- * How far the loss of a step may be from the reference in bf16, of a loss that falls from 3 to 1.
+ * The largest difference of a step's loss from the reference in bf16, of a loss that falls from 3
+ * to 1.
  *
  * The noise of 2^-9 in each product, in hardware as where it is emulated, moves a run off its path.
  * Measured against float32 over 12 seeds of both models and optimizers: 0.0023 at most in the first

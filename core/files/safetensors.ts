@@ -167,7 +167,7 @@ function readHeader(bytes: Uint8Array, bad: (found: string) => Error) {
     if (tensor === "__metadata__") {
       for (const [key, text] of Object.entries(value)) {
         if (key === "__proto__") throw bad(`the metadata has the reserved key "__proto__"`);
-        if (typeof text !== "string") throw bad(`the metadata ${quoted(key)} is no string`);
+        if (typeof text !== "string") throw bad(`the metadata ${quoted(key)} is not a string`);
         metadata[key] = text;
       }
     } else {

@@ -175,7 +175,11 @@ const refusals: [what: string, bytes: Uint8Array, message: string][] = [
     '"b" starts at byte 4, expected 8',
   ],
   ["too few bytes for a shape", file({ a: f32([3], 0, 8) }, 8), '"a" is F32 [3] in 8 bytes'],
-  ["metadata that is no text", file({ __metadata__: { a: 1 } }), 'the metadata "a" is no string'],
+  [
+    "metadata that is not a string",
+    file({ __metadata__: { a: 1 } }),
+    'the metadata "a" is not a string',
+  ],
   [
     "a name that would change every object",
     file(`{"__proto__":${JSON.stringify(f32([1], 0, 4))}}`, 4),

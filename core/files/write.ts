@@ -9,7 +9,7 @@ import { UserError } from "@tiny-diffusion/engines/errors";
 import { describeIoError } from "./errors.ts";
 import { isStillAt, openExclusively, resolveTarget } from "./lock.ts";
 
-/** How long to wait for another process that is writing the same file. */
+/** Options of waiting for another process that is writing the same file. */
 const PATIENCE_MS = 10_000;
 
 /**

@@ -277,8 +277,8 @@ export interface OnnxModelOptions {
    */
   fixed?: HostTensors;
   /**
-   * How the model stores them. As `float16` they take half the space, and the model's first
-   * operators make them float32 again. @default {"float32"}
+   * Their type in the model. As `float16` they take half the space, and the model's first operators
+   * make them float32 again. @default {"float32"}
    */
   store?: "float32" | "float16";
   /**

@@ -15,7 +15,7 @@ import { DenoError } from "../shared/process.ts";
 import type { ChosenWeights } from "../shared/weights.ts";
 
 /**
- * How the model's weights are stored, by what it costs: see docs/lab-log.md.
+ * The precision in which the model's weights are stored; docs/lab-log.md has the measurements.
  */
 const PRECISION = "float16";
 
@@ -45,7 +45,7 @@ export interface TryItOptions {
   patienceMs?: number;
 }
 
-/** The description of the folder, written last: without it, the folder is not whole. */
+/** The description of the folder, written last: a folder that lacks it is incomplete. */
 interface Contents extends Omit<TryIt, "path"> {
   onnxruntime: string;
   /** Raised when the same weights would give another model file. */

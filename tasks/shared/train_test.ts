@@ -263,7 +263,7 @@ Deno.test("--resume refuses another text, model, preset, batch, rate, seed or se
       ["train-gpt", [...text, "--seed", "1"], 2, "Cannot resume with --seed 1: the run has 1337"],
       ["train-gpt", [...text, "--set", "clip=1"], 2, "Cannot resume with --set clip 1: the run ha"],
       ["train-gpt", ["--preset", "full"], 2, "Cannot resume with --preset full: the run has smok"],
-      ["train-diffusion", text, 1, 'go on with "deno task train-gpt"'],
+      ["train-diffusion", text, 1, 'continue with "deno task train-gpt"'],
       ["train-gpt", [...text, "--out", "new.safetensors"], 1, "leave out --resume to start"],
     ];
     const resume = cases.map(([task, args]) => {

@@ -1,5 +1,5 @@
 /**
- * How a sampler is made, and what several of them share.
+ * Makes samplers, and has what several of them share.
  *
  * A sampler is a value that one file makes with `defineSampler`. That file is also the only place
  * that knows the sampler's options: flags, help, the fields of the try-it page and the labels of the
@@ -57,7 +57,7 @@ export interface SamplerDefinition<Options extends SamplerOptions> {
   name: string;
   /** The paper or the program that it comes from. */
   source: string;
-  /** What can be set; an option that another sampler has too is the same object. */
+  /** The options; one that another sampler has too is the same object. */
   options: Options;
   /** Returns the most forward passes that it takes to fill `masked` positions of a window. */
   passes(masked: number, settings: Settings<Options>): number;
@@ -173,7 +173,7 @@ export function scheduleSteps(
   return Array.from({ length: steps }, (_, i) => ({ from: share(i), to: share(i + 1) }));
 }
 
-/** What is known when the characters of a pass are chosen. */
+/** The knowledge on which the characters of a pass are chosen. */
 export interface Pass {
   /** The logits of every position of the window, [vocab] each. */
   logits: Float32Array[];

@@ -20,7 +20,7 @@ export type PackedStep = (number | string)[];
 /** A sample as the page's script replays it. */
 export interface Replay {
   model: ModelKind;
-  /** What made it: sampler and settings, weights, seed. */
+  /** Its origin: sampler and settings, weights, seed. */
   label: string;
   prompt: string;
   text: string;
@@ -34,7 +34,7 @@ export interface Replay {
    * GPT.
    */
   borders: number[];
-  /** What to know before it is compared with the other one. */
+  /** Notes on comparing it with the other one. */
   marks: string[];
 }
 
