@@ -21,11 +21,13 @@ export interface Problem {
  * `message`: its parts are properties, and `{ ...error, action }` says the same of another action.
  */
 export class UserError extends Error implements Problem {
+  /** The class by name, as in all errors. */
   override name = "UserError";
   readonly action: string;
   readonly found: string;
   readonly advice?: string;
 
+  /** Puts the parts together into one line. */
   constructor({ action, found, advice }: Problem, options?: ErrorOptions) {
     super(`Cannot ${action}: ${reasonOf(found, advice)}`, options);
     this.action = action;

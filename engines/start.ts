@@ -35,6 +35,7 @@ const factories: Record<EngineName, (options: EngineOptions) => Engine | Promise
 
 /** Whether an engine runs on this machine. */
 export interface EngineStatus {
+  /** The name that `--engine` takes. */
   name: EngineName;
   /** Whether it started and computed a small product right. */
   available: boolean;

@@ -101,7 +101,11 @@ export class Cache {
   #cache: Record<string, Float32Array> = {};
   #hidden: Float32Array;
 
-  constructor(readonly session: Session, readonly config: ModelConfig, readonly rows = 1) {
+  constructor(
+    readonly session: Session<{ prefill: Program; next: Program }>,
+    readonly config: ModelConfig,
+    readonly rows = 1,
+  ) {
     const { context, width, layers } = config;
     this.#windows = Array.from({ length: rows }, () => []);
     this.#hidden = new Float32Array(rows * context).fill(-Infinity);
