@@ -31,3 +31,11 @@ Deno.test("own_sampler.ts fixes four characters a pass, and shows each pass", as
     assertEquals(text.split("░").length - 1, 40 - 4 * (i + 1));
   });
 });
+
+Deno.test("train_plain.ts trains and writes a text that goes on from its prompt", async () => {
+  const lines = (await runExample("train_plain.ts")).trimEnd().split("\n");
+  const losses = lines.slice(0, 6).map((line) => Number(/loss ([\d.]+) nats/.exec(line)?.[1]));
+  // an untrained model is at log 9 = 2.2; single batches of 8 rows differ by some 0.3
+  assertEquals(losses.slice(3).every((loss) => loss < 1.6), true, `${losses}`);
+  assertMatch(lines.slice(6).join("\n"), /^to be[ benort,:]{90,120}$/);
+});

@@ -1,0 +1,54 @@
+/**
+ * Trains a small model and writes with it, with nothing around: no checkpoints, no flags, no files.
+ * Takes a few seconds:
+ *
+ *   deno run --allow-all examples/train_plain.ts [FILE]
+ */
+import {
+  diffusion as model, // or `gpt as model`: everything below stays the same
+  drawStepInputs,
+  drawWindows,
+  initialState,
+  loadNetwork,
+  makeConfig,
+  makeTokenizer,
+  parameterShapes,
+  seededRandom,
+  startEngine,
+  trainStep,
+  usualOptions,
+} from "@tiny-diffusion/core";
+
+const [file] = Deno.args;
+const text = file ? await Deno.readTextFile(file) : "to be, or not to be: ".repeat(40);
+
+// A character is a token.
+const vocabulary = model.vocabulary(text);
+const { encode, decode } = makeTokenizer(model.kind, vocabulary);
+const tokens = encode(text);
+
+// A step is a pure function over tensors, which the engine compiles once and then runs.
+const config = makeConfig(model.kind, "smoke", vocabulary.length, {
+  optimizer: "muon",
+  learningRate: 0.01,
+});
+const random = seededRandom(1);
+const { engine } = await startEngine("onnx");
+const state = initialState(config, random); // weights and the optimizer's moments
+const session = await engine.load(state, { step: trainStep(model, config) });
+for (let step = 1; step <= 600; step++) {
+  const windows = drawWindows(tokens, config.batch, config.context, random);
+  const inputs = drawStepInputs(model, config, windows, step, random);
+  const { loss } = await session.run("step", inputs);
+  if (step % 100 === 0) console.log(`step ${step}: loss ${loss[0].toFixed(2)} nats a character`);
+}
+
+const weights = await session.readState(Object.keys(parameterShapes(config)));
+using network = await loadNetwork(engine, { ...config, kind: model.kind }, weights);
+const written = [...encode("to be")];
+const steps = model.generate(network, Int32Array.from(written), 120, usualOptions(32), random);
+for await (const fixed of steps) {
+  for (const { position, token } of fixed) written[position] = token;
+}
+console.log(decode(written));
+session.dispose();
