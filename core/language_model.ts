@@ -1,30 +1,33 @@
 /**
- * What `gpt.ts` and `diffusion.ts` both are, so that training, evaluation and sampling need not
- * know which one they serve.
+ * The interface of `gpt.ts` and `diffusion.ts`, so that training, evaluation and sampling need not
+ * know which of them they serve.
  */
 import type { ModelKind, TrainingConfig } from "./config.ts";
 import type { Attend } from "./model.ts";
 import type { Random } from "./random.ts";
 
 /**
- * What a step learns from. Of a window, each array is [time]; of a batch, [batch, time] in rows.
+ * The examples of a training step. Each array of a window is [time], of a batch [batch, time] in
+ * rows.
  */
 export interface Batch {
-  /** What the network reads. */
+  /** The tokens that the network reads. */
   tokens: Int32Array;
-  /** What it is to predict at each position. */
+  /** The token that it has to predict at each position. */
   targets: Int32Array;
-  /** How much each position counts in the loss: 0 leaves it out. */
+  /** The weight of each position in the loss: 0 leaves it out. */
   lossWeights: Float32Array;
 }
 
-/** The batch in which each window is a row: what `rowOf` makes of it. */
+/** Makes a batch of the rows that `makeRow` makes of each window. */
 export function makeBatch(
   windows: Int32Array[],
-  rowOf: (window: Int32Array, row: number) => Batch,
+  makeRow: (window: Int32Array, row: number) => Batch,
 ): Batch {
-  const rows = windows.map(rowOf), size = rows[0].tokens.length;
-  const tokens = new Int32Array(rows.length * size), targets = new Int32Array(rows.length * size);
+  const rows = windows.map(makeRow);
+  const size = rows[0].tokens.length;
+  const tokens = new Int32Array(rows.length * size);
+  const targets = new Int32Array(rows.length * size);
   const lossWeights = new Float32Array(rows.length * size);
   rows.forEach((row, i) => {
     tokens.set(row.tokens, i * size);

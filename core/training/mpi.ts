@@ -6,9 +6,11 @@
  * default), so what its functions return is not looked at.
  */
 
+import { UserError } from "@tiny-diffusion/engines/errors";
+
 /** The processes (ranks) that were started together and compute together. */
 export interface Communicator {
-  /** Which of them this is, from 0. */
+  /** The number of this rank, from 0. */
   readonly rank: number;
   /** The number of ranks. */
   readonly size: number;
@@ -28,16 +30,16 @@ export interface Mpi extends Communicator {
   /** Advice for the user about how its jobs end. */
   readonly caveat?: string;
   /**
-   * Has this process leave the job in good order when it ends, after all that it has to say: Open
-   * MPI's mpirun may never let it come back from that while it ends the job. All ranks have to; if
-   * one ends without, mpirun ends the others.
+   * Makes this process finalize MPI when it ends, after all its output: while Open MPI's mpirun ends
+   * the job, that call may never return. All ranks have to call this; if one ends without, mpirun
+   * ends the others.
    */
   finalizeAtExit(): void;
 }
 
 /**
- * What `mpi.h` of one MPI says: a handle is a symbol of the library, whose address counts, or a
- * number.
+ * The constants in one MPI's `mpi.h`. A handle is a number, or a symbol of the library whose address
+ * counts.
  */
 interface Implementation {
   name: string;
@@ -57,7 +59,7 @@ interface Implementation {
 }
 type Handle = string | number;
 
-/** Another MPI is another row. */
+/** The known MPIs; to support another, add a row. */
 export const implementations: Implementation[] = [
   {
     name: "Open MPI",
@@ -98,8 +100,7 @@ const MPI_THREAD_SERIALIZED = 2;
 /**
  * Joins the ranks that mpirun (or Slurm's srun) has started. Once per process.
  *
- * @throws {Error} If this process was not started so, or there is no MPI library, in one line that
- * says what to do.
+ * @throws {UserError} If this process was not started so, or there is no MPI library.
  */
 export async function joinRanks(known = implementations): Promise<Mpi> {
   if (Deno.build.os !== "linux") {
@@ -112,7 +113,7 @@ export async function joinRanks(known = implementations): Promise<Mpi> {
       `put "mpirun -n 2" before the command (on Debian and Ubuntu it is in ${known[0].packages})`,
     );
   }
-  // The one that fits what was found first; Slurm's srun may set MPICH's variable for another.
+  // First the one whose variable was found; Slurm's srun may set MPICH's variable for another.
   const candidates = [known[started], ...known.toSpliced(started, 1)];
   const opened = candidates.map(openLibrary).find((library) => library !== undefined);
   if (!opened) {
@@ -126,11 +127,14 @@ export async function joinRanks(known = implementations): Promise<Mpi> {
   const { MPI_COMM_WORLD, MPI_INFO_NULL, MPI_FLOAT, MPI_SUM } = handles;
 
   const int = new Int32Array(1);
-  const sizeOf = (communicator: FfiHandle) => (mpi.MPI_Comm_size(communicator, int), int[0]);
+  const countRanks = (communicator: FfiHandle) => {
+    mpi.MPI_Comm_size(communicator, int);
+    return int[0];
+  };
   const sumOver = async (communicator: FfiHandle, values: Float32Array) => {
     const buffer = values as Float32Array<ArrayBuffer>;
     const { length } = buffer;
-    // Does not block the event loop: while a rank waits for another it still hears signals.
+    // Does not block the event loop: while a rank waits for another it still receives signals.
     await mpi.MPI_Allreduce(MPI_IN_PLACE, buffer, length, MPI_FLOAT, MPI_SUM, communicator);
   };
 
@@ -139,7 +143,8 @@ export async function joinRanks(known = implementations): Promise<Mpi> {
     throw cannotJoin(`${name} was built without threads`, "use one that was built with them");
   }
   mpi.MPI_Comm_rank(MPI_COMM_WORLD, int);
-  const rank = int[0], size = sizeOf(MPI_COMM_WORLD);
+  const rank = int[0];
+  const size = countRanks(MPI_COMM_WORLD);
   const expected = variable("OMPI_COMM_WORLD_SIZE") ?? variable("PMI_SIZE") ??
     variable("SLURM_STEP_NUM_TASKS");
   if (expected !== undefined && Number(expected) !== size) {
@@ -155,7 +160,7 @@ export async function joinRanks(known = implementations): Promise<Mpi> {
     name,
     rank,
     size,
-    cores: await shareOfCores(sizeOf(machine), (values) => sumOver(machine, values)),
+    cores: await countOwnCores(countRanks(machine), (values) => sumOver(machine, values)),
     caveat: caveat?.(),
     sum: (values) => sumOver(MPI_COMM_WORLD, values),
     finalizeAtExit: () => addEventListener("unload", () => void mpi.MPI_Finalize()),
@@ -163,10 +168,10 @@ export async function joinRanks(known = implementations): Promise<Mpi> {
 }
 
 /**
- * This rank's share of the cores that it may use: of one that k ranks of the machine may use, 1 /
- * k. So it fits whether or not mpirun has bound each rank to its own cores.
+ * Counts this rank's share of the cores that it may use: 1 / k of a core that k ranks of the machine
+ * may use. So it fits whether mpirun has bound the ranks to cores of their own or not.
  */
-async function shareOfCores(
+async function countOwnCores(
   ranks: number,
   sumOnMachine: (values: Float32Array) => Promise<void>,
 ): Promise<number> {
@@ -193,7 +198,7 @@ type FfiHandle = bigint | number;
 
 function openLibrary(implementation: Implementation) {
   for (const library of implementation.libraries) {
-    // For all to see: Open MPI opens plugins that look for its functions.
+    // RTLD_GLOBAL, since Open MPI opens plugins that look for its functions.
     const opened = libc().dlopen(cString(library), RTLD_NOW | RTLD_GLOBAL);
     if (opened === null) continue;
     const { MPI_COMM_WORLD, MPI_INFO_NULL, MPI_FLOAT, MPI_SUM } = implementation;
@@ -202,7 +207,7 @@ function openLibrary(implementation: Implementation) {
     const type = typeof MPI_COMM_WORLD === "number" ? "i32" : "usize";
     return {
       ...implementation,
-      mpi: Deno.dlopen(library, functionsOf(type)).symbols,
+      mpi: Deno.dlopen(library, declareFunctions(type)).symbols,
       handles: {
         MPI_COMM_WORLD: handle(MPI_COMM_WORLD),
         MPI_INFO_NULL: handle(MPI_INFO_NULL),
@@ -213,8 +218,8 @@ function openLibrary(implementation: Implementation) {
   }
 }
 
-/** The signatures, with handles of that type. */
-function functionsOf(handle: "i32" | "usize") {
+/** Declares the signatures, with handles of that type. */
+function declareFunctions(handle: "i32" | "usize") {
   return {
     MPI_Init_thread: { parameters: ["pointer", "pointer", "i32", "buffer"], result: "i32" },
     MPI_Comm_rank: { parameters: [handle, "buffer"], result: "i32" },
@@ -229,7 +234,8 @@ function functionsOf(handle: "i32" | "usize") {
   } as const;
 }
 
-const RTLD_NOW = 2, RTLD_GLOBAL = 0x100;
+const RTLD_NOW = 2;
+const RTLD_GLOBAL = 0x100;
 const cString = (text: string) => new TextEncoder().encode(`${text}\0`);
 
 function libc() {
@@ -244,6 +250,6 @@ let system: Deno.DynamicLibrary<typeof libcFunctions> | undefined;
 
 const variable = (name: string) => Deno.env.get(name);
 
-function cannotJoin(found: string, advice: string): Error {
-  return new Error(`Cannot join other ranks: ${found}; ${advice}`);
+function cannotJoin(found: string, advice: string): UserError {
+  return new UserError({ action: "join other ranks", found, advice });
 }
