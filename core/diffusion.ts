@@ -20,13 +20,13 @@ import { lossWeight, maskShares } from "./training/noise.ts";
 import type { Random } from "./random.ts";
 import { listCharacters, MASK, MASK_TOKEN } from "./data/tokenizer.ts";
 
-/** Which of the two models this is. */
+/** The name of this model. */
 export const kind = "diffusion";
 
 // change 1 of 5: one more token, the mask, stands for a hidden character
 /** The token that stands for a hidden character. */
 export const maskToken: number = MASK_TOKEN;
-/** The tokens of a text in order. */
+/** Lists the tokens of a text in order. */
 export const vocabulary = (text: string): string[] => [MASK, ...listCharacters(text)];
 
 /** Chooses which positions each position reads from. */
@@ -34,8 +34,8 @@ export const vocabulary = (text: string): string[] => [MASK, ...listCharacters(t
 export const attend: Attend = attendBothSides;
 
 /**
- * Examples from windows of `context + 1` tokens (the last is not used): hidden characters are to be
- * named.
+ * Makes the examples of windows of `context + 1` tokens (the last is not used): hidden characters
+ * have to be named.
  */
 export function batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch {
   // change 3 of 5: the task is to uncover what is hidden, a random share t of each window
@@ -53,7 +53,7 @@ export function batch(windows: Int32Array[], config: TrainingConfig, random: Ran
 }
 
 /**
- * Goes on from the prompt and fills its masks, block by block; in a block the sampler fixes several
+ * Continues the prompt and fills its masks, block by block; in a block the sampler fixes several
  * characters a pass.
  */
 export async function* generate(

@@ -11,18 +11,18 @@ import type { Random } from "./random.ts";
 import { candidates, draw } from "./sampling/draw.ts";
 import { listCharacters } from "./data/tokenizer.ts";
 
-/** Which of the two models this is. */
+/** The name of this model. */
 export const kind = "gpt";
 
-/** The tokens of a text in order. */
+/** Lists the tokens of a text in order. */
 export const vocabulary = (text: string): string[] => listCharacters(text);
 
 /** Chooses which positions each position reads from. */
 export const attend: Attend = attendLeft;
 
 /**
- * Examples from windows of `context + 1` tokens: at every position, the next character is to be
- * named.
+ * Makes the examples of windows of `context + 1` tokens: at every position, the next character has to
+ * be named.
  */
 export function batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch {
   return makeBatch(windows, (window, row) => {
@@ -33,7 +33,7 @@ export function batch(windows: Int32Array[], config: TrainingConfig, random: Ran
   });
 }
 
-/** Goes on from the prompt, from left to right, one character a forward pass. */
+/** Continues the prompt from left to right, one character a forward pass. */
 export async function* generate(
   network: Network,
   prompt: Int32Array,

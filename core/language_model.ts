@@ -107,21 +107,21 @@ export interface Sampler {
   fill(window: MaskedWindow, truncation: Truncation, random: Random): AsyncGenerator<Fixed[]>;
 }
 
-/** All in which the two models differ: `gpt.ts` and `diffusion.ts` each export one. */
+/** Everything in which the two models differ; `gpt.ts` and `diffusion.ts` each export it. */
 export interface LanguageModel {
-  /** Which of the two it is. */
+  /** The name of the model. */
   kind: ModelKind;
   /** The token that stands for a hidden character, where there is one. */
   maskToken?: number;
   /** Chooses which positions each position reads from. */
   attend: Attend;
-  /** The tokens of a text in order: its characters, and the mask where there is one. */
+  /** Lists the tokens of a text in order: its characters, and the mask where there is one. */
   vocabulary(text: string): string[];
-  /** Examples from windows of `context + 1` tokens. */
+  /** Makes the examples of windows of `context + 1` tokens. */
   batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch;
   /**
-   * Goes on from `prompt` for `length` tokens; yields what each step fixed, by position in the
-   * whole text. Diffusion also fills what is masked in `prompt`.
+   * Writes `length` tokens after `prompt`; yields what each step fixed, by position in the whole
+   * text. Diffusion also fills what is masked in `prompt`.
    */
   generate(
     network: Network,

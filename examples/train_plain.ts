@@ -16,7 +16,7 @@ import {
   seededRandom,
   startEngine,
   trainStep,
-  usualOptions,
+  write,
 } from "@tiny-diffusion/core";
 
 const [file] = Deno.args;
@@ -24,8 +24,8 @@ const text = file ? await Deno.readTextFile(file) : "to be, or not to be: ".repe
 
 // A character is a token.
 const vocabulary = model.vocabulary(text);
-const { encode, decode } = makeTokenizer(model.kind, vocabulary);
-const tokens = encode(text);
+const tokenizer = makeTokenizer(model.kind, vocabulary);
+const tokens = tokenizer.encode(text);
 
 // A step is a pure function over tensors, which the engine compiles once and then runs.
 const config = makeConfig(model.kind, "smoke", vocabulary.length, {
@@ -44,11 +44,7 @@ for (let step = 1; step <= 600; step++) {
 }
 
 const weights = await session.readState(Object.keys(parameterShapes(config)));
-using network = await loadNetwork(engine, { ...config, kind: model.kind }, weights);
-const written = [...encode("to be")];
-const steps = model.generate(network, Int32Array.from(written), 120, usualOptions(32), random);
-for await (const fixed of steps) {
-  for (const { position, token } of fixed) written[position] = token;
-}
-console.log(decode(written));
+using network = await loadNetwork(engine, model, config, weights);
+const writing = await write(network, tokenizer, { prompt: "to be", length: 120 });
+console.log(await writing.finish());
 session.dispose();

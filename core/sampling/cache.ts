@@ -13,19 +13,19 @@ import { mapValues } from "@std/collections/map-values";
 import { type Attend, attendLeft, forward, ropeTable, type Rotation } from "../model.ts";
 import type { Tensor2D, Tensor4D, Tensors, TensorSpec } from "@tiny-diffusion/engines/tensors";
 
-/** What one text asks of the network: the logits of its positions from `from` on. */
+/** One text's question to the network: the logits of its positions from `from` on. */
 export interface Question {
   tokens: ArrayLike<number>;
   from: number;
 }
 
-const keyOf = (layer: number) => `key/${layer}`;
-const valueOf = (layer: number) => `value/${layer}`;
+const keyName = (layer: number) => `key/${layer}`;
+const valueName = (layer: number) => `value/${layer}`;
 
 /**
  * Reads a whole window: outputs `logits` [1, context, vocab], and each layer's `key/L` and
- * `value/L` [1, heads, context, width / heads]. What stands right of the last character does not
- * matter, since attention is causal.
+ * `value/L` [1, heads, context, width / heads]. The tokens right of the last character do not matter,
+ * since attention is causal.
  */
 export function prefill(config: ModelConfig): Program {
   return {
@@ -33,8 +33,8 @@ export function prefill(config: ModelConfig): Program {
     body(weights, { tokens }) {
       const outputs: Tensors = {};
       const attend: Attend = (heads, layer) => {
-        outputs[keyOf(layer)] = heads.key;
-        outputs[valueOf(layer)] = heads.value;
+        outputs[keyName(layer)] = heads.key;
+        outputs[valueName(layer)] = heads.value;
         return attendLeft(heads);
       };
       outputs.logits = forward(tokens as Tensor2D, weights, config, { attend });
@@ -50,10 +50,11 @@ export function prefill(config: ModelConfig): Program {
  * character's own keys and values [rows, heads, 1, width / heads].
  */
 export function next(config: ModelConfig, rows = 1): Program {
-  const { heads, context, width, layers } = config, size = width / heads;
+  const { heads, context, width, layers } = config;
+  const size = width / heads;
   const cache: TensorSpec = { shape: [rows, heads, context, size], dtype: "float32" };
   const caches = Array.from({ length: layers }, (_, layer) => layer)
-    .flatMap((layer) => [[keyOf(layer), cache], [valueOf(layer), cache]]);
+    .flatMap((layer) => [[keyName(layer), cache], [valueName(layer), cache]]);
   return {
     inputs: {
       token: { shape: [rows, 1], dtype: "int32" },
@@ -64,24 +65,25 @@ export function next(config: ModelConfig, rows = 1): Program {
     body(weights, { token, slot, hidden, ...cached }) {
       const outputs: Tensors = {};
       const attend: Attend = ({ query, key, value }, layer) => {
-        outputs[keyOf(layer)] = key;
-        outputs[valueOf(layer)] = value;
-        const past = tf.add(tf.matMul(query, cached[keyOf(layer)], false, true), hidden);
+        outputs[keyName(layer)] = key;
+        outputs[valueName(layer)] = value;
+        const past = tf.add(tf.matMul(query, cached[keyName(layer)], false, true), hidden);
         const own = tf.sum(tf.mul(query, key), -1, true);
         const shares = tf.softmax(tf.concat([past, own], -1)); // [rows, H, 1, context + 1]
         const [ofPast, ofOwn] = tf.split(shares, [context, 1], -1);
-        return tf.add(tf.matMul(ofPast, cached[valueOf(layer)]), tf.mul(ofOwn, value));
+        return tf.add(tf.matMul(ofPast, cached[valueName(layer)]), tf.mul(ofOwn, value));
       };
-      const rotation = rotationAt(slot as Tensor2D, config);
+      const rotation = lookUpRotation(slot as Tensor2D, config);
       outputs.logits = forward(token as Tensor2D, weights, config, { attend, rotation });
       return { outputs };
     },
   };
 }
 
-/** The rotation of the position that `slot` marks in each row. */
-function rotationAt(slot: Tensor2D, config: ModelConfig): Rotation {
-  const size = config.width / config.heads, [rows] = slot.shape;
+/** Looks up the rotation of the position that `slot` marks in each row. */
+function lookUpRotation(slot: Tensor2D, config: ModelConfig): Rotation {
+  const size = config.width / config.heads;
+  const [rows] = slot.shape;
   const row = (table: Tensor4D) =>
     tf.reshape(tf.matMul(slot, tf.reshape(table, [config.context, size])), [rows, 1, 1, size]);
   const { cos, sin } = ropeTable(config.context, config);
@@ -89,11 +91,11 @@ function rotationAt(slot: Tensor2D, config: ModelConfig): Rotation {
 }
 
 /**
- * What a GPT has read of `rows` texts, over a session that has the programs `prefill` and `next`
- * (of as many rows).
+ * A GPT's memory of `rows` texts, over a session that has the programs `prefill` and `next` (of as
+ * many rows).
  *
- * When a window is full, its last half is read anew and goes on from there. A character after that
- * is predicted from half a context to a whole one, instead of always from a whole one.
+ * When a window is full, its last half is read again as the start of a new one. So a character is
+ * predicted from half a context to a whole one, instead of always from a whole one.
  */
 export class Cache {
   /** The tokens in the slots of each row. */
@@ -110,8 +112,8 @@ export class Cache {
     this.#windows = Array.from({ length: rows }, () => []);
     this.#hidden = new Float32Array(rows * context).fill(-Infinity);
     for (let layer = 0; layer < layers; layer++) {
-      this.#cache[keyOf(layer)] = new Float32Array(rows * context * width);
-      this.#cache[valueOf(layer)] = new Float32Array(rows * context * width);
+      this.#cache[keyName(layer)] = new Float32Array(rows * context * width);
+      this.#cache[valueName(layer)] = new Float32Array(rows * context * width);
     }
   }
 
@@ -149,7 +151,8 @@ export class Cache {
 
   /** Whether `tokens` is what the cache holds and one more, with a slot left for it. */
   #goesOn(row: number, tokens: ArrayLike<number>): boolean {
-    const window = this.#windows[row], start = tokens.length - 1 - window.length;
+    const window = this.#windows[row];
+    const start = tokens.length - 1 - window.length;
     return window.length > 0 && window.length < this.config.context && start >= 0 &&
       window.every((token, i) => token === tokens[start + i]);
   }
@@ -157,7 +160,8 @@ export class Cache {
   /** Reads one more token of some rows; the others are computed too, and left as they were. */
   async #next(further: Map<number, number>): Promise<Float32Array[]> {
     const { context } = this.config;
-    const token = new Int32Array(this.rows), slot = new Float32Array(this.rows * context);
+    const token = new Int32Array(this.rows);
+    const slot = new Float32Array(this.rows * context);
     for (const [row, value] of further) {
       token[row] = value;
       slot[row * context + this.#windows[row].length] = 1;
@@ -165,11 +169,11 @@ export class Cache {
     const inputs = { token, slot, hidden: this.#hidden, ...this.#cache };
     const { logits, ...entries } = await this.session.run("next", inputs);
     for (const [row, value] of further) {
-      const own = mapValues(entries, (entry) => rowOf(entry, row, this.rows));
+      const own = mapValues(entries, (entry) => takeRow(entry, row, this.rows));
       this.#store(row, own, 1, this.#windows[row].length);
       this.#windows[row].push(value);
     }
-    return Array.from({ length: this.rows }, (_, row) => rowOf(logits, row, this.rows));
+    return Array.from({ length: this.rows }, (_, row) => takeRow(logits, row, this.rows));
   }
 
   /** Fills a row of the cache with its text as far as it fits: all of it, or half a window. */
@@ -196,7 +200,8 @@ export class Cache {
     slot: number,
     count = time,
   ): void {
-    const { heads, width, context } = this.config, size = width / heads;
+    const { heads, width, context } = this.config;
+    const size = width / heads;
     for (const [name, entry] of Object.entries(entries)) {
       for (let head = 0; head < heads; head++) {
         const positions = entry.subarray(head * time * size, (head * time + count) * size);
@@ -207,8 +212,8 @@ export class Cache {
   }
 }
 
-/** The part of one row of an array that holds `rows` of them. */
-function rowOf(values: Float32Array, row: number, rows: number): Float32Array {
+/** Takes one row of an array that holds `rows` of them. */
+function takeRow(values: Float32Array, row: number, rows: number): Float32Array {
   const size = values.length / rows;
   return values.subarray(row * size, (row + 1) * size);
 }

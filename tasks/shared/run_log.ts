@@ -1,4 +1,4 @@
-/** The log of a training run, one JSON line an entry, for `report`: `reports/runs/NAME.jsonl`. */
+/** The log of a training run for `report`, one JSON line an entry: `reports/runs/NAME.jsonl`. */
 import { join } from "@std/path";
 import { describeIoError } from "../../core/files/errors.ts";
 import { lockFile } from "../../core/files/lock.ts";
@@ -25,7 +25,7 @@ export function runLogPath(path: string): string {
  * Opens the log of a run. A resumed one keeps its lines up to the step that it continues from:
  * those after it, and a line cut off by kill -9, belong to steps that will be done again.
  *
- * @throws {Error} If it can't be written, or another run is writing it.
+ * @throws {UserError} If it can't be written, or another run is writing it.
  */
 export async function openRunLog(
   path: string,
@@ -36,7 +36,7 @@ export async function openRunLog(
   const lock = await lockFile(path);
   let file: Deno.FsFile;
   try {
-    const kept = resumedAt > 0 ? await linesUntil(path, resumedAt) : [];
+    const kept = resumedAt > 0 ? await readLinesUntil(path, resumedAt) : [];
     const lines = [JSON.stringify(header), ...kept];
     await writeFileAtomically(path, new TextEncoder().encode(lines.join("\n") + "\n"));
     file = await Deno.open(path, { append: true }).catch((error) => {
@@ -65,7 +65,7 @@ export async function openRunLog(
   };
 }
 
-async function linesUntil(path: string, step: number): Promise<string[]> {
+async function readLinesUntil(path: string, step: number): Promise<string[]> {
   const text = await Deno.readTextFile(path).catch(() => "");
   return text.split("\n").slice(1).filter((line) => {
     try {
