@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 
 /** Runs an example as a reader would, and returns what it prints. */
@@ -32,10 +32,11 @@ Deno.test("own_sampler.ts fixes four characters a pass, and shows each pass", as
   });
 });
 
-Deno.test("train_plain.ts trains and writes a text that goes on from its prompt", async () => {
+Deno.test("train_plain.ts trains, and writes what it has learned", async () => {
   const lines = (await runExample("train_plain.ts")).trimEnd().split("\n");
   const losses = lines.slice(0, 6).map((line) => Number(/loss ([\d.]+) nats/.exec(line)?.[1]));
-  // an untrained model is at log 9 = 2.2; single batches of 8 rows differ by some 0.3
-  assertEquals(losses.slice(3).every((loss) => loss < 1.6), true, `${losses}`);
-  assertMatch(lines.slice(6).join("\n"), /^to be[ benort,:]{90,120}$/);
+  assert(losses[5] < 1, `${losses}`); // an untrained model is at log 9 = 2.2
+  const text = lines.slice(6).join("\n");
+  assertMatch(text, /^to be[ benort,:]{90,120}$/);
+  assert(text.includes("or not to be"), text);
 });
