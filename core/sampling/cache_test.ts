@@ -1,4 +1,3 @@
-import { UserError } from "@tiny-diffusion/engines/errors";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Cache, next, prefill } from "./cache.ts";
 import { makeConfig } from "../config.ts";
