@@ -1,7 +1,7 @@
 /** Names and figures that several parts of the page use. */
 import { toKebabCase } from "@std/text/to-kebab-case";
 import type { ModelKind } from "../../core/config.ts";
-import { samplerOptions } from "../../core/sampling/samplers/mod.ts";
+import { collectOptions } from "../../core/sampling/samplers/mod.ts";
 import type { BaselineName } from "../../core/scoring/baselines.ts";
 import type { Provenance, SampleResult } from "../shared/results.ts";
 
@@ -38,7 +38,7 @@ const COMMON = ["temperature", "top-k", "top-p", "overlap", "window", "length"];
 
 /** The samplers' options by the names of their flags. */
 const samplerFlagOptions = new Map(
-  [...samplerOptions()].map(([key, { option }]) => [toKebabCase(key), option]),
+  [...collectOptions()].map(([key, { option }]) => [toKebabCase(key), option]),
 );
 
 /** A sampler's setting in short; null for a choice that is the default and needs no mention. */

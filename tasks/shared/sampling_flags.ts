@@ -6,7 +6,7 @@ import { UserError } from "../../engines/errors.ts";
 import type { ModelConfig, ModelKind } from "../../core/config.ts";
 import type { GenerationOptions } from "../../core/language_model.ts";
 import { defaultOptions } from "../../core/sampling/samplers/mod.ts";
-import { type SamplerName, samplerOptions, samplers } from "../../core/sampling/samplers/mod.ts";
+import { collectOptions, type SamplerName, samplers } from "../../core/sampling/samplers/mod.ts";
 import type { DefinedSampler } from "../../core/sampling/samplers/sampler.ts";
 import { parseTemplate } from "../../core/sampling/template.ts";
 import { type Flag, flagName, UsageError } from "./flags.ts";
@@ -48,7 +48,7 @@ export const truncationFlags = {
  * nothing is a mistake.
  */
 const optionFlags: Readonly<Record<never, Flag>> = Object.fromEntries(
-  [...samplerOptions()].map(([key, { option, samplers }]) => {
+  [...collectOptions()].map(([key, { option, samplers }]) => {
     const { help, short: _, default: value, ...limits } = option;
     const users = `${samplers.length > 1 ? "samplers" : "sampler"} ${samplers.join(", ")}`;
     return [key, { ...limits, help: `${users}: ${help}`, defaultHelp: String(value) }];
@@ -155,7 +155,7 @@ function chooseSampler({ sampler: name = "threshold", ...values }: SamplingValue
 }
 
 function refuseUseless(kind: ModelKind, values: SamplingValues, among: readonly string[]): void {
-  const users = samplerOptions();
+  const users = collectOptions();
   for (const key of Object.keys(samplerFlags)) {
     if (values[key as keyof SamplingValues] === undefined) continue;
     const flag = `--${flagName(key)}`;

@@ -36,8 +36,8 @@ export interface SharedOption {
   samplers: string[];
 }
 
-/** Every option of the samplers by its key, in the order of the list. */
-export function samplerOptions(): Map<string, SharedOption> {
+/** Collects every option of the samplers by its key, in the order of the list. */
+export function collectOptions(): Map<string, SharedOption> {
   const all = new Map<string, SharedOption>();
   for (const sampler of Object.values<DefinedSampler>(samplers)) {
     for (const [key, option] of Object.entries(sampler.options)) {

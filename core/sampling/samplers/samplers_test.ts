@@ -14,7 +14,7 @@ import {
   toyStrings,
   toyWorld,
 } from "../../testing/toy_world.ts";
-import { type SamplerName, samplerOptions, samplers } from "./mod.ts";
+import { collectOptions, type SamplerName, samplers } from "./mod.ts";
 import type { Fixed, GenerationOptions, Network } from "../../language_model.ts";
 import type { DefinedSampler } from "./sampler.ts";
 
@@ -134,7 +134,7 @@ for (const name of names) {
 
 Deno.test("the list has each sampler under its name, and an option that several share is one", () => {
   assertEquals(Object.values(samplers).map(({ name }) => name), names);
-  const shared = [...samplerOptions()].filter(([, { samplers }]) => samplers.length > 1);
+  const shared = [...collectOptions()].filter(([, { samplers }]) => samplers.length > 1);
   assertEquals(shared.map(([key, { samplers }]) => [key, ...samplers]), [
     ["denoisingSteps", "confidence", "ancestral", "remask"],
     ["grid", "ancestral", "remask"],

@@ -4,7 +4,7 @@
  */
 import { defaultOptions } from "../../../core/sampling/samplers/mod.ts";
 import {
-  samplerOptions,
+  collectOptions,
   samplers,
   type SharedOption,
 } from "../../../core/sampling/samplers/mod.ts";
@@ -118,7 +118,7 @@ function Settings({ vocabulary, context }: PageFacts) {
           </option>)}
         </select>
       </Field>
-      {[...samplerOptions()].map(([key, shared]) => <OptionField name={key} {...shared} />)}
+      {[...collectOptions()].map(([key, shared]) => <OptionField name={key} {...shared} />)}
       <Field label="Temperature">
         <NumberInput
           id="temperature"
