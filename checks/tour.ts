@@ -9,14 +9,30 @@ import { fromFileUrl, join } from "@std/path";
 
 /** Runs the notebook given by its first argument and writes the result to the second. */
 const EXECUTE = `
-import sys, nbformat
+import queue, sys, nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionComplete
 
 notebook = nbformat.read(sys.argv[1], as_version=4)
-# Without raise_on_iopub_timeout, nbclient drops the output of a cell whose messages arrive late.
-NotebookClient(notebook, kernel_name="deno", timeout=300, iopub_timeout=60,
-               raise_on_iopub_timeout=True, record_timing=False,
-               resources={"metadata": {"path": sys.argv[2]}}).execute()
+
+async def collect_late_outputs(cell, cell_index, execute_reply):
+    """Under load, Deno's kernel reports a cell as idle before it sends the cell's outputs."""
+    while True:
+        try:
+            message = await client.kc.iopub_channel.get_msg(timeout=1)
+        except queue.Empty:
+            return
+        if message["parent_header"].get("msg_id") == execute_reply["parent_header"]["msg_id"]:
+            try:
+                client.process_message(message, cell, cell_index)
+            except CellExecutionComplete:
+                pass
+
+client = NotebookClient(notebook, kernel_name="deno", timeout=300, iopub_timeout=60,
+                        raise_on_iopub_timeout=True, record_timing=False,
+                        on_cell_executed=collect_late_outputs,
+                        resources={"metadata": {"path": sys.argv[2]}})
+client.execute()
 nbformat.write(notebook, sys.argv[3])
 `;
 
