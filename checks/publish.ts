@@ -1,7 +1,7 @@
 /**
  * Packs engines and core as `deno publish` would, and uses them as others will: by HTTP, from
- * programs of their own (the READMEs' examples). It leaves out what only JSR itself can tell, such
- * as whether the names are free.
+ * separate programs (the READMEs' examples). It leaves out what only JSR itself can tell, such as
+ * whether the names are free.
  *
  *   deno task --cwd checks publish
  */

@@ -8,7 +8,7 @@
  * The bound on the likelihood (MDLM, arXiv:2406.07524; the `nelbo` of `evaluate.ts`) is, with t
  * uniform,
  *   -log p(text) <= E[ 1/t  sum over the hidden i of -log p(character i | what is shown) ].
- * As in the original, the loss here leaves the 1/t out (`noise.ts`). The network is not told t:
+ * As in the original, the loss here leaves the 1/t out (`noise.ts`). The network does not read t:
  * what it sees says enough.
  */
 import { cutBlocks } from "./sampling/blocks.ts";

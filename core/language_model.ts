@@ -47,7 +47,7 @@ export interface Network {
   logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array[]>;
 }
 
-/** How to cut a network's probabilities before a character is drawn. */
+/** Options that restrict a network's probabilities before a character is drawn. */
 export interface Truncation {
   /** Divides the logits; 0 = all probability on the likeliest character. */
   temperature: number;
@@ -60,9 +60,9 @@ export interface Truncation {
   topP?: number;
 }
 
-/** How to generate. A GPT uses the truncation only. */
+/** Options of generation. A GPT uses the truncation only. */
 export interface GenerationOptions extends Truncation {
-  /** How many characters a block sees of the text before it. */
+  /** Characters of the preceding text that a block sees. */
   overlap: number;
   /** Chooses what to fix in each pass, with its own settings. */
   sampler: Sampler;

@@ -109,7 +109,7 @@ export async function main(args: string[]): Promise<void> {
     if (!(error instanceof Interrupted)) throw error;
     throw new Interrupted(
       error.signal,
-      `Interrupted: the texts written so far are kept in ${PARTIAL}, from where a later run goes on`,
+      `Interrupted: the texts written so far are kept in ${PARTIAL}, from where a later run resumes`,
     );
   }
 }
@@ -192,7 +192,7 @@ function checkUsage({ model, weights, temperature }: QualityValues): void {
   }
   if (weights !== undefined && model === undefined) {
     throw new UsageError(
-      "Cannot use --weights alone: expected --model gpt or --model diffusion beside it",
+      "Cannot use --weights alone: expected --model gpt or --model diffusion with it",
     );
   }
 }

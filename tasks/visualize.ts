@@ -34,7 +34,7 @@ import { animatedSvg } from "./visualize/svg.tsx";
 const task = {
   name: "visualize",
   summary:
-    "Watch the diffusion model write: which characters each step fixes. Where stdout is no " +
+    "Watch the diffusion model write: which characters each step fixes. Where stdout is not a " +
     "terminal, the text comes block by block.",
   examples: [
     "deno task visualize",
@@ -158,7 +158,7 @@ function refuseContradictions(values: Flags): void {
   if (template === undefined) return;
   if (values.compare) {
     throw new UsageError(
-      "Cannot use --compare with --template: a GPT sees only what stands left of a character, so the text " +
+      "Cannot use --compare with --template: a GPT sees only what is to the left of a character, so the text " +
         "after a gap can't guide it; leave one of them out",
     );
   }

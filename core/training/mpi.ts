@@ -168,8 +168,8 @@ export async function joinRanks(known = implementations): Promise<Mpi> {
 }
 
 /**
- * Counts this rank's share of the cores that it may use: 1 / k of a core that k ranks of the machine
- * may use. So it fits whether mpirun has bound the ranks to cores of their own or not.
+ * Counts this rank's share of the cores that it may use: 1 / k of a core that k ranks of the
+ * machine may use. So it fits whether mpirun has bound each rank to its own cores or not.
  */
 async function countOwnCores(
   ranks: number,

@@ -33,7 +33,7 @@ export interface ScreenOptions {
 /** Help on the keys. */
 export const KEYS = {
   playing: "space pause  → one step  q quit",
-  paused: "paused: space go on  → one step  q quit",
+  paused: "paused: space resume  → one step  q quit",
 };
 
 /**

@@ -145,7 +145,7 @@ testOnTerminal(
     assertMatch(beside[23], /^space pause .* clock: a step of each in turn/);
 
     await terminal.tmux("send-keys", "Space");
-    const paused = await terminal.until((screen) => screen.includes("paused: space go on"));
+    const paused = await terminal.until((screen) => screen.includes("paused: space resume"));
     await pause(200);
     assertEquals(await terminal.screen(), paused);
     await terminal.tmux("send-keys", "Right");

@@ -152,7 +152,7 @@ interface Stay {
   from: number;
   until: number;
   block: number;
-  /** What was there before; undefined: nothing, or not even a place. */
+  /** The character before; undefined: nothing, or not even a place. */
   before?: Stay;
 }
 
@@ -314,7 +314,7 @@ function Texts({ of, look, style }: LookProps) {
   const visible = of.filter(({ character }) => character.trim() !== "");
   const rows = Map.groupBy(visible, ({ place, character }) => {
     const { text } = shown(character);
-    // `x` counts UTF-16 units: what has several of them gets an element of its own
+    // `x` counts UTF-16 units: a character with several of them gets its own element
     return text.length === 1 ? `${place.line}` : `${place.line} ${place.column}`;
   });
   return (

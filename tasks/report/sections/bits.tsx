@@ -250,7 +250,7 @@ function verdict({ a, b, difference, excludes_zero }: ComparisonEntry["compariso
     : "the second needs fewer bits";
 }
 
-/** The original's validation loss, apart from the likelihoods, since it is none. */
+/** The original's validation loss, apart from the likelihoods, since it is not one. */
 function MaskedMean({ evaluations }: { evaluations: EvaluationEntry[] }) {
   const entries = evaluations.filter(({ row }) => row.estimator === "masked-mean");
   if (entries.length === 0) return null;

@@ -1,5 +1,5 @@
 /**
- * How the models write: quality against cost, over temperature, and what they copy from the
+ * The section on samples: quality against cost, over temperature, and what they copy from the
  * training text.
  */
 import * as Plot from "@observablehq/plot";
