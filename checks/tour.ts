@@ -16,7 +16,7 @@ from nbclient.exceptions import CellExecutionComplete
 notebook = nbformat.read(sys.argv[1], as_version=4)
 
 async def collect_late_outputs(cell, cell_index, execute_reply):
-    """Under load, Deno's kernel reports a cell as idle before it sends the cell's outputs."""
+    """Under load, outputs of Deno's kernel were lost; they may arrive after the cell is idle."""
     while True:
         try:
             message = await client.kc.iopub_channel.get_msg(timeout=1)
