@@ -1,4 +1,5 @@
 /** Compares two models by the blocks of text that both were scored on. */
+import { UserError } from "@tiny-diffusion/engines/errors";
 import type { ModelKind } from "../config.ts";
 import type { Random } from "../random.ts";
 import type { BaselineName } from "./baselines.ts";
@@ -69,7 +70,7 @@ function isExactWith(one: Estimator, other: Estimator): boolean {
  * the same masks, and most of it cancels too. Where one side is a `nelbo` and the other exact, a
  * bound is compared: the diffusion model itself may be better than that.
  *
- * @throws {RangeError} If the two are not comparable, see `isComparable`.
+ * @throws {UserError} If the two are not comparable, see `isComparable`.
  */
 export function compareOnBlocks(
   a: BlockFigures,
@@ -79,10 +80,12 @@ export function compareOnBlocks(
   if (!isComparable(a, b)) {
     const of = ({ model, estimator, context, indices }: BlockFigures) =>
       `${model} ${estimator} on ${indices.length} blocks of ${context}`;
-    throw new RangeError(
-      `Cannot compare ${of(a)} with ${of(b)}: expected blocks of the same length, two or more in ` +
-        "common, and estimators that speak of the same thing; score both in the same way",
-    );
+    throw new UserError({
+      action: `compare ${of(a)} with ${of(b)}`,
+      found: "expected blocks of the same length, two or more in common, and estimators that " +
+        "speak of the same thing",
+      advice: "score both in the same way",
+    });
   }
   const common = commonBlocks(a, b);
   const bits = ({ indices, perBlock }: BlockFigures) => {

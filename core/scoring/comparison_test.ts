@@ -1,3 +1,4 @@
+import { UserError } from "@tiny-diffusion/engines/errors";
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { type BlockFigures, compareOnBlocks, isComparable } from "./comparison.ts";
 import { estimateNelbo } from "./estimators.ts";
@@ -59,7 +60,7 @@ Deno.test("figures that mean different things, or share fewer than two blocks, a
   ];
   for (const [a, b, expected] of pairs) {
     assertEquals(isComparable(a, b), expected, `${a.estimator} and ${b.estimator}`);
-    if (!expected) assertThrows(() => compareOnBlocks(a, b), RangeError, "Cannot compare");
+    if (!expected) assertThrows(() => compareOnBlocks(a, b), UserError, "Cannot compare");
   }
 });
 
