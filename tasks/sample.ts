@@ -94,7 +94,7 @@ export async function main(args: string[]): Promise<void> {
   );
 
   const known = await loadTrainingWords(values.data);
-  // Whether it writes words of a text that it never saw says nothing about it.
+  // Whether it writes words of a text that it never saw says nothing about the model.
   const words = known && await noteOtherText(saved, known) ? undefined : known;
   await requireResultsFolder();
 
@@ -141,10 +141,18 @@ export async function main(args: string[]): Promise<void> {
         if (signal.aborted) return;
         throw error;
       }
-      const { text, forwards, seconds } = texts[i];
+      const { text, forwards, seconds, blocks } = texts[i];
       const written = template === undefined ? text.slice(prompt.length) : "";
       const realWords = words ? shareOf(written, words.known) : null;
-      samples[i] = { text, seed: seed + i, forwards, seconds, steps, realWords };
+      samples[i] = {
+        text,
+        seed: seed + i,
+        forwards,
+        seconds,
+        steps,
+        blocks: kind === "gpt" ? undefined : blocks.map(({ start, masked }) => start + masked[0]),
+        realWords,
+      };
       show();
     }
   }));
@@ -157,7 +165,7 @@ export async function main(args: string[]): Promise<void> {
     throw new Interrupted(signal.reason.signal, `Interrupted at character ${done} of ${total}`);
   }
 
-  // First of all what was asked for: a disk that fills up now takes nothing of it away.
+  // Before anything is written, so that a full disk does not lose it.
   if (values.json) {
     printJson({
       model: kind,
@@ -216,9 +224,10 @@ function refuseTemplateMistakes(
 }
 
 /** A step as the result keeps it: four digits of confidence are enough for the report. */
-function roundStep({ seconds, changes }: Step): GenerationStep {
+function roundStep({ seconds, forwards, changes }: Step): GenerationStep {
   return {
     seconds,
+    forwards,
     changes: changes.map(([position, character, confidence]) => [
       position,
       character,

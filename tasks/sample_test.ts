@@ -208,6 +208,10 @@ Deno.test("every sampler writes its text within the passes that it stated", () =
     }));
     // The file holds what the replay needs, characters that were hidden again included.
     const results = await resultsIn(folder);
+    for (const { steps, forwards, blocks, text } of results.flatMap(({ samples }) => samples)) {
+      assertEquals(steps.at(-1)!.forwards, forwards);
+      assertEquals([blocks![0], blocks!.length], [16, 1 + Math.ceil((text.length - 32) / 16)]);
+    }
     const hidden = ({ samples }: SampleResult) =>
       samples.flatMap(({ steps }) => steps.flatMap(({ changes }) => changes))
         .filter(([, character]) => character === "").length;

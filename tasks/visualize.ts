@@ -110,7 +110,7 @@ export async function main(args: string[]): Promise<void> {
       seed: values.seed,
       signal: interruption(),
     });
-    sides.push(watch(title, kind, writing, { context, overlap: options.overlap }));
+    sides.push(watch(title, kind, writing));
   }
 
   try {
@@ -119,7 +119,7 @@ export async function main(args: string[]): Promise<void> {
     if (error instanceof Interrupted) await saveFilm(sides, values);
     throw error;
   }
-  // First of all what was asked for: a disk that fills up now takes nothing of it away.
+  // Before anything is written, so that a full disk does not lose it.
   if (values.json) {
     const { request } = diffusion;
     printJson({

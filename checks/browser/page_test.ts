@@ -267,7 +267,7 @@ testPage(
     await page.locator("#stage-diffusion span").nth(9).hover();
     assertEquals(
       await page.locator("#stage-diffusion-probe").textContent(),
-      `“W”: fixed in pass ${lastTo + 1}, ${Math.round(100 * confidence)} % sure`,
+      `“W”: fixed in pass ${steps[lastTo].forwards}, ${Math.round(100 * confidence)} % sure`,
     );
   },
 );

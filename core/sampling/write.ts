@@ -10,7 +10,7 @@ import { MASK_TOKEN, type Tokenizer } from "../data/tokenizer.ts";
 import { yieldToEventLoop } from "../event_loop.ts";
 import type { GenerationOptions, Network } from "../language_model.ts";
 import { seededRandom } from "../random.ts";
-import { cutBlocks } from "./blocks.ts";
+import { type Block, cutBlocks } from "./blocks.ts";
 import { checkTruncation } from "./draw.ts";
 import { chooseLengths, countLengthPasses, type TokenPiece } from "./gap_length.ts";
 import { defaultOptions } from "./samplers/mod.ts";
@@ -43,7 +43,7 @@ export interface WriteOptions extends Partial<GenerationOptions> {
 }
 
 /**
- * One character that a step fixed, or masked again (""). `position` counts characters from the
+ * One character that a step fixed, or masked again (""). `position` counts code points from the
  * start of the text, prompt included; `confidence` is the probability on which the choice was made.
  */
 export type Change = [position: number, character: string, confidence: number];
@@ -66,6 +66,8 @@ export class Writing implements AsyncIterable<Step> {
   seconds = 0;
   /** Forward passes so far, those that chose the lengths of gaps included. */
   forwards = 0;
+  /** The blocks that are filled one after the other; a GPT has none. */
+  blocks: Block[] = [];
 
   /** Wraps the steps, which change the rest as they are taken. */
   constructor(readonly steps: AsyncGenerator<Step>) {}
@@ -152,6 +154,10 @@ export async function write(
   const show = (token: number) => token === tokenizer.maskToken ? "" : tokenizer.decode([token]);
   const given = Array.from(start.subarray(unseen), show);
   writing.characters = [...given, ...new Array<string>(length).fill("")];
+  if (model.maskToken !== undefined) {
+    const text = [...start, ...new Array<number>(length).fill(model.maskToken)];
+    writing.blocks = cutBlocks(text, { context, overlap: options.overlap });
+  }
 
   async function* steps(): AsyncGenerator<Step> {
     resume();

@@ -38,6 +38,25 @@ function noisy(model: LanguageModel, context = 8): TrainedNetwork & { seen: numb
   };
 }
 
+Deno.test("each step of a text changes the block in work, and the blocks come in order", async () => {
+  const options = plainOptions({ sampler: samplers.remask.with({ remaskCap: 0.5 }), overlap: 3 });
+  for (const template of ["ab____________________", "a{9..9}bcd{8..8}c", "________"]) {
+    const writing = await write(noisy(diffusion), tokenizers.diffusion, { template }, options);
+    let block = 0;
+    const isIn = (place: number) => {
+      const { start, masked } = writing.blocks[block];
+      return masked.includes(place - start);
+    };
+    for await (const { changes } of writing) {
+      if (!isIn(changes[0][0])) block++;
+      assert(changes.every(([place]) => isIn(place)), `${template}: block ${block}`);
+    }
+    assertEquals(block, writing.blocks.length - 1);
+  }
+  const writing = await write(noisy(gpt), tokenizers.gpt, { prompt: "a", length: 20 }, options);
+  assertEquals(writing.blocks, []);
+});
+
 for (const model of [gpt, diffusion] as LanguageModel[]) {
   const tokenizer = tokenizers[model.kind];
   const options = plainOptions({ sampler: samplers.threshold.with({ threshold: 0.6 }) });

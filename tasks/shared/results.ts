@@ -8,6 +8,7 @@
 import { quoted, UserError } from "../../engines/errors.ts";
 import * as v from "valibot";
 import type { Config, ModelKind } from "../../core/config.ts";
+import type { Change } from "../../core/sampling/write.ts";
 import type { BaselineName } from "../../core/scoring/baselines.ts";
 import type { ModelComparison } from "../../core/scoring/comparison.ts";
 import { estimators, type Evaluation } from "../../core/scoring/estimators.ts";
@@ -103,19 +104,18 @@ export type Provenance = v.InferOutput<typeof provenance>;
 
 // ---------------------------------------------------------------- samples
 
-/**
- * One character that a step of generation fixed, or, with an empty character, masked again. The
- * position counts code points from the start of the text, prompt included; the confidence is the
- * probability on which the choice was made.
- */
-export type Change = [position: number, character: string, confidence: number];
 const change: v.GenericSchema<unknown, Change> = v.strictTuple(
   [count, text, number],
   "a list of 3",
 );
 
-/** One forward pass and what it fixed; `seconds` since the start of the sample. */
-const generationStep = object({ seconds: number, changes: list(change) });
+/** A step of generation, as `Step` of core/sampling/write.ts describes it. */
+const generationStep = object({
+  seconds: number,
+  /** Forward passes so far; not in results of 1.0.0. */
+  forwards: v.optional(count),
+  changes: list(change),
+});
 export type GenerationStep = v.InferOutput<typeof generationStep>;
 
 const sample = object({
@@ -125,6 +125,8 @@ const sample = object({
   forwards: count,
   seconds: number,
   steps: list(generationStep),
+  /** The position at which each block begins; not in results of a GPT or of 1.0.0. */
+  blocks: v.optional(list(count)),
   /**
    * Share of the words after the prompt that the training text has; null without a training text,
    * or without a whole word.
@@ -149,7 +151,7 @@ const sampleResult = object({
     )),
     v.minLength(1, "at least one sample"),
   ),
-  /** The same share for held-out text: what a perfect model would reach. */
+  /** Share of real words in held-out text: what a perfect model would reach. */
   realWordsHeldOut: v.nullable(number),
   provenance,
 });
@@ -166,7 +168,9 @@ function leadsToText({ text, steps }: Sample): boolean {
 }
 
 function isInOrder({ steps }: Sample): boolean {
-  return steps.every(({ seconds }, i) => i === 0 || seconds >= steps[i - 1].seconds);
+  return steps.every(({ seconds, forwards = 0 }, i) =>
+    i === 0 || (seconds >= steps[i - 1].seconds && forwards >= (steps[i - 1].forwards ?? 0))
+  );
 }
 
 /** Counts the characters that some pass wrote; those that were given are not among them. */

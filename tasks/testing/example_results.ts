@@ -71,15 +71,16 @@ export function exampleSample(
   { text = PROMPT + VERSES.repeat(2), prompt = PROMPT, provenance = exampleProvenance(model) } = {},
 ): SampleResult {
   const samples = [7, 8].map((seed): Sample => {
-    const steps = model === "gpt"
-      ? writeInOrder(text, prompt)
+    const { steps, ...cut } = model === "gpt"
+      ? { steps: writeInOrder(text, prompt) }
       : denoise(text, prompt, seededRandom(seed + 4));
     return {
       text,
       seed,
-      forwards: steps.length,
+      forwards: steps.at(-1)?.forwards ?? 0,
       seconds: steps.at(-1)?.seconds ?? 0,
       steps,
+      ...cut,
       realWords: (model === "gpt" ? 0.9137 : 0.8462) - 0.01 * (seed - 7),
     };
   });
@@ -101,16 +102,19 @@ function writeInOrder(text: string, prompt: string): GenerationStep[] {
   const given = [...prompt].length;
   return [...text].slice(given).map((character, i) => ({
     seconds: 0.0011 * (i + 1),
+    forwards: i + 1,
     changes: [[given + i, character, 0.6]],
   }));
 }
 
-function denoise(text: string, prompt: string, random: Random): GenerationStep[] {
+function denoise(text: string, prompt: string, random: Random) {
   const characters = [...text];
   const steps: GenerationStep[] = [];
   const given = [...prompt].length;
   const tokens = characters.map((_, position) => position < given ? 1 : 0);
-  for (const { start, masked } of cutBlocks(tokens, { context: 64, overlap: 16 })) {
+  let forwards = 0;
+  const blocks = cutBlocks(tokens, { context: 64, overlap: 16 });
+  for (const { start, masked } of blocks) {
     const left = masked.map((position) => start + position);
     let isToRepeat = true;
     while (left.length > 0) {
@@ -119,15 +123,16 @@ function denoise(text: string, prompt: string, random: Random): GenerationStep[]
         const [position] = left.splice(random.integer(left.length), 1);
         changes.push([position, characters[position], 0.3 + 0.7 * random.uniform()]);
       }
-      steps.push({ seconds: 0.009 * (steps.length + 1), changes });
+      steps.push({ seconds: 0.009 * (steps.length + 1), forwards: ++forwards, changes });
       if (!isToRepeat || left.length > 20) continue;
       isToRepeat = false;
       const [[position]] = changes;
       left.push(position);
-      steps.push({ seconds: 0.009 * (steps.length + 1), changes: [[position, "", 0.2]] });
+      const seconds = 0.009 * (steps.length + 1);
+      steps.push({ seconds, forwards, changes: [[position, "", 0.2]] }); // takes no pass
     }
   }
-  return steps;
+  return { steps, blocks: blocks.map(({ start, masked }) => start + masked[0]) };
 }
 
 /** An evaluation of one model by all its estimators. */

@@ -1,7 +1,5 @@
 /** Lets the models write, and shows it: as a film where there is a screen for it, else as text. */
 import type { ModelKind } from "../../core/config.ts";
-import { MASK_TOKEN } from "../../core/data/tokenizer.ts";
-import { cutBlocks } from "../../core/sampling/blocks.ts";
 import type { Step, Writing } from "../../core/sampling/write.ts";
 import { startProgress } from "../shared/progress.ts";
 import { interruption, note, print } from "../shared/run.ts";
@@ -19,23 +17,13 @@ export interface Side extends Track {
   next: AsyncIterator<Step>;
 }
 
-/**
- * Makes a side of a text that was begun.
- *
- * @param cut How a diffusion model cuts the text into blocks.
- */
-export function watch(
-  title: string,
-  kind: ModelKind,
-  writing: Writing,
-  cut: { context: number; overlap: number },
-): Side {
+/** Makes a side of a text that was begun. */
+export function watch(title: string, kind: ModelKind, writing: Writing): Side {
   const start = [...writing.characters];
   const hidden = start.filter((character) => character === "").length;
-  const tokens = start.map((character) => character === "" ? MASK_TOKEN : MASK_TOKEN + 1);
   const first = kind === "gpt"
     ? startFrames(start.slice(0, start.length - hidden), hidden)
-    : startFrames(start, hidden, cutBlocks(tokens, cut));
+    : startFrames(start, hidden, writing.blocks);
   return { title, first, frame: first, steps: [], next: writing[Symbol.asyncIterator]() };
 }
 

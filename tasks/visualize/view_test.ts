@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { eastAsianWidth } from "get-east-asian-width";
-import type { Change } from "../shared/results.ts";
+import type { Change } from "../../core/sampling/write.ts";
 import { applyStep, type Frame, startFrames } from "./frames.ts";
 import { paintLine, paintScreen } from "./paint.ts";
 import { formatFigures, layOut, type Line, textLines } from "./view.ts";

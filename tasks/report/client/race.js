@@ -6,12 +6,9 @@
 // Replays samples side by side on one clock. The data is that of `race.tsx`; without this script the finished texts are there.
 
 /**
- * @typedef {{
- *   model: string, label: string, prompt: string, text: string, steps: (number | string)[][], times: number[],
- *   passesBefore: number, borders: number[], marks: string[],
- * }} Replay
+ * @typedef {import("../sections/race.tsx").Replay} Replay
+ * @typedef {import("../sections/race.tsx").Race} Race
  * @typedef {{ position: number, character: string, confidence: number }} Change
- * @typedef {{ replays: Replay[] }} Race
  */
 
 const MASK = "█";
@@ -35,11 +32,20 @@ function unpack(packed, final) {
       position += Number(step[i]);
       const confidence = Number(step[i + 1]) / 100;
       let character = final[position];
-      if (typeof step[i + 2] === "string") character = String(step[2 + i++]);
+      if (typeof step[i + 2] === "string") {
+        character = String(step[i + 2]);
+        i++;
+      }
       changes.push({ position, character, confidence });
     }
     return changes;
   });
+}
+
+/** The sum of all numbers up to each. @param {number[]} numbers */
+function addUp(numbers) {
+  let sum = 0;
+  return numbers.map((n) => sum += n);
 }
 
 /**
@@ -47,12 +53,11 @@ function unpack(packed, final) {
  *
  * @param {Replay} replay
  */
-function prepare({ text, steps: packed, times, passesBefore, borders, ...rest }) {
+function prepare({ text, steps: packed, times, passes: passesEach, borders, ...rest }) {
   const final = [...text];
   const steps = unpack(packed, final);
-  let tenths = 0;
-  const seconds = times.map((time) => (tenths += time) / 1e4);
-  const passes = steps.map((_, i) => passesBefore + i + 1);
+  const seconds = addUp(times).map((tenths) => tenths / 1e4);
+  const passes = addUp(passesEach);
   let block = 0;
   const blockOf = final.map((_, position) => {
     while (position >= borders[block]) block++;

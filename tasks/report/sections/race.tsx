@@ -3,15 +3,14 @@
  * data that `race.js` replays; without scripts the finished texts are shown.
  */
 import type { ModelKind } from "../../../core/config.ts";
-import { cutBlocks } from "../../../core/sampling/blocks.ts";
-import type { Sample, SampleResult } from "../../shared/results.ts";
+import type { Sample } from "../../shared/results.ts";
 import { type Child, ModelTag, type Part, Section } from "../markup.tsx";
 import type { ReportData, SampleEntry } from "../report_data.ts";
 import { LATENESS, Scale, Sign, SURENESS } from "../signs.tsx";
 import { describeSampler, MODEL_NAMES, MODELS, stem } from "../words.ts";
 
 /**
- * The changes of one forward pass, flat: position, counted from that of the change before,
+ * The changes of one step, flat: position, counted from that of the change before,
  * confidence in per cent, and for a character that is not the final one also that ("" where it was
  * masked again). So the usual change is two short numbers.
  */
@@ -27,12 +26,9 @@ export interface Replay {
   steps: PackedStep[];
   /** The time that each step took, in tenths of a millisecond. */
   times: number[];
-  /** Forward passes before the first step, as for choosing the length of a gap. */
-  passesBefore: number;
-  /**
-   * Where the parts begin that were filled one after the other; the first is left out. Empty for a
-   * GPT.
-   */
+  /** The forward passes that each step took: none where it only masks again. */
+  passes: number[];
+  /** Where each block but the first begins. */
   borders: number[];
   /** Notes on comparing it with the other one. */
   marks: string[];
@@ -79,13 +75,7 @@ export function makeRace({ samples, race }: ReportData): Race {
 function pack({ result, stale, other }: SampleEntry, sample: Sample): Replay {
   const { model, prompt, sampler, settings, provenance } = result;
   const final = [...sample.text];
-  let until = 0;
   let last = 0;
-  const times = sample.steps.map(({ seconds }) => {
-    const before = until;
-    until = Math.round(1e4 * seconds);
-    return until - before;
-  });
   const steps = sample.steps.map(({ changes }) =>
     changes.flatMap(([position, character, confidence]) => {
       const short: PackedStep = [position - last, Math.round(100 * confidence)];
@@ -100,35 +90,26 @@ function pack({ result, stale, other }: SampleEntry, sample: Sample): Replay {
     prompt,
     text: sample.text,
     steps,
-    times,
-    passesBefore: Math.max(0, sample.forwards - sample.steps.length),
-    borders: model === "diffusion" ? findBorders(result, sample) : [],
+    times: listDifferences(sample.steps.map(({ seconds }) => Math.round(1e4 * seconds))),
+    passes: listDifferences(countPasses(sample)),
+    borders: sample.blocks?.slice(1) ?? [],
     marks: [...stale, ...other],
   };
 }
 
+const listDifferences = (numbers: number[]) => numbers.map((n, i) => n - (numbers[i - 1] ?? 0));
+
 /**
- * Where the blocks of a diffusion sample begin, worked out as the model does it. Empty if that does
- * not agree with its steps (it was made by an older version, or is a template whose gaps had free
- * lengths), so that no border is shown where there was none.
+ * Counts the forward passes up to each step. Results of 1.0.0 don't say them: there, each step that
+ * fixes a character took one, and the rest came before the first step.
  */
-export function findBorders(
-  { settings, provenance: { config } }: SampleResult,
-  { text, steps }: Sample,
-): number[] {
-  const { overlap, window: context = config.context } = settings;
-  if (typeof overlap !== "number" || typeof context !== "number") return [];
-  const tokens = new Array<number>([...text].length).fill(1);
-  for (const { changes } of steps) for (const [position] of changes) tokens[position] = 0;
-  const blocks = cutBlocks(tokens, { context, overlap })
-    .map(({ start, masked }) => masked.map((position) => start + position));
-  let block = 0;
-  for (const { changes } of steps) {
-    const isIn = () => changes.every(([position]) => blocks[block]?.includes(position));
-    if (!isIn()) block++;
-    if (!isIn()) return [];
-  }
-  return blocks.slice(1).map(([first]) => first);
+function countPasses({ steps, forwards: total }: Sample): number[] {
+  const own = steps.map(({ changes }) => Number(changes.some(([, character]) => character !== "")));
+  let passes = total - own.reduce((sum, n) => sum + n, 0);
+  return steps.map(({ forwards }, i) => {
+    passes += own[i];
+    return forwards ?? passes;
+  });
 }
 
 export function raceSection(race: Race): Part {

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Sample, SampleResult } from "../../shared/results.ts";
 import { exampleProvenance, exampleSample, PROMPT } from "../../testing/example_results.ts";
 import { gather } from "../gather.ts";
-import { findBorders, makeRace, type Race, type Replay } from "./race.tsx";
+import { makeRace, type Race, type Replay } from "./race.tsx";
 
 const race = async (...samples: SampleResult[]): Promise<Race> => {
   const nothing = { evaluations: [], quality: [], runs: [], problems: [] };
@@ -12,10 +12,11 @@ const race = async (...samples: SampleResult[]): Promise<Race> => {
 };
 
 /** The steps of a sample from what the page holds of them. */
-function unpack({ text, steps, times }: Replay): Sample["steps"] {
+function unpack({ text, steps, times, passes }: Replay): Sample["steps"] {
   const final = [...text];
   let position = 0;
   let tenths = 0;
+  let forwards = 0;
   return steps.map((step, i) => {
     const queue = [...step];
     const changes: Sample["steps"][number]["changes"] = [];
@@ -25,7 +26,8 @@ function unpack({ text, steps, times }: Replay): Sample["steps"] {
       const character = typeof queue[0] === "string" ? String(queue.shift()) : final[position];
       changes.push([position, character, confidence]);
     }
-    return { seconds: (tenths += times[i]) / 1e4, changes };
+    forwards += passes[i];
+    return { seconds: (tenths += times[i]) / 1e4, forwards, changes };
   });
 }
 
@@ -82,26 +84,37 @@ Deno.test("samples that would make the page heavy are counted instead of shown, 
   assert(JSON.stringify(replays).length < 500_000);
 });
 
-Deno.test("block borders stand where the sampler began each block, and nowhere if they don't fit the steps", () => {
-  const result = exampleSample("diffusion");
-  const [sample] = result.samples;
-  const borders = findBorders(result, sample);
-  // The first block has context - seen positions to fill, the later ones context - overlap = 48.
-  assertEquals(borders.slice(1).map((border, i) => border - borders[i]), [
-    ...Array(borders.length - 1).fill(48),
-  ]);
-  const places = new Set(sample.steps.flatMap(({ changes }) => changes.map(([at]) => at)));
-  let reached = 0;
-  for (const { changes } of sample.steps) {
-    const blocks = changes.map(([at]) => borders.filter((border) => border <= at).length);
-    assertEquals(new Set(blocks).size, 1, "one step, one block");
-    assert(blocks[0] >= reached, "no step goes back to an earlier block");
-    reached = blocks[0];
+Deno.test("the replay of a sample that masks again without a pass ends at its number of passes", async () => {
+  const example = exampleSample("diffusion");
+  const [{ steps, forwards }] = example.samples;
+  assert(steps.length > forwards, `${steps.length} steps, ${forwards} passes`);
+  const old = structuredClone(example); // as 1.0.0 wrote it
+  for (const step of old.samples.flatMap(({ steps }) => steps)) delete step.forwards;
+  const { replays } = await race(example, old);
+  for (const { passes } of [replays[0], replays[1]]) {
+    const sums = passes.map((_, i) => passes.slice(0, i + 1).reduce((sum, n) => sum + n));
+    assertEquals(sums, steps.map(({ forwards }) => forwards));
   }
-  assertEquals(reached, borders.length);
-  assertEquals(places.size, [...sample.text].length - [...PROMPT].length);
+});
 
-  const backwards = { ...sample, steps: sample.steps.toReversed() };
-  assertEquals(findBorders(result, backwards), []);
-  assertEquals(findBorders({ ...result, settings: {} }, sample), []);
+Deno.test("passes before the first step, which chose the lengths of gaps, are in the replay", async () => {
+  const example = exampleSample("diffusion");
+  for (const sample of example.samples) {
+    sample.forwards += 12;
+    for (const step of sample.steps) step.forwards! += 12;
+  }
+  const old = structuredClone(example);
+  for (const step of old.samples.flatMap(({ steps }) => steps)) delete step.forwards;
+  const { replays } = await race(example, old);
+  assertEquals([replays[0].passes[0], replays[1].passes[0]], [13, 13]);
+});
+
+Deno.test("a block's border is where it begins, and a sample that doesn't say has none", async () => {
+  const example = exampleSample("diffusion");
+  const old = structuredClone(example);
+  for (const sample of old.samples) delete sample.blocks;
+  const { replays } = await race(example, old);
+  assertEquals(replays[0].borders, example.samples[0].blocks!.slice(1));
+  assert(replays[0].borders.length > 5);
+  assertEquals(replays[1].borders, []);
 });
