@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { join, toFileUrl } from "@std/path";
 import type { BrowserContextOptions, Page } from "playwright-core";
-import { ofProject, openPage, outputOf, testInChromium } from "./in_browser.ts";
+import { ofProject, openPage, outputOf, testInChromium } from "./testing/in_browser.ts";
 
 const HOSTILE = `</text><script>alert(1)</script>&amp;"'<![CDATA[`;
 

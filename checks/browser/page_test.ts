@@ -10,8 +10,8 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { join, toFileUrl } from "@std/path";
 import type { BrowserContextOptions, Page } from "playwright-core";
-import { measureContrast } from "./contrast.ts";
-import { openPage, outputOf, projectScript, testInChromium } from "./in_browser.ts";
+import { measureContrast } from "./testing/contrast.ts";
+import { openPage, outputOf, projectScript, testInChromium } from "./testing/in_browser.ts";
 
 const HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"'`&amp;<!--\n" +
   "\u202eright to left\u202c שלום 😀\u2028\0\x1b\r\n\t</style><svg onload=alert(3)>";

@@ -5,9 +5,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { join, toFileUrl } from "@std/path";
 import type { Browser, Page } from "playwright-core";
-import { launchChromium } from "./chromium.ts";
-import { measureContrast } from "./contrast.ts";
-import { openPage, outputOf, projectScript, testInChromium } from "./in_browser.ts";
+import { launchChromium } from "./testing/chromium.ts";
+import { measureContrast } from "./testing/contrast.ts";
+import { openPage, outputOf, projectScript, testInChromium } from "./testing/in_browser.ts";
 
 /** The output of `tasks/testing/tryit_reference.ts`, whose types would bring the whole project into this config. */
 interface References {

@@ -13,7 +13,7 @@ import {
 import { samplerFlags, truncationFlags } from "../../tasks/shared/sampling_flags.ts";
 import { parseSettings, setFlag } from "../../tasks/shared/settings.ts";
 import { weightsFlags } from "../../tasks/shared/weights.ts";
-import { mutateJson, mutateList, oddString, textBytes } from "./mutate.ts";
+import { mutateJson, oddString, textBytes } from "./mutate.ts";
 import {
   BrokenPromise,
   findFaultInLine,
@@ -39,6 +39,7 @@ const table = {
   ...commonFlags,
 } as const;
 
+const defaults = makeConfig("gpt", "full", 66);
 const names = Object.keys(table).map(flagName);
 
 /** A case is this as JSON. */
@@ -69,33 +70,22 @@ export const commandArguments: Target = {
   starts: () => lines.map((line) => textBytes(JSON.stringify(line))),
 
   mutate(bytes, other, random) {
-    const text = new TextDecoder().decode(bytes);
-    if (random.chance(0.4)) return textBytes(mutateJson(text, "[]", random));
-    const { args, positionals } = readCase(text);
-    const others = readCase(new TextDecoder().decode(other)).args;
-    const settings = Object.keys(makeConfig("gpt", "full", 66));
+    const [text, more] = [bytes, other].map((one) => new TextDecoder().decode(one));
     const numbers = ["0", "-0", "1", "-1", "2.5", "1e3", "1e400", ".5", "+7", "0x10", "1_000"];
-    const odd = (arg = "") => {
+    return textBytes(mutateJson(text, more, random, () => {
       const flag = `--${random.pick(names)}`;
       const number = random.pick(numbers);
-      const value = random.pick([...numbers, "true", "adamw", "cosine"]);
+      const value = random.pick([number, oddString(random), "true", "adamw", "cosine"]);
       return random.pick([
-        [flag],
-        [flag, number],
-        [flag, oddString(random)],
-        [`${flag}=${oddString(random)}`],
-        [`${flag}=${number}`],
-        [arg.slice(0, random.integer(arg.length + 1))],
-        [arg + oddString(random)],
-        ["--set", `${random.pick(settings)}=${value}`],
-        ["--template", `a{${number}..${random.pick(numbers)}}_${arg}`],
-        [random.pick(["-", "--", "---", "-h", "-m", "--no-json", "--flag-json", "-=", "--="])],
-        [`--${oddString(random)}`],
+        flag,
+        value,
+        `${flag}=${value}`,
+        `--set=${random.pick(Object.keys(defaults))}=${value}`,
+        `--template=a{${number}..${random.pick(numbers)}}_${value}`,
+        random.pick(["-", "--", "---", "-h", "-m", "--no-json", "--flag-json", "-=", "--="]),
+        `--${value}`,
       ]);
-    };
-    return textBytes(
-      JSON.stringify({ args: mutateList(args, others, random, odd), positionals }),
-    );
+    }));
   },
 
   async check(bytes) {
@@ -125,20 +115,16 @@ export const commandArguments: Target = {
   },
 };
 
+/** Reads a case; names of positionals are a task's own, so not any text. */
 function readCase(text: string): Typed {
   try {
     const { args, positionals } = JSON.parse(text);
-    const texts = (list: unknown) => Array.isArray(list) ? list.map((item) => shallow(item)) : [];
-    return { args: texts(args), positionals: known(texts(positionals)) };
+    const own = ["IN", "OUT", "A", "B"].filter((name) => positionals.includes(name));
+    return { args: args.map((arg: unknown) => `${arg}`), positionals: own };
   } catch {
     return { args: [text], positionals: [] };
   }
 }
-
-/** Names of arguments are a task's own. */
-const known = (names: string[]) => names.filter((name) => ["IN", "OUT", "A", "B"].includes(name));
-
-const shallow = (item: unknown) => typeof item === "object" ? "object" : String(item);
 
 function checkMistake(mistake: string): void {
   const isOurs = /^(Unknown flag|Cannot use|Missing|Unexpected argument) ?.+/.test(mistake);
@@ -150,30 +136,22 @@ function checkMistake(mistake: string): void {
 }
 
 function checkValue(key: string, flag: Flag, value: unknown): void {
-  const fits = flag.multiple
-    ? Array.isArray(value) && value.every((item) => isOfKind(flag, item))
-    : value === undefined
-    ? !("default" in flag) || flag.default === undefined
-    : isOfKind(flag, value);
-  promise(fits, `--${key} ${JSON.stringify(value)} is what the table says`);
+  const values = flag.multiple || value === undefined ? value ?? [] : [value];
+  const fits = Array.isArray(values) && values.every((item) => isOfKind(flag, item));
+  const isMissing = value === undefined && "default" in flag && flag.default !== undefined;
+  promise(fits && !isMissing, `--${key} ${JSON.stringify(value)} is what the table says`);
 }
 
 function isOfKind(flag: Flag, value: unknown): boolean {
   if ("choices" in flag) return flag.choices.includes(value as string);
-  switch (flag.type) {
-    case "boolean":
-      return typeof value === "boolean";
-    case "string":
-      return typeof value === "string";
-    case "path":
-      return typeof value === "string" && value !== "";
-    default: {
-      const { min = -Infinity, max = Infinity, above = -Infinity, below = Infinity } = flag;
-      const number = value as number;
-      const isKind = flag.type === "integer" ? Number.isSafeInteger : Number.isFinite;
-      return isKind(value) && number >= min && number <= max && number > above && number < below;
-    }
+  if (flag.type === "integer" || flag.type === "number") {
+    const { min = -Infinity, max = Infinity, above = -Infinity, below = Infinity } = flag;
+    const isKind = flag.type === "integer" ? Number.isSafeInteger(value) : Number.isFinite(value);
+    const number = value as number;
+    return isKind && number >= min && number <= max && number > above && number < below;
   }
+  return typeof value === (flag.type === "boolean" ? "boolean" : "string") &&
+    (flag.type !== "path" || value !== "");
 }
 
 /** A command line that means these values. */
@@ -186,7 +164,6 @@ function typeAgain(values: Record<string, unknown> & { positionals: string[] }):
 }
 
 async function checkSettings(assignments: string[]): Promise<string> {
-  const defaults = makeConfig("gpt", "full", 66);
   const outcome = readOrRefuse(() => parseSettings(assignments, "gpt"));
   if (typeof outcome === "string") return outcome;
   for (const [name, value] of Object.entries(outcome)) {
@@ -206,8 +183,8 @@ async function checkTemplate(template: string, gap: string): Promise<string> {
   const pieces = readOrRefuse(() => parseTemplate(template, gap));
   if (typeof pieces === "string") return pieces;
   for (const piece of pieces) {
-    if ("given" in piece) promise(piece.given !== "", "a given piece has text");
-    else promise(piece.min <= piece.max && piece.max > 0, "a gap has a length");
+    const fits = "given" in piece ? piece.given !== "" : piece.min <= piece.max && piece.max > 0;
+    promise(fits, "each piece has text or a length");
   }
   const written = pieces.map(writePiece).join("");
   const back = await roundTrip("it", () => parseTemplate(written, gap));

@@ -3,7 +3,7 @@ import { findLatestCorpus, loadCorpus, takeOpening } from "../../core/data/corpu
 import { sha256Hex } from "../../core/files/read.ts";
 import { listCharacters, makeTokenizer } from "../../core/data/tokenizer.ts";
 import { concatenate, mutateBytes, mutateJson, textBytes } from "./mutate.ts";
-import { isSameBytes, promise, type Target } from "./target.ts";
+import { isSameData, promise, type Target } from "./target.ts";
 
 const separator = textBytes("\n<text>\n");
 
@@ -55,7 +55,7 @@ export const corpus: Target = {
     const corpus = await loadCorpus(path);
     const { text, train, validation, characters } = corpus;
     const body = file[0] === 0xef && file[1] === 0xbb && file[2] === 0xbf ? file.slice(3) : file;
-    promise(isSameBytes(textBytes(text), body), "the text is that of the file");
+    promise(isSameData(textBytes(text), body), "the text is that of the file");
     promise(train + validation === text, "its two parts make the text");
     promise([...text].length === characters, "its characters are code points");
     promise([...train].length === Math.trunc(0.9 * characters), "90 % are for training");

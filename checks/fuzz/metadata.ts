@@ -19,6 +19,7 @@ import { parameterShapes } from "../../core/model.ts";
 import { initialState } from "../../core/training/step.ts";
 import { restoreRandom, seededRandom } from "../../core/random.ts";
 import { makeTokenizer } from "../../core/data/tokenizer.ts";
+import type { HostTensors } from "../../engines/tensors.ts";
 import { mutateBytes, mutateJson } from "./mutate.ts";
 import { isSame, mutateHeader, partsOf, withHeader } from "./safetensors.ts";
 import { promise, roundTrip, type Target } from "./target.ts";
@@ -96,16 +97,13 @@ export const metadata: Target = {
     }
     checkShapes(model);
     if (model.prompt !== undefined) promise(typeof model.prompt === "string", "a prompt is text");
-    const { weights, sha256: _, ...facts } = model;
+    const { sha256: _, ...kept } = model;
     const back = await roundTrip("it", async () => {
       await saveWeights(`${folder}/again.safetensors`, model);
       return await loadWeights(`${folder}/again.safetensors`);
     });
-    promise(isSame(weights, back.weights), "weights come back bit for bit");
-    for (const [key, value] of Object.entries(facts)) {
-      promise(isSameJson(value, back[key as keyof LoadedModel]), `${key} comes back`);
-    }
-    return `read a ${model.config.kind} with ${Object.keys(facts).sort()}`;
+    checkSame(kept, back);
+    return `read a ${model.config.kind} with ${Object.keys(kept).sort()}`;
   },
 };
 
@@ -142,11 +140,8 @@ async function checkTraining(state: TrainingState, path: string): Promise<string
     await saveTraining(path, state);
     return await loadTraining(path);
   });
-  promise(isSame(state.weights, back.weights), "weights come back bit for bit");
-  promise(isSame(state.moments, back.moments), "moments come back bit for bit");
-  for (const key of ["config", "vocabulary", "random", "counters", "bestScore"] as const) {
-    promise(isSameJson(state[key], back[key]), `${key} comes back`);
-  }
+  const { weights, moments, vocabulary, bestScore } = state;
+  checkSame({ weights, moments, config, vocabulary, random, counters, bestScore }, back);
   return `read a training of ${config.kind} with ${Object.keys(state).sort()}`;
 }
 
@@ -160,23 +155,25 @@ function checkShapes({ config, vocabulary, weights }: LoadedModel | TrainingStat
   }
 }
 
-/** Compares as JSON: names may be in another order, and -0 is 0. */
-function isSameJson(a: unknown, b: unknown): boolean {
-  const [left, right] = [a, b].map((value) => value && JSON.parse(JSON.stringify(value)));
-  return isDeepStrictEqual(left, right);
+/** Tensors come back bit for bit; in JSON, names may be in another order, and -0 is 0. */
+function checkSame<T extends object>(written: Partial<T>, back: T): void {
+  const plain = (value: unknown) => value && JSON.parse(JSON.stringify(value));
+  for (const [key, value] of Object.entries(written)) {
+    const again = back[key as keyof T];
+    const same = key === "weights" || key === "moments"
+      ? isSame(value as HostTensors, again as HostTensors)
+      : isDeepStrictEqual(plain(value), plain(again));
+    promise(same, `${key} comes back as it was`);
+  }
 }
 
 function tinyState(kind: ModelKind, vocab: number) {
-  const config: Config = makeConfig(kind, kind === "gpt" ? "smoke" : "full-tuned", vocab, {
-    layers: 1,
-    heads: 1,
-    width: 2,
-    context: 4,
-  });
+  const tiny = { layers: 1, heads: 1, width: 2, context: 4 };
+  const config: Config = makeConfig(kind, kind === "gpt" ? "smoke" : "full-tuned", vocab, tiny);
+  const isWeight = (name: string) => Object.hasOwn(parameterShapes(config), name);
   const state = Object.entries(initialState(config, seededRandom(1)));
-  const pick = (weights: boolean) =>
-    Object.fromEntries(
-      state.filter(([name]) => Object.hasOwn(parameterShapes(config), name) === weights),
-    );
-  return { config, weights: pick(true), moments: pick(false) };
+  const [moments, weights] = [false, true].map((wanted) =>
+    Object.fromEntries(state.filter(([name]) => isWeight(name) === wanted))
+  );
+  return { config, weights, moments };
 }

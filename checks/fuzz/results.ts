@@ -9,7 +9,7 @@ import { gather } from "../../tasks/report/gather.ts";
 import { buildPage } from "../../tasks/report/page.tsx";
 import { parseRun, readResults, type Results } from "../../tasks/report/read_results.ts";
 import { parseResult } from "../../tasks/shared/results.ts";
-import { mutateBytes, mutateJson, mutateList, textBytes } from "./mutate.ts";
+import { mutateBytes, mutateJson, textBytes } from "./mutate.ts";
 import {
   BrokenPromise,
   findFaultInLine,
@@ -48,12 +48,11 @@ export const results: Target = {
   mutate(bytes, other, random) {
     if (random.chance(0.15)) return mutateBytes(bytes, other, random);
     const [lines, others] = [bytes, other].map((one) => new TextDecoder().decode(one).split("\n"));
-    const change = (line = "") => mutateJson(line, random.pick(others), random);
     const at = random.integer(lines.length);
-    const changed = lines.length > 1 && random.chance(0.2)
-      ? mutateList(lines, others, random, (line) => [change(line)])
-      : lines.map((line, i) => i === at ? change(line) : line);
-    return textBytes(changed.join("\n"));
+    const line = mutateJson(lines[at], random.pick(others), random);
+    const more = random.chance(0.2) ? others.slice(at, at + 20) : [];
+    const dropped = random.chance(0.2) ? random.integer(5) : 1;
+    return textBytes(lines.toSpliced(at, dropped, line, ...more).join("\n"));
   },
 
   async check(bytes, folder) {

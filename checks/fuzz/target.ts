@@ -1,4 +1,5 @@
 /** The interface of a fuzz target, and the promises that every reader keeps. */
+import { Buffer } from "node:buffer";
 import { UserError } from "../../engines/errors.ts";
 import type { Choices } from "./mutate.ts";
 
@@ -63,13 +64,10 @@ export function kindOf(message: string): string {
   return message.replace(/"(\\.|[^"\\])*"/g, '""').replace(/-?\d[\d.e+,]*/g, "0");
 }
 
-/** Whether two arrays of numbers are the same bit for bit. */
+/** Whether two arrays are the same bit for bit. */
 export function isSameData(a: ArrayBufferView, b: ArrayBufferView): boolean {
-  const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
-    new Uint8Array(buffer, byteOffset, byteLength);
-  return isSameBytes(bytes(a), bytes(b));
-}
-
-export function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  const [x, y] = [a, b].map(({ buffer, byteOffset, byteLength }) =>
+    new Uint8Array(buffer, byteOffset, byteLength)
+  );
+  return Buffer.compare(x, y) === 0;
 }

@@ -1,14 +1,18 @@
 /** Evaluation: the rows of every estimator, compared with the reference's. */
 import { assert, assertEquals } from "@std/assert";
-import { makeConfig, type ModelKind } from "../../core/config.ts";
-import { evaluate, type Evaluation } from "../../core/scoring/estimators.ts";
-import { initialWeights } from "../../core/model.ts";
-import { models } from "../../core/models.ts";
-import { seededRandom } from "../../core/random.ts";
-import type { Estimator } from "../../core/scoring/estimators.ts";
-import { loadScorer } from "../../core/scoring/scorer.ts";
-import type { Engine } from "../../engines/engine.ts";
-import { type EngineCase, referenceEngine, tolerance } from "../../engines/testing/engine_case.ts";
+import { makeConfig, type ModelKind } from "../../../core/config.ts";
+import { evaluate, type Evaluation } from "../../../core/scoring/estimators.ts";
+import { initialWeights } from "../../../core/model.ts";
+import { models } from "../../../core/models.ts";
+import { seededRandom } from "../../../core/random.ts";
+import type { Estimator } from "../../../core/scoring/estimators.ts";
+import { loadScorer } from "../../../core/scoring/scorer.ts";
+import type { Engine } from "../../../engines/engine.ts";
+import {
+  type EngineCase,
+  referenceEngine,
+  tolerance,
+} from "../../../engines/testing/engine_case.ts";
 
 const estimators: [ModelKind, Estimator][] = [
   ["gpt", "exact"],

@@ -4,22 +4,22 @@
  * after three steps of AdamW.
  */
 import { assert, assertAlmostEquals } from "@std/assert";
-import { type Config, makeConfig } from "../../core/config.ts";
-import * as diffusion from "../../core/diffusion.ts";
-import { readSafetensors } from "../../core/files/safetensors.ts";
-import * as gpt from "../../core/gpt.ts";
-import type { Batch, LanguageModel } from "../../core/language_model.ts";
-import { parameterShapes } from "../../core/model.ts";
-import { initialMoments, scheduleAt } from "../../core/training/optimizer.ts";
-import { windowLogits } from "../../core/programs.ts";
-import { trainStep } from "../../core/training/step.ts";
-import { gradients } from "../../core/testing/gradients.ts";
-import type { HostTensors } from "../../engines/tensors.ts";
+import { type Config, makeConfig } from "../../../core/config.ts";
+import * as diffusion from "../../../core/diffusion.ts";
+import { readSafetensors } from "../../../core/files/safetensors.ts";
+import * as gpt from "../../../core/gpt.ts";
+import type { Batch, LanguageModel } from "../../../core/language_model.ts";
+import { parameterShapes } from "../../../core/model.ts";
+import { initialMoments, scheduleAt } from "../../../core/training/optimizer.ts";
+import { windowLogits } from "../../../core/programs.ts";
+import { trainStep } from "../../../core/training/step.ts";
+import { gradients } from "../../../core/testing/gradients.ts";
+import type { HostTensors } from "../../../engines/tensors.ts";
 import {
   type EngineCase,
   largestDifference,
   tolerance,
-} from "../../engines/testing/engine_case.ts";
+} from "../../../engines/testing/engine_case.ts";
 
 interface Reference {
   config: Config;
@@ -30,7 +30,7 @@ interface Reference {
 }
 
 async function reference(model: LanguageModel): Promise<Reference> {
-  const file = new URL(`../../core/testing/data/${model.kind}.safetensors`, import.meta.url);
+  const file = new URL(`../../../core/testing/data/${model.kind}.safetensors`, import.meta.url);
   const { tensors, metadata } = readSafetensors(await Deno.readFile(file));
   const number = (key: string) => Number(metadata[key]);
   const config: Config = {

@@ -3,30 +3,30 @@
  * step.
  */
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { type Config, makeConfig, type ModelKind } from "../../core/config.ts";
-import { drawWindows } from "../../core/training/step.ts";
-import { makeParallelStepper } from "../../core/training/data_parallel.ts";
-import { assertSameWeights, ranksInProcess } from "../../core/testing/ranks.ts";
-import { models } from "../../core/models.ts";
-import { drawStepInputs, initialState, trainStep } from "../../core/training/step.ts";
-import { seededRandom } from "../../core/random.ts";
-import { makeLocalStepper } from "../../core/training/trainer.ts";
-import type { HostTensors } from "../../engines/tensors.ts";
-import { makeTokenizer } from "../../core/data/tokenizer.ts";
-import { backends, eagerEngine } from "../../engines/eager.ts";
+import { type Config, makeConfig, type ModelKind } from "../../../core/config.ts";
+import { drawWindows } from "../../../core/training/step.ts";
+import { makeParallelStepper } from "../../../core/training/data_parallel.ts";
+import { assertSameWeights, ranksInProcess } from "../../../core/testing/ranks.ts";
+import { models } from "../../../core/models.ts";
+import { drawStepInputs, initialState, trainStep } from "../../../core/training/step.ts";
+import { seededRandom } from "../../../core/random.ts";
+import { makeLocalStepper } from "../../../core/training/trainer.ts";
+import type { HostTensors } from "../../../engines/tensors.ts";
+import { makeTokenizer } from "../../../core/data/tokenizer.ts";
+import { backends, eagerEngine } from "../../../engines/eager.ts";
 import {
   type Engine,
   type Inputs,
   type Program,
   runSteps,
   type Session,
-} from "../../engines/engine.ts";
+} from "../../../engines/engine.ts";
 import {
   distance,
   type EngineCase,
   referenceEngine,
   tolerance,
-} from "../../engines/testing/engine_case.ts";
+} from "../../../engines/testing/engine_case.ts";
 
 /**
  * Whether slow engines train as long as the others: minutes, so a separate check (`deno task --cwd

@@ -3,19 +3,19 @@
  * with its cache.
  */
 import { assertEquals, assertGreater } from "@std/assert";
-import { makeConfig, type ModelKind } from "../../core/config.ts";
-import { initialWeights } from "../../core/model.ts";
-import { models } from "../../core/models.ts";
-import { type LoadedNetwork, loadNetwork, loadNetworks } from "../../core/sampling/network.ts";
-import type { GenerationOptions } from "../../core/language_model.ts";
-import { seededRandom } from "../../core/random.ts";
-import { type SamplerName, samplers } from "../../core/sampling/samplers/mod.ts";
-import type { DefinedSampler } from "../../core/sampling/samplers/sampler.ts";
-import { write as writeText, type WriteRequest } from "../../core/sampling/write.ts";
-import { plainOptions } from "../../core/testing/options.ts";
-import { listCharacters, makeTokenizer, MASK } from "../../core/data/tokenizer.ts";
-import type { Engine } from "../../engines/engine.ts";
-import { type EngineCase, referenceEngine } from "../../engines/testing/engine_case.ts";
+import { makeConfig, type ModelKind } from "../../../core/config.ts";
+import { initialWeights } from "../../../core/model.ts";
+import { models } from "../../../core/models.ts";
+import { type LoadedNetwork, loadNetwork, loadNetworks } from "../../../core/sampling/network.ts";
+import type { GenerationOptions } from "../../../core/language_model.ts";
+import { seededRandom } from "../../../core/random.ts";
+import { type SamplerName, samplers } from "../../../core/sampling/samplers/mod.ts";
+import type { DefinedSampler } from "../../../core/sampling/samplers/sampler.ts";
+import { write as writeText, type WriteRequest } from "../../../core/sampling/write.ts";
+import { plainOptions } from "../../../core/testing/options.ts";
+import { listCharacters, makeTokenizer, MASK } from "../../../core/data/tokenizer.ts";
+import type { Engine } from "../../../engines/engine.ts";
+import { type EngineCase, referenceEngine } from "../../../engines/testing/engine_case.ts";
 
 /** Each is a beginning to continue, or a text with gaps. */
 const beginnings = ["To be", "To {1..3}, or ___ to be"];

@@ -5,7 +5,7 @@ import { chromiumPath, launchChromium } from "./chromium.ts";
 
 /** The path of a file of the project. */
 export const ofProject = (path: string): string =>
-  fromFileUrl(new URL(`../../${path}`, import.meta.url));
+  fromFileUrl(new URL(`../../../${path}`, import.meta.url));
 
 /** A script of the project with the project's own config, which has the libraries that this one lacks. */
 export function projectScript(script: string, cwd: string, ...args: string[]): Deno.Command {
