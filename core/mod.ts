@@ -94,9 +94,9 @@ export { type Gap, parseTemplate, type Piece } from "./sampling/template.ts";
 // scores
 export { evaluate, type EvaluateOptions, type Evaluation } from "./scoring/estimators.ts";
 export { cutIntoBlocks } from "./scoring/rows.ts";
-export type { EstimateOptions, Estimator, ResumeOptions } from "./scoring/estimators.ts";
+export type { EstimateOptions, Estimator } from "./scoring/estimators.ts";
 export { loadScorer, makeScorer } from "./scoring/scorer.ts";
-export type { RunNats, Scorer } from "./scoring/scorer.ts";
+export type { Scorer } from "./scoring/scorer.ts";
 export type { ScoreOptions } from "./scoring/rows.ts";
 export {
   type Baseline,

@@ -2,7 +2,7 @@
  * Measures how models write: samples over a range of temperatures, compared with held-out and
  * shuffled text.
  */
-import { kneserNey } from "../core/scoring/baselines.ts";
+import { kneserNey } from "../core/scoring/kneser_ney.ts";
 import { type Corpus, findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
 import type { Engine } from "../engines/engine.ts";
 import { UserError } from "../engines/errors.ts";

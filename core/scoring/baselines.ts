@@ -8,10 +8,10 @@
 import type { Dataset } from "../data/corpus.ts";
 import { type Random, seededRandom } from "../random.ts";
 import { type Evaluation, selectIndices, summarizeBlocks } from "./estimators.ts";
-import { kneserNeyTable } from "./kneser_ney.ts";
+import { kneserNey } from "./kneser_ney.ts";
 import { cutIntoBlocks } from "./rows.ts";
 
-/** Models without a network. */
+/** The name of a model without a network. */
 export type BaselineName = "uniform" | "unigram" | `kneser-ney-${number}`;
 
 /** A model that needs no network. */
@@ -60,39 +60,31 @@ export function sumNats(baseline: Baseline, block: Int32Array): number {
   return nats;
 }
 
-/** A baseline's evaluation, with the blocks of the text that it was scored on. */
-export interface ScoredBaseline {
-  name: BaselineName;
-  indices: number[];
-  evaluation: Evaluation;
-}
-
 /**
  * Trains the baselines, and returns a function that scores them on blocks of a context, once for
  * each context.
  *
- * @param vocab Number of characters of the dataset.
  * @param options.blocks Evenly spaced blocks to score. Default: all.
  */
 export function makeBaselineScorer(
   { train, validation }: Dataset,
   vocab: number,
   { blocks: count, seed = 0 }: { blocks?: number; seed?: number } = {},
-): (context: number) => ScoredBaseline[] {
+) {
   const trained = trainBaselines(train, vocab);
-  const known = new Map<number, ScoredBaseline[]>();
-  return (context) => {
-    let scored = known.get(context);
-    if (scored === undefined) {
-      const all = cutIntoBlocks(validation, context);
-      const indices = selectIndices("exact", all.length, count);
-      const blocks = indices.map((index) => all[index]);
-      scored = trained.map((baseline) => {
-        const evaluation = scoreBaseline(baseline, blocks, { random: seededRandom(seed) });
-        return { name: baseline.name, indices, evaluation };
-      });
-      known.set(context, scored);
-    }
+  const score = (context: number) => {
+    const all = cutIntoBlocks(validation, context);
+    const indices = selectIndices("exact", all.length, count);
+    const blocks = indices.map((index) => all[index]);
+    return trained.map((baseline) => {
+      const evaluation = scoreBaseline(baseline, blocks, { random: seededRandom(seed) });
+      return { name: baseline.name, indices, evaluation };
+    });
+  };
+  const known = new Map<number, ReturnType<typeof score>>();
+  return (context: number) => {
+    const scored = known.get(context) ?? score(context);
+    known.set(context, scored);
     return scored;
   };
 }
@@ -104,22 +96,11 @@ export function uniform(vocab: number): Baseline {
 
 /**
  * Makes the model in which each character is as likely as it is frequent in training, counted once
- * more, so that none is impossible (Laplace's rule
- * of succession).
+ * more, so that none is impossible (Laplace's rule of succession).
  */
 export function unigram(training: Int32Array, vocab: number): Baseline {
   const counts = new Float64Array(vocab).fill(1);
   for (const token of training) counts[token]++;
   const total = training.length + vocab;
   return { name: "unigram", probability: (_, character) => counts[character] / total };
-}
-
-/**
- * Kneser-Ney smoothing of n-grams up to `order` (`kneser_ney.ts`).
- *
- * @param order Length of the longest n-gram: 6 is five characters of history and the one to
- * predict.
- */
-export function kneserNey(training: Int32Array, vocab: number, order = 6): Baseline {
-  return { name: `kneser-ney-${order}`, ...kneserNeyTable(training, vocab, order) };
 }

@@ -75,7 +75,7 @@ function isExactWith(one: Estimator, other: Estimator): boolean {
 export function compareOnBlocks(
   a: BlockFigures,
   b: BlockFigures,
-  { random, resamples }: { random?: Random; resamples?: number } = {},
+  options: { random?: Random; resamples?: number } = {},
 ): ModelComparison {
   if (!isComparable(a, b)) {
     const of = ({ model, estimator, context, indices }: BlockFigures) =>
@@ -89,13 +89,11 @@ export function compareOnBlocks(
   }
   const common = commonBlocks(a, b);
   const bits = ({ indices, perBlock }: BlockFigures) => {
-    const ofBlock = new Map(indices.map((index, i) => [index, perBlock[i]]));
-    return common.map((index) => ofBlock.get(index)! / Math.LN2);
+    const places = new Map(indices.map((index, i) => [index, i]));
+    return common.map((index) => perBlock[places.get(index)!] / Math.LN2);
   };
-  const { difference, standardError, interval } = pairedBootstrap(bits(a), bits(b), {
-    random,
-    resamples,
-  });
+  const side = ({ model, weights, estimator }: BlockFigures) => ({ model, weights, estimator });
+  const { difference, standardError, interval } = pairedBootstrap(bits(a), bits(b), options);
   return {
     a: side(a),
     b: side(b),
@@ -109,10 +107,6 @@ export function compareOnBlocks(
 }
 
 function commonBlocks(a: BlockFigures, b: BlockFigures): number[] {
-  const ofB = new Set(b.indices);
-  return a.indices.filter((index) => ofB.has(index));
-}
-
-function side({ model, weights, estimator }: BlockFigures): Compared {
-  return { model, weights, estimator };
+  const others = new Set(b.indices);
+  return a.indices.filter((index) => others.has(index));
 }

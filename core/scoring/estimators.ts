@@ -77,27 +77,29 @@ export interface Evaluation {
   perBlock: Float64Array;
 }
 
-/** Options of every estimator. */
+/** How much of the text and of chance an estimator averages over. */
 export interface EstimateOptions extends ScoreOptions {
   /** Draws the masks, then the bootstrap's blocks. @default {seededRandom(0)} */
   random?: Random;
+  /** Passes of `nelbo` over the blocks. @default {16} */
+  passes?: number;
+  /** Batches of `masked-mean`. @default {100} */
+  batches?: number;
+  /** Nats per scored character of a block that `left-to-right` scored before, by its index. */
+  known?: (block: number) => number | undefined;
+  /** Called with each block that `left-to-right` scores now, and awaited. */
+  onBlock?: (block: number, nats: number) => void | Promise<void>;
 }
 
-/** The estimator to run, and how much of the text and of chance it averages over. */
-export interface EvaluateOptions extends EstimateOptions, ResumeOptions {
+/** The estimator to run, with its options. */
+export interface EvaluateOptions extends EstimateOptions {
   /** `exact` for a GPT, any other for diffusion. */
   estimator: Estimator;
   /** Evenly spaced blocks to score. @default {all; 16 for left-to-right} */
   blocks?: number;
-  /** Passes of `nelbo`. @default {16} */
-  passes?: number;
-  /** Batches of `masked-mean`. @default {100} */
-  batches?: number;
 }
 
-/**
- * Blocks that `left-to-right` takes by default: it needs a forward pass for each character.
- */
+/** Blocks that `left-to-right` takes by default: it needs a forward pass for each character. */
 const LEFT_TO_RIGHT_BLOCKS = 16;
 
 /** Selects which of `total` blocks `evaluate` scores: `count` evenly spaced ones. */
@@ -106,19 +108,10 @@ export function selectIndices(estimator: Estimator, total: number, count?: numbe
   return spaceEvenly(total, count ?? usual);
 }
 
-/** Lets a long run resume where an earlier one was stopped. */
-export interface ResumeOptions {
-  /** Nats per scored character of a block that was scored before, by its index. */
-  known?: (block: number) => number | undefined;
-  /** Called with each block that is scored now, and awaited. */
-  onBlock?: (block: number, nats: number) => void | Promise<void>;
-}
-
 /**
  * Runs an estimator. `exact` is for a GPT, the others are for diffusion.
  *
  * @param blocks Tokens, each [context], as `cutIntoBlocks` gives them.
- * @param options.known,options.onBlock Of `left-to-right` only, by index into `blocks`.
  * @throws {UserError} If there are fewer than two blocks, or the network's answers are not numbers.
  * @throws {RangeError} If there are fewer than two passes, or a block is not of the scorer's
  * context.
@@ -144,28 +137,20 @@ export function evaluate(
   { estimator, blocks: count, known, onBlock, ...options }: EvaluateOptions,
 ): Promise<Evaluation> {
   const indices = selectIndices(estimator, blocks.length, count);
-  const chosen = indices.map((index) => blocks[index]);
-  switch (estimator) {
-    case "exact":
-      return scoreExactly(scorer, chosen, options);
-    case "nelbo":
-      return estimateNelbo(scorer, chosen, options);
-    case "left-to-right":
-      return scoreLeftToRight(scorer, chosen, {
-        ...options,
-        known: known && ((i) => known(indices[i])),
-        onBlock: onBlock && ((i, nats) => onBlock(indices[i], nats)),
-      });
-    case "masked-mean":
-      return averageMaskedLoss(scorer, chosen, options);
-  }
+  const estimate = {
+    "exact": scoreExactly,
+    "nelbo": estimateNelbo,
+    "left-to-right": scoreLeftToRight,
+    "masked-mean": averageMaskedLoss,
+  }[estimator];
+  return estimate(scorer, indices.map((index) => blocks[index]), {
+    ...options,
+    known: known && ((i) => known(indices[i])),
+    onBlock: onBlock && ((i, nats) => onBlock(indices[i], nats)),
+  });
 }
 
-/**
- * Computes the negative log-likelihood under a GPT, in nats per scored character.
- *
- * @param blocks Tokens, each [context].
- */
+/** Computes the negative log-likelihood under a GPT, in nats per scored character. */
 export async function scoreExactly(
   scorer: Scorer,
   blocks: Int32Array[],
@@ -190,15 +175,11 @@ export async function scoreExactly(
  * `perBlock` has the effect of the drawn k taken out (see `adjustToEqualShares`), so the error over
  * blocks is one of the text and of the masked positions; that of k is small, as a pass draws k
  * evenly, and shows in `sePasses`.
- *
- * @param blocks Tokens, each [context].
- * @param options.passes Passes over the blocks, k stratified over the blocks of each. Default 16.
- * @throws {RangeError} If `passes` is below 2, since one pass has no standard error.
  */
 export async function estimateNelbo(
   scorer: Scorer,
   blocks: Int32Array[],
-  { passes = 16, random = seededRandom(0), ...options }: EstimateOptions & { passes?: number } = {},
+  { passes = 16, random = seededRandom(0), ...options }: EstimateOptions = {},
 ): Promise<Evaluation> {
   requireTwoBlocks(blocks);
   requireTwoPasses(passes);
@@ -225,13 +206,11 @@ export async function estimateNelbo(
  * diffusion model, and in theory can be above or below the NELBO. One forward pass for each
  * character, the rows of a call being positions of one block: the figure of a block does not depend
  * on the others, so a run may take those that an earlier one has scored.
- *
- * @param blocks Tokens, each [context]; for the default number see `LEFT_TO_RIGHT_BLOCKS`.
  */
 export async function scoreLeftToRight(
   scorer: Scorer,
   blocks: Int32Array[],
-  { known, onBlock, onProgress, signal, ...options }: EstimateOptions & ResumeOptions = {},
+  { known, onBlock, onProgress, signal, random }: EstimateOptions = {},
 ): Promise<Evaluation> {
   requireTwoBlocks(blocks);
   const scored = scorer.context - 1;
@@ -247,7 +226,7 @@ export async function scoreLeftToRight(
     for await (const { nats } of rows) perBlock[index] += nats / scored;
     await onBlock?.(index, requireFinite(perBlock[index]));
   }
-  return summarizeBlocks("left-to-right", scorer.context, perBlock, options);
+  return summarizeBlocks("left-to-right", scorer.context, perBlock, { random });
 }
 
 /**
@@ -263,47 +242,44 @@ export async function scoreLeftToRight(
  * `perBlock` is each block's own sum over its own number; their mean is not the figure. Both errors
  * are in nats.
  *
- * @param options.batches Batches to average over. Default 100.
  * @param options.batch Rows of one batch. Default 64, as in the original.
  */
 export async function averageMaskedLoss(
   scorer: Scorer,
   blocks: Int32Array[],
-  { batches = 100, batch = 64, random = seededRandom(0), ...options }:
-    & EstimateOptions
-    & { batches?: number; batch?: number } = {},
+  { batches = 100, batch = 64, random = seededRandom(0), ...options }: EstimateOptions & {
+    batch?: number;
+  } = {},
 ): Promise<Evaluation> {
   requireTwoBlocks(blocks);
   requireTwoPasses(batches);
-  const ofBatch = { nats: new Float64Array(batches), masked: new Float64Array(batches) };
-  const ofBlock = {
-    nats: new Float64Array(blocks.length),
-    masked: new Float64Array(blocks.length),
-  };
+  const zeros = (count: number) => ({
+    nats: new Float64Array(count),
+    masked: new Float64Array(count),
+  });
+  const ofBatch = zeros(batches);
+  const ofBlock = zeros(blocks.length);
   const rows = windowRows(blocks, batches, batch, random);
   const keepMask = { ...options, keepMask: true };
   for await (const { row, nats } of score(scorer, rows, batches * batch, keepMask)) {
-    const masked = row.scored.length;
-    ofBatch.nats[row.batch] += nats;
-    ofBatch.masked[row.batch] += masked;
-    ofBlock.nats[row.block] += nats;
-    ofBlock.masked[row.block] += masked;
+    for (const [sums, i] of [[ofBatch, row.batch], [ofBlock, row.block]] as const) {
+      sums.nats[i] += nats;
+      sums.masked[i] += row.scored.length;
+    }
   }
   const losses = ofBatch.nats.map((nats, i) => nats / ofBatch.masked[i]);
-  const perBlock = ofBlock.nats.map((nats, i) => nats / ofBlock.masked[i]);
-  const weights = ofBlock.masked;
   return {
     estimator: "masked-mean",
     bpc: null,
     nats: requireFinite(mean(losses)),
     sePasses: standardError(losses),
-    seBlocks: bootstrapStandardError(ofBlock.nats, { random, weights }),
+    seBlocks: bootstrapStandardError(ofBlock.nats, { random, weights: ofBlock.masked }),
     context: scorer.context,
     blocks: blocks.length,
     chars: blocks.length * scorer.context,
     passes: batches,
     byMaskShare: [],
-    perBlock,
+    perBlock: ofBlock.nats.map((nats, i) => nats / ofBlock.masked[i]),
   };
 }
 
@@ -347,7 +323,7 @@ interface Figure {
   nats: number;
 }
 
-/** Summarizes figures per block, in nats, that have no noise of masks. */
+/** Summarizes nats per block that have no noise of masks. */
 export function summarizeBlocks(
   estimator: Estimator,
   context: number,

@@ -1,6 +1,6 @@
 /**
- * Interpolated modified Kneser-Ney smoothing: a table of n-grams that gives the probabilities of
- * every next character in a few microseconds.
+ * Interpolated modified Kneser-Ney smoothing: a table of n-grams that gives the probability of a
+ * next character in a few microseconds.
  *
  * Source: Chen & Goodman, An empirical study of smoothing techniques for language modeling
  * (TR-10-98, 1998), section 3.
@@ -12,37 +12,26 @@
  * distribution, for characters that training never saw.
  */
 
-/** Probabilities of the next character by the characters before it. */
-export interface NgramTable {
-  /** Length of the longest n-gram: 6 is five characters of history and the one to predict. */
-  readonly order: number;
-  /** Number of characters. */
-  readonly vocab: number;
-  /**
-   * The probability of every character after `history`, of which the last `order - 1` count.
-   *
-   * @param row Receives the result, [vocab]; a new array by default.
-   */
-  row(history: ArrayLike<number>, row?: Float64Array): Float64Array;
-  /** The same for one character. */
-  probability(history: ArrayLike<number>, character: number): number;
-}
+import type { Baseline } from "./baselines.ts";
 
 /**
- * Counts the n-grams of a text.
+ * Counts the n-grams of a text: a model that gives the probability of a character by those before
+ * it.
  *
  * Time and memory are proportional to `order` times the length of the text (about 20 bytes for
  * each different n-gram), whatever the number of characters.
  *
  * @param training Characters as numbers from 0 to `vocab - 1`.
+ * @param order Length of the longest n-gram: 6 is five characters of history and the one to
+ * predict.
  */
-export function kneserNeyTable(training: Int32Array, vocab: number, order = 6): NgramTable {
+export function kneserNey(training: Int32Array, vocab: number, order = 6): Baseline {
   const levels = countNgrams(training, vocab, order);
   const occurrenceDiscounts = levels.map(({ occurrences }) => estimateDiscounts(occurrences));
   const contextDiscounts = levels.map(({ contexts }) => estimateDiscounts(contexts));
 
   /** Finds the node of the longest part of `history` that was seen, at most `order - 1` long. */
-  function findLongest(history: ArrayLike<number>): { length: number; node: number } {
+  function findLongest(history: Int32Array): { length: number; node: number } {
     for (let length = Math.min(history.length, order - 1); length > 0; length--) {
       let node = 0;
       for (let i = 0; i < length && node >= 0; i++) {
@@ -54,51 +43,22 @@ export function kneserNeyTable(training: Int32Array, vocab: number, order = 6): 
   }
 
   /** The nodes of the history's last 0, 1, 2, … characters, as far as they were seen. */
-  function findNodes(history: ArrayLike<number>): number[] {
+  function findNodes(history: Int32Array): number[] {
     const { length, node } = findLongest(history);
     const nodes = [node];
     for (let i = length; i > 0; i--) nodes.unshift(levels[i - 1].suffixes[nodes[0]]);
     return nodes;
   }
 
-  function countsAt(length: number, historyLength: number) {
-    const isLongest = length === Math.min(historyLength, order - 1);
-    const { occurrences, contexts } = levels[length];
-    return isLongest
-      ? { counts: occurrences, discounts: occurrenceDiscounts[length] }
-      : { counts: contexts, discounts: contextDiscounts[length] };
-  }
-
   return {
-    order,
-    vocab,
-    row(history, row = new Float64Array(vocab)) {
-      row.fill(1 / vocab);
-      for (const [length, node] of findNodes(history).entries()) {
-        const { firstChild, characters } = levels[length];
-        const { counts, discounts } = countsAt(length, history.length);
-        const end = firstChild[node + 1];
-        let total = 0;
-        let spared = 0;
-        for (let child = firstChild[node]; child < end; child++) {
-          total += counts[child];
-          spared += discounts[Math.min(counts[child], 3)];
-        }
-        if (total === 0) continue;
-        const share = spared / total;
-        for (let character = 0; character < vocab; character++) row[character] *= share;
-        for (let child = firstChild[node]; child < end; child++) {
-          const kept = counts[child] - discounts[Math.min(counts[child], 3)];
-          row[characters[child]] += kept / total;
-        }
-      }
-      return row;
-    },
+    name: `kneser-ney-${order}`,
     probability(history, character) {
       let probability = 1 / vocab;
       for (const [length, node] of findNodes(history).entries()) {
-        const { firstChild, characters } = levels[length];
-        const { counts, discounts } = countsAt(length, history.length);
+        const { firstChild, characters, occurrences, contexts } = levels[length];
+        const isLongest = length === Math.min(history.length, order - 1);
+        const counts = isLongest ? occurrences : contexts;
+        const discounts = (isLongest ? occurrenceDiscounts : contextDiscounts)[length];
         let total = 0;
         let spared = 0;
         let kept = 0;
@@ -144,11 +104,9 @@ function countNgrams(text: Int32Array, vocab: number, order: number): Level[] {
   let parentCount = 1;
   for (let length = 1; length <= order; length++) {
     const starts = Math.max(0, text.length - length + 1);
-    const sorted = sortByKey(
-      parents,
-      parentCount,
-      sortByKey(text.subarray(length - 1), vocab, starts),
-    );
+    const all = Uint32Array.from({ length: starts }, (_, start) => start);
+    const byCharacter = sortByKey(text.subarray(length - 1), vocab, all);
+    const sorted = sortByKey(parents, parentCount, byCharacter);
 
     const nodes = new Uint32Array(starts);
     const firstChild = new Uint32Array(parentCount + 1);
@@ -193,26 +151,17 @@ function countNgrams(text: Int32Array, vocab: number, order: number): Level[] {
   return levels;
 }
 
-/**
- * Sorts items by `keys[item]`, each from 0 to `keyCount - 1`, and leaves the order of equal ones.
- *
- * @param items The items, or their number where they are 0, 1, 2, …
- */
+/** Sorts items by `keys[item]`, each from 0 to `keyCount - 1`, and leaves the order of equal ones. */
 function sortByKey(
   keys: Int32Array | Uint32Array,
   keyCount: number,
-  items: Uint32Array | number,
+  items: Uint32Array,
 ): Uint32Array {
-  const all = typeof items === "number" ? new Uint32Array(items) : items;
-  if (typeof items === "number") { for (let i = 0; i < items; i++) all[i] = i; }
   const next = new Uint32Array(keyCount + 1);
-  for (let i = 0; i < all.length; i++) next[keys[all[i]] + 1]++;
+  for (const item of items) next[keys[item] + 1]++;
   for (let key = 0; key < keyCount; key++) next[key + 1] += next[key];
-  const sorted = new Uint32Array(all.length);
-  for (let i = 0; i < all.length; i++) {
-    const item = all[i];
-    sorted[next[keys[item]]++] = item;
-  }
+  const sorted = new Uint32Array(items.length);
+  for (const item of items) sorted[next[keys[item]]++] = item;
   return sorted;
 }
 
@@ -235,12 +184,10 @@ function findChild({ characters, firstChild }: Level, node: number, character: n
  */
 function estimateDiscounts(counts: Uint32Array): [number, number, number, number] {
   const countOfCounts = [0, 0, 0, 0, 0];
-  for (let i = 0; i < counts.length; i++) if (counts[i] <= 4) countOfCounts[counts[i]]++;
+  for (const count of counts) if (count <= 4) countOfCounts[count]++;
   const [, n1, n2, n3, n4] = countOfCounts;
   const one = n1 === 0 ? 0.5 : n1 / (n1 + 2 * n2);
   if (n1 === 0 || n2 === 0 || n3 === 0 || n4 === 0) return [0, one, one, one];
   const clamp = (value: number, count: number) => Math.min(Math.max(value, 0), count);
-  const two = clamp(2 - 3 * one * n3 / n2, 2);
-  const three = clamp(3 - 4 * one * n4 / n3, 3);
-  return [0, one, two, three];
+  return [0, one, clamp(2 - 3 * one * n3 / n2, 2), clamp(3 - 4 * one * n4 / n3, 3)];
 }

@@ -10,9 +10,7 @@ import { MASK_TOKEN } from "../data/tokenizer.ts";
 
 /** To watch a long computation, and to stop it. */
 export interface ScoreOptions {
-  /**
-   * Called after each call of the network with the rows scored so far, and with how many there are.
-   */
+  /** Called after each call of the network with the rows scored, and how many there are. */
   onProgress?: (done: number, total: number) => void;
   /** Looked at before each call of the network. */
   signal?: AbortSignal;

@@ -1,20 +1,14 @@
-/** Networks to score with: loaded here, or made of a program that is loaded already. */
-import type { Engine } from "@tiny-diffusion/engines";
+/** Networks to score with: loaded here, or made of a session that is loaded already. */
+import type { Engine, Program, Session } from "@tiny-diffusion/engines";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import type { ModelConfig } from "../config.ts";
 import { yieldToEventLoop } from "../event_loop.ts";
 import type { LanguageModel } from "../language_model.ts";
 import { targetNats } from "../programs.ts";
 
-/**
- * The network as an estimator sees it: it takes rows of tokens, and gives negative log-probabilities
- * of targets.
- */
+/** The network as an estimator sees it. */
 export interface Scorer {
-  /**
-   * Rows of one call. Where an estimator has fewer left, it fills up with a repeated row and
-   * ignores the answer.
-   */
+  /** Rows of one call. */
   rows: number;
   /** Characters of a row. */
   context: number;
@@ -30,39 +24,28 @@ export interface Scorer {
   ): Promise<Float32Array>;
 }
 
-/** Runs a program that `targetNats` made. */
-export type RunNats = (
-  inputs: { tokens: Int32Array; targets: Int32Array },
-) => Promise<Record<string, Float32Array>>;
-
 /**
- * Makes a scorer of a loaded network.
+ * Makes a scorer of a session whose programs have `rows` rows.
  *
- * @param rows The rows of those programs.
- * @param run Runs the program in which the mask token gets no probability.
- * @param runWithMask Runs the one in which it keeps its probability; only `masked-mean` needs it.
+ * @param sessionWithMask Has the `targetNats` that keeps the mask; only `masked-mean` needs it.
  */
 export function makeScorer(
   { context }: { context: number },
   rows: number,
-  run: RunNats,
-  runWithMask?: RunNats,
+  session: Pick<Session<{ nats: Program }>, "run">,
+  sessionWithMask?: Pick<Session<{ natsWithMask: Program }>, "run">,
 ): Scorer {
   return {
     rows,
     context,
     async nats(tokens, targets, { keepMask = false } = {}) {
       await yieldToEventLoop();
-      const runProgram = keepMask ? runWithMask : run;
-      if (!runProgram) throw new TypeError("Cannot keep the mask: its program is not loaded");
-      return (await runProgram({ tokens, targets })).nats;
+      const inputs = { tokens, targets };
+      if (!keepMask) return (await session.run("nats", inputs)).nats;
+      if (!sessionWithMask) throw new TypeError("internal: no program that keeps the mask");
+      return (await sessionWithMask.run("natsWithMask", inputs)).nats;
     },
   };
-}
-
-/** Chooses the rows of one call: enough for the matrix kernels, few enough to see progress. */
-export function chooseRows(context: number): number {
-  return Math.max(4, Math.min(64, context, Math.floor(2048 / context)));
 }
 
 /**
@@ -76,17 +59,16 @@ export async function loadScorer(
   model: LanguageModel,
   config: ModelConfig,
   weights: HostTensors,
-  { rows = chooseRows(config.context), keepMask = false }: { rows?: number; keepMask?: boolean } =
-    {},
+  { rows = chooseRows(config), keepMask = false }: { rows?: number; keepMask?: boolean } = {},
 ): Promise<Scorer & Disposable> {
   const nats = targetNats(model, config, rows);
-  const natsWithMask = keepMask ? targetNats(model, config, rows, { keepMask }) : nats;
+  const natsWithMask = targetNats(model, config, rows, { keepMask });
   const session = await engine.load(weights, keepMask ? { nats, natsWithMask } : { nats });
-  const scorer = makeScorer(
-    config,
-    rows,
-    (inputs) => session.run("nats", inputs),
-    keepMask ? (inputs) => session.run("natsWithMask", inputs) : undefined,
-  );
+  const scorer = makeScorer(config, rows, session, keepMask ? session : undefined);
   return { ...scorer, [Symbol.dispose]: () => session.dispose() };
+}
+
+/** Chooses the rows of one call: enough for the matrix kernels, few enough to see progress. */
+function chooseRows({ context }: ModelConfig): number {
+  return Math.max(4, Math.min(64, context, Math.floor(2048 / context)));
 }

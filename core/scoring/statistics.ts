@@ -40,7 +40,6 @@ export function standardError(values: ArrayLike<number>): number {
 export interface BootstrapOptions {
   /** Draws the resamples. @default {seededRandom(0)} */
   random?: Random;
-  /** @default {2000} */
   resamples?: number;
 }
 
@@ -49,20 +48,18 @@ export interface BootstrapOptions {
  * a weight, by resampling the blocks that they belong to. For a plain mean it tends to the closed
  * form, the deviation with n below the line over the square root of n.
  *
- * @throws {RangeError} If there are fewer than two values: one block says nothing about the spread
+ * @throws {UserError} If there are fewer than two values: one block says nothing about the spread
  * of blocks.
  */
 export function bootstrapStandardError(
   values: ArrayLike<number>,
-  { random, resamples, weights }: BootstrapOptions & { weights?: ArrayLike<number> } = {},
+  options: BootstrapOptions & { weights?: ArrayLike<number> } = {},
 ): number {
-  return standardDeviation(resampledMeans(values, { random, resamples, weights }));
+  return standardDeviation(resampleMeans(values, options));
 }
 
 export interface Comparison {
-  /**
-   * Mean of a minus mean of b, in the unit of the input. Below 0 where a is the better (lower) one.
-   */
+  /** Mean of a minus mean of b, in the unit of the input. */
   difference: number;
   standardError: number;
   /** From the 2.5th to the 97.5th percentile of the resampled differences. */
@@ -70,13 +67,12 @@ export interface Comparison {
 }
 
 /**
- * Compares `a` with `b`, when both were measured on the same blocks. Resampling
- * the differences leaves out what makes a block hard for both, so it finds differences that the two
- * standard errors alone would hide.
+ * Compares figures of two models that were measured on the same blocks, in the same order.
+ * Resampling the differences leaves out what makes a block hard for both, so it finds differences
+ * that the two standard errors alone would hide.
  *
- * @param a Per-block figures of one model, such as `perBlock` of an evaluation.
- * @param b Those of the other, in the same order of blocks.
- * @throws {RangeError} If the two are not of the same number of blocks, or of fewer than two.
+ * @throws {RangeError} If the two are not of the same number of blocks.
+ * @throws {UserError} If there are fewer than two.
  */
 export function pairedBootstrap(
   a: ArrayLike<number>,
@@ -90,7 +86,7 @@ export function pairedBootstrap(
     );
   }
   const differences = Float64Array.from(a, (value, block) => value - b[block]);
-  const means = resampledMeans(differences, { random, resamples }).sort();
+  const means = resampleMeans(differences, { random, resamples }).sort();
   return {
     difference: mean(differences),
     standardError: standardDeviation(means),
@@ -98,7 +94,7 @@ export function pairedBootstrap(
   };
 }
 
-function resampledMeans(
+function resampleMeans(
   values: ArrayLike<number>,
   { random = seededRandom(0), resamples = 2000, weights }: BootstrapOptions & {
     weights?: ArrayLike<number>;
@@ -118,7 +114,7 @@ function resampledMeans(
     for (let i = 0; i < count; i++) {
       const drawn = random.integer(count);
       total += values[drawn];
-      weight += weights === undefined ? 1 : weights[drawn];
+      weight += weights?.[drawn] ?? 1;
     }
     return total / weight;
   });

@@ -29,8 +29,10 @@ import {
 } from "./step.ts";
 import type { Stepper } from "./trainer.ts";
 
+type ParallelPrograms = { gradientSums: Program; stepFromSums: Program; nats: Program };
+
 /** A stepper whose steps all ranks make together. */
-export interface ParallelStepper extends Stepper {
+export interface ParallelStepper extends Stepper<ParallelPrograms> {
   /**
    * Aborts on all ranks at the same step, soon after the signal of any of them did; the one to give
    * to `train`.
@@ -95,7 +97,7 @@ export function makeParallelStepper(
     },
     groups: false, // so that all ranks stop after the same step
     scorer(session) {
-      const own = makeScorer(config, rows, (inputs) => session.run("nats", inputs));
+      const own = makeScorer(config, rows, session);
       const { context } = config;
       const start = first * context;
       const end = start + rows * context;

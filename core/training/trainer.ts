@@ -112,21 +112,21 @@ export interface TrainingResult extends RunPoint {
 }
 
 /** A way to make steps: in this process, or in several that share the batch (`data_parallel.ts`). */
-export interface Stepper {
+export interface Stepper<P extends Record<string, Program> = Record<string, Program>> {
   /** The programs that the engine has to load. */
-  programs: Record<string, Program>;
+  programs: P;
   /** Makes a step on each of `inputs`, which `drawStepInputs` gave for the whole batch. */
-  steps(session: Runner, inputs: StepInputs[]): Promise<StepOutcome[]>;
+  steps(session: Runner<P>, inputs: StepInputs[]): Promise<StepOutcome[]>;
   /** Whether several steps at once may be faster than one by one. */
   groups: boolean;
   /** Makes what scores the blocks of a validation. */
-  scorer(session: Runner): Scorer;
+  scorer(session: Runner<P>): Scorer;
   /** Whether this process saves the files of the run. */
   saves: boolean;
 }
 
 /** A session as a stepper sees it. */
-export type Runner = Pick<Session, "run" | "runSteps">;
+export type Runner<P = Record<string, Program>> = Pick<Session<P>, "run" | "runSteps">;
 
 /** The figures of a step. */
 export interface StepOutcome {
@@ -137,7 +137,10 @@ export interface StepOutcome {
 }
 
 /** Makes the stepper of one process that trains alone. */
-export function makeLocalStepper(model: LanguageModel, config: Config): Stepper {
+export function makeLocalStepper(
+  model: LanguageModel,
+  config: Config,
+): Stepper<{ trainStep: Program; nats: Program }> {
   return {
     programs: {
       trainStep: trainStep(model, config),
@@ -151,7 +154,7 @@ export function makeLocalStepper(model: LanguageModel, config: Config): Stepper 
       }));
     },
     groups: true,
-    scorer: (session) => makeScorer(config, config.batch, (inputs) => session.run("nats", inputs)),
+    scorer: (session) => makeScorer(config, config.batch, session),
     saves: true,
   };
 }
