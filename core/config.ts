@@ -1,6 +1,6 @@
 /**
  * Every setting of a run in one flat object, which is printed when training starts and stored with
- * the weights. `original` says what each setting means and what it was in the original; a preset
+ * the weights. `Preset` says what each setting means, `original` what it was in the original; a preset
  * holds only what differs from that.
  */
 import { quoted, UserError } from "@tiny-diffusion/engines/errors";
@@ -8,78 +8,105 @@ import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 /** The two models. */
 export type ModelKind = "gpt" | "diffusion";
 
-/** The original's settings: 10.7 M parameters, AdamW at a constant rate. */
-const original = {
+/** A configuration without what follows from the text and the model. */
+export interface Preset {
   // ---- network
   /** Most characters that the network reads at once. */
-  context: 256,
+  context: number;
   /** Layers, each an attention and an MLP. */
-  layers: 6,
+  layers: number;
   /** Attention heads of a layer, each of `width / heads` numbers. */
-  heads: 6,
+  heads: number;
   /** Numbers in the vector of a character; a multiple of `2 * heads`. */
-  width: 384,
+  width: number;
   /** Start the last matrix of each branch at zero, so that every layer begins as the identity. */
-  zeroProjections: false,
+  zeroProjections: boolean;
 
   // ---- examples
   /** Windows of text in a step. */
-  batch: 64,
+  batch: number;
   /** Most steps. Diffusion trains longer, since only masked characters count in its loss. */
-  steps: { gpt: 5000, diffusion: 10_000 },
+  steps: { gpt: number; diffusion: number };
   /** Steps between two validations. */
-  evalEvery: 500,
+  evalEvery: number;
   /** Diffusion: spread the mask shares of a batch evenly instead of drawing them independently. */
-  evenMaskShares: false,
+  evenMaskShares: boolean;
   /**
    * Diffusion: weight a window's hidden characters by 1 / mask share, as the bound does, instead of
    * all alike.
    */
-  boundWeighting: false,
+  boundWeighting: boolean;
   /**
    * Diffusion: train this many of a batch's windows as a GPT would, on the next character and with
    * attention to the left. The network learns both, and at a fixed text overfits later ("dual
    * objective", arXiv:2512.14549). Dropout then applies to these windows only.
    */
-  causalRows: 0,
+  causalRows: number;
 
   // ---- optimizer
   /** `muon`: Muon for the matrices of the layers, AdamW for embedding and head. */
-  optimizer: "adamw" as "adamw" | "muon",
+  optimizer: "adamw" | "muon";
   /** The learning rate of AdamW. */
-  learningRate: 3e-4,
+  learningRate: number;
   /** The learning rate of Muon, which sets the size of its updates itself. */
-  muonLearningRate: 0.02,
+  muonLearningRate: number;
   /** Steps in which the learning rates rise from 0. */
-  warmup: 0,
+  warmup: number;
   /**
    * `cosine` falls to a tenth of the learning rate at the last step. `wsd` (warm-up, stable, decay;
    * arXiv:2404.06395) stays constant and falls linearly to zero over the last fifth of the steps.
    */
-  schedule: "constant" as "constant" | "cosine" | "wsd",
+  schedule: "constant" | "cosine" | "wsd";
   /** AdamW: share of the gradients' moving average that a step keeps. */
-  beta1: 0.9,
+  beta1: number;
   /** AdamW: share of the squared gradients' moving average that a step keeps. */
-  beta2: 0.999,
+  beta2: number;
   /** AdamW: added to the root of the squared gradients' average. */
-  epsilon: 1e-8,
+  epsilon: number;
   /**
    * Share of itself, times the learning rate, that a weight loses in a step (Loshchilov & Hutter,
    * arXiv:1711.05101).
    */
-  weightDecay: 0.01,
+  weightDecay: number;
   /** Largest norm of all gradients together; longer ones are scaled down to it. 0 = no limit. */
-  clip: 0,
+  clip: number;
   /**
    * Share of the entries of the embedding, and of what each branch adds, that a step leaves out. A
    * GPT needs it sooner: it sees the same examples every epoch, a diffusion model differently masked
    * ones.
    */
-  dropout: { gpt: 0, diffusion: 0 },
+  dropout: { gpt: number; diffusion: number };
   /**
    * Share of the weights' moving average that a step keeps; validation and export then use the
    * average. 0 = no average.
    */
+  emaDecay: number;
+}
+
+/** The original's settings: 10.7 M parameters, AdamW at a constant rate. */
+const original: Preset = {
+  context: 256,
+  layers: 6,
+  heads: 6,
+  width: 384,
+  zeroProjections: false,
+  batch: 64,
+  steps: { gpt: 5000, diffusion: 10_000 },
+  evalEvery: 500,
+  evenMaskShares: false,
+  boundWeighting: false,
+  causalRows: 0,
+  optimizer: "adamw",
+  learningRate: 3e-4,
+  muonLearningRate: 0.02,
+  warmup: 0,
+  schedule: "constant",
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0.01,
+  clip: 0,
+  dropout: { gpt: 0, diffusion: 0 },
   emaDecay: 0,
 };
 
@@ -102,9 +129,6 @@ const little = {
   width: 128,
   context: 64,
 } satisfies Partial<Preset>;
-
-/** A configuration without what follows from the text and the model. */
-export type Preset = typeof original;
 
 /** The names of the presets. */
 export type PresetName =

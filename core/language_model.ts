@@ -68,7 +68,7 @@ export interface GenerationOptions extends Truncation {
   sampler: Sampler;
 }
 
-/** A character fixed by a forward pass, or hidden again where `token` is the mask. */
+/** A character fixed by a forward pass, or masked again where `token` is the mask. */
 export interface Fixed {
   /**
    * Counted from the start of the text, prompt included; within a sampler, from that of the window.
@@ -79,12 +79,12 @@ export interface Fixed {
   /**
    * The probability, from 0 to 1, on which the choice was based: for a GPT and for `threshold` that
    * of all characters that could have been drawn, for the other samplers that of the character
-   * drawn, or of being hidden again.
+   * drawn, or of being masked again.
    */
   confidence: number;
 }
 
-/** A window of the text with what is masked in it, as a sampler sees it. */
+/** A window of the text and its masked positions, as a sampler sees them. */
 export interface MaskedWindow {
   /** The positions to fill, in the window, rising; all of them masked at first. */
   masked: number[];
@@ -98,8 +98,11 @@ export interface Sampler {
   readonly name: string;
   /** The values of its options. */
   readonly settings: Readonly<Record<string, number | string>>;
-  /** Returns the most forward passes that it takes to fill `masked` positions of a window. */
-  passes(masked: number): number;
+  /**
+   * Returns an upper bound on the forward passes needed to fill `count` masked positions of a window:
+   * at most `count` times that for one position.
+   */
+  maxPasses(count: number): number;
   /**
    * Fills the masked positions. Yields what each step changes; the caller writes that into the
    * window before the next `look`.

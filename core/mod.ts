@@ -69,7 +69,7 @@ export { type SavedModel, saveWeights, trainingPath, type TrainingState } from "
 export type { ModelFacts, TrainingFacts } from "./checkpoint_schema.ts";
 export type { ForeignOptions } from "./foreign_weights.ts";
 export { makeParallelStepper, requireSameFacts } from "./training/data_parallel.ts";
-export type { ParallelStepper } from "./training/data_parallel.ts";
+export type { ParallelPrograms, ParallelStepper } from "./training/data_parallel.ts";
 export { type Communicator, joinRanks, type Mpi } from "./training/mpi.ts";
 
 // sampling
@@ -81,9 +81,16 @@ export {
   type WriteRequest,
 } from "./sampling/write.ts";
 export { type Writing } from "./sampling/write.ts";
+export type { Block } from "./sampling/blocks.ts";
 export { type LoadedNetwork, loadNetwork, loadNetworks } from "./sampling/network.ts";
 export type { TrainedNetwork } from "./sampling/window_network.ts";
-export { defaultOptions, type SamplerName, samplers } from "./sampling/samplers/mod.ts";
+export {
+  defaultOptions,
+  defaultSampler,
+  samplerList,
+  type SamplerName,
+  samplers,
+} from "./sampling/samplers/mod.ts";
 export { defineSampler, drawEach, revealPerPass } from "./sampling/samplers/sampler.ts";
 export type { DefinedSampler, Pass, SamplerDefinition } from "./sampling/samplers/sampler.ts";
 export type { ChoiceOption, NumberOption, OptionText } from "./sampling/samplers/sampler.ts";

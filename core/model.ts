@@ -240,7 +240,9 @@ function hideRight(time: number): Tensor2D {
  * [batch, time, heads, width / heads].
  */
 export interface Rotation {
+  /** The cosines. */
   cos: Tensor4D;
+  /** The sines, those of the second half of a head with the sign of its turn. */
   sin: Tensor4D;
 }
 

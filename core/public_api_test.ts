@@ -34,7 +34,7 @@ Deno.test("a sampler of ten lines from outside fills text from right to left", a
     name: "right-to-left",
     source: "this test",
     options: { atOnce: { type: "integer", min: 1, default: 1, help: "characters of a pass" } },
-    passes: (masked, { atOnce }) => Math.ceil(masked / atOnce),
+    maxPasses: (count, { atOnce }) => Math.ceil(count / atOnce),
     fill: ({ atOnce }) =>
       revealPerPass(({ logits, masked }, truncation, random) =>
         drawEach(masked.toReversed().slice(0, atOnce), logits, truncation, random)
@@ -53,7 +53,7 @@ Deno.test("a sampler of ten lines from outside fills text from right to left", a
     }
   }
   assertEquals(order, [7, 6, 5, 4, 3, 2]);
-  assertEquals(network.forwards, rightToLeft.passes(6));
+  assertEquals(network.forwards, rightToLeft.maxPasses(6));
 });
 
 Deno.test("an engine from outside sees every program and its graph, and changes no figure", async () => {

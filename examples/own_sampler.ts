@@ -21,7 +21,7 @@ const margin = defineSampler({
   name: "margin",
   source: "top probability margin (Kim et al., arXiv:2502.06768)",
   options: { atOnce: { type: "integer", min: 1, default: 1, help: "characters to fix in a pass" } },
-  passes: (masked, { atOnce }) => Math.ceil(masked / atOnce),
+  maxPasses: (count, { atOnce }) => Math.ceil(count / atOnce),
   fill: ({ atOnce }) =>
     revealPerPass(({ logits, masked }, truncation, random) => {
       const surest = masked.map((position) => {

@@ -3,6 +3,7 @@
  */
 import { MASK_TOKEN } from "../data/tokenizer.ts";
 
+/** A window of the text, and what is filled in it. */
 export interface Block {
   /** Where the window starts in the text. */
   start: number;

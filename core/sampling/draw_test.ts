@@ -60,7 +60,7 @@ Deno.test("huge and tiny logits give probabilities, not NaN", () => {
   assertEquals(kept(Float32Array.of(0, 1), { temperature: 1e-300 }).probabilities, [1, 0]);
 });
 
-Deno.test("logits that are no numbers are refused in one line", () => {
+Deno.test("logits that are not numbers are refused in one line", () => {
   for (const logits of [[0, NaN], [Infinity, 0], [-Infinity, -Infinity]]) {
     const error = assertThrows(() => kept(Float32Array.from(logits), {}), UserError);
     assert(
@@ -100,7 +100,7 @@ function chiSquare(logits: Float32Array, options: Partial<Truncation>): number {
   }, 0);
 }
 
-Deno.test("draws follow the law that temperature, top-k and top-p leave", () => {
+Deno.test("draws follow the distribution that temperature, top-k and top-p leave", () => {
   const random = seededRandom(5);
   const logits = Float32Array.from({ length: 12 }, () => random.normal());
   // Upper 0.1 % points of chi-square with 11, 11, 3 and 5 degrees of freedom: 31.26, 31.26, 16.27
@@ -182,7 +182,7 @@ Deno.test("certainty agrees with the candidates, and lies between sure and undec
   ));
 });
 
-Deno.test("certainty refuses logits that are no numbers", () => {
+Deno.test("certainty refuses logits that are not numbers", () => {
   for (const logits of [[0, NaN], [Infinity, 0], [-Infinity, -Infinity]]) {
     assertThrows(() => certainty(Float32Array.of(99, ...logits)), UserError, "not finite numbers");
   }

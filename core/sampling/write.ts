@@ -38,7 +38,7 @@ export type WriteRequest =
 export interface WriteOptions extends Partial<GenerationOptions> {
   /** The seed of every draw. @default {1337} */
   seed?: number;
-  /** Once it is aborted, the next forward pass throws its reason; the text so far stays. */
+  /** Once it is aborted, the next forward pass throws its reason; the text so far is kept. */
   signal?: AbortSignal;
 }
 
@@ -200,7 +200,7 @@ export function limitPasses(
     ? new Array<number>(characters).fill(1)
     : cutBlocks([...longest, ...masks(length)], { context, overlap })
       .map(({ masked }) => masked.length);
-  const filling = filled.reduce((sum, masked) => sum + sampler.passes(masked), 0);
+  const filling = filled.reduce((sum, masked) => sum + sampler.maxPasses(masked), 0);
   return { forwards: choosing + filling, characters };
 }
 

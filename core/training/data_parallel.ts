@@ -29,7 +29,8 @@ import {
 } from "./step.ts";
 import type { Stepper } from "./trainer.ts";
 
-type ParallelPrograms = { gradientSums: Program; stepFromSums: Program; nats: Program };
+/** The programs of a rank. */
+export type ParallelPrograms = { gradientSums: Program; stepFromSums: Program; nats: Program };
 
 /** A stepper whose steps all ranks make together. */
 export interface ParallelStepper extends Stepper<ParallelPrograms> {

@@ -24,7 +24,7 @@ export const outwards = defineSampler({
       short: "# at once",
     },
   },
-  passes: (masked, { atOnce }) => Math.ceil(masked / atOnce),
+  maxPasses: (count, { atOnce }) => Math.ceil(count / atOnce),
   fill: ({ atOnce }) =>
     revealPerPass(({ logits, masked }, truncation, random) => {
       const middle = logits.length / 2;

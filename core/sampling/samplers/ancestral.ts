@@ -1,6 +1,6 @@
 /**
- * Ancestral sampling: the noise process backwards. The share of hidden characters falls along a
- * grid of `denoisingSteps`; in a step from share t to s each hidden character is revealed with
+ * Ancestral sampling: the noise process backwards. The share of masked characters falls along a
+ * grid of `denoisingSteps`; in a step from share t to s each masked character is revealed with
  * probability (t - s) / t, whatever the network thinks of it. A step that reveals none costs no
  * forward pass.
  *
@@ -18,7 +18,7 @@ export const ancestral = defineSampler({
   name: "ancestral",
   source: "MDLM (Sahoo et al., arXiv:2406.07524)",
   options: { denoisingSteps, grid },
-  passes: (masked, { denoisingSteps }) => Math.min(masked, denoisingSteps),
+  maxPasses: (count, { denoisingSteps }) => Math.min(count, denoisingSteps),
   fill: (settings) =>
     async function* ({ masked: all, look }, truncation, random) {
       let masked = all;

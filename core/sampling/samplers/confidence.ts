@@ -18,11 +18,11 @@ export const confidence = defineSampler({
   name: "confidence",
   source: "MaskGIT (Chang et al., arXiv:2202.04200), LLaDA (Nie et al., arXiv:2502.09992)",
   options: { denoisingSteps },
-  passes: (masked, { denoisingSteps }) => Math.min(masked, denoisingSteps),
+  maxPasses: (count, { denoisingSteps }) => Math.min(count, denoisingSteps),
   fill: ({ denoisingSteps }) =>
-    revealPerPass(({ logits, masked, index, total }, truncation, random) => {
-      const passes = Math.min(total, denoisingSteps);
-      const count = Math.ceil(masked.length / (passes - index));
+    revealPerPass(({ logits, masked, passesBefore, maskedAtStart }, truncation, random) => {
+      const passes = Math.min(maskedAtStart, denoisingSteps);
+      const count = Math.ceil(masked.length / (passes - passesBefore));
       const surest = masked
         .map((position) => ({ position, ...certainty(logits[position]) }))
         .sort((a, b) => b.confidence - a.confidence || a.position - b.position)

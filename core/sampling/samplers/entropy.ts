@@ -26,7 +26,7 @@ export const entropy = defineSampler({
       short: "bound #",
     },
   },
-  passes: (masked) => masked,
+  maxPasses: (count) => count,
   fill: ({ entropyBound }) =>
     revealPerPass(({ logits, masked }, truncation, random) => {
       const ranked = masked

@@ -1,4 +1,4 @@
-/** The samplers, their options all together, and the defaults of generation. */
+/** The samplers, all their options, and the defaults of generation. */
 import type { ModelKind } from "../../config.ts";
 import type { GenerationOptions } from "../../language_model.ts";
 import { ancestral } from "./ancestral.ts";
@@ -8,9 +8,15 @@ import { remask } from "./remask.ts";
 import type { ChoiceOption, DefinedSampler, NumberOption } from "./sampler.ts";
 import { threshold } from "./threshold.ts";
 
+/** The samplers in the order in which they are shown; a new one is imported and added here. */
+export const samplerList = [threshold, confidence, entropy, ancestral, remask] as const;
+
+/** The name of a sampler. */
+export type SamplerName = typeof samplerList[number]["name"];
+
 /**
  * Each sampler by its name, at its defaults. A sampler's file says where it comes from, and how its
- * law differs from the model's. The first is the default.
+ * law differs from the model's.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
@@ -23,28 +29,56 @@ import { threshold } from "./threshold.ts";
  * assertEquals(steps.map((fixed) => fixed.map(({ position }) => position)), [[1], [0]]); // the sure one first
  * ```
  */
-export const samplers = { threshold, confidence, entropy, ancestral, remask };
+export const samplers: {
+  [Listed in typeof samplerList[number] as Listed["name"]]: Listed;
+} = Object.fromEntries(samplerList.map((sampler) => [sampler.name, sampler])) as typeof samplers;
 
-/** The name of a sampler. */
-export type SamplerName = keyof typeof samplers;
+/** The sampler that is used where none is chosen. */
+export const defaultSampler: DefinedSampler = threshold;
 
 /** An option, and the names of the samplers that have it. */
-export interface SharedOption {
+export interface ListedOption {
   /** The option itself. */
   option: NumberOption | ChoiceOption;
   /** The names of the samplers. */
   samplers: string[];
 }
 
-/** Collects every option of the samplers by its key, in the order of the list. */
-export function collectOptions(): Map<string, SharedOption> {
-  const all = new Map<string, SharedOption>();
-  for (const sampler of Object.values<DefinedSampler>(samplers)) {
-    for (const [key, option] of Object.entries(sampler.options)) {
+/** The flags of the tasks that write, and the options of `write`: no option can have such a key. */
+export const reservedKeys: readonly string[] = [
+  ...["model", "weights", "gptWeights", "heads", "blockSize", "engine", "precision", "threads"],
+  ...["prompt", "promptLen", "template", "gap", "length", "count", "blocks", "data", "judge"],
+  ...["sampler", "temperature", "topK", "topP", "overlap", "window", "seed", "signal"],
+  ...["compare", "speed", "svg", "json", "help"],
+];
+
+/**
+ * Collects every option of some samplers by its key, in their order.
+ *
+ * @throws {TypeError} If an option has a reserved key, or two samplers have different options with
+ * the same key.
+ */
+export function collectOptions(
+  of: readonly DefinedSampler[] = samplerList,
+): Map<string, ListedOption> {
+  const all = new Map<string, ListedOption>();
+  for (const { name, options } of of) {
+    for (const [key, option] of Object.entries(options)) {
+      if (reservedKeys.includes(key)) {
+        throw new TypeError(
+          `The sampler ${name} can't have an option "${key}", which is something else already; ` +
+            "give it another key",
+        );
+      }
       const known = all.get(key);
-      if (known === undefined) all.set(key, { option, samplers: [sampler.name] });
-      else if (known.option === option) known.samplers.push(sampler.name);
-      else throw new TypeError(`internal: two samplers have different options "${key}"`);
+      if (known === undefined) all.set(key, { option, samplers: [name] });
+      else if (known.option === option) known.samplers.push(name);
+      else {
+        throw new TypeError(
+          `The samplers ${known.samplers[0]} and ${name} have different options "${key}"; export ` +
+            "one from sampler.ts for both, or give one another key",
+        );
+      }
     }
   }
   return all;
@@ -63,6 +97,6 @@ export function defaultOptions(kind: ModelKind, context: number): GenerationOpti
     temperature: 0.8,
     topK: kind === "gpt" ? undefined : 2, // a GPT draws among all characters
     overlap: Math.min(64, context >> 1),
-    sampler: threshold,
+    sampler: defaultSampler,
   };
 }

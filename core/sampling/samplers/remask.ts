@@ -1,19 +1,18 @@
 /**
- * Remasking: ancestral sampling in which a character may be hidden again and drawn anew, now that
- * more is known, so that mistakes can be corrected. In a step from share t of hidden characters to
+ * Remasking: ancestral sampling in which a character may be masked again and drawn anew, now that
+ * more is known, so that mistakes can be corrected. In a step from share t of masked characters to
  * s, with sigma = min(cap, s / (1 - t)),
- *   a shown character is hidden again with probability sigma,
- *   a hidden one is revealed with probability (t - s + sigma (1 - t)) / t,
- * so that a share s is hidden after it, as without remasking. Only characters of the block are
- * hidden again, nothing given.
+ *   a shown character is masked again with probability sigma,
+ *   a masked one is revealed with probability (t - s + sigma (1 - t)) / t,
+ * so that a share s is masked after it, as without remasking. Only characters of the block are
+ * masked again, nothing given.
  *
  * Source: ReMDM (Wang et al., arXiv:2503.00307), the schedule "cap". With 1 - t = alpha_t it is
  * their posterior.
  *
- * Its law is not the model's: characters revealed in one step are drawn independently, and each
- * time that a character is drawn anew, given the others, the text moves towards what such redrawing
- * alone would lead to (a Gibbs sampler's law), which the order of the first draws no longer
- * decides. With cap 0 it is `ancestral`.
+ * Its law is not the model's: characters revealed in one step are drawn independently, and repeated
+ * redrawing moves the text towards the stationary distribution of a Gibbs sampler, whatever the
+ * order of the first draws. With cap 0 it is `ancestral`.
  */
 import { MASK_TOKEN } from "../../data/tokenizer.ts";
 import { defineSampler, denoisingSteps, drawEach, grid, scheduleSteps } from "./sampler.ts";
@@ -29,11 +28,11 @@ export const remask = defineSampler({
       min: 0,
       max: 1,
       default: 0.02,
-      help: "most to hide again in a step, as a share",
+      help: "largest share of characters to mask again in a step",
       short: "cap #",
     },
   },
-  passes: (masked, { denoisingSteps }) => masked === 0 ? 0 : denoisingSteps,
+  maxPasses: (count, { denoisingSteps }) => count === 0 ? 0 : denoisingSteps,
   fill: ({ remaskCap, ...schedule }) =>
     async function* ({ masked: all, look }, truncation, random) {
       const masked = new Set(all);

@@ -1,5 +1,5 @@
 /**
- * Makes samplers, and has what several of them share.
+ * `defineSampler`, and helpers that several samplers share.
  *
  * A sampler is a value that one file makes with `defineSampler`. That file is also the only place
  * that knows the sampler's options: flags, help, the fields of the try-it page and the labels of the
@@ -15,7 +15,10 @@ import { candidates, draw } from "../draw.ts";
 export interface OptionText {
   /** Its meaning, without the default and the allowed values. */
   help: string;
-  /** A value in a short label, with "#" for the value. @default {the option's name and the value} */
+  /**
+   * The option in a short label, with "#" for the value: with "# steps" the report says "confidence,
+   * 64 steps". @default {the flag's name and the value}
+   */
   short?: string;
 }
 
@@ -29,19 +32,22 @@ export interface NumberOption extends OptionText {
   max?: number;
   /** The value must be larger than this. */
   above?: number;
-  /** The value unless another is chosen. */
+  /** The default value. */
   default: number;
 }
 
-/** An option that is one of several words. A short label leaves the default out. */
+/** An option that is one of several words. Where it is the default, a short label leaves it out. */
 export interface ChoiceOption extends OptionText {
   /** The words. */
   choices: readonly string[];
-  /** The word unless another is chosen. */
+  /** The default word. */
   default: string;
 }
 
-/** The options of a sampler; the key `entropyBound` becomes the flag `--entropy-bound`. */
+/**
+ * The options of a sampler; the key `entropyBound` becomes the flag `--entropy-bound`. A sampler in
+ * the list can't have a key that is a flag already (`reservedKeys`).
+ */
 export type SamplerOptions = Readonly<Record<string, NumberOption | ChoiceOption>>;
 
 /** A value for each option. */
@@ -52,21 +58,29 @@ export type Settings<Options extends SamplerOptions> = {
 };
 
 /** A sampler as its file describes it. */
-export interface SamplerDefinition<Options extends SamplerOptions> {
+export interface SamplerDefinition<Options extends SamplerOptions, Name extends string = string> {
   /** The name that `--sampler` takes. */
-  name: string;
+  name: Name;
   /** The paper or the program that it comes from. */
   source: string;
-  /** The options; one that another sampler has too is the same object. */
+  /** The options; one that several samplers of the list have has to be the same object. */
   options: Options;
-  /** Returns the most forward passes that it takes to fill `masked` positions of a window. */
-  passes(masked: number, settings: Settings<Options>): number;
+  /**
+   * Returns an upper bound on the forward passes needed to fill `count` masked positions of a window:
+   * at most `count` times that for one position.
+   */
+  maxPasses(count: number, settings: Settings<Options>): number;
   /** Makes the function that fills a window with these settings. */
   fill(settings: Settings<Options>): Sampler["fill"];
 }
 
-/** A sampler that can be had with other settings. */
-export interface DefinedSampler<Options extends SamplerOptions = SamplerOptions> extends Sampler {
+/** A sampler whose settings can be changed. */
+export interface DefinedSampler<
+  Options extends SamplerOptions = SamplerOptions,
+  Name extends string = string,
+> extends Sampler {
+  /** The name that `--sampler` takes. */
+  readonly name: Name;
   /** The paper or the program that it comes from. */
   readonly source: string;
   /** The options. */
@@ -76,13 +90,15 @@ export interface DefinedSampler<Options extends SamplerOptions = SamplerOptions>
   /**
    * Returns the same sampler with other settings; what is not given stays as it is.
    *
-   * @throws {UserError} If a value is out of its range.
+   * @throws {UserError} If a value is out of its range, or the sampler has no such option.
    */
-  with(changes: Partial<Settings<Options>>): DefinedSampler<Options>;
+  with(changes: Partial<Settings<Options>>): DefinedSampler<Options, Name>;
 }
 
 /**
  * Makes a sampler, at the defaults of its options.
+ *
+ * @throws {UserError} If a default is out of its range.
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
@@ -92,36 +108,53 @@ export interface DefinedSampler<Options extends SamplerOptions = SamplerOptions>
  *   name: "right-to-left",
  *   source: "this example",
  *   options: { atOnce: { type: "integer", min: 1, default: 1, help: "characters of a pass" } },
- *   passes: (masked, { atOnce }) => Math.ceil(masked / atOnce),
+ *   maxPasses: (count, { atOnce }) => Math.ceil(count / atOnce),
  *   fill: ({ atOnce }) =>
  *     revealPerPass(({ logits, masked }, truncation, random) =>
  *       drawEach(masked.slice(-atOnce), logits, truncation, random)
  *     ),
  * });
- * assertEquals(rightToLeft.with({ atOnce: 4 }).passes(10), 3);
+ * assertEquals(rightToLeft.with({ atOnce: 4 }).maxPasses(10), 3);
  * ```
  */
-export function defineSampler<const Options extends SamplerOptions>(
-  definition: SamplerDefinition<Options>,
-): DefinedSampler<Options> {
+export function defineSampler<
+  const Options extends SamplerOptions,
+  const Name extends string,
+>(definition: SamplerDefinition<Options, Name>): DefinedSampler<Options, Name> {
   const { name, source, options } = definition;
-  const bind = (settings: DefinedSampler<Options>["settings"]): DefinedSampler<Options> => ({
+  const check = (settings: object) => {
+    for (const [key, value] of Object.entries(settings)) checkSetting(name, options, key, value);
+  };
+  const bind = (
+    settings: DefinedSampler<Options>["settings"],
+  ): DefinedSampler<Options, Name> => ({
     name,
     source,
     options,
     settings,
-    passes: (masked) => definition.passes(masked, settings),
+    maxPasses: (count) => definition.maxPasses(count, settings),
     fill: definition.fill(settings),
     with(changes) {
-      for (const [key, value] of Object.entries(changes)) checkSetting(key, options[key], value);
+      check(changes);
       return bind({ ...settings, ...changes });
     },
   });
-  const defaults = Object.entries(options).map(([key, option]) => [key, option.default]);
-  return bind(Object.fromEntries(defaults));
+  const defaults = Object.fromEntries(
+    Object.entries(options).map(([key, option]) => [key, option.default]),
+  );
+  check(defaults);
+  return bind(defaults as DefinedSampler<Options>["settings"]);
 }
 
-function checkSetting(key: string, option: NumberOption | ChoiceOption, value: unknown): void {
+function checkSetting(sampler: string, options: SamplerOptions, key: string, value: unknown): void {
+  if (!Object.hasOwn(options, key)) {
+    const keys = Object.keys(options);
+    throw new UserError({
+      action: `use ${key} in the sampler ${sampler}`,
+      found: keys.length === 0 ? "it has no options" : `its options are ${keys.join(", ")}`,
+    });
+  }
+  const option = options[key];
   let isValid: boolean;
   let expected: string;
   if ("choices" in option) {
@@ -135,7 +168,10 @@ function checkSetting(key: string, option: NumberOption | ChoiceOption, value: u
       `${above > min ? `above ${above}` : `from ${min}`} to ${max}`;
   }
   if (!isValid) {
-    throw new UserError({ action: `use ${key} ${value}`, found: `expected ${expected}` });
+    throw new UserError({
+      action: `use ${key} ${value} in the sampler ${sampler}`,
+      found: `expected ${expected}`,
+    });
   }
 }
 
@@ -150,7 +186,7 @@ export const denoisingSteps = {
 } as const;
 
 /**
- * The option of the samplers that follow a schedule. `uniform`: the hidden share falls in equal
+ * The option of the samplers that follow a schedule. `uniform`: the masked share falls in equal
  * parts, as in MDLM (arXiv:2406.07524), whose log-linear noise it is. `cosine`: it is cos(pi/2 i/N)
  * after step i of N, as in MaskGIT (arXiv:2202.04200): few characters at first, while little is
  * known, and many at the end.
@@ -158,11 +194,11 @@ export const denoisingSteps = {
 export const grid = {
   choices: ["cosine", "uniform"],
   default: "cosine",
-  help: "how the hidden share falls",
+  help: "schedule of the masked share",
   short: "# grid",
 } as const;
 
-/** The steps of a block: in each, the hidden share falls from `from` to `to`, from 1 at first to 0. */
+/** The steps of a block: in each, the masked share falls from `from` to `to`, from 1 at first to 0. */
 export function scheduleSteps(
   { denoisingSteps: steps, grid: shape }: { denoisingSteps: number; grid: "cosine" | "uniform" },
 ): { from: number; to: number }[] {
@@ -173,32 +209,39 @@ export function scheduleSteps(
   return Array.from({ length: steps }, (_, i) => ({ from: share(i), to: share(i + 1) }));
 }
 
-/** The knowledge on which the characters of a pass are chosen. */
+/** The state of a window from which a sampler chooses the characters of a pass. */
 export interface Pass {
   /** The logits of every position of the window, [vocab] each. */
   logits: Float32Array[];
-  /** The positions that are still hidden, rising; at least one. */
+  /** The positions that are still masked, rising; at least one. */
   masked: number[];
   /** Passes made before in this block. */
-  index: number;
-  /** Positions that were hidden when the block began. */
-  total: number;
+  passesBefore: number;
+  /** Number of positions that were masked when the block began. */
+  maskedAtStart: number;
 }
 
 /**
- * The `fill` of a sampler that fixes something in every pass and takes nothing back, made from the
- * choice of one pass: at least one of the positions that are still hidden.
+ * Makes `fill` from a function that chooses the characters of one pass. It must return at least one,
+ * all at positions that are still masked, so that every pass brings the end nearer.
  */
 export function revealPerPass(
   choose: (pass: Pass, truncation: Truncation, random: Random) => Fixed[],
 ): Sampler["fill"] {
   return async function* ({ masked: all, look }, truncation, random) {
     let masked = all;
-    for (let index = 0; masked.length > 0; index++) {
-      const pass = { logits: await look(), masked, index, total: all.length };
+    for (let passesBefore = 0; masked.length > 0; passesBefore++) {
+      const pass = { logits: await look(), masked, passesBefore, maskedAtStart: all.length };
       const fixed = choose(pass, truncation, random);
-      const positions = new Set(fixed.map(({ position }) => position));
-      masked = masked.filter((position) => !positions.has(position));
+      const left = new Set(masked);
+      if (fixed.length === 0 || !fixed.every(({ position }) => left.delete(position))) {
+        const positions = fixed.map(({ position }) => position);
+        throw new RangeError(
+          `A sampler fixed the positions [${positions}] in a pass: a choice for revealPerPass has ` +
+            `at least one character, each at another of the masked positions [${masked}]`,
+        );
+      }
+      masked = [...left];
       yield fixed;
     }
   };

@@ -1,5 +1,12 @@
 import { UserError } from "@tiny-diffusion/engines/errors";
-import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import * as fc from "fast-check";
 import * as diffusion from "../../diffusion.ts";
 import { seededRandom } from "../../random.ts";
@@ -14,36 +21,35 @@ import {
   toyStrings,
   toyWorld,
 } from "../../testing/toy_world.ts";
-import { collectOptions, type SamplerName, samplers } from "./mod.ts";
-import type { Fixed, GenerationOptions, Network } from "../../language_model.ts";
-import type { DefinedSampler } from "./sampler.ts";
+import { collectOptions, samplerList, type SamplerName, samplers } from "./mod.ts";
+import type { Fixed, GenerationOptions, Network, Truncation } from "../../language_model.ts";
+import {
+  type ChoiceOption,
+  type DefinedSampler,
+  defineSampler,
+  type NumberOption,
+} from "./sampler.ts";
 
 const names = Object.keys(samplers) as SamplerName[];
 const MASK = 0;
 
 /** A value for any option of any sampler. */
-interface AnySettings {
-  threshold?: number;
-  denoisingSteps?: number;
-  grid?: "cosine" | "uniform";
-  entropyBound?: number;
-  remaskCap?: number;
-}
+type AnySettings = Record<string, number | string>;
 
 /** A sampler with those of the settings that it has. */
 function samplerWith(name: SamplerName, settings: AnySettings): DefinedSampler {
   const sampler: DefinedSampler = samplers[name];
-  return sampler.with(
-    Object.fromEntries(Object.entries(settings).filter(([key]) => key in sampler.options)),
-  );
+  const own = Object.entries(settings).filter(([key]) => key in sampler.options);
+  return sampler.with(Object.fromEntries(own) as DefinedSampler["settings"]);
 }
 
 function optionsFor(
   name: SamplerName,
-  { temperature = 1, topK, topP, ...settings }: Partial<GenerationOptions> & AnySettings = {},
+  settings: AnySettings = {},
+  truncation: Partial<Truncation> = {},
 ) {
   const sampler = samplerWith(name, { threshold: 0.9, ...settings });
-  return plainOptions({ overlap: 2, sampler, temperature, topK, topP });
+  return plainOptions({ overlap: 2, sampler, ...truncation });
 }
 
 /** A network with random logits whose favourite is always the mask; it counts its passes. */
@@ -61,25 +67,39 @@ function noisy(context: number, seed: number): Network & { passes: number } {
   };
 }
 
-const anyOptions = {
+const anyTruncation = fc.record({
   temperature: fc.constantFrom(0, 0.5, 1, 3),
   topK: fc.constantFrom(undefined, 1, 2),
   topP: fc.constantFrom(undefined, 0.5, 1),
-  threshold: fc.double({ min: 0.01, max: 1, noNaN: true }),
-  denoisingSteps: fc.integer({ min: 1, max: 40 }),
-  grid: fc.constantFrom("cosine" as const, "uniform" as const),
-  entropyBound: fc.constantFrom(0, 0.3, 5, Infinity),
-  remaskCap: fc.constantFrom(0, 0.05, 1),
-};
+});
+
+/** Any value of an option, its limits and its default often; whole numbers up to 40. */
+function anyValue(option: NumberOption | ChoiceOption): fc.Arbitrary<number | string> {
+  if ("choices" in option) return fc.constantFrom(...option.choices);
+  const { type, min = option.above ?? 0, max = Infinity, above } = option;
+  const often = fc.constantFrom(...[option.default, min, max].filter((value) => value !== above));
+  if (type === "integer") {
+    const some = fc.integer({ min: above === undefined ? min : min + 1, max: Math.min(max, 40) });
+    return Number.isFinite(max) ? some : fc.oneof(some, often);
+  }
+  const some = fc.double({ min, max: Math.min(max, 5), minExcluded: above === min, noNaN: true });
+  return fc.oneof(some, often);
+}
+
+const anySettings = fc.record(
+  Object.fromEntries(Array.from(collectOptions(), ([key, { option }]) => [key, anyValue(option)])),
+);
 
 for (const name of names) {
   Deno.test(`${name} fills every hidden position, never with the mask, in no more passes than it said`, async () => {
     await fc.assert(fc.asyncProperty(
       fc.nat(30),
-      fc.record(anyOptions),
+      anySettings,
+      anyTruncation,
       fc.nat(1000),
-      async (hidden, changes, seed) => {
-        const options = optionsFor(name, changes), network = noisy(hidden + 3, seed);
+      async (hidden, settings, truncation, seed) => {
+        const options = optionsFor(name, settings, truncation);
+        const network = noisy(hidden + 3, seed);
         const text = Int32Array.of(1, ...new Array(hidden).fill(MASK), 2, 3);
         const masked = Array.from({ length: hidden }, (_, i) => 1 + i);
         const look = () => network.logits(text, 0);
@@ -108,14 +128,16 @@ for (const name of names) {
           steps++;
         }
         assertEquals([...text].filter((token) => token < 1 || token > 5), []);
-        assert(network.passes <= options.sampler.passes(hidden), `${network.passes}`);
+        const { maxPasses } = options.sampler;
+        assert(network.passes <= maxPasses(hidden), `${network.passes}`);
+        assert(maxPasses(hidden) <= hidden * maxPasses(1), `${maxPasses(hidden)}`);
         if (name !== "remask") assertEquals(steps, network.passes);
         if (["threshold", "confidence", "entropy"].includes(name)) assert(network.passes <= hidden);
       },
     ));
   });
 
-  Deno.test(`${name} refuses logits that are no numbers`, async () => {
+  Deno.test(`${name} refuses logits that are not numbers`, async () => {
     const network = {
       ...noisy(4, 1),
       logits: () => Promise.resolve(Array(4).fill(Float32Array.of(0, NaN, 1))),
@@ -133,6 +155,7 @@ for (const name of names) {
 }
 
 Deno.test("the list has each sampler under its name, and an option that several share is one", () => {
+  assertEquals(samplerList.map(({ name }) => name), names); // two of the same name would be one
   assertEquals(Object.values(samplers).map(({ name }) => name), names);
   const shared = [...collectOptions()].filter(([, { samplers }]) => samplers.length > 1);
   assertEquals(shared.map(([key, { samplers }]) => [key, ...samplers]), [
@@ -141,9 +164,32 @@ Deno.test("the list has each sampler under its name, and an option that several 
   ]);
 });
 
+Deno.test("an option that is a flag already, or differs from another sampler's of the same key, is refused by name", () => {
+  const define = (name: string, key: string) =>
+    defineSampler({
+      name,
+      source: "this test",
+      options: { [key]: { type: "number", default: 1, help: "a test's" } },
+      maxPasses: (count) => count,
+      fill: () => samplers.threshold.fill,
+    });
+  for (const key of ["seed", "window", "length", "topP"]) {
+    assertThrows(
+      () => collectOptions([...samplerList, define("own", key)]),
+      TypeError,
+      `The sampler own can't have an option "${key}"`,
+    );
+  }
+  assertThrows(
+    () => collectOptions([...samplerList, define("own", "grid")]),
+    TypeError,
+    'The samplers ancestral and own have different options "grid"; export one from sampler.ts',
+  );
+});
+
 for (const name of ["threshold", "confidence", "entropy"] as const) {
   Deno.test(`${name} does not depend on the seed at temperature 0`, async () => {
-    const options = optionsFor(name, { temperature: 0, denoisingSteps: 4 });
+    const options = optionsFor(name, { denoisingSteps: 4 }, { temperature: 0 });
     const [one, two] = await Promise.all([1, 2].map((seed) => toyString(options, seed)));
     assertEquals(one, two);
   });
@@ -193,16 +239,20 @@ const oneAtATime: [SamplerName, AnySettings, Order][] = [
   ["remask", { denoisingSteps: 400, remaskCap: 0 }, anyOrder],
 ];
 
+Deno.test("every sampler is compared with the exact distribution", () => {
+  assertEquals([...new Set(oneAtATime.map(([name]) => name))], names);
+});
+
 for (const [name, changes, order] of oneAtATime) {
   const shown = Object.entries(changes).map(([key, value]) => `${key} ${value}`).join(", ");
-  Deno.test(`${name} with ${shown} draws from the exact law of its order at temperature 1`, async () => {
+  Deno.test(`${name} with ${shown} draws from the exact distribution of its order at temperature 1`, async () => {
     const drawn = await toyStringsOf(optionsFor(name, changes));
     const { statistic, limit } = chiSquare(drawn, toyLaw(world, order));
     assertLess(statistic, limit);
   });
 }
 
-Deno.test("the exact law sums to 1 over all strings, whatever the order, and depends on the order", () => {
+Deno.test("the exact distribution sums to 1 over all strings, whatever the order, and depends on the order", () => {
   const laws = [leftToRight, surest, leastUncertain, anyOrder].map((order) => toyLaw(world, order));
   for (const law of laws) {
     assertEquals(law.size, toyStrings().length);
@@ -213,7 +263,7 @@ Deno.test("the exact law sums to 1 over all strings, whatever the order, and dep
   assert([...first].some(([text, p]) => Math.abs(p - other.get(text)!) > 1e-3));
 });
 
-Deno.test("all characters at once do not follow the exact law of any order, and the test of it sees that", async () => {
+Deno.test("all characters at once do not follow the exact distribution of any order, and the test of it sees that", async () => {
   for (
     const [name, changes, order] of [
       ["threshold", { threshold: 0.01 }, leftToRight],
@@ -229,8 +279,8 @@ Deno.test("all characters at once do not follow the exact law of any order, and 
 });
 
 Deno.test("temperature and truncation leave the order of confidence and entropy as it is", async () => {
-  const firstOf = async (name: SamplerName, changes: Partial<GenerationOptions>) => {
-    const options = optionsFor(name, { denoisingSteps: 4, entropyBound: 0, ...changes });
+  const firstOf = async (name: SamplerName, truncation: Partial<Truncation>) => {
+    const options = optionsFor(name, { denoisingSteps: 4, entropyBound: 0 }, truncation);
     const steps = diffusion.generate(
       toyNetwork(world),
       Int32Array.of(),

@@ -24,10 +24,10 @@ export const threshold = defineSampler({
       above: 0,
       max: 1,
       default: 0.95,
-      help: "fix what is at least this sure",
+      help: "fix characters with at least this confidence",
     },
   },
-  passes: (masked) => masked,
+  maxPasses: (count) => count,
   fill: ({ threshold }) =>
     revealPerPass(({ logits, masked }, truncation, random) => {
       const choices = masked.map((position) => {

@@ -5,8 +5,8 @@
 import { defaultOptions } from "../../../core/sampling/samplers/mod.ts";
 import {
   collectOptions,
+  type ListedOption,
   samplers,
-  type SharedOption,
 } from "../../../core/sampling/samplers/mod.ts";
 import { htmlDocument } from "../document.tsx";
 import { type Child, DataScript } from "../markup.tsx";
@@ -198,7 +198,7 @@ function NumberInput({ setting, ...attributes }: NumberProps) {
 }
 
 /** The field of a sampler's option, for the samplers that have it. */
-function OptionField({ name, option, samplers }: SharedOption & { name: string }) {
+function OptionField({ name, option, samplers }: ListedOption & { name: string }) {
   return (
     <div data-for={samplers.join(" ")}>
       <Field label={option.help[0].toUpperCase() + option.help.slice(1)}>
