@@ -294,21 +294,25 @@ function expectation(flag: Flag): string {
     case "path":
       return "a path";
     default: {
-      const { min, above, max, below } = flag;
-      const limits = [["at least", min], ["above", above], ["at most", max], ["below", below]]
-        .filter(([, limit]) => limit !== undefined)
-        .map((words) => words.join(" "));
+      const limits = describeLimits(flag);
       const kind = flag.type === "integer" ? "a whole number" : "a number";
       return limits.length === 0 ? kind : `${kind}, ${limits.join(" and ")}`;
     }
   }
 }
 
+/** The limits of a number, such as "at least 1" and "at most 8". */
+export function describeLimits({ min, above, max, below }: NumberFlag): string[] {
+  return [["at least", min], ["above", above], ["at most", max], ["below", below]]
+    .filter(([, limit]) => limit !== undefined)
+    .map((words) => words.join(" "));
+}
+
 export const expectedChoices = (flag: ChoiceFlag) => listed(flag.choices, "or");
 
 export const isBoolean = (flag: Flag) => "type" in flag && flag.type === "boolean";
 
-const isNumeric = (flag: Flag) =>
+export const isNumeric = (flag: Flag): flag is NumberFlag =>
   "type" in flag && (flag.type === "integer" || flag.type === "number");
 
 /** The name of a flag as typed, without its dashes: `topK` is `top-k`. */

@@ -218,13 +218,22 @@ Deno.test("--help wins over mistakes, and shows each flag with its choices and d
   const message = helpText(asked.task, asked.table);
   assertEquals(message, helpText(task, flags));
   assertMatch(message, /^deno task sample \[flags\] {7}Generate text\.\n/);
-  assertMatch(message, /--model NAME +which of the two \(gpt or diffusion; default diffusion\)\n/);
-  assertMatch(message, /--length N +characters to generate \(default 2000\)\n/);
+  assertMatch(message, /--model NAME +which of the two \(gpt or diffusion; default: diffusion\)\n/);
+  assertMatch(message, /--length N +characters to generate \(from 1 to 100000; default: 2000\)\n/);
   assertMatch(message, /--top-p X +share of probability kept\n/);
   assertMatch(message, /--json +print JSON\n/);
   assert(message.endsWith(`  deno task sample --prompt "ROMEO:"`));
   const least = { count: { type: "integer", min: 3, default: 5, help: "texts" } } as const;
-  assertMatch(helpText(task, least), /--count N +texts \(at least 3; default 5\)\n/);
+  assertMatch(helpText(task, least), /--count N +texts \(at least 3; default: 5\)\n/);
+  const between = {
+    share: { type: "number", above: 0, max: 1, default: 0.5, help: "a share" },
+    port: { type: "integer", min: 0, max: 9, help: "a port" },
+    rate: { type: "number", below: 1, help: "a rate" },
+  } as const;
+  const ranges = helpText(task, between);
+  assertMatch(ranges, /--share X +a share \(above 0, at most 1; default: 0.5\)\n/);
+  assertMatch(ranges, /--port N +a port \(from 0 to 9\)\n/);
+  assertMatch(ranges, /--rate X +a rate \(below 1\)\n/);
   const long = helpText({ ...task, summary: "word ".repeat(60).trim() }, commonFlags);
   for (const line of long.split("\n")) assert(line.length <= 100, line);
 });

@@ -1,10 +1,12 @@
 /** The text that `--help` prints. */
 import {
+  describeLimits,
   expectedChoices,
   type Flag,
   flagName,
   type FlagTable,
   isBoolean,
+  isNumeric,
   type TaskDescription,
 } from "./flags.ts";
 import { wrap } from "./text.ts";
@@ -30,14 +32,20 @@ export function helpText(task: TaskDescription, table: FlagTable): string {
 function describeFlag(flag: Flag): string {
   const facts: string[] = [];
   if ("choices" in flag) facts.push(expectedChoices(flag));
-  // It goes without saying that a number is at least 0 or 1.
-  if ("min" in flag && flag.min !== undefined && flag.min > 1) facts.push(`at least ${flag.min}`);
+  const range = describeRange(flag);
+  if (range) facts.push(range);
   if (flag.multiple) facts.push("repeatable");
-  if ("default" in flag && flag.default !== undefined) {
-    facts.push(`default ${[flag.default].flat().join(" ")}`);
-  }
-  if (flag.defaultHelp) facts.push(`default: ${flag.defaultHelp}`);
+  const standard = flag.defaultHelp ?? ("default" in flag ? flag.default : undefined);
+  if (standard !== undefined) facts.push(`default: ${[standard].flat().join(" ")}`);
   return facts.length === 0 ? flag.help : `${flag.help} (${facts.join("; ")})`;
+}
+
+/** The range of a number, unless all that it says is that the number is at least 0 or 1. */
+function describeRange(flag: Flag): string {
+  if (!isNumeric(flag)) return "";
+  const { min, max } = flag;
+  if (min !== undefined && max !== undefined) return `from ${min} to ${max}`;
+  return min !== undefined && min <= 1 ? "" : describeLimits(flag).join(", ");
 }
 
 function placeholder(flag: Flag): string {

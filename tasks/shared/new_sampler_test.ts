@@ -19,6 +19,7 @@ export const outwards = defineSampler({
     atOnce: {
       type: "integer",
       min: 1,
+      max: 8,
       default: 2,
       help: "characters to fix at once",
       short: "# at once",
@@ -72,7 +73,7 @@ Deno.test("a sampler in one file and its place in the list has its flag, its hel
     const list = await Deno.readTextFile(join(samplers, "mod.ts"));
     const longer = list
       .replace(/^import/m, 'import { outwards } from "./outwards.ts";\nimport')
-      .replace(/(export const samplers = \{.*?),? ?\}/s, "$1, outwards }");
+      .replace(/(export const samplerList = \[.*?),?\s*\]/s, "$1, outwards]");
     await Deno.writeTextFile(join(samplers, "mod.ts"), longer);
 
     const run = async (args: string[], cwd = folder) => {
@@ -96,7 +97,7 @@ Deno.test("a sampler in one file and its place in the list has its flag, its hel
     assertMatch(help.out, /--sampler NAME .*\boutwards\b/s);
     assertMatch(
       help.out,
-      /^ {2}--at-once N +sampler outwards: characters to fix at once \(default: 2\)$/m,
+      /^ {2}--at-once N +sampler outwards: characters to fix at once \(from 1 to 8; default: 2\)$/m,
     );
 
     const flags = ["--engine", "onnx", "--threads", "1", "--data", "text.txt", "--length", "40"];
@@ -104,7 +105,7 @@ Deno.test("a sampler in one file and its place in the list has its flag, its hel
     assertEquals(useless.code, 2);
     assertMatch(
       useless.errors,
-      /Cannot use --at-once with the sampler threshold: it means something to outwards only/,
+      /Cannot use --at-once with the sampler threshold: it applies only to outwards/,
     );
 
     const own = ["--sampler", "outwards", "--at-once", "3"];
@@ -129,7 +130,15 @@ Deno.test("a sampler in one file and its place in the list has its flag, its hel
     const field = /<div data-for="outwards">.*?<\/div>/s.exec(page)?.[0] ?? "";
     assertMatch(field, /<span>Characters to fix at once<\/span>/);
     const input = /<input [^>]*>/.exec(field)?.[0] ?? "";
-    for (const attribute of ['type="number"', 'min="1"', 'value="2"', 'data-setting="atOnce"']) {
+    for (
+      const attribute of [
+        'type="number"',
+        'min="1"',
+        'max="8"',
+        'value="2"',
+        'data-setting="atOnce"',
+      ]
+    ) {
       assert(input.includes(attribute), `${input} has no ${attribute}`);
     }
   }));

@@ -5,8 +5,13 @@
 import { UserError } from "../../engines/errors.ts";
 import type { ModelConfig, ModelKind } from "../../core/config.ts";
 import type { GenerationOptions } from "../../core/language_model.ts";
-import { defaultOptions } from "../../core/sampling/samplers/mod.ts";
-import { collectOptions, type SamplerName, samplers } from "../../core/sampling/samplers/mod.ts";
+import {
+  collectOptions,
+  defaultOptions,
+  defaultSampler,
+  type SamplerName,
+  samplers,
+} from "../../core/sampling/samplers/mod.ts";
 import type { DefinedSampler } from "../../core/sampling/samplers/sampler.ts";
 import { parseTemplate } from "../../core/sampling/template.ts";
 import { type Flag, flagName, UsageError } from "./flags.ts";
@@ -44,8 +49,9 @@ export const truncationFlags = {
 } as const;
 
 /**
- * A flag for each option of the samplers. None has a default, since one that is given where it means
- * nothing is a mistake.
+ * A flag for each option of the samplers. None has a default here, so that a flag given to a sampler
+ * without that option can be told from one left out. The type names no key: nothing but the sampler
+ * itself knows its options, and `chooseSampler` looks them up in the values.
  */
 const optionFlags: Readonly<Record<never, Flag>> = Object.fromEntries(
   [...collectOptions()].map(([key, { option, samplers }]) => {
@@ -60,7 +66,7 @@ export const samplerFlags = {
   sampler: {
     choices: Object.keys(samplers) as SamplerName[],
     help: "diffusion: how to choose what to fix in a pass",
-    defaultHelp: usual.sampler.name,
+    defaultHelp: defaultSampler.name,
   },
   ...optionFlags,
   overlap: {
@@ -77,7 +83,10 @@ export const samplerFlags = {
   },
 } as const;
 
-/** The values of the flags, those of the samplers' options among them. */
+/**
+ * The values of the common flags. Those of the samplers' options are further properties, which are
+ * looked up by the keys of the chosen sampler's options.
+ */
 export interface SamplingValues {
   temperature: number;
   topK?: number;
@@ -99,17 +108,17 @@ export interface Sampling {
 }
 
 /**
- * Makes options of the flags.
+ * Makes options from the flags.
  *
- * @param among The samplers of the command line: a flag that means something to one of them is not
- * a mistake.
- * @throws {UsageError} If a flag means nothing to the model or the samplers, or is out of the
+ * @param among The samplers of the command line: a flag that applies to one of them is not a
+ * mistake.
+ * @throws {UsageError} If a flag does not apply to the model or the samplers, or is out of the
  * model's range.
  */
 export function chooseSampling(
   { kind, vocab, context }: ModelConfig & { kind: ModelKind },
   values: SamplingValues,
-  among: readonly string[] = [values.sampler ?? usual.sampler.name],
+  among: readonly string[] = [values.sampler ?? defaultSampler.name],
 ): Sampling {
   const { temperature, topP, window = context } = values;
   const characters = vocab - (kind === "diffusion" ? 1 : 0);
@@ -118,7 +127,7 @@ export function chooseSampling(
       `Cannot use --top-k ${values.topK}: expected at most ${characters}, the characters of the model`,
     );
   }
-  refuseUseless(kind, values, among);
+  refuseInapplicableFlags(kind, values, among);
   if (window > context) {
     throw new UsageError(`Cannot use --window ${window}: expected at most the context, ${context}`);
   }
@@ -147,14 +156,18 @@ export function chooseSampling(
 }
 
 /** The sampler with those of its options that were given. */
-function chooseSampler({ sampler: name = "threshold", ...values }: SamplingValues): DefinedSampler {
-  const sampler: DefinedSampler = samplers[name];
+function chooseSampler({ sampler: name, ...values }: SamplingValues): DefinedSampler {
+  const sampler: DefinedSampler = name === undefined ? defaultSampler : samplers[name];
   const own = Object.entries(values)
     .filter(([key, value]) => Object.hasOwn(sampler.options, key) && value !== undefined);
   return sampler.with(Object.fromEntries(own));
 }
 
-function refuseUseless(kind: ModelKind, values: SamplingValues, among: readonly string[]): void {
+function refuseInapplicableFlags(
+  kind: ModelKind,
+  values: SamplingValues,
+  among: readonly string[],
+): void {
   const users = collectOptions();
   for (const key of Object.keys(samplerFlags)) {
     if (values[key as keyof SamplingValues] === undefined) continue;
@@ -168,8 +181,8 @@ function refuseUseless(kind: ModelKind, values: SamplingValues, among: readonly 
     const names = users.get(key)?.samplers;
     if (names && !names.some((name) => among.includes(name))) {
       throw new UsageError(
-        `Cannot use ${flag} with the sampler ${among.join(", ")}: it means something to ` +
-          `${names.join(", ")} only; leave it out`,
+        `Cannot use ${flag} with the sampler ${among.join(", ")}: it applies only to ` +
+          `${names.join(", ")}; leave it out`,
       );
     }
   }
