@@ -19,11 +19,11 @@ import {
   type TrainingFacts,
 } from "./checkpoint_schema.ts";
 import type { Config } from "./config.ts";
-import { readPt } from "./files/pt.ts";
+import { readPtFile } from "./files/pt.ts";
 import { readBytes, sha256Hex } from "./files/read.ts";
-import { readSafetensors, writeSafetensors } from "./files/safetensors.ts";
+import { readSafetensors, type StoredDType, writeSafetensors } from "./files/safetensors.ts";
 import { writeFileAtomically } from "./files/write.ts";
-import { type ForeignOptions, inferFacts, otherKind, removePrefix } from "./foreign_weights.ts";
+import { type ForeignOptions, inferFacts, otherKind, unwrapNames } from "./foreign_weights.ts";
 import { parameterShapes } from "./model.ts";
 
 const exportFormat = "tiny-diffusion/1";
@@ -35,10 +35,12 @@ export interface SavedModel extends ModelFacts {
   weights: HostTensors;
 }
 
-/** A model with the hash of the file that it came from. */
+/** A model with what is known of the file that it came from. */
 export interface LoadedModel extends SavedModel {
   /** In hexadecimal. */
   sha256: string;
+  /** The types of the weights in the file, where some are not float32, to which they were turned. */
+  dtypes?: StoredDType[];
 }
 
 /** Everything that a run needs to resume as if it had never stopped. */
@@ -72,7 +74,7 @@ export interface LoadOptions extends ForeignOptions {
  */
 export async function saveWeights(
   path: string,
-  { weights, sha256: _, ...facts }: SavedModel & { sha256?: string },
+  { weights, sha256: _1, dtypes: _2, ...facts }: SavedModel & Partial<LoadedModel>,
   { dtype = "float32" }: { dtype?: "float32" | "float16" } = {},
 ): Promise<string> {
   const action = `save ${JSON.stringify(path)}`;
@@ -96,15 +98,16 @@ export async function loadWeights(path: string, options: LoadOptions = {}): Prom
   const action = `load ${JSON.stringify(path)}`;
   const { advice = `check the path, or train a model first` } = options;
   const bytes = await readBytes(path, { action: "load", advice });
-  const { tensors, metadata }: { tensors: Tensors; metadata: Record<string, string> } =
-    isPyTorch(path, bytes)
-      ? { tensors: readPt(bytes, { name: path }), metadata: {} }
-      : readSafetensors(bytes, { name: path });
-  const sha256 = await sha256Hex(bytes);
+  requireWeights(action, bytes);
+  const { tensors, dtypes, metadata } = readTensors(path, bytes);
+  const file = {
+    sha256: await sha256Hex(bytes),
+    ...(dtypes.some((dtype) => dtype !== "F32") ? { dtypes } : {}),
+  };
   if (metadata.format === exportFormat) {
     const facts = readFacts(action, metadata);
     requireAsExpected(action, facts.config, options);
-    return { ...facts, weights: requireParameters(action, tensors, facts.config), sha256 };
+    return { ...facts, weights: requireParameters(action, tensors, facts.config), ...file };
   }
   if (metadata.format === trainingFormat) {
     throw refuse(
@@ -120,9 +123,9 @@ export async function loadWeights(path: string, options: LoadOptions = {}): Prom
       "use the version of this project that wrote it",
     );
   }
-  const named = removePrefix(tensors);
+  const named = unwrapNames(tensors);
   const facts = await inferFacts(action, named, options);
-  return { ...facts, weights: requireParameters(action, named, facts.config), sha256 };
+  return { ...facts, weights: requireParameters(action, named, facts.config), ...file };
 }
 
 /** Returns the name of the training state that belongs to an export: `NAME.training.safetensors`. */
@@ -145,7 +148,8 @@ export async function saveTraining(
     ...requireParameters(action, weights, facts.config),
     ...requireMoments(action, moments, facts.config),
   };
-  await writeFileAtomically(path, writeSafetensors(tensors, toMetadata(trainingFormat, facts)));
+  const bytes = writeSafetensors(tensors, toMetadata(trainingFormat, facts));
+  await writeFileAtomically(path, bytes, { isTrainingState: true });
 }
 
 /**
@@ -163,6 +167,7 @@ export async function loadTraining(
 ): Promise<TrainingState> {
   const action = `load ${JSON.stringify(path)}`;
   const bytes = await readBytes(path, { action: "load", advice });
+  requireWeights(action, bytes);
   const { tensors, metadata } = readSafetensors(bytes, { name: path });
   if (metadata.format !== trainingFormat) {
     throw refuse(
@@ -192,9 +197,34 @@ export async function loadTraining(
   };
 }
 
-function isPyTorch(path: string, bytes: Uint8Array): boolean {
+interface TensorFile {
+  tensors: Tensors;
+  dtypes: StoredDType[];
+  metadata: Record<string, string>;
+}
+
+/** Reads the tensors of a file by what it starts like, whatever its name. */
+function readTensors(path: string, bytes: Uint8Array): TensorFile {
   const isZip = bytes[0] === 0x50 && bytes[1] === 0x4b && bytes[2] === 3 && bytes[3] === 4;
-  return isZip || /\.pth?$/i.test(path);
+  const isSafetensors = bytes[8] === 0x7b; // a header that starts with "{"
+  if (isZip || /\.(pth?|ckpt)$/i.test(path) && !isSafetensors) {
+    const { tensors, dtypes } = readPtFile(bytes, { name: path });
+    return { tensors, dtypes: [...dtypes], metadata: {} };
+  }
+  const { tensors, metadata } = readSafetensors(bytes, { name: path });
+  const dtypes = [...new Set(Object.values(tensors).map(({ dtype }) => dtype))];
+  return { tensors, dtypes, metadata };
+}
+
+/** Refuses what a failed download leaves in place of weights. */
+function requireWeights(action: string, bytes: Uint8Array): void {
+  const start = new TextDecoder().decode(bytes.subarray(0, 200)).trimStart();
+  if (start.startsWith("version https://git-lfs.github.com/spec/")) {
+    throw refuse(action, "it is a Git LFS pointer, not the file itself", 'run "git lfs pull"');
+  }
+  if (/^<(!doctype|html|\?xml|head)\b/i.test(start)) {
+    throw refuse(action, "it is a web page", "download the file itself");
+  }
 }
 
 /** Refuses a model of the other kind, or options that contradict the file. */

@@ -20,9 +20,9 @@ export interface ForeignOptions {
   context?: number;
   /**
    * Asked only for a file without a vocabulary: the characters of its text in token order, without
-   * the mask.
+   * the mask, as Python reads the text (see `readLikePython`) or as it is in the file.
    */
-  characters?: () => string[] | Promise<string[]>;
+  characters?: (likePython: boolean) => string[] | Promise<string[]>;
   /** The advice for weights of the other model. @default {"try --model" with its name} */
   otherKindAdvice?: string;
 }
@@ -32,24 +32,39 @@ export function assumeShape(width: number): { heads: number; context: number } {
   return { heads: Math.max(1, Math.floor(width / 64)), context: 256 };
 }
 
+/** The names that parts of PyTorch give to a module within a wrapper. */
+const wrappers = [
+  "_orig_mod", // torch.compile
+  "module", // DataParallel and DistributedDataParallel
+  "_fsdp_wrapped_module",
+  "_checkpoint_wrapped_module",
+];
+
 /**
- * Removes the prefix that parts of PyTorch put before every name: torch.compile `_orig_mod.`,
- * distributed training `module.`.
+ * Removes from the names what wrappers of PyTorch put into them, and what stands before all of them
+ * alike, as where a network is a part of a LightningModule.
  */
-export function removePrefix(tensors: Tensors): Tensors {
-  const entries = Object.entries(tensors);
-  for (const prefix of ["_orig_mod.", "module."]) {
-    if (entries.length > 0 && entries.every(([name]) => name.startsWith(prefix))) {
-      return Object.fromEntries(
-        entries.map(([name, tensor]) => [name.slice(prefix.length), tensor]),
-      );
-    }
-  }
-  return tensors;
+export function unwrapNames(tensors: Tensors): Tensors {
+  const unwrapped = Object.entries(tensors).map(([name, tensor]) =>
+    [name.split(".").filter((part) => !wrappers.includes(part)).join("."), tensor] as const
+  );
+  const embedding = unwrapped.find(([name]) => name.endsWith(".token_emb.weight"))?.[0];
+  const prefix = embedding?.slice(0, -"token_emb.weight".length) ?? "";
+  const isShared = unwrapped.every(([name]) => name.startsWith(prefix));
+  const named = unwrapped.map(([name, tensor]) =>
+    [isShared ? name.slice(prefix.length) : name, tensor] as const
+  );
+  // Two that come to the same name were two different ones.
+  return new Set(named.map(([name]) => name)).size < named.length
+    ? tensors
+    : Object.fromEntries(named);
 }
 
 /**
- * Infers config and vocabulary: a GPT has a row for each character, a diffusion model one more.
+ * Infers config and vocabulary: a GPT has a row for each character, a diffusion model one more. The
+ * characters are those that the original would have found, as Python reads the text; weights of our
+ * own may have been trained on the text as it is. Where both explain the rows, only `expectKind`
+ * decides, and only for the original.
  *
  * @param action What the errors say can't be done.
  * @throws {UserError} If the tensors are not those of a model of these characters.
@@ -61,16 +76,32 @@ export async function inferFacts(
 ): Promise<ModelFacts> {
   const { expectKind, otherKindAdvice } = options;
   const advice = "give the text that it was trained on with --data";
-  const characters = await options.characters?.();
-  if (!characters) throw refuse(action, "it has no vocabulary", advice);
+  if (!options.characters) throw refuse(action, "it has no vocabulary", advice);
   const [rows, width] = embeddingShape(action, tensors);
-  const count = characters.length;
-  const kinds: Record<number, ModelKind> = { [count]: "gpt", [count + 1]: "diffusion" };
-  const kind = kinds[rows];
-  if (!kind) {
-    const found = `"token_emb.weight" is [${rows}, ${width}], expected ${count} rows (GPT) or ` +
-      `${count + 1} (diffusion) for the ${count} characters of the text`;
-    throw refuse(action, found, advice);
+  const readings = [{ characters: await options.characters(true), how: "of the text" }];
+  const plain = await options.characters(false);
+  if (plain.join("") !== readings[0].characters.join("")) {
+    readings[0].how = "of the text as Python reads it";
+    readings.push({ characters: plain, how: "of the text as it is in the file" });
+  }
+  const fits = readings.flatMap(({ characters, how }) => {
+    const kind = ({ 0: "gpt", 1: "diffusion" } as const)[rows - characters.length];
+    return kind ? [{ kind, characters, how: `${titles[kind]} of the characters ${how}` }] : [];
+  });
+  const embedding = `"token_emb.weight" is [${rows}, ${width}]`;
+  if (fits.length === 0) {
+    const expected = readings.map(({ characters: { length }, how }) =>
+      `${length} rows (GPT) or ${length + 1} (diffusion) for the ${length} characters ${how}`
+    );
+    throw refuse(action, `${embedding}, expected ${expected.join("; or ")}`, advice);
+  }
+  const [{ kind, characters }] = fits;
+  if (fits.length > 1 && kind !== expectKind) {
+    throw refuse(
+      action,
+      `${embedding}, which fits a ${fits.map(({ how }) => how).join(" and a ")}`,
+      `--model ${kind} takes the first, the original's; for the other, give the .safetensors file`,
+    );
   }
   if (expectKind && kind !== expectKind) {
     throw otherKind(action, { rows, width, expectKind, certainty: "look like", otherKindAdvice });
@@ -105,6 +136,8 @@ function countLayers(tensors: Tensors): number {
   return Math.max(0, ...layers);
 }
 
+const titles = { gpt: "GPT", diffusion: "diffusion model" };
+
 /** The error for weights of the other model, by the rows of its head. */
 export function otherKind(
   action: string,
@@ -119,11 +152,12 @@ export function otherKind(
 ): UserError {
   const other = expectKind === "gpt" ? "diffusion" : "gpt";
   const expectedRows = rows + (expectKind === "gpt" ? -1 : 1);
-  const title = { gpt: "GPT", diffusion: "diffusion model" }[expectKind];
   const weights = { gpt: "GPT", diffusion: "diffusion" }[other];
   return refuse(
     action,
-    `"lm_head.weight" is [${rows}, ${width}], expected [${expectedRows}, ${width}] for a ${title}`,
+    `"lm_head.weight" is [${rows}, ${width}], expected [${expectedRows}, ${width}] for a ${
+      titles[expectKind]
+    }`,
     `these ${certainty} ${weights} weights, ${otherKindAdvice ?? `try --model ${other}`}`,
   );
 }

@@ -7,17 +7,17 @@ import { extname } from "@std/path";
 import { type LoadedModel, loadWeights, saveWeights } from "../core/checkpoint.ts";
 import { assumeShape } from "../core/foreign_weights.ts";
 import type { Config } from "../core/config.ts";
-import { findLatestCorpus, loadCorpus, takeOpening } from "../core/data/corpus.ts";
+import { takeOpening } from "../core/data/corpus.ts";
 import { onnxModel } from "../engines/onnx/model.ts";
 import { compile } from "../engines/record/compile.ts";
+import { lockFile } from "../core/files/lock.ts";
 import { requireWritable, writeFileAtomically } from "../core/files/write.ts";
 import { writePt } from "../core/files/pt.ts";
 import { models } from "../core/models.ts";
 import { windowLogits } from "../core/programs.ts";
-import { listCharacters } from "../core/data/tokenizer.ts";
 import { outputFlags, parseFlags, UsageError } from "./shared/flags.ts";
 import { note, print, printJson, runTask } from "./shared/run.ts";
-import { describeShape, noteAssumed } from "./shared/weights.ts";
+import { describeShape, makeTextReader, noteAssumed } from "./shared/weights.ts";
 
 const task = {
   name: "convert",
@@ -33,6 +33,11 @@ const task = {
 } as const;
 
 const flags = {
+  model: {
+    choices: ["gpt", "diffusion"],
+    help: "which of the two weights from .pt are",
+    defaultHelp: "what their size says",
+  },
   heads: {
     type: "integer",
     min: 1,
@@ -55,7 +60,8 @@ const flags = {
 
 /** A function that writes each format, by the extension of OUT. */
 const writers: Record<string, (path: string, model: LoadedModel) => Promise<unknown>> = {
-  ".safetensors": saveWeights,
+  ".safetensors": (path, model) =>
+    saveWeights(path, model, { dtype: isHalf(model) ? "float16" : "float32" }),
   ".pt": (path, { weights }) => writeFileAtomically(path, writePt(weights)),
   // One window: "in/tokens", int32 [1, context], to "out/logits", [1, context, vocab].
   ".onnx": (path, { config, weights }) => {
@@ -65,13 +71,13 @@ const writers: Record<string, (path: string, model: LoadedModel) => Promise<unkn
   },
 };
 
+const isHalf = ({ dtypes = [] }: LoadedModel) => dtypes.length === 1 && dtypes[0] === "F16";
+
 export async function main(args: string[]): Promise<void> {
-  const { positionals: [input, output], heads, blockSize, data, json } = parseFlags(
-    task,
-    flags,
-    args,
-  );
-  const write = writers[extname(output).toLowerCase()];
+  const values = parseFlags(task, flags, args);
+  const { positionals: [input, output], model: expectKind, heads, blockSize, data, json } = values;
+  const format = extname(output).toLowerCase();
+  const write = writers[format];
   if (!write) {
     throw new UsageError(
       `Cannot write ${JSON.stringify(output)}: expected a name that ends in ` +
@@ -79,24 +85,28 @@ export async function main(args: string[]): Promise<void> {
     );
   }
   await requireWritable(output);
+  using _lock = await lockFile(output);
 
-  let prompt: string | undefined;
-  let isBare = false;
+  const text = makeTextReader(data);
   const model = await loadWeights(input, {
+    expectKind,
     heads,
     context: blockSize,
     advice: "check the path of IN",
-    async characters() {
-      isBare = true;
-      const { text } = await loadCorpus(data ?? await findLatestCorpus());
-      prompt = takeOpening(text);
-      return listCharacters(text);
-    },
+    characters: text.characters,
   });
-  if (isBare) noteAssumed(input, model.config, { heads, blockSize });
-  await write(output, { ...model, prompt: model.prompt ?? prompt });
+  const corpus = text.read(model);
+  if (corpus) noteAssumed(input, model.config, { heads, blockSize });
+  await write(output, { ...model, prompt: model.prompt ?? (corpus && takeOpening(corpus.text)) });
 
-  if (extname(output).toLowerCase() === ".pt") noteOnReading(model.config);
+  if (format === ".pt") noteOnReading(model.config);
+  if (model.dtypes && !(format === ".safetensors" && isHalf(model))) {
+    const loss = model.dtypes.includes("F64") ? "rounds them" : "holds each exactly";
+    note(
+      `note: the weights of ${input} are ${model.dtypes.join(" and ")}; ` +
+        `${output} has float32, which ${loss}`,
+    );
+  }
 
   const sizes = Object.values(model.weights).map(({ data }) => data.length);
   const parameters = sizes.reduce((sum, size) => sum + size, 0);

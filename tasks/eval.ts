@@ -49,6 +49,7 @@ import {
   loadChosenWeights,
   loadNamedWeights,
   noteOtherText,
+  readCorpusFor,
   weightsFlags,
 } from "./shared/weights.ts";
 
@@ -58,7 +59,7 @@ const task = {
     "next to three baselines, and compare them. Without --model, everything that can be scored.",
   examples: [
     "deno task eval",
-    "deno task eval --model gpt --weights weights/gpt-small.safetensors",
+    "deno task eval --weights weights/gpt-small.safetensors",
     "deno task eval --model diffusion --estimator nelbo --passes 32 --json",
     "deno task eval --model diffusion --weights new.safetensors --against old.safetensors",
     "deno task eval --model diffusion --estimator left-to-right --blocks 435",
@@ -66,7 +67,10 @@ const task = {
 } as const;
 
 const flags = {
-  model: { choices: ["gpt", "diffusion"], help: "which of the two (default: both)" },
+  model: {
+    choices: ["gpt", "diffusion"],
+    help: "which of the two (default: both, or what --weights is)",
+  },
   ...weightsFlags,
   against: { type: "path", help: "other weights to compare with, on the same blocks and masks" },
   estimator: {
@@ -94,11 +98,12 @@ const parse = (args: string[]) => parseFlags(task, flags, args);
 export async function main(args: string[]): Promise<void> {
   const values = parse(args);
   checkUsage(values);
-  const kinds = values.model
-    ? [values.model]
+  const kinds = values.model || values.weights
+    ? [values.model] // without one, the file says it
     : await findTrainedKinds(listFittingModels(values.estimator), { purpose: "score" });
-  const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
-  const candidates = await loadCandidates(kinds, corpus, values);
+  const text = await loadCorpus(values.data ?? await findLatestCorpus());
+  const candidates = await loadCandidates(kinds, text, values);
+  const corpus = readCorpusFor(text, candidates.map(({ saved }) => saved));
   await requireResultsFolder();
   const engine = await startEngineFromFlags(values);
   const scoreBaselines = trainBaselineScorer(corpus, values);
@@ -166,12 +171,10 @@ function checkUsage({ model, estimator, weights, against }: EvalValues): void {
       }`,
     );
   }
-  for (const [flag, value] of Object.entries({ weights, against })) {
-    if (value !== undefined && model === undefined) {
-      throw new UsageError(
-        `Cannot use --${flag} alone: expected --model gpt or --model diffusion with it`,
-      );
-    }
+  if (against !== undefined && model === undefined && weights === undefined) {
+    throw new UsageError(
+      "Cannot use --against alone: expected --model gpt, --model diffusion or --weights with it",
+    );
   }
 }
 
@@ -198,21 +201,30 @@ interface Candidate {
  * Loads the weights to score, in the order of the table: those of `--against` come first.
  */
 async function loadCandidates(
-  kinds: ModelKind[],
+  kinds: (ModelKind | undefined)[],
   corpus: Corpus,
   values: EvalValues,
 ): Promise<Candidate[]> {
   const candidates: Candidate[] = [];
+  const add = async (saved: ChosenWeights) => {
+    const models = [...candidates.map(({ saved }) => saved), saved];
+    candidates.push(await encodeBlocks(saved, readCorpusFor(corpus, models)));
+  };
   if (values.against !== undefined) {
-    const saved = await loadNamedWeights(values.against, { ...values, onlyComplete: true });
-    candidates.push(await encodeBlocks(saved, corpus));
+    await add(await loadNamedWeights(values.against, { ...values, onlyComplete: true }));
   }
   for (const kind of kinds) {
     try {
-      candidates.push(await encodeBlocks(await loadChosenWeights(kind, values), corpus));
+      await add(
+        kind === undefined
+          ? await loadNamedWeights(values.weights!, values)
+          : await loadChosenWeights(kind, values),
+      );
     } catch (error) {
       // Without --model, what can be scored is; the last one has to say why nothing can.
-      if (values.model || (kind === kinds.at(-1) && candidates.length === 0)) throw error;
+      if (
+        kind === undefined || values.model || (kind === kinds.at(-1) && candidates.length === 0)
+      ) throw error;
       note(`left out the ${kind} model: ${(error as Error).message}`);
     }
   }
@@ -228,8 +240,8 @@ async function loadCandidates(
   for (const { saved: { path, config: { kind } } } of candidates) {
     if (listEstimators(kind, values.estimator).length > 0) continue;
     throw new UsageError(
-      `Cannot compare with ${JSON.stringify(path)}: --estimator ${values.estimator} does not fit ` +
-        `a ${kind} model; leave it out`,
+      `Cannot ${path === values.against ? "compare with" : "score"} ${JSON.stringify(path)}: ` +
+        `--estimator ${values.estimator} does not fit a ${kind} model; leave it out`,
     );
   }
   return candidates;

@@ -44,6 +44,7 @@ import {
   findTrainedKinds,
   loadChosenWeights,
   loadNamedWeights,
+  readCorpusFor,
   weightsFlags,
 } from "./shared/weights.ts";
 
@@ -115,7 +116,7 @@ export async function main(args: string[]): Promise<void> {
 }
 
 async function measure(values: QualityValues, args: string[]): Promise<void> {
-  const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
+  const text = await loadCorpus(values.data ?? await findLatestCorpus());
   const purpose = { purpose: "sample from", first: "diffusion" } as const;
   const kinds = values.model
     ? [values.model]
@@ -124,6 +125,7 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
   for (const kind of kinds) {
     measured.push(planSamples(await loadChosenWeights(kind, values), values));
   }
+  const corpus = readCorpusFor(text, measured.map(({ saved }) => saved));
   const judge = await chooseJudge(values, listAllCharacters(corpus, measured));
   const context = (judge ?? measured[0].saved).config.context;
   const [reference, heldOut] = halve(corpus.validation);

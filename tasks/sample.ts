@@ -31,7 +31,14 @@ import {
   templateFlags,
   truncationFlags,
 } from "./shared/sampling_flags.ts";
-import { encodeFor, loadChosenWeights, noteOtherText, weightsFlags } from "./shared/weights.ts";
+import {
+  type ChosenWeights,
+  encodeFor,
+  loadChosenWeights,
+  noteOtherText,
+  readCorpusFor,
+  weightsFlags,
+} from "./shared/weights.ts";
 
 const task = {
   name: "sample",
@@ -93,7 +100,7 @@ export async function main(args: string[]): Promise<void> {
     () => limitPasses(kind, tokenizer, request, options, window),
   );
 
-  const known = await loadTrainingWords(values.data);
+  const known = await loadTrainingWords(values.data, saved);
   // Whether it writes words of a text that it never saw says nothing about the model.
   const words = known && await noteOtherText(saved, known) ? undefined : known;
   await requireResultsFolder();
@@ -240,9 +247,10 @@ function roundStep({ seconds, forwards, changes }: Step): GenerationStep {
  * The words of the training text, and their share in the held-out part. A text that was not asked
  * for is not a reason to fail: words are then not counted.
  */
-async function loadTrainingWords(data: string | undefined) {
+async function loadTrainingWords(data: string | undefined, saved: ChosenWeights) {
   try {
-    const { path, sha256, train, validation } = await loadCorpus(data ?? await findLatestCorpus());
+    const corpus = await loadCorpus(data ?? await findLatestCorpus());
+    const { path, sha256, train, validation } = readCorpusFor(corpus, [saved]);
     const known = collectWords(train);
     return { path, sha256, known, heldOut: shareOf(validation, known) };
   } catch (error) {

@@ -25,6 +25,7 @@ import {
   encodeFor,
   loadChosenWeights,
   noteOtherText,
+  readCorpusFor,
   weightsFlags,
 } from "./shared/weights.ts";
 import { countForBlocks, joinCells } from "./visualize/frames.ts";
@@ -217,7 +218,8 @@ async function takeOpening(saved: ChosenWeights, values: Flags): Promise<string>
   if (promptLen <= known.length) return known.slice(0, promptLen).join("");
   const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
   await noteOtherText(saved, corpus);
-  return [...corpus.text.slice(0, 2 * promptLen)].slice(0, promptLen).join("");
+  const { text } = readCorpusFor(corpus, [saved]);
+  return [...text.slice(0, 2 * promptLen)].slice(0, promptLen).join("");
 }
 
 if (import.meta.main) await runTask(main, Deno.args);

@@ -3,14 +3,16 @@
  * throughout.
  *
  * The text is used as it is in the file, line ends included: "\r\n" stays two characters. Only a
- * byte order mark at the start is removed, as it marks the encoding.
+ * byte order mark at the start is removed, as it marks the encoding. Weights of the original saw the
+ * text as Python reads it, see `readLikePython`.
  *
  * Next to `data/NAME.txt`, `fetch-data` writes a `data/NAME.json` that says where the text comes
  * from.
  */
 import { basename, dirname, extname, join } from "@std/path";
+import type { ModelKind } from "../config.ts";
 import { readBytes, sha256Hex } from "../files/read.ts";
-import type { Tokenizer } from "./tokenizer.ts";
+import { listCharacters, type Tokenizer } from "./tokenizer.ts";
 import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 
 /** Far above what such a model can learn from, and far below what a JavaScript string can hold. */
@@ -40,6 +42,8 @@ export interface Corpus {
   name: string;
   /** All of it. */
   text: string;
+  /** Whether the file starts with a byte order mark, which `text` lacks. */
+  hasMark: boolean;
   /** SHA-256 of the file in hexadecimal. */
   sha256: string;
   /** Size of the file. */
@@ -93,19 +97,50 @@ export async function makeCorpus(
   path = "text.txt",
 ): Promise<Corpus> {
   const bytes = typeof source === "string" ? new TextEncoder().encode(source) : source;
-  const text = decodeText(bytes, JSON.stringify(path));
-  const characters = countCharacters(text);
-  const cut = indexOfCharacter(text, Math.trunc(0.9 * characters));
   return {
     path,
     name: basename(path, extname(path)),
-    text,
+    ...split(decodeText(bytes, JSON.stringify(path))),
+    hasMark: bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf,
     sha256: await sha256Hex(bytes),
     bytes: bytes.length,
-    characters,
-    train: text.slice(0, cut),
-    validation: text.slice(cut),
   };
+}
+
+/** Splits a text into the first 90 % of its characters and the rest. */
+function split(text: string) {
+  const characters = countCharacters(text);
+  const cut = indexOfCharacter(text, Math.trunc(0.9 * characters));
+  return { text, characters, train: text.slice(0, cut), validation: text.slice(cut) };
+}
+
+/**
+ * Reads a corpus as the original does, in Python's text mode: "\r\n" and "\r" become "\n", and a byte
+ * order mark is a character.
+ */
+export function readLikePython(corpus: Corpus): Corpus {
+  const { text, hasMark } = corpus;
+  if (!hasMark && !text.includes("\r")) return corpus;
+  return { ...corpus, ...split((hasMark ? "\ufeff" : "") + text.replace(/\r\n?/g, "\n")) };
+}
+
+/**
+ * Reads a corpus as the one did on which weights were trained: like Python, if that and not the text
+ * as it is has just their characters.
+ *
+ * @param kind A diffusion model's vocabulary starts with the mask.
+ */
+export function readForModel(
+  corpus: Corpus,
+  kind: ModelKind,
+  vocabulary: readonly string[],
+): Corpus {
+  const likePython = readLikePython(corpus);
+  if (likePython === corpus) return corpus;
+  const characters = vocabulary.slice(kind === "diffusion" ? 1 : 0).join("");
+  const fits = ({ text }: Corpus) =>
+    listCharacters(text, { limit: Infinity }).join("") === characters;
+  return fits(likePython) && !fits(corpus) ? likePython : corpus;
 }
 
 /**
@@ -189,8 +224,8 @@ export function encodeCorpus(
 }
 
 /**
- * Checks that both parts of a corpus are long enough for one training window: a context and the
- * character after it.
+ * Checks that a corpus is long enough: the training part for a window, a context and the character
+ * after it, and the validation part for two blocks of a context, as one has no standard error.
  *
  * @throws {UserError} If one is not.
  */
@@ -205,12 +240,15 @@ export function requireLength(corpus: Corpus, context: number): void {
       advice: "take a longer slice, or a preset with a shorter context",
     });
   }
-  if (Math.min(held, trained) >= needed) return;
+  const neededHeld = Math.max(needed, 2 * context);
+  if (held >= neededHeld && trained >= needed) return;
   throw new UserError({
     action: `use ${JSON.stringify(corpus.path)} with a context of ${context}`,
     found: `the last 10 % of its ${corpus.characters} characters are ${held}, ` +
-      `expected at least ${needed}`,
-    advice: `take a text of ${10 * needed} characters or more, or a preset with a shorter context`,
+      `expected at least ${neededHeld}`,
+    advice: `take a text of ${
+      10 * neededHeld
+    } characters or more, or a preset with a shorter context`,
   });
 }
 

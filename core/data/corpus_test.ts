@@ -110,16 +110,16 @@ Deno.test("decodeText takes any bytes or says in one line why not", () => {
   }));
 });
 
-Deno.test("requireLength asks for one window and the character after it in both parts", () =>
+Deno.test("requireLength asks for a window and the character after it to train on, and two blocks to score", () =>
   inFolder(async (folder) => {
     const path = join(folder, "short.txt");
     await Deno.writeTextFile(path, "ab".repeat(100)); // 180 and 20 characters
     const corpus = await loadCorpus(path);
-    requireLength(corpus, 19);
-    const { message } = assertThrows(() => requireLength(corpus, 20), UserError);
+    requireLength(corpus, 10);
+    const { message } = assertThrows(() => requireLength(corpus, 11), UserError);
     assertMatch(
       message,
-      /with a context of 20: .* are 20, expected at least 21; .* 210 characters/,
+      /with a context of 11: .* are 20, expected at least 22; .* 220 characters/,
     );
   }));
 

@@ -2,7 +2,7 @@
  * Locks that let only one process at a time write a file. They are the system's own (`flock`), so
  * they end with their process, even if that is killed.
  */
-import { basename, dirname, join } from "@std/path";
+import { basename, dirname, join, resolve } from "@std/path";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { describeIoError } from "./errors.ts";
 
@@ -83,18 +83,31 @@ async function nameHolder(lockPath: string): Promise<string> {
   return "another process";
 }
 
-/**
- * Follows the symbolic links in `path`, and refuses what a rename must not replace, such as a
- * device. A path that does not exist yet is its own target.
- */
+/** Follows the symbolic links in `path`, also to what does not exist yet. */
+export async function followLinks(path: string): Promise<string> {
+  try {
+    return await Deno.realPath(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const folder = await followLinks(dirname(path));
+  const link = await Deno.readLink(path).catch(() => null);
+  return link === null ? join(folder, basename(path)) : await followLinks(resolve(folder, link));
+}
+
+/** Follows the symbolic links in `path`, and refuses what a rename must not replace: a device. */
 export async function resolveTarget(path: string): Promise<string> {
-  const target = await Deno.realPath(path).catch((error) => {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  });
-  if (target === null) return path;
-  const { isFile, isDirectory } = await Deno.stat(target);
+  const target = await followLinks(path);
   const action = "replace it";
+  const statOf = (path: string) => Deno.stat(path).catch(() => null);
+  const present = await statOf(target);
+  if (present === null) {
+    const folder = dirname(target);
+    if (await statOf(folder) || !await statOf(dirname(path))) return target;
+    const found = `it is a link into ${JSON.stringify(folder)}, which is not there`;
+    throw new UserError({ action, found, advice: "make that folder or change the link" });
+  }
+  const { isFile, isDirectory } = present;
   if (isDirectory) {
     throw new UserError({ action, found: "it is a folder", advice: "add the name of a file" });
   }

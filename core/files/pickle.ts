@@ -1,22 +1,22 @@
 /**
- * Reads and writes the small part of Python's pickle format that a PyTorch state dict uses
- * (protocol 2).
+ * Reads the small part of Python's pickle format (protocols 2 to 5) that PyTorch's checkpoints use,
+ * and writes that of a state dict (protocol 2).
  *
  * A pickle is a program for a machine with a stack. Python's own reader lets it import and call
- * anything; this one runs nothing. It knows only the instructions that build numbers, texts, tuples
- * and dicts, and where the program asks for a call, it writes down which call, if the callee is on
+ * anything; this one runs nothing. It knows only the instructions that build numbers, texts, tuples,
+ * lists and dicts, and where the program asks for a call, it writes down which call, if the callee is on
  * the caller's list. Opcodes: Lib/pickletools.py in CPython.
  */
 import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 
-/** A value in a pickle. A tuple is an array, a dict or an OrderedDict is a map. */
+/** A value in a pickle. A tuple or a list is an array, a dict or an OrderedDict is a map. */
 export type Pickled =
   | null
   | boolean
   | number
   | string
   | Pickled[]
-  | Map<string, Pickled>
+  | Map<string | number, Pickled>
   | Global
   | Call
   | Persistent;
@@ -45,7 +45,7 @@ const maxSteps = 500_000;
 const orderedDict = "collections OrderedDict";
 
 /**
- * Reads a pickle of protocol 2 without running it. Calls of `collections.OrderedDict` become maps.
+ * Reads a pickle without running it. Calls of `collections.OrderedDict` become maps.
  * The result may share parts, and so be exponentially larger when written out: visit it only as deep
  * as needed.
  *
@@ -70,7 +70,12 @@ export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>): Pic
   };
   const byte = () => bytes[take(1)];
   const uint32 = () => view.getUint32(take(4), true);
+  const uint64 = () => {
+    const value = view.getBigUint64(take(8), true);
+    return value < BigInt(bytes.length) ? Number(value) : bytes.length; // more than there is
+  };
   const text = (start: number, end: number) => decodeUtf8(bytes.subarray(start, end));
+  const sized = (size: number) => text(take(size), at);
   const line = () => {
     const end = bytes.indexOf(10, at);
     if (end < 0) throw refused("it ends in the middle of a name");
@@ -95,6 +100,20 @@ export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>): Pic
     stack.push(top);
     memo.set(index, top);
   };
+  const append = (items: Pickled[]) => {
+    const list = stack.at(-1);
+    if (!Array.isArray(list)) throw refused("it adds items to something other than a list");
+    for (const item of items) list.push(item);
+  };
+  const global = (name: string) => {
+    if (name !== orderedDict && !allowed.has(name)) {
+      throw refused(
+        `it asks for ${quoted(name.replace(" ", "."))}, which a state dict of float tensors does ` +
+          "not need",
+      );
+    }
+    stack.push(new Global(name));
+  };
   const get = (index: number) => {
     const value = memo.get(index);
     if (value === undefined) throw refused(`it recalls value ${index}, which was never kept`);
@@ -107,7 +126,7 @@ export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>): Pic
     switch (opcode) {
       case 0x80: { // PROTO
         const protocol = byte();
-        if (protocol !== 2) throw refused(`protocol ${protocol}, expected 2`);
+        if (protocol < 2 || protocol > 5) throw refused(`protocol ${protocol}, expected 2 to 5`);
         break;
       }
       case 0x2e: // STOP
@@ -141,11 +160,21 @@ export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>): Pic
         stack.push(readLong(bytes.subarray(take(size), at)));
         break;
       }
-      case 0x58: { // BINUNICODE
-        const size = uint32();
-        stack.push(text(take(size), at));
+      case 0x47: // BINFLOAT
+        stack.push(view.getFloat64(take(8)));
         break;
-      }
+      case 0x8c: // SHORT_BINUNICODE
+        stack.push(sized(byte()));
+        break;
+      case 0x58: // BINUNICODE
+        stack.push(sized(uint32()));
+        break;
+      case 0x8d: // BINUNICODE8
+        stack.push(sized(uint64()));
+        break;
+      case 0x95: // FRAME says how much follows, for readers of streams
+        take(8);
+        break;
       case 0x29: // EMPTY_TUPLE
         stack.push([]);
         break;
@@ -156,6 +185,15 @@ export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>): Pic
         break;
       case 0x74: // TUPLE
         stack.push(popToMark());
+        break;
+      case 0x5d: // EMPTY_LIST
+        stack.push([]);
+        break;
+      case 0x61: // APPEND
+        append([pop()]);
+        break;
+      case 0x65: // APPENDS
+        append(popToMark());
         break;
       case 0x7d: // EMPTY_DICT
         stack.push(new Map());
@@ -178,15 +216,16 @@ export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>): Pic
         }
         break;
       }
-      case 0x63: { // GLOBAL
-        const name = `${line()} ${line()}`;
-        if (name !== orderedDict && !allowed.has(name)) {
-          throw refused(
-            `it asks for ${quoted(name.replace(" ", "."))}, which a state dict of float tensors ` +
-              `does not need`,
-          );
+      case 0x63: // GLOBAL
+        global(`${line()} ${line()}`);
+        break;
+      case 0x93: { // STACK_GLOBAL
+        const name = pop();
+        const module = pop();
+        if (typeof name !== "string" || typeof module !== "string") {
+          throw refused("it asks for something whose name is not a text");
         }
-        stack.push(new Global(name));
+        global(`${module} ${name}`);
         break;
       }
       case 0x52: { // REDUCE calls. We only note it.
@@ -202,6 +241,9 @@ export function readPickle(bytes: Uint8Array, allowed: ReadonlySet<string>): Pic
       }
       case 0x51: // BINPERSID
         stack.push(new Persistent(pop()));
+        break;
+      case 0x94: // MEMOIZE
+        put(memo.size);
         break;
       case 0x71: // BINPUT
         put(byte());
@@ -296,8 +338,10 @@ function setItems(dict: Pickled | undefined, items: Pickled[]): void {
   }
   for (let i = 0; i < items.length; i += 2) {
     const key = items[i];
-    if (typeof key !== "string") throw refused("a key of a dict is not a text");
-    if (dict.has(key)) throw refused(`the key ${quoted(key)} appears twice`);
+    if (typeof key !== "string" && typeof key !== "number") {
+      throw refused("a key of a dict is neither a text nor a number");
+    }
+    if (dict.has(key)) throw refused(`the key ${quoted(String(key))} appears twice`);
     dict.set(key, items[i + 1]);
   }
 }

@@ -85,11 +85,15 @@ for (
     [
       "a global from the stack (STACK_GLOBAL)",
       "X\x02\x00\x00\x00osX\x01\x00\x00\x00x\x93.",
-      "0x93",
+      'asks for "os.x"',
     ],
     ["an extension (EXT1)", "\x82\x01.", "instruction 0x82"],
-    ["a list", "].", "instruction 0x5d"],
-    ["a float", "G\x00\x00\x00\x00\x00\x00\x00\x00.", "instruction 0x47"],
+    ["a global from the stack without a text", "K\x01K\x02\x93.", "whose name is not a text"],
+    ["an item added to a dict", "}K\x01a.", "adds items to something other than a list"],
+    ["items added to a number", "K\x01(NNe.", "adds items to something other than a list"],
+    ["a set (EMPTY_SET)", "\x8f.", "instruction 0x8f"],
+    ["a text of 2^64 bytes", `\x8d${"\xff".repeat(8)}a.`, "in the middle of an instruction"],
+    ["a frame cut short", "\x95\x00\x00", "in the middle of an instruction"],
     ["a call of what is no global", "))R.", "it calls something that has no name"],
     ["a call with what is no tuple", "ctorch\nFloatStorage\nNR.", "something that has no name"],
     [
@@ -101,7 +105,8 @@ for (
     ["attributes that are no dict", "})b.", "attributes of something other than a dict"],
     ["an item of a tuple", ")X\x00\x00\x00\x00Ns.", "items into something other than a dict"],
     ["an odd number of items", "}(X\x00\x00\x00\x00u.", "items into something other than a dict"],
-    ["a key that is a number", "}K\x01Ns.", "a key of a dict is not a text"],
+    ["a key that is a tuple", "})Ns.", "a key of a dict is neither a text nor a number"],
+    ["a numeric key twice", "}(K\x01NK\x01Nu.", 'the key "1" appears twice'],
     ["a key twice", "}(X\x01\x00\x00\x00aNX\x01\x00\x00\x00aNu.", 'the key "a" appears twice'],
     ["a value that was never kept", "h\x07.", "it recalls value 7"],
     ["a value below a mark", "N(Q.", "it takes a value that is not there"],
@@ -122,7 +127,23 @@ for (
 }
 
 Deno.test("a pickle of another protocol is refused", () => {
-  assertThrows(() => readPickle(bytes("\x80\x04N."), torch), UserError, "protocol 4, expected 2");
+  for (const protocol of ["\x01", "\x06"]) {
+    assertThrows(
+      () => readPickle(bytes(`\x80${protocol}N.`), torch),
+      UserError,
+      `protocol ${protocol.charCodeAt(0)}, expected 2 to 5`,
+    );
+  }
+});
+
+Deno.test("what Python writes by protocol 4 is read: frames, short texts, memos, lists, floats", () => {
+  // pickle.dumps({"a": [0.5, (1, "é"), []], 7: "a"}, 4)
+  const written = "\x80\x04\x95%\x00\x00\x00\x00\x00\x00\x00}\x94(\x8c\x01a\x94]\x94" +
+    "(G\x3f\xe0\x00\x00\x00\x00\x00\x00K\x01\x8c\x02\xc3\xa9\x94\x86\x94]\x94eK\x07h\x01u.";
+  const value: Pickled = new Map<string | number, Pickled>([["a", [0.5, [1, "é"], []]], [7, "a"]]);
+  assertEquals(readPickle(bytes(written), torch), value);
+  const allowed = "\x8c\x05torch\x94\x8c\x0cFloatStorage\x94\x93\x94.";
+  assertEquals(readPickle(bytes("\x80\x05" + allowed), torch), new Global("torch FloatStorage"));
 });
 
 Deno.test("a pickle cut short anywhere is refused", () => {

@@ -2,8 +2,9 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as fc from "fast-check";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
-import { Call, Global, Persistent, type Pickled, writePickle } from "./pickle.ts";
-import { readPt, writePt } from "./pt.ts";
+import { Call, Global, Persistent, type Pickled, readPickle, writePickle } from "./pickle.ts";
+import { unwrapNames } from "../foreign_weights.ts";
+import { readPt, readPtFile, writePt } from "./pt.ts";
 import { readSafetensors } from "./safetensors.ts";
 import { sha256Hex } from "./read.ts";
 import { readZip, writeZip } from "./zip.ts";
@@ -120,6 +121,54 @@ for (
     );
   });
 }
+
+// Each was written by PyTorch for a network like that of gpt.pt, whose numbers take their place here.
+for (const name of ["proto4", "parameters", "lightning", "nanogpt_ckpt", "module_orig_mod"]) {
+  Deno.test(`the state dict in ${name} is found and read`, () => {
+    const file = Deno.readFileSync(new URL("gpt.pt", testdata));
+    const entries = Object.fromEntries(readZip(file));
+    const pickle = Deno.readFileSync(new URL(`${name}.pkl`, testdata));
+    const { tensors, dtypes } = readPtFile(zip({ ...entries, "gpt/data.pkl": pickle }));
+    assertEquals(unwrapNames(tensors), readPt(file));
+    assertEquals([...dtypes], ["F32"]);
+  });
+}
+
+Deno.test("of a checkpoint whose weights could be this or that, the keys are named", () => {
+  const part = () => new Map([["w", new Call("torch._utils _rebuild_tensor_v2", [])]]);
+  const refused = (keys: string[]) => {
+    const value = new Map<string, Pickled>([["epoch", 3]]);
+    for (const key of keys) value.set(key, part());
+    return assertThrows(() => readPt(archive(value)), UserError).message;
+  };
+  assert(
+    refused(["ema"]).includes(
+      'it is a checkpoint with tensors in "ema"; save the weights alone: ' +
+        'torch.save(checkpoint["ema"], path)',
+    ),
+  );
+  assert(refused(["exp_avg", "model", "state_dict"]).includes('in "exp_avg" and "model" and "st'));
+});
+
+Deno.test("integers beside the weights of a checkpoint are no reason to refuse them", () => {
+  const id = ["storage", new Global("torch LongStorage"), "7", "cpu", 1];
+  const step = new Call("torch._utils _rebuild_tensor_v2", [
+    new Persistent(id),
+    0,
+    [],
+    [],
+    false,
+    new Map(),
+  ]);
+  const bytes = archive(new Map<string, Pickled>([["step", step], ["model", new Map()]]));
+  assertThrows(() => readPt(bytes), UserError, 'it asks for "torch.LongStorage" for "step"');
+  const torch = new Set(["torch._utils _rebuild_tensor_v2", "torch FloatStorage"]);
+  const weights = readPickle(readZip(onePt()).get("x/data.pkl")!, torch);
+  const checkpoint = archive(new Map<string, Pickled>([["step", step], ["model", weights]]), {
+    "x/data/0": oneToSix,
+  });
+  assertEquals(readPt(checkpoint).w.shape, [2, 3]);
+});
 
 const refusals: [what: string, bytes: Uint8Array, message: string][] = [
   ["no zip archive", new Uint8Array(100), "it has no end, or is not a zip archive"],

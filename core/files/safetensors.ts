@@ -8,13 +8,13 @@
 import { type HostTensor, sizeOf } from "@tiny-diffusion/engines/tensors";
 import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 
-/** A tensor from a file. F16 and BF16 have been widened to float32. Row-major. */
+/** A tensor from a file. F16, BF16 and F64 have become float32. Row-major. */
 export interface StoredTensor extends HostTensor {
   /** The type in the file. */
   dtype: StoredDType;
 }
 
-export type StoredDType = "F32" | "F16" | "BF16" | "I32";
+export type StoredDType = "F32" | "F16" | "BF16" | "F64" | "I32";
 
 /** Everything in a safetensors file. */
 export interface Safetensors {
@@ -22,7 +22,7 @@ export interface Safetensors {
   metadata: Record<string, string>;
 }
 
-const bytesPerElement: Record<StoredDType, number> = { F32: 4, F16: 2, BF16: 2, I32: 4 };
+const bytesPerElement: Record<StoredDType, number> = { F64: 8, F32: 4, F16: 2, BF16: 2, I32: 4 };
 
 const maxHeaderBytes = 100_000_000; // the limit of the reference implementation
 const maxRank = 8; // far more than weights have; a shape in a message stays short
@@ -33,7 +33,7 @@ const maxRank = 8; // far more than weights have; a shape in a message stays sho
  * @param options.name What the errors call the file. Default "the file".
  * @returns Tensors that share no memory with `bytes`. Values may be anything, NaN included.
  * @throws {UserError} If the file is cut short, damaged, or not a safetensors file, or a tensor has
- * a dtype other than F32, F16, BF16 and I32.
+ * a dtype other than F32, F16, BF16, F64 and I32.
  */
 export function readSafetensors(
   bytes: Uint8Array,
@@ -75,7 +75,7 @@ export function readSafetensors(
     if (!isStoredDType(dtype)) {
       throw new UserError({
         action: `read ${quoted(name)}`,
-        found: `${quoted(tensor)} is ${quoted(dtype)}, expected F32, F16, BF16 or I32`,
+        found: `${quoted(tensor)} is ${quoted(dtype)}, expected F32, F16, BF16, F64 or I32`,
         advice: "convert it to float32",
       });
     }
@@ -162,6 +162,7 @@ function readHeader(bytes: Uint8Array, bad: (found: string) => Error) {
   let keys = Object.keys(header).length;
   for (const [tensor, value] of Object.entries(header)) {
     if (tensor === "__proto__") throw bad(`a tensor has the reserved name "__proto__"`);
+    if (tensor === "__metadata__" && value === null) continue; // as the reference implementation does
     if (!isRecord(value)) throw bad(`the entry of ${quoted(tensor)} is not an object`);
     keys += Object.keys(value).length;
     if (tensor === "__metadata__") {
@@ -220,6 +221,8 @@ function decode(dtype: StoredDType, bytes: Uint8Array<ArrayBuffer>) {
       return new Float32Array(new Float16Array(bytes.buffer));
     case "BF16":
       return widenBfloat16(new Uint16Array(bytes.buffer));
+    case "F64":
+      return new Float32Array(new Float64Array(bytes.buffer));
   }
 }
 

@@ -7,27 +7,36 @@
 import { basename, dirname, join } from "@std/path";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { describeIoError } from "./errors.ts";
-import { isStillAt, openExclusively, resolveTarget } from "./lock.ts";
+import { followLinks, isStillAt, openExclusively, resolveTarget } from "./lock.ts";
 
-/** Options of waiting for another process that is writing the same file. */
 const PATIENCE_MS = 10_000;
+
+/** Options of writing a file. */
+export interface WriteOptions {
+  /** How long to wait for another process that is writing the same file. @default {10 s} */
+  patienceMs?: number;
+  /**
+   * Whether it is the state of a training run, which alone may be named
+   * `NAME.training.safetensors`: nothing else replaces it. @default {false}
+   */
+  isTrainingState?: boolean;
+}
 
 /**
  * Writes a file whole or not at all: when this fails, a file that was there before is untouched and
- * nothing else is left. A symbolic link stays one, and its target is replaced.
+ * nothing else is left. A symbolic link stays one, and its target is replaced or made.
  *
  * @param content The bytes, or pieces of them in order.
- * @param options.patienceMs How long to wait for another process that is writing the same file.
- * @throws {UserError} If the folder is missing or not writable, the disk is full, or another process
- * is writing the file; the system's error is the `cause`.
+ * @throws {UserError} If the folder is missing or not writable, the disk is full, another process is
+ * writing the file, or its name is that of a training state; the system's error is the `cause`.
  */
 export async function writeFileAtomically(
   path: string,
   content: Uint8Array | Iterable<Uint8Array>,
-  { patienceMs = PATIENCE_MS }: { patienceMs?: number } = {},
+  options: WriteOptions = {},
 ): Promise<void> {
   try {
-    const { target, temporary, file } = await openTemporary(path, patienceMs);
+    const { target, temporary, file } = await openTemporary(path, options);
     try {
       await file.truncate(0); // a killed writer may have left something
       for (const chunk of content instanceof Uint8Array ? [content] : content) {
@@ -36,7 +45,7 @@ export async function writeFileAtomically(
         }
       }
       await file.sync();
-      await renameWhenFree(temporary, target, patienceMs);
+      await renameWhenFree(temporary, target, options.patienceMs ?? PATIENCE_MS);
     } catch (error) {
       await Deno.remove(temporary).catch(() => {});
       throw error;
@@ -55,9 +64,9 @@ export async function writeFileAtomically(
  *
  * @throws {UserError} As `writeFileAtomically` would.
  */
-export async function requireWritable(path: string): Promise<void> {
+export async function requireWritable(path: string, options: WriteOptions = {}): Promise<void> {
   try {
-    const { temporary, file } = await openTemporary(path, PATIENCE_MS);
+    const { temporary, file } = await openTemporary(path, options);
     try {
       await Deno.remove(temporary);
     } finally {
@@ -75,7 +84,7 @@ export async function requireWritable(path: string): Promise<void> {
  */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    await Deno.mkdir(path, { recursive: true });
+    await Deno.mkdir(await followLinks(path), { recursive: true });
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) {
       throw describeIoError("make the folder", path, error);
@@ -107,8 +116,18 @@ export async function removeLeftovers(folder: string): Promise<void> {
 }
 
 /** Opens the temporary file in which a new `target` is written; links in `path` are followed. */
-async function openTemporary(path: string, patienceMs: number) {
+async function openTemporary(
+  path: string,
+  { patienceMs = PATIENCE_MS, isTrainingState = false }: WriteOptions,
+) {
   const target = await resolveTarget(path);
+  if (!isTrainingState && [path, target].some((name) => /\.training\.safetensors$/i.test(name))) {
+    throw new UserError({
+      action: "write it",
+      found: "the name ends in .training.safetensors, which is for the state of a training run",
+      advice: "choose another name",
+    });
+  }
   const temporary = join(dirname(target), `.${basename(target)}.tmp`);
   const file = await openExclusively(temporary, patienceMs);
   if (file) return { target, temporary, file };

@@ -153,6 +153,59 @@ testOnUnix(
     }),
 );
 
+testOnUnix(
+  "symbolic links",
+  "a link to what does not exist yet is followed by every writer",
+  () =>
+    inFolderWithFile(async (folder) => {
+      const path = (name: string) => join(folder, name);
+      await Deno.mkdir(path("disk"));
+      await Deno.symlink("disk/far", path("near"));
+      await Deno.symlink("near", path("link"));
+      await requireWritable(path("link"));
+      {
+        using _lock = await lockFile(path("link"));
+        assertEquals(listNames(path("disk")), [".far.lock"]);
+      }
+      await writeFileAtomically(path("link"), encodeText("new"));
+      assertEquals(listNames(path("disk")), ["far"]);
+      assert(
+        (await Deno.lstat(path("link"))).isSymlink && (await Deno.lstat(path("near"))).isSymlink,
+      );
+      assertEquals(await Deno.readTextFile(path("link")), "new");
+
+      await Deno.symlink("none/far", path("lost"));
+      await assertRejects(
+        () => writeFileAtomically(path("lost"), encodeText("new")),
+        UserError,
+        `it is a link into ${JSON.stringify(path("none"))}, which is not there; make that folder`,
+      );
+      await Deno.symlink("disk/results", path("results"));
+      await makeFolder(path("results/runs"));
+      await makeFolder(path("results"));
+      assert(Deno.statSync(path("disk/results/runs")).isDirectory);
+      await Deno.symlink("round", path("round"));
+      await assertRejects(() => requireWritable(path("round")), UserError, "Cannot write");
+    }),
+);
+
+Deno.test("only the state of a training run takes the name of one, through a link as well", () =>
+  inFolderWithFile(async (folder) => {
+    const state = join(folder, "gpt.training.safetensors");
+    await writeFileAtomically(state, encodeText("state"), { isTrainingState: true });
+    const names = [state];
+    if (Deno.build.os !== "windows") {
+      names.push(join(folder, "gpt.safetensors"));
+      await Deno.symlink(state, names[1]);
+    }
+    for (const name of names) {
+      const message = "which is for the state of a training run; choose another name";
+      await assertRejects(() => requireWritable(name), UserError, message);
+      await assertRejects(() => writeFileAtomically(name, encodeText("x")), UserError, message);
+    }
+    assertEquals(await Deno.readTextFile(state), "state");
+  }));
+
 Deno.test("many writers of one file at once leave one of their contents, whole", () =>
   inFolderWithFile(async (folder, path) => {
     const contents = Array.from({ length: 8 }, (_, i) => String(i).repeat(100_000));

@@ -133,7 +133,7 @@ async function trainAndReport(
   const resumeCommand = launcher + commandLine(name, [...omitFlags(args, ["resume"]), "--resume"]);
   if (values.out === undefined) await makeFolder("weights");
   await requireWritable(path);
-  await requireWritable(trainingPath(path));
+  await requireWritable(trainingPath(path), { isTrainingState: true });
   using _lock = await lockFile(path);
 
   const { run, corpus, stop } = await prepareRun(model, path, values, note, ranks);
@@ -409,7 +409,8 @@ async function keepPrevious(path: string): Promise<void> {
   const kept: string[] = [];
   for (const [from, to] of [[path, previous], [path, previous].map(trainingPath)]) {
     if (await Deno.stat(from).then(() => true, () => false)) {
-      await writeFileAtomically(to, await readBytes(from));
+      const isTrainingState = from !== path;
+      await writeFileAtomically(to, await readBytes(from), { isTrainingState });
       replaced.push(from);
       kept.push(to);
     } else {

@@ -2,7 +2,13 @@
 import { extname } from "@std/path";
 import { type LoadedModel, loadWeights } from "../../core/checkpoint.ts";
 import type { Config, ModelKind } from "../../core/config.ts";
-import { findLatestCorpus, loadCorpus } from "../../core/data/corpus.ts";
+import {
+  type Corpus,
+  findLatestCorpus,
+  loadCorpus,
+  readForModel,
+  readLikePython,
+} from "../../core/data/corpus.ts";
 import { listCharacters } from "../../core/data/tokenizer.ts";
 import { UserError } from "../../engines/errors.ts";
 import { note } from "./run.ts";
@@ -114,7 +120,7 @@ export async function loadNamedWeights(
   values: WeightsValues,
   kind?: ModelKind,
 ): Promise<ChosenWeights> {
-  let isBare = false;
+  const text = makeTextReader(values.data);
   const model = await loadWeights(path, {
     expectKind: kind,
     heads: values.heads,
@@ -122,14 +128,52 @@ export async function loadNamedWeights(
     onlyComplete: values.onlyComplete,
     otherKindAdvice: values.otherKindAdvice,
     advice: "check the path",
-    characters: async () => {
-      isBare = true;
-      return listCharacters((await loadCorpus(values.data ?? await findLatestCorpus())).text);
-    },
+    characters: text.characters,
   });
   note(`weights: ${path} (${describeShape(model.config)})`);
-  if (isBare) noteAssumed(path, model.config, values);
+  if (text.read(model)) noteAssumed(path, model.config, values);
   return { ...model, path };
+}
+
+/** Reads the text of weights that come without their characters, once they ask for it. */
+export function makeTextReader(data: string | undefined) {
+  let corpus: Corpus | undefined;
+  return {
+    async characters(likePython: boolean): Promise<string[]> {
+      corpus ??= await loadCorpus(data ?? await findLatestCorpus());
+      return listCharacters((likePython ? readLikePython(corpus) : corpus).text);
+    },
+    /** The text as those weights saw it, with a note if not as it is; undefined if none asked. */
+    read({ config, vocabulary }: LoadedModel): Corpus | undefined {
+      if (!corpus) return undefined;
+      const seen = readForModel(corpus, config.kind, vocabulary);
+      if (seen !== corpus) {
+        note(
+          `note: ${corpus.path} is read as Python reads it, which the original does: "\\r\\n" and ` +
+            `"\\r" as "\\n", a byte order mark as a character`,
+        );
+      }
+      return seen;
+    },
+  };
+}
+
+/**
+ * Reads a corpus as the one did on which the models were trained.
+ *
+ * @throws {UserError} If they were trained on different readings of it.
+ */
+export function readCorpusFor(corpus: Corpus, models: ChosenWeights[]): Corpus {
+  const [seen, ...others] = models.map(({ config, vocabulary }) =>
+    readForModel(corpus, config.kind, vocabulary)
+  );
+  const other = others.findIndex(({ text }) => text !== seen.text);
+  if (other < 0) return seen;
+  throw new UserError({
+    action: `compare "${models[0].path}" with "${models[other + 1].path}"`,
+    found: `one saw ${corpus.path} as Python reads it, with "\\n" for "\\r\\n", the other as it is`,
+    advice: "take them one at a time",
+  });
 }
 
 /** Describes the shape of a network in words. */
