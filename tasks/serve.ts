@@ -4,7 +4,7 @@ import { quoted, UserError } from "../engines/errors.ts";
 import { outputFlags, parseFlags } from "./shared/flags.ts";
 import { interruption, note, print, printJson, runTask } from "./shared/run.ts";
 import { readTryIt, writeTryIt } from "./report/tryit.ts";
-import { fileHandler } from "./report/tryit/server.ts";
+import { fileHandler, forHosts } from "./report/tryit/server.ts";
 
 const task = {
   name: "serve",
@@ -43,7 +43,8 @@ export async function main(args: string[]): Promise<void> {
     });
   }
   const page = tryIt ? "/try-it/" : "/";
-  const server = listen(port, fileHandler(ROOT, { home: page }), signal);
+  const handler = forHosts(() => server.addr.port, fileHandler(ROOT, { home: page }));
+  const server = listen(port, handler, signal);
   const url = new URL(page, `http://127.0.0.1:${server.addr.port}`).href;
   if (json) {
     const bytes = tryIt?.bytes ?? (await Deno.stat(report)).size;
@@ -58,7 +59,7 @@ function listen(
   port: number,
   handler: (request: Request) => Promise<Response>,
   signal: AbortSignal,
-) {
+): Deno.HttpServer<Deno.NetAddr> {
   try {
     return Deno.serve({ hostname: "127.0.0.1", port, signal, onListen() {} }, handler);
   } catch (error) {

@@ -171,12 +171,27 @@ testOnUnix(
       assertEquals(await (await fetch(url)).text(), "<p>try it");
 
       // As no URL is: fetch would tidy such a path up before it is sent.
-      const connection = await Deno.connect({ hostname, port: Number(port) });
-      const request = "GET /../secret.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-      await connection.write(new TextEncoder().encode(request));
-      const answer = await new Response(connection.readable).text();
+      const ask = async (path: string, host: string) => {
+        const connection = await Deno.connect({ hostname, port: Number(port) });
+        const request = `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
+        await connection.write(new TextEncoder().encode(request));
+        return await new Response(connection.readable).text();
+      };
+      const answer = await ask("/../secret.json", `127.0.0.1:${port}`);
       assertStringIncludes(answer, "HTTP/1.1 404");
       assert(!answer.includes("secret"));
+      for (const host of ["127.0.0.1", "localhost", "LocalHost", "[::1]"]) {
+        assertStringIncludes(await ask("/", `${host}:${port}`), "HTTP/1.1 200", host);
+      }
+      // As a name that another site has pointed at this machine.
+      const others = ["x", `x:${port}`, "localhost", "localhost:1", `localhost.x:${port}`, "", "/"];
+      for (const host of others) {
+        for (const path of ["/", `http://localhost:${port}/`]) {
+          const answer = await ask(path, host);
+          assertStringIncludes(answer, "HTTP/1.1 421", host);
+          assert(!answer.includes("report"), host);
+        }
+      }
       for (const { address, family } of Deno.networkInterfaces()) {
         if (family !== "IPv4" || address.startsWith("127.")) continue;
         const reached = await Deno.connect({ hostname: address, port: Number(port) })

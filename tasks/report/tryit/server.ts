@@ -60,6 +60,24 @@ export function fileHandler(
   };
 }
 
+/**
+ * Answers only requests for this machine's own names. A page of another site can have its name
+ * resolved to this machine (DNS rebinding) and would then read what is served here.
+ */
+export function forHosts(
+  port: () => number,
+  handler: (request: Request) => Promise<Response>,
+): (request: Request) => Promise<Response> {
+  const names = ["127.0.0.1", "localhost", "[::1]"];
+  return async (request) => {
+    const host = request.headers.get("host")?.toLowerCase();
+    const isOwn = names.some((name) =>
+      host === `${name}:${port()}` || (host === name && port() === 80)
+    );
+    return isOwn ? await handler(request) : sendText(421, "This server has no such host");
+  };
+}
+
 /** Finds the file or folder of a URL's path; undefined if there is none that may be seen. */
 async function findFile(root: string, pathname: string): Promise<string | undefined> {
   try {
