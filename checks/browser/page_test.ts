@@ -10,6 +10,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { join, toFileUrl } from "@std/path";
 import type { BrowserContextOptions, Page } from "playwright-core";
+import { countTabStops, findViolations } from "./testing/accessibility.ts";
 import { measureContrast } from "./testing/contrast.ts";
 import { openPage, outputOf, projectScript, testInChromium } from "./testing/in_browser.ts";
 
@@ -515,6 +516,45 @@ for (const width of [360, 1000, 2000]) {
     }, { viewport: { width, height: width < 500 ? 800 : 1000 }, colorScheme });
   }
 }
+
+testPage(
+  "axe-core finds nothing, and about 100 presses of Tab lead through the page",
+  async (page) => {
+    assertEquals(await findViolations(page), []);
+    const stops = await countTabStops(page);
+    assert(stops > 20 && stops <= 100, `${stops} tab stops`);
+    await openAll(page);
+    assertEquals(await findViolations(page), []);
+  },
+);
+
+testInChromium(
+  "Of many results the page shows the newest first, within about 100 presses of Tab",
+  async (browser) => {
+    const { folder, url } = await writePage(undefined);
+    try {
+      const results = `${folder}/reports/results`;
+      for (const { name } of [...Deno.readDirSync(results)]) {
+        const result = JSON.parse(await Deno.readTextFile(`${results}/${name}`));
+        for (let n = 1; n < 15; n++) {
+          const { provenance } = result;
+          provenance.weightsSha256 = String(n).padStart(64, "0");
+          provenance.weights = `weights/${n}.safetensors`;
+          provenance.command += ` --seed ${n}`;
+          for (const row of result.rows ?? []) row.weights = `${n}`;
+          await Deno.writeTextFile(`${results}/${n}-${name}`, JSON.stringify(result));
+        }
+      }
+      await outputOf(projectScript("tasks/report.ts", folder, "--no-model"));
+      await using opened = await openPage(browser, url, { isOwn: () => true });
+      assertEquals(await findViolations(opened.page), []);
+      const stops = await countTabStops(opened.page);
+      assert(stops <= 100, `${stops} tab stops`);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
 
 for (const colorScheme of ["light", "dark"] as const) {
   testPage(

@@ -5,6 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { join, toFileUrl } from "@std/path";
 import type { Browser, Page } from "playwright-core";
+import { countTabStops, findViolations } from "./testing/accessibility.ts";
 import { launchChromium } from "./testing/chromium.ts";
 import { measureContrast } from "./testing/contrast.ts";
 import { openPage, outputOf, projectScript, testInChromium } from "./testing/in_browser.ts";
@@ -209,12 +210,24 @@ testInChromium("The try-it page", async (browser, t) => {
       await t.step(
         "names unknown characters and bad templates in one line, and goes on",
         async () => {
+          const shown = async () => ({
+            text: await textOf(page, "stage"),
+            figures: await textOf(page, "progress"),
+            command: await textOf(page, "command"),
+            pass: await page.locator("#pass").inputValue(),
+          });
+          const before = await shown();
           const failing = async (mode: "prompt" | "template", text: string) => {
             await page.check(`#mode-${mode}`);
             await page.fill(`#${mode}`, text);
             await page.click("#write");
             await page.locator("#error").waitFor();
             await finished(page);
+            // What was written before stays, with the command that made it.
+            assertEquals(await shown(), before);
+            assert(
+              await page.locator("#pass").isEnabled() && await page.locator("#repeat").isVisible(),
+            );
             return await textOf(page, "error");
           };
           const known = vocabulary.length - 1;
@@ -318,6 +331,15 @@ testInChromium("The try-it page", async (browser, t) => {
         await finished(page);
         await measure();
         await write(page, references[6]);
+      });
+
+      await t.step("axe-core finds nothing, and a few presses of Tab lead through", async () => {
+        for (const mode of ["prompt", "template"]) {
+          await page.check(`#mode-${mode}`);
+          assertEquals(await findViolations(page), []);
+        }
+        const stops = await countTabStops(page);
+        assert(stops > 5 && stops < 30, `${stops} tab stops`);
       });
 
       await t.step("complained about nothing in the console, and asked nobody else", () => {

@@ -49,7 +49,9 @@ export function PlotSvg({ label, attributes = () => ({}), ...options }: PlotProp
 /** A drawn element as the page's renderer takes it, which escapes its texts and attributes. */
 function convertToMarkup(element: Element, changes: Record<string, string> = {}): VNode {
   const attributes = Object.fromEntries(
-    [...element.attributes].map(({ name, value }) => [name, value]),
+    // Plot labels its groups "dot", "rule" …; an image is read by its own label alone.
+    [...element.attributes].map(({ name, value }) => [name, value])
+      .filter(([name]) => element.localName === "svg" || name !== "aria-label"),
   );
   const children = [...element.childNodes].map((child) =>
     child.nodeType === 1 ? convertToMarkup(child as Element) : child.textContent

@@ -65,7 +65,22 @@ export function Command({ text }: { text: string }) {
 
 /** Each command once. */
 export function Commands({ of }: { of: string[] }) {
-  return <>{[...new Set(of)].map((text) => <Command text={text} />)}</>;
+  return <Folded most={3}>{[...new Set(of)].map((text) => <Command text={text} />)}</Folded>;
+}
+
+/** A list of which the most are hidden where it is long, so that Tab does not stop at each. */
+export function Folded({ most, children }: { most: number; children: Child[] }) {
+  const rest = children.slice(most);
+  if (rest.length < 2) return <>{children}</>;
+  return (
+    <>
+      {children.slice(0, most)}
+      <details>
+        <summary>{rest.length} more</summary>
+        {rest}
+      </details>
+    </>
+  );
 }
 
 /** Names and what belongs to them, as a list. */

@@ -1,6 +1,6 @@
 /** The section of provenance: the origin of each figure and each text on the page. */
 import type { Provenance } from "../../shared/results.ts";
-import { Command, Facts, Marks, type Part, Section } from "../markup.tsx";
+import { Command, Facts, Folded, Marks, type Part, Section } from "../markup.tsx";
 import type { Marked, ReportData } from "../report_data.ts";
 import { day, describeEngine, MODEL_NAMES } from "../words.ts";
 
@@ -37,16 +37,18 @@ export function provenance(data: ReportData): Part {
         Everything needed to reproduce each result, and to notice when it belongs to other weights
         or another text.
       </p>
-      {[...runs.values()].map((results) => (
-        <details>
-          <summary>
-            {[...new Set(results.map(({ what }) => what))].join("; ")}
-            <span class="fine">{` ${day(results[0].provenance.date)} `}</span>
-            <Marks of={results.slice(0, 1)} />
-          </summary>
-          <Origin {...results[0].provenance} />
-        </details>
-      ))}
+      <Folded most={12}>
+        {[...runs.values()].map((results) => (
+          <details>
+            <summary>
+              {[...new Set(results.map(({ what }) => what))].join("; ")}
+              <span class="fine">{` ${day(results[0].provenance.date)} `}</span>
+              <Marks of={results.slice(0, 1)} />
+            </summary>
+            <Origin {...results[0].provenance} />
+          </details>
+        ))}
+      </Folded>
     </Section>
   );
 }

@@ -105,7 +105,7 @@ function Panels(props: PanelsProps) {
     <div class="small-charts">
       {panels.map((panel) => (
         <div>
-          <h4>{panel.title}</h4>
+          <h3>{panel.title}</h3>
           <PanelChart panel={panel} {...props} />
         </div>
       ))}

@@ -1,8 +1,7 @@
 /** The texts that the models wrote, and how. */
-import type { ModelKind } from "../../../core/config.ts";
 import type { Sample } from "../../shared/results.ts";
 import { duration, percent } from "../../shared/text.ts";
-import { Command, Facts, Marks, ModelTag, type Part, Section } from "../markup.tsx";
+import { Command, Facts, Folded, Marks, ModelTag, type Part, Section } from "../markup.tsx";
 import type { ReportData, SampleEntry } from "../report_data.ts";
 import {
   describeConfig,
@@ -35,7 +34,7 @@ export function samples(data: ReportData): Part {
         The texts of the race, and all others, in full. What was given is underlined; nothing is
         picked by hand: these are the newest results, whatever they say.
       </p>
-      {articles}
+      <Folded most={8}>{articles}</Folded>
     </Section>
   );
 }
@@ -71,8 +70,8 @@ function Article({ entry, open, fits }: ArticleProps) {
       />
       {fits
         ? (
-          <div class="texts">
-            {samples.map((sample, i) => <Text sample={sample} model={model} index={i} />)}
+          <div class="texts" tabindex={0} role="region" aria-label={`${MODEL_NAMES[model]}, texts`}>
+            {samples.map((sample) => <Text sample={sample} />)}
           </div>
         )
         : <p class="fine">Too long for this page: run the command to see the texts.</p>}
@@ -80,7 +79,7 @@ function Article({ entry, open, fits }: ArticleProps) {
   );
 }
 
-function Text({ sample, model, index }: { sample: Sample; model: ModelKind; index: number }) {
+function Text({ sample }: { sample: Sample }) {
   const { seed, forwards, seconds } = sample;
   const label = `seed ${seed} · ${forwards.toLocaleString("en-GB")} passes · ${
     duration(1000 * seconds)
@@ -88,12 +87,7 @@ function Text({ sample, model, index }: { sample: Sample; model: ModelKind; inde
   return (
     <div>
       <p class="fine">{label}</p>
-      <div
-        class="text"
-        tabindex={0}
-        role="region"
-        aria-label={`${MODEL_NAMES[model]}, text ${index + 1}, ${label}`}
-      >
+      <div class="text">
         {splitRuns(sample).map(({ text, isGiven }) =>
           isGiven ? <span class="given">{text}</span> : text
         )}

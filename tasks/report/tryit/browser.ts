@@ -24,6 +24,8 @@ const pace = byId<HTMLSelectElement>("pace");
 
 /** The text on the stage. */
 interface StagedText {
+  /** What it was made from. */
+  request: PageRequest;
   /** The characters before the first step, "" where one is hidden. */
   start: string[];
   /** Forward passes before the first step. */
@@ -33,6 +35,8 @@ interface StagedText {
   /** The number of them that are drawn. */
   drawn: number;
   cells: HTMLElement[];
+  /** Its figures, as drawn. */
+  figures: string;
   /** The reason why it ended. */
   end?: "finished" | "stopped";
 }
@@ -68,10 +72,7 @@ function start(): void {
     error.hidden = true;
     setBusy(true);
     progress.textContent = "reading";
-    staged = undefined;
-    const request = readRequest();
-    byId("command").textContent = formatCommand(request);
-    tell({ type: "write", request });
+    tell({ type: "write", request: readRequest() }); // until it begins, the text before stays
   });
   byId("stop").addEventListener("click", () => {
     tell({ type: "stop" });
@@ -125,7 +126,7 @@ function hear(message: FromWorker): void {
       setBusy(false);
       break;
     case "started":
-      begin(message.start, message.forwards);
+      begin(message);
       break;
     case "step":
       staged!.steps.push(message);
@@ -142,10 +143,11 @@ function hear(message: FromWorker): void {
 }
 
 /** Puts a text on the stage: what is given, the rest masked. */
-function begin(start: string[], forwardsBefore: number): void {
+function begin({ request, start, forwards }: Extract<FromWorker, { type: "started" }>): void {
   const cells = start.map(() => document.createElement("span"));
   stage.replaceChildren(...cells);
-  staged = { start, forwardsBefore, steps: [], drawn: 0, cells };
+  byId("repeat").hidden = true;
+  staged = { request, start, forwardsBefore: forwards, steps: [], drawn: 0, cells, figures: "" };
   draw(staged, 0);
 }
 
@@ -193,7 +195,7 @@ function draw(text: StagedText, passes: number): void {
   scrubber.setAttribute("aria-valuetext", `pass ${passes} of ${steps.length}`);
   const { forwards, seconds } = steps[passes - 1] ?? { forwards: text.forwardsBefore, seconds: 0 };
   const hidden = start.filter((character) => character === "").length;
-  progress.textContent = [
+  progress.textContent = text.figures = [
     `${forwards} forward ${forwards === 1 ? "pass" : "passes"}`,
     `${hidden - masked} of ${hidden} characters`,
     `${seconds.toFixed(1)} s`,
@@ -204,7 +206,8 @@ function draw(text: StagedText, passes: number): void {
 /** Ends a text that is whole, or was stopped. */
 function settle(text: StagedText): void {
   for (const cell of text.cells) cell.classList.remove("new");
-  status.textContent = `${text.end}: ${progress.textContent}`;
+  status.textContent = `${text.end}: ${text.figures}`;
+  byId("command").textContent = formatCommand(text.request);
   byId("repeat").hidden = false;
   setBusy(false);
 }
@@ -219,7 +222,7 @@ function setBusy(busy: boolean): void {
 function fail(message: string): void {
   error.textContent = message;
   error.hidden = false;
-  progress.textContent = "";
+  progress.textContent = staged?.figures ?? "";
 }
 
 /** Reads the form, without the fields that are hidden and the choices that are the defaults. */

@@ -41,8 +41,8 @@ export type FromWorker =
   /** A pass that helps to choose the lengths of gaps. */
   | { type: "choosing"; forwards: number; seconds: number }
   | { type: "cancelled" }
-  /** After `forwards` passes that chose the lengths of gaps. */
-  | { type: "started"; start: string[]; forwards: number }
+  /** The text of `request` begins, after `forwards` passes that chose the lengths of gaps. */
+  | { type: "started"; request: PageRequest; start: string[]; forwards: number }
   | ({ type: "step" } & Step)
   | { type: "finished"; stopped: boolean }
   /** One line for the reader. `fatal`: the model can't be used. */

@@ -165,7 +165,7 @@ function Result() {
         id="stage"
         tabindex={0}
         role="region"
-        aria-labelledby="result-title"
+        aria-label="The text"
       />
       <ul class="legend signs">
         <Scale from="below 50 % sure" to="99 % and more" colours={SURENESS} />

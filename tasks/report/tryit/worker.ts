@@ -93,7 +93,8 @@ async function write(request: PageRequest): Promise<void> {
   } finally {
     onPass = () => {};
   }
-  tell({ type: "started", start: writing.characters, forwards: writing.forwards });
+  const { characters: start, forwards } = writing;
+  tell({ type: "started", request, start, forwards });
   let stopped = false;
   try {
     for await (const step of writing) tell({ type: "step", ...step });
