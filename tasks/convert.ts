@@ -67,7 +67,7 @@ const writers: Record<string, (path: string, model: LoadedModel) => Promise<unkn
   ".onnx": (path, { config, weights }) => {
     const program = windowLogits(models[config.kind], config, 1);
     const graph = compile("logits", program, weights);
-    return writeFileAtomically(path, onnxModel(graph, { fixed: weights }));
+    return writeFileAtomically(path, onnxModel(graph, { fixed: weights, portable: true }));
   },
 };
 

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { loadWeights } from "../core/checkpoint.ts";
 import { readPt } from "../core/files/pt.ts";
+import { exportModel } from "./report/tryit/export_model.ts";
 import { readSafetensors } from "../core/files/safetensors.ts";
 
 const testdata = fromFileUrl(new URL("../core/testing/data/", import.meta.url));
@@ -98,6 +99,65 @@ Deno.test("what can't be converted is one line, the right exit code, and no file
     });
     assertEquals([...Deno.readDirSync(path("."))].map(({ name }) => name), ["corpus.txt"]);
   }));
+
+/** Checks a model as strictly as ONNX can, and runs it on the tokens in stdin. */
+const checkAndRun = `
+import sys, json, numpy, onnx, onnxruntime
+for name in sys.argv[1:]:
+    onnx.checker.check_model(name, full_check=True)
+    assert {(o.domain, o.version) for o in onnx.load(name).opset_import} == {("", 18)}
+tokens = numpy.array(json.load(sys.stdin), numpy.int32)
+sessions = [onnxruntime.InferenceSession(name, providers=["CPUExecutionProvider"])
+            for name in sys.argv[1:]]
+print(json.dumps([s.run(None, {"in/tokens": tokens[None]})[0].flatten().tolist() for s in sessions]))
+`;
+const python = Deno.env.get("PYTHON_WITH_ONNX");
+if (!python) {
+  console.warn(
+    "skipped: exported models in ONNX's checker (set PYTHON_WITH_ONNX to a Python with onnx and onnxruntime)",
+  );
+}
+
+Deno.test({
+  name: "exported models pass ONNX's full check, and a plain onnxruntime gives the same logits",
+  ignore: !python,
+  fn: () =>
+    inFolder(async (path) => {
+      for (const kind of ["gpt", "diffusion"] as const) {
+        const flags = ["--heads=2", "--block-size=24", `--data=${path("corpus.txt")}`];
+        const pt = `${testdata}${kind}.pt`;
+        for (const name of ["x.onnx", "x.safetensors"]) await convert(pt, path(name), ...flags);
+        const models = [path("x.onnx")];
+        if (kind === "diffusion") {
+          // The one of the try-it page.
+          await Deno.writeFile(
+            path("y.onnx"),
+            exportModel(await loadWeights(path("x.safetensors"))),
+          );
+          models.push(path("y.onnx"));
+        }
+        const { tensors } = readSafetensors(await Deno.readFile(`${testdata}${kind}.safetensors`));
+        const child = new Deno.Command(python!, {
+          args: ["-c", checkAndRun, ...models],
+          env: { ORT_DISABLE_TELEMETRY: "1" },
+          stdin: "piped",
+          stdout: "piped",
+          stderr: "piped",
+        }).spawn();
+        const tokens = [...(tensors["batch0.x"].data as Int32Array).slice(0, 24)];
+        await new Blob([JSON.stringify(tokens)]).stream().pipeTo(child.stdin);
+        const { success, stdout, stderr } = await child.output();
+        assert(success, new TextDecoder().decode(stderr));
+        const theirs = tensors.logits.data as Float32Array;
+        const found: number[][] = JSON.parse(new TextDecoder().decode(stdout));
+        found.forEach((logits, i) => {
+          const worst = logits.reduce((most, x, j) => Math.max(most, Math.abs(x - theirs[j])), 0);
+          // The page's weights are rounded to float16.
+          assert(worst <= [1e-5, 1e-2][i], `${models[i]} differs by ${worst}`);
+        });
+      }
+    }),
+});
 
 for (const kind of ["gpt", "diffusion"] as const) {
   Deno.test(`the ${kind} as .onnx gives the original's logits in ONNX Runtime`, () =>

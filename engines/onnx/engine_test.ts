@@ -57,6 +57,18 @@ Deno.test("a training step for WebGPU has no operator that onnxruntime would tak
   }
 });
 
+Deno.test("a portable model has none of onnxruntime's own operators", () => {
+  const own = new Set(["FusedMatMul", "SimplifiedLayerNormalization"]);
+  for (const kind of ["gpt", "diffusion"] as const) {
+    const graph = trainingGraph(kind);
+    assertEquals(operators(onnxModel(graph)).intersection(own), own);
+    for (const device of ["cpu", "webgpu"] as const) {
+      const model = onnxModel(graph, { device, portable: true });
+      assertEquals(operators(model).intersection(own), new Set());
+    }
+  }
+});
+
 test("state that no program changes is part of the graphs, and writing it is refused by name", async () => {
   const state = { w: { shape: [1], data: Float32Array.of(2) } };
   const session = await (await onnxEngine({ threads: 1 })).load(state, {
@@ -76,7 +88,7 @@ Deno.test("a kernel without an operator of ONNX is named", () => {
   assertThrows(() => onnxModel(graph), TypeError, `Cannot lower "Frobnicate" to ONNX`);
 });
 
-test("what is lowered otherwise for WebGPU computes the same as what is not", async () => {
+test("what is lowered otherwise for WebGPU and for other runtimes computes the same", async () => {
   for (const one of kernelCases.filter(({ kernel }) => /MatMul|OneHot|Pow|SplitV/.test(kernel))) {
     const graph = compile(one.name, programOf(one), {});
     await compare(one.name, graph, {}, inputsOf(one));
@@ -105,19 +117,19 @@ async function compare(
   fixed: HostTensors,
   inputs: Record<string, Float32Array | Int32Array>,
 ): Promise<void> {
-  const [cpu, webgpu] = [
-    await onCpu(onnxModel(graph, { fixed }), graph, inputs),
-    await onCpu(onnxModel(graph, { fixed, device: "webgpu" }), graph, inputs),
-  ];
-  for (const [name, values] of Object.entries(cpu)) {
-    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    const difference = values.reduce(
-      (most, value, i) => Math.max(most, Math.abs(value - webgpu[name][i])),
-      0,
-    );
-    // Sums of some hundred float32 products in another order: about 1e-6 of the largest entry, as
-    // in suite/parity.ts.
-    assert(difference <= 1e-5 * largest, `${what}, ${name}: differs by ${difference / largest}`);
+  const cpu = await onCpu(onnxModel(graph, { fixed }), graph, inputs);
+  for (const options of [{ device: "webgpu" }, { portable: true }] as const) {
+    const other = await onCpu(onnxModel(graph, { fixed, ...options }), graph, inputs);
+    for (const [name, values] of Object.entries(cpu)) {
+      const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const difference = values.reduce(
+        (most, value, i) => Math.max(most, Math.abs(value - other[name][i])),
+        0,
+      );
+      // Sums of some hundred float32 products in another order: about 1e-6 of the largest entry,
+      // as in suite/parity.ts.
+      assert(difference <= 1e-5 * largest, `${what}, ${name}: differs by ${difference / largest}`);
+    }
   }
 }
 

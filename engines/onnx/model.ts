@@ -212,6 +212,34 @@ const lowerings: Record<string, Lowering> = {
 };
 
 /**
+ * What other lowerings make with onnxruntime's own operators, in ONNX's. onnxruntime finds these
+ * patterns when it loads the model, and makes its own operators of them.
+ */
+const portable: Record<string, Lowering> = {
+  RmsNorm: ({ inputs: [x], outputs: [y, inverse], attributes }, emit) => {
+    const square = emit.op("Pow", [emit.name(x), emit.float(2)]);
+    const mean = emit.op("ReduceMean", [square, emit.int64([-1])], { keepdims: 1 });
+    const sum = emit.op("Add", [mean, emit.float(attributes.epsilon as number)]);
+    const deviation = emit.op("Sqrt", [sum]);
+    const ones = emit.floats(new Float32Array(x.shape.at(-1)!).fill(1));
+    emit.op("Mul", [emit.op("Div", [emit.name(x), deviation]), ones], {}, y);
+    if (emit.isUsed(inverse)) emit.op("Reciprocal", [deviation], {}, inverse);
+  },
+  BatchMatMul: (node, emit) => {
+    const { inputs: [a, b], outputs: [y], attributes } = node;
+    if (y.shape.length === 2) return lowerings.BatchMatMul(node, emit);
+    const factor = (x: Value, transposed: unknown) => {
+      const perm = [...x.shape.keys()];
+      const last = perm.length - 1;
+      [perm[last - 1], perm[last]] = [last, last - 1];
+      return transposed ? emit.op("Transpose", [emit.name(x)], { perm }) : emit.name(x);
+    };
+    const factors = [factor(a, attributes.transposeA), factor(b, attributes.transposeB)];
+    emit.op("MatMul", factors, {}, y);
+  },
+};
+
+/**
  * Other operators where onnxruntime's WebGPU (version 1.30) has no kernel, or one that is wrong.
  */
 const forWebgpu: Record<string, Lowering> = {
@@ -234,18 +262,7 @@ const forWebgpu: Record<string, Lowering> = {
     );
     emit.op("Pow", same, {}, y);
   },
-  BatchMatMul: (node, emit) => {
-    const { inputs: [a, b], outputs: [y], attributes } = node;
-    if (y.shape.length === 2) return lowerings.BatchMatMul(node, emit);
-    const factor = (x: Value, transposed: unknown) => {
-      const perm = [...x.shape.keys()];
-      const last = perm.length - 1;
-      [perm[last - 1], perm[last]] = [last, last - 1];
-      return transposed ? emit.op("Transpose", [emit.name(x)], { perm }) : emit.name(x);
-    };
-    const factors = [factor(a, attributes.transposeA), factor(b, attributes.transposeB)];
-    emit.op("MatMul", factors, {}, y);
-  },
+  BatchMatMul: portable.BatchMatMul,
   OneHot: ({ inputs: [x], outputs: [y], attributes }, emit) => {
     const [on, off] = [attributes.on as number, attributes.off as number];
     const each = emit.int32s(Int32Array.from({ length: attributes.depth as number }, (_, i) => i));
@@ -286,6 +303,8 @@ export interface OnnxModelOptions {
    * elsewhere, with copies back and forth. @default {"cpu"}
    */
   device?: OnnxDevice;
+  /** Whether to take only operators that ONNX defines, so that others than onnxruntime can run it. */
+  portable?: boolean;
 }
 
 /**
@@ -302,7 +321,7 @@ export function onnxModel(graph: Graph, options: OnnxModelOptions = {}): Uint8Ar
     initializer: initializers,
     input: inputs.map(({ name, value }) => valueInfo(name, value.dtype, value.shape)),
     output: outputs.map(({ name, value }) => valueInfo(name, value.dtype, value.shape)),
-  });
+  }, options.portable ? [] : [MICROSOFT]);
 }
 
 /**
@@ -374,7 +393,7 @@ export function onnxStepsModel(graph: Graph, options: OnnxModelOptions = {}): Ui
       ...stays.map(({ name, value }) => valueInfo(name, value.dtype, value.shape)),
     ],
     output: [...carriedInfo(newStateName), ...stepOutputs.map(stacked)],
-  });
+  }, options.portable ? [] : [MICROSOFT]);
 }
 
 interface Named {
@@ -385,7 +404,7 @@ interface Named {
 /** Makes the operators of a graph, in order, and names the tensors that go in and out. */
 function lower(
   graph: Graph,
-  { fixed = {}, store = "float32", device = "cpu" }: OnnxModelOptions,
+  { fixed = {}, store = "float32", device = "cpu", portable: isPortable }: OnnxModelOptions,
 ): { nodes: NodeProto[]; initializers: TensorProto[]; inputs: Named[]; outputs: Named[] } {
   const nodes: NodeProto[] = [];
   const initializers: TensorProto[] = [];
@@ -465,7 +484,8 @@ function lower(
     if (value.from.kind === "node" && !names.has(value)) names.set(value, name);
   }
   for (const node of order) {
-    const lowering = (device === "webgpu" && forWebgpu[node.kernel]) || lowerings[node.kernel];
+    const lowering = isPortable && portable[node.kernel] ||
+      device === "webgpu" && forWebgpu[node.kernel] || lowerings[node.kernel];
     if (!lowering) {
       throw new TypeError(`Cannot lower "${node.kernel}" to ONNX: no operator is given for it`);
     }

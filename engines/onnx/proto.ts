@@ -133,12 +133,15 @@ export function valueInfo(
   return { name, type: { tensor_type: { elem_type: dataTypes[dtype], shape: { dim } } } };
 }
 
-/** Encodes a model whose operators are those of ONNX's set 18 and of onnxruntime's own. */
-export function encodeModel(graph: GraphProto): Uint8Array {
+/** Encodes a model whose operators are those of ONNX's set 18 and of the first of other domains. */
+export function encodeModel(graph: GraphProto, domains: string[]): Uint8Array {
   return Model.encode({
     ir_version: 8,
     producer_name: "tiny-diffusion",
-    opset_import: [{ domain: "", version: 18 }, { domain: "com.microsoft", version: 1 }],
+    opset_import: [
+      { domain: "", version: 18 },
+      ...domains.map((domain) => ({ domain, version: 1 })),
+    ],
     graph,
   }).finish();
 }

@@ -49,9 +49,10 @@ export function PlotSvg({ label, attributes = () => ({}), ...options }: PlotProp
 /** A drawn element as the page's renderer takes it, which escapes its texts and attributes. */
 function convertToMarkup(element: Element, changes: Record<string, string> = {}): VNode {
   const attributes = Object.fromEntries(
-    // Plot labels its groups "dot", "rule" …; an image is read by its own label alone.
-    [...element.attributes].map(({ name, value }) => [name, value])
-      .filter(([name]) => element.localName === "svg" || name !== "aria-label"),
+    // Plot labels groups "dot", "rule" …, but an image is read by its own label alone.
+    [...element.attributes].map((
+      { name, value },
+    ) => [element.localName === "g" && name === "aria-label" ? "data-mark" : name, value]),
   );
   const children = [...element.childNodes].map((child) =>
     child.nodeType === 1 ? convertToMarkup(child as Element) : child.textContent

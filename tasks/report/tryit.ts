@@ -51,7 +51,7 @@ interface Contents extends Omit<TryIt, "path"> {
   /** Raised when the same weights would give another model file. */
   exporter: number;
 }
-const EXPORTER = 1;
+const EXPORTER = 2;
 const CONTENTS = "contents.json";
 
 /** Reads what `writeTryIt` has written into a folder; undefined if it has not, or not to its end. */

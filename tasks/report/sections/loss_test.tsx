@@ -26,7 +26,7 @@ Deno.test("LossChart draws training losses in bits, over characters, steps and s
   const columns = ["chars", "step", "seconds"] as const;
   columns.forEach((column, axis) => {
     const chart = rendered(<LossChart curves={[makeCurves(entry)]} axis={axis} width={960} />);
-    const [train, validation] = [...chart.querySelectorAll("[aria-label=line] path")].map(
+    const [train, validation] = [...chart.querySelectorAll("[data-mark=line] path")].map(
       numbersOf,
     );
     assertEquals(train.length, 2 * entry.run.validation.length);

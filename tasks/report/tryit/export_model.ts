@@ -24,7 +24,7 @@ export function exportModel(
   try {
     // The operators for WebGPU run everywhere; those for the CPU do not.
     return Uint8Array.from(
-      onnxModel(graph, { fixed: weights, store: "float16", device: "webgpu" }),
+      onnxModel(graph, { fixed: weights, store: "float16", device: "webgpu", portable: true }),
     );
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
