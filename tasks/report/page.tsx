@@ -79,8 +79,8 @@ function Header() {
         <button type="button" id="theme" hidden>Theme: system</button>
       </div>
       <p class="lead">
-        A GPT writes from left to right; a diffusion model starts from masks and uncovers what it is
-        surest of, anywhere.
+        A GPT writes from left to right; a diffusion model starts from masks and uncovers several
+        characters at a time, anywhere.
       </p>
     </header>
   );

@@ -220,7 +220,7 @@ Deno.test("--help wins over mistakes, and shows each flag with its choices and d
   assertMatch(message, /^deno task sample \[flags\] {7}Generate text\.\n/);
   assertMatch(message, /--model NAME +which of the two \(gpt or diffusion; default: diffusion\)\n/);
   assertMatch(message, /--length N +characters to generate \(from 1 to 100000; default: 2000\)\n/);
-  assertMatch(message, /--top-p X +share of probability kept\n/);
+  assertMatch(message, /--top-p X +share of probability kept \(above 0, at most 1\)\n/);
   assertMatch(message, /--json +print JSON\n/);
   assert(message.endsWith(`  deno task sample --prompt "ROMEO:"`));
   const least = { count: { type: "integer", min: 3, default: 5, help: "texts" } } as const;

@@ -91,10 +91,19 @@ function start(): void {
   });
   scrubber.addEventListener("input", () => staged && draw(staged, scrubber.valueAsNumber));
   form.addEventListener("change", showFields);
+  form.addEventListener("input", ({ target }) => checkAbove(target as HTMLInputElement));
   showFields();
 }
 
-/** Shows only the fields that mean something to the mode and the sampler. */
+/** Refuses a number that is not above its limit; `min` in HTML would allow the limit itself. */
+function checkAbove(field: HTMLInputElement): void {
+  const { above } = field.dataset;
+  if (above === undefined) return;
+  const isBelow = field.valueAsNumber <= Number(above);
+  field.setCustomValidity(isBelow ? `Value must be greater than ${above}` : "");
+}
+
+/** Shows only the fields that apply to the mode and the sampler. */
 function showFields(): void {
   const names = [input("mode-prompt").checked ? "prompt" : "template", sampler.value];
   for (const field of form.querySelectorAll<HTMLElement>("[data-for]")) {

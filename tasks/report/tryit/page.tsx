@@ -2,11 +2,12 @@
  * The try-it page: a form, a stage, and the script and the worker that run the model. Its policy
  * lets it load only the files next to it.
  */
-import { defaultOptions } from "../../../core/sampling/samplers/mod.ts";
 import {
   collectOptions,
+  defaultOptions,
+  defaultSampler,
   type ListedOption,
-  samplers,
+  samplerList,
 } from "../../../core/sampling/samplers/mod.ts";
 import { htmlDocument } from "../document.tsx";
 import { type Child, DataScript } from "../markup.tsx";
@@ -48,7 +49,8 @@ export async function tryItPage(facts: PageFacts, sources: PageSources): Promise
         </p>
         <p class="lead">
           The diffusion model, in your browser: nothing that you type leaves this page. It starts
-          from masks and fixes in each pass the characters that it is surest of, wherever they are.
+          from masks and fixes in each pass the characters that its sampler chooses, wherever they
+          are.
         </p>
       </header>
       <main id="main">
@@ -114,8 +116,9 @@ function Settings({ vocabulary, context }: PageFacts) {
     <div class="fields">
       <Field label="Sampler">
         <select id="sampler">
-          {Object.values(samplers).map(({ name, source }) => <option title={source}>{name}
-          </option>)}
+          {samplerList.map(({ name, source }) => (
+            <option title={source} selected={name === defaultSampler.name}>{name}</option>
+          ))}
         </select>
       </Field>
       {[...collectOptions()].map(([key, shared]) => <OptionField name={key} {...shared} />)}
@@ -190,21 +193,35 @@ interface NumberProps {
   value: number;
   min?: number;
   max?: number;
+  /** The value must be larger than this; HTML has only `min`, so the script checks it. */
+  above?: number;
   step?: "any";
 }
 
-function NumberInput({ setting, ...attributes }: NumberProps) {
-  return <input type="number" required {...attributes} data-setting={setting} />;
+function NumberInput({ setting, above, min = above, ...attributes }: NumberProps) {
+  return (
+    <input
+      type="number"
+      required
+      min={min}
+      {...attributes}
+      data-setting={setting}
+      data-above={above}
+    />
+  );
 }
 
-/** The field of a sampler's option, for the samplers that have it. */
+/**
+ * The field of a sampler's option, for the samplers that have it. The prefix keeps its id apart from
+ * those of the page.
+ */
 function OptionField({ name, option, samplers }: ListedOption & { name: string }) {
   return (
     <div data-for={samplers.join(" ")}>
       <Field label={option.help[0].toUpperCase() + option.help.slice(1)}>
         {"choices" in option
           ? (
-            <select id={name} data-setting={name}>
+            <select id={`option-${name}`} data-setting={name}>
               {option.choices.map((choice) => (
                 <option selected={choice === option.default}>{choice}</option>
               ))}
@@ -212,10 +229,11 @@ function OptionField({ name, option, samplers }: ListedOption & { name: string }
           )
           : (
             <NumberInput
-              id={name}
+              id={`option-${name}`}
               setting={name}
               value={option.default}
-              min={option.min ?? option.above}
+              min={option.min}
+              above={option.above}
               max={option.max}
               step={option.type === "number" ? "any" : undefined}
             />

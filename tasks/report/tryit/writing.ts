@@ -3,7 +3,7 @@
  */
 import type { Tokenizer } from "../../../core/data/tokenizer.ts";
 import * as diffusion from "../../../core/diffusion.ts";
-import { samplers } from "../../../core/sampling/samplers/mod.ts";
+import { defaultSampler, samplers } from "../../../core/sampling/samplers/mod.ts";
 import type { DefinedSampler } from "../../../core/sampling/samplers/sampler.ts";
 import { type TrainedNetwork, WindowNetwork } from "../../../core/sampling/window_network.ts";
 import { write, type Writing } from "../../../core/sampling/write.ts";
@@ -40,8 +40,8 @@ export async function writeRequest(
   { seed, settings = {}, ...request }: PageRequest,
   signal?: AbortSignal,
 ): Promise<Writing> {
-  const { sampler: name = "threshold", ...values } = settings;
-  const sampler: DefinedSampler = samplers[name];
+  const { sampler: name, ...values } = settings;
+  const sampler: DefinedSampler = name === undefined ? defaultSampler : samplers[name];
   const { own = [], common = [] } = Object.groupBy(
     Object.entries(values),
     ([key]) => key in sampler.options ? "own" : "common",
