@@ -207,6 +207,17 @@ testInChromium("The try-it page", async (browser, t) => {
         );
       });
 
+      await t.step("refuses the limit itself where a number has to be above it", async () => {
+        await page.selectOption("#sampler", "threshold");
+        const field = page.locator('[data-setting="threshold"]');
+        const fill = async (value: string) => {
+          await field.fill(value);
+          return await field.evaluate((input) => (input as HTMLInputElement).validationMessage);
+        };
+        assertEquals(await fill("0"), "Value must be greater than 0");
+        assertEquals(await fill("0.95"), "");
+      });
+
       await t.step(
         "names unknown characters and bad templates in one line, and goes on",
         async () => {
