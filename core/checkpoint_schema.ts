@@ -54,12 +54,7 @@ export function toMetadata(format: string, facts: object): Record<string, string
   return { format, ...Object.fromEntries(known.map(([k, v]) => [k, JSON.stringify(v)])) };
 }
 
-/**
- * Reads facts about weights from metadata.
- *
- * @param action What the errors say can't be done.
- * @throws {UserError} If they are not what they should be.
- */
+/** Reads facts about weights from metadata. */
 export function readFacts(action: string, metadata: Record<string, string>): ModelFacts {
   const facts = parseEntries(action, metadata) as ModelFacts;
   requireFacts(action, facts);
@@ -69,8 +64,6 @@ export function readFacts(action: string, metadata: Record<string, string>): Mod
 /**
  * Reads facts about a training state from metadata. Settings that came after the first version are
  * the original's where a file lacks them.
- *
- * @throws {UserError} If they are not what they should be.
  */
 export function readTrainingFacts(
   action: string,
@@ -83,99 +76,95 @@ export function readTrainingFacts(
 }
 
 function parseEntries(action: string, { format: _, ...texts }: Record<string, string>): unknown {
-  const facts: Record<string, unknown> = {};
-  for (const [key, text] of Object.entries(texts)) {
+  const parse = ([key, text]: [string, string]) => {
     try {
-      facts[key] = JSON.parse(text);
+      return [key, JSON.parse(text)];
     } catch {
       throw damaged(action, `the metadata ${quoted(key)} is not JSON`);
     }
-  }
-  return facts;
+  };
+  return Object.fromEntries(Object.entries(texts).map(parse));
 }
 
 /** Checks facts about weights; their types are only claimed before. */
 export function requireFacts(action: string, facts: ModelFacts): void {
-  const { config, vocabulary, prompt, step, scores } = facts;
-  requireConfig(action, config);
-  requireVocabulary(action, vocabulary, config);
-  if (prompt !== undefined && typeof prompt !== "string") {
-    throw damaged(action, "its prompt is not a string");
+  requireConfig(action, facts.config);
+  requireVocabulary(action, facts.vocabulary, facts.config);
+  for (const key of ["prompt", "corpusSha256", "command", "engine", "precision"] as const) {
+    const isText = facts[key] === undefined || typeof facts[key] === "string";
+    requireThat(action, isText, `its ${key} is not a string`);
   }
-  if (step !== undefined && !isSize(step)) throw damaged(action, "its step is not a whole number");
-  requireNumbers(action, "scores", scores);
-  for (const key of ["corpusSha256", "command", "engine", "precision"] as const) {
-    if (facts[key] !== undefined && typeof facts[key] !== "string") {
-      throw damaged(action, `its ${key} is not a string`);
-    }
-  }
+  const isStep = facts.step === undefined || isSize(facts.step);
+  requireThat(action, isStep, "its step is not a whole number");
+  requireThat(action, areNumbers(facts.scores), "its scores are not all finite numbers");
 }
 
 /** The settings of the first version, which every training state has. */
 const firstSettings = (
   "kind preset vocab context layers heads width batch steps seed optimizer learningRate " +
   "muonLearningRate warmup schedule beta1 beta2 epsilon weightDecay clip evenMaskShares evalEvery"
-).split(" ") as (keyof Config)[];
+).split(" ");
 
 /** Checks facts about a training state; their types are only claimed before. */
 export function requireTrainingFacts(action: string, facts: TrainingFacts): void {
   const { config, random, counters, bestScore, corpusSha256 } = facts;
   requireFacts(action, { ...facts, scores: {} });
   const missing = firstSettings.find((key) => !Object.hasOwn(config, key));
-  if (missing) throw damaged(action, `its config lacks ${missing}`);
+  requireThat(action, missing === undefined, `its config lacks ${missing}`);
   rewordErrors(action, () => checkTrainingConfig(config));
-  requireNumbers(action, "counters", counters);
+  requireThat(action, areNumbers(counters), "its counters are not all finite numbers");
   for (const [name, count] of Object.entries(counters)) {
-    if (count < 0 || (name !== "seconds" && name !== "lossSum" && !isSize(count))) {
-      throw damaged(action, `its counter ${quoted(name)} is ${count}, expected a count`);
-    }
+    const isCount = count >= 0 && (name === "seconds" || name === "lossSum" || isSize(count));
+    requireThat(action, isCount, `its counter ${quoted(name)} is ${count}, expected a count`);
   }
-  if (bestScore !== null && !Number.isFinite(bestScore)) {
-    throw damaged(action, "its best score is not a number");
-  }
-  if (!isRecord(random)) throw damaged(action, "it has no random states");
+  const isScore = bestScore === null || Number.isFinite(bestScore);
+  requireThat(action, isScore, "its best score is not a number");
+  requireThat(action, isRecord(random), "it has no random states");
   for (const state of Object.values(random)) rewordErrors(action, () => restoreRandom(state));
-  if (typeof corpusSha256 !== "string") throw damaged(action, "it does not say which text");
+  requireThat(action, typeof corpusSha256 === "string", "it does not say which text");
 }
 
 function requireConfig(action: string, config: Config): void {
-  if (!isRecord(config)) throw damaged(action, "it has no config");
-  const isPlain = (value: unknown) =>
-    value === null || ["string", "boolean"].includes(typeof value) || Number.isFinite(value);
-  const strange = Object.entries(config).find(([, value]) => !isPlain(value));
-  if (strange) throw damaged(action, `its ${quoted(strange[0])} is not a setting`);
-  if (config.kind !== "gpt" && config.kind !== "diffusion") {
-    throw damaged(action, `its kind is ${quoted(String(config.kind))}, not gpt or diffusion`);
+  requireThat(action, isRecord(config), "it has no config");
+  for (const [key, value] of Object.entries(config)) {
+    const isPlain = value === null || ["string", "boolean"].includes(typeof value) ||
+      Number.isFinite(value);
+    requireThat(action, isPlain, `its ${quoted(key)} is not a setting`);
   }
+  const { kind } = config;
+  const isKind = kind === "gpt" || kind === "diffusion";
+  requireThat(action, isKind, `its kind is ${quoted(String(kind))}, not gpt or diffusion`);
   // A file may lack a setting that came later, but a setting that it has must be of its type.
-  for (const [key, value] of Object.entries(makeConfig(config.kind, "full", 2))) {
+  for (const [key, value] of Object.entries(makeConfig(kind, "full", 2))) {
     const found: unknown = Object.hasOwn(config, key) ? config[key as keyof Config] : undefined;
-    if (found !== undefined && typeof found !== typeof value) {
-      throw damaged(action, `its ${key} is ${quoted(String(found))}, expected a ${typeof value}`);
-    }
+    const isOfType = found === undefined || typeof found === typeof value;
+    const expected = `expected a ${typeof value}`;
+    requireThat(action, isOfType, `its ${key} is ${quoted(String(found))}, ${expected}`);
   }
   rewordErrors(action, () => checkModelConfig(config));
 }
 
 /** Checks that a vocabulary is one of a model of this config. */
-export function requireVocabulary(action: string, vocabulary: unknown, config: Config): void {
-  if (!Array.isArray(vocabulary) || vocabulary.length !== config.vocab) {
-    throw damaged(action, `its vocabulary does not have ${config.vocab} entries`);
-  }
-  if (!vocabulary.every((entry) => typeof entry === "string")) {
-    throw damaged(action, "its vocabulary is not a list of characters");
-  }
-  if (config.kind === "diffusion" && vocabulary[0] !== MASK) {
-    throw damaged(action, `its first token is ${quoted(vocabulary[0])}, not the mask "${MASK}"`);
-  }
-  rewordErrors(action, () => makeTokenizer(config.kind, vocabulary));
+export function requireVocabulary(
+  action: string,
+  vocabulary: string[],
+  { kind, vocab }: Config,
+): void {
+  const isWhole = Array.isArray(vocabulary) && vocabulary.length === vocab;
+  requireThat(action, isWhole, `its vocabulary does not have ${vocab} entries`);
+  const isText = vocabulary.every((entry) => typeof entry === "string");
+  requireThat(action, isText, "its vocabulary is not a list of characters");
+  const hasMask = kind === "gpt" || vocabulary[0] === MASK;
+  requireThat(
+    action,
+    hasMask,
+    `its first token is ${quoted(vocabulary[0])}, not the mask "${MASK}"`,
+  );
+  rewordErrors(action, () => makeTokenizer(kind, vocabulary));
 }
 
-function requireNumbers(action: string, name: string, values: unknown): void {
-  if (!isRecord(values) || !Object.values(values).every(Number.isFinite)) {
-    throw damaged(action, `its ${name} are not all finite numbers`);
-  }
-}
+const areNumbers = (values: unknown) =>
+  isRecord(values) && Object.values(values).every(Number.isFinite);
 
 /** Lists the parameters in the model's order, after checking every name, shape and value. */
 export function requireParameters(action: string, tensors: Tensors, config: Config): HostTensors {
@@ -263,6 +252,10 @@ export function refuse(action: string, found: string, advice: string): UserError
 
 function damaged(action: string, found: string): UserError {
   return refuse(action, found, "the file is damaged, get or write it again");
+}
+
+function requireThat(action: string, holds: boolean, found: string): void {
+  if (!holds) throw damaged(action, found);
 }
 
 const formatShape = (shape: number[]) => `[${shape.join(", ")}]`;
