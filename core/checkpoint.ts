@@ -4,7 +4,7 @@
  * texts in its metadata. PyTorch's `.pt` files, which hold nothing but weights, are read as well.
  */
 import { quoted } from "@tiny-diffusion/engines/errors";
-import type { HostTensors } from "@tiny-diffusion/engines/tensors";
+import type { HostTensor, HostTensors } from "@tiny-diffusion/engines/tensors";
 import {
   type ModelFacts,
   readFacts,
@@ -47,18 +47,13 @@ export interface LoadedModel extends SavedModel {
 export interface TrainingState extends TrainingFacts {
   /** By the names of `parameterShapes`. */
   weights: HostTensors;
-  /**
-   * The tensors of the optimiser: `<moment>/<parameter>`, of the parameter's shape, or any other name.
-   */
+  /** The tensors of the optimiser: `<moment>/<parameter>`, of its shape, or any other name. */
   moments: HostTensors;
 }
 
 /** Expectations of a file of weights, and assumptions where it does not say. */
 export interface LoadOptions extends ForeignOptions {
-  /**
-   * Leave out `heads` and `context` for a file that says them itself, instead of refusing a
-   * contradiction.
-   */
+  /** Ignore `heads` and `context` where a file says them, instead of refusing a contradiction. */
   onlyComplete?: boolean;
   /** The advice if the file is missing. */
   advice?: string;
@@ -160,10 +155,7 @@ export async function saveTraining(
  */
 export async function loadTraining(
   path: string,
-  { expectKind, advice = "check the path, or train without resuming" }: Pick<
-    LoadOptions,
-    "expectKind" | "advice"
-  > = {},
+  { expectKind, advice = "check the path, or train without resuming" }: LoadOptions = {},
 ): Promise<TrainingState> {
   const action = `load ${JSON.stringify(path)}`;
   const bytes = await readBytes(path, { action: "load", advice });
@@ -185,16 +177,22 @@ export async function loadTraining(
       `continue with "deno task train-${config.kind}", or give another --out`,
     );
   }
-  const parameters = parameterShapes(config);
-  const { weights = [], moments = [] } = Object.groupBy(
-    Object.entries(tensors),
-    ([name]) => Object.hasOwn(parameters, name) ? "weights" : "moments",
-  );
+  const { weights, moments } = splitState(tensors, config);
   return {
     ...facts,
-    weights: requireParameters(action, Object.fromEntries(weights), config),
-    moments: requireMoments(action, Object.fromEntries(moments), config),
+    weights: requireParameters(action, weights, config),
+    moments: requireMoments(action, moments, config),
   };
+}
+
+/** Splits the tensors of an engine's state, or of its file, into weights and moments. */
+export function splitState<T extends HostTensor>(state: Record<string, T>, config: Config) {
+  const parameters = parameterShapes(config);
+  const { weights = [], moments = [] } = Object.groupBy(
+    Object.entries(state),
+    ([name]) => Object.hasOwn(parameters, name) ? "weights" : "moments",
+  );
+  return { weights: Object.fromEntries(weights), moments: Object.fromEntries(moments) };
 }
 
 interface TensorFile {

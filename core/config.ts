@@ -130,17 +130,8 @@ const little = {
   context: 64,
 } satisfies Partial<Preset>;
 
-/** The names of the presets. */
-export type PresetName =
-  | "smoke"
-  | "small"
-  | "full"
-  | "full-tuned"
-  | "quickstart"
-  | "miniature";
-
 /** Settings that belong together, by name. */
-export const presets: Record<PresetName, Preset> = {
+export const presets = {
   /** Takes seconds, for tests. */
   smoke: {
     ...original,
@@ -193,7 +184,10 @@ export const presets: Record<PresetName, Preset> = {
     emaDecay: 0.99,
     evalEvery: 250,
   },
-};
+} satisfies Record<string, Preset>;
+
+/** The name of a preset. */
+export type PresetName = keyof typeof presets;
 
 /** The shape of the network. */
 export interface ModelConfig extends Pick<Preset, "context" | "layers" | "heads" | "width"> {

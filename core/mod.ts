@@ -41,56 +41,36 @@ export { models } from "./models.ts";
 export type { Batch, LanguageModel, Network } from "./language_model.ts";
 export type { Fixed, GenerationOptions, MaskedWindow } from "./language_model.ts";
 export type { Sampler, Truncation } from "./language_model.ts";
-export {
-  checkModelConfig,
-  type Config,
-  makeConfig,
-  type ModelConfig,
-  type ModelKind,
-} from "./config.ts";
-export { type Preset, type PresetName, presets, type TrainingConfig } from "./config.ts";
+export { checkModelConfig, makeConfig, presets } from "./config.ts";
+export type { Config, ModelConfig, ModelKind, TrainingConfig } from "./config.ts";
+export type { Preset, PresetName } from "./config.ts";
 export { attendBothSides, attendLeft, crossEntropy, forward } from "./model.ts";
 export { initialWeights, parameterShapes } from "./model.ts";
 export type { Attend, ForwardOptions, Heads, Rotation } from "./model.ts";
 export type { Dropout } from "./dropout.ts";
-export type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D } from "@tiny-diffusion/engines";
 
 // training
-export {
-  train,
-  type TrainingObserver,
-  type TrainingResult,
-  type TrainingRun,
-} from "./training/trainer.ts";
+export { train } from "./training/trainer.ts";
+export type { TrainingObserver, TrainingResult, TrainingRun } from "./training/trainer.ts";
 export type { Runner, RunPoint, StepOutcome, Stepper } from "./training/trainer.ts";
 export type { StepReport, ValidationReport } from "./training/trainer.ts";
 export { type LoadedModel, type LoadOptions, loadTraining, loadWeights } from "./checkpoint.ts";
 export { type SavedModel, saveWeights, trainingPath, type TrainingState } from "./checkpoint.ts";
 export type { ModelFacts, TrainingFacts } from "./checkpoint_schema.ts";
 export type { ForeignOptions } from "./foreign_weights.ts";
+export type { StoredDType } from "./files/safetensors.ts";
 export { makeParallelStepper, requireSameFacts } from "./training/data_parallel.ts";
 export type { ParallelPrograms, ParallelStepper } from "./training/data_parallel.ts";
 export { type Communicator, joinRanks, type Mpi } from "./training/mpi.ts";
 
 // sampling
-export {
-  type Change,
-  type Step,
-  write,
-  type WriteOptions,
-  type WriteRequest,
-} from "./sampling/write.ts";
-export { type Writing } from "./sampling/write.ts";
+export { write } from "./sampling/write.ts";
+export type { Change, Step, WriteOptions, WriteRequest, Writing } from "./sampling/write.ts";
 export type { Block } from "./sampling/blocks.ts";
 export { type LoadedNetwork, loadNetwork, loadNetworks } from "./sampling/network.ts";
 export type { TrainedNetwork } from "./sampling/window_network.ts";
-export {
-  defaultOptions,
-  defaultSampler,
-  samplerList,
-  type SamplerName,
-  samplers,
-} from "./sampling/samplers/mod.ts";
+export { defaultOptions, defaultSampler, samplerList, samplers } from "./sampling/samplers/mod.ts";
+export type { SamplerName } from "./sampling/samplers/mod.ts";
 export { defineSampler, drawEach, revealPerPass } from "./sampling/samplers/sampler.ts";
 export type { DefinedSampler, Pass, SamplerDefinition } from "./sampling/samplers/sampler.ts";
 export type { ChoiceOption, NumberOption, OptionText } from "./sampling/samplers/sampler.ts";
@@ -105,44 +85,13 @@ export type { EstimateOptions, Estimator } from "./scoring/estimators.ts";
 export { loadScorer, makeScorer } from "./scoring/scorer.ts";
 export type { Scorer } from "./scoring/scorer.ts";
 export type { ScoreOptions } from "./scoring/rows.ts";
-export {
-  type Baseline,
-  type BaselineName,
-  scoreBaseline,
-  trainBaselines,
-} from "./scoring/baselines.ts";
+export { type Baseline, type BaselineName, trainBaselines } from "./scoring/baselines.ts";
+export { scoreBaseline } from "./scoring/baselines.ts";
 export { type BlockFigures, type Compared, compareOnBlocks } from "./scoring/comparison.ts";
 export type { ModelComparison } from "./scoring/comparison.ts";
 
 // engines, and the programs that they run
-export {
-  type Attribute,
-  checkInputs,
-  type DType,
-  type Engine,
-  type EngineName,
-  engineNames,
-  type EngineOptions,
-  enginePurposes,
-  type EngineStatus,
-  engineStatuses,
-  type Graph,
-  type GraphDType,
-  type HostTensor,
-  type HostTensors,
-  type Node,
-  nodesInOrder,
-  type Precision,
-  type Program,
-  record,
-  type Session,
-  simplify,
-  startEngine,
-  type Tensors,
-  type TensorSpec,
-  UserError,
-  type Value,
-} from "@tiny-diffusion/engines";
+export * from "@tiny-diffusion/engines";
 export { targetNats, windowLogits } from "./programs.ts";
 export { drawStepInputs, drawWindows, initialState } from "./training/step.ts";
 export { type StepInputs, trainStep } from "./training/step.ts";

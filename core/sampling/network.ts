@@ -5,7 +5,7 @@ import type { ModelConfig } from "../config.ts";
 import type { LanguageModel } from "../language_model.ts";
 import { windowLogits } from "../programs.ts";
 import { Cache, next, prefill, type Question } from "./cache.ts";
-import { type Lane, openLanes } from "./lanes.ts";
+import { openLanes } from "./lanes.ts";
 import { type TrainedNetwork, WindowNetwork } from "./window_network.ts";
 
 /** A network on an engine; dispose it when its text is done. */
@@ -53,37 +53,24 @@ export async function loadNetworks(
   const programs = { prefill: prefill(config), next: next(config, rows) };
   const session = await engine.load(weights, programs);
   const cache = new Cache(session, config, rows);
-  const dispose = () => session.dispose();
-  const lanes = rows === 1
-    ? [{
-      ask: async (question: Question) => (await cache.logits([question]))[0],
-      [Symbol.dispose]: dispose,
-    }]
-    : openLanes((questions: (Question | undefined)[]) => cache.logits(questions), rows, dispose);
-  return lanes.map((lane) => new CachedNetwork(model, config, lane));
-}
-
-/** A GPT's network for one text, over its place in a cache. */
-class CachedNetwork implements LoadedNetwork {
-  forwards = 0;
-  readonly context: number;
-  readonly vocab: number;
-
-  constructor(
-    readonly model: LanguageModel,
-    config: ModelConfig,
-    readonly lane: Lane<Question, Float32Array[]>,
-  ) {
-    this.context = config.context;
-    this.vocab = config.vocab;
-  }
-
-  logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array[]> {
-    this.forwards++;
-    return this.lane.ask({ tokens, from });
-  }
-
-  [Symbol.dispose](): void {
-    this.lane[Symbol.dispose]();
-  }
+  const lanes = openLanes<Question, Float32Array[]>(
+    (questions) => cache.logits(questions),
+    rows,
+    () => session.dispose(),
+  );
+  const { context, vocab } = config;
+  return lanes.map((lane) => {
+    const network = {
+      model,
+      context,
+      vocab,
+      forwards: 0,
+      logits(tokens: ArrayLike<number>, from: number) {
+        network.forwards++;
+        return lane.ask({ tokens, from });
+      },
+      [Symbol.dispose]: () => lane[Symbol.dispose](),
+    };
+    return network;
+  });
 }

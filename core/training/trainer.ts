@@ -8,7 +8,8 @@
 import { type Engine, type Program, runSteps, type Session } from "@tiny-diffusion/engines";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
-import { saveTraining, saveWeights, trainingPath, type TrainingState } from "../checkpoint.ts";
+import { saveTraining, saveWeights, splitState, trainingPath } from "../checkpoint.ts";
+import type { TrainingState } from "../checkpoint.ts";
 import type { Config } from "../config.ts";
 import { type Corpus, encodeCorpus, takeOpening } from "../data/corpus.ts";
 import { makeTokenizer } from "../data/tokenizer.ts";
@@ -35,7 +36,7 @@ import {
 export interface TrainingRun {
   /** The GPT or the diffusion model. */
   model: LanguageModel;
-  /** All settings; `kind` is the model's, and `vocab` the size of its vocabulary of the text. */
+  /** All settings; `kind` and `vocab` are those of the model and the text. */
   config: Config;
   /** The text; each part at least `context + 1` characters long. */
   corpus: Pick<Corpus, "text" | "train" | "validation" | "sha256">;
@@ -53,10 +54,7 @@ export interface TrainingRun {
   checkpointSeconds?: number;
   /** Makes the steps. Default: this process alone. */
   stepper?: Stepper;
-  /**
-   * Most seconds that steps made in one call of the engine may take, which is how long a signal has
-   * to wait. The numbers stay the same. Default 1; 0 is one step a call.
-   */
+  /** Most seconds of steps in one call of the engine, for which a signal has to wait. Default 1. */
   groupSeconds?: number;
 }
 
@@ -96,10 +94,7 @@ export interface ValidationReport extends RunPoint {
 
 /** The result of a whole run, including what was done before it was resumed. */
 export interface TrainingResult extends RunPoint {
-  /**
-   * Mean training loss of the steps since the last validation, or, if there are none, of those
-   * before it.
-   */
+  /** Mean training loss of the steps since the last validation, or else of those before it. */
   lossNats: number;
   /** Bits per character of the best validation: exact for a GPT, an upper bound for diffusion. */
   bpc: number;
@@ -140,7 +135,7 @@ export interface StepOutcome {
 export function makeLocalStepper(
   model: LanguageModel,
   config: Config,
-): Stepper<{ trainStep: Program; nats: Program }> {
+): Stepper<Record<"trainStep" | "nats", Program>> {
   return {
     programs: {
       trainStep: trainStep(model, config),
@@ -199,30 +194,32 @@ export async function train(
   const stepper = run.stepper ?? makeLocalStepper(model, config);
   const progress = run.resume ? restoreProgress(run.resume) : startProgress(config);
   const { counters, random } = progress;
-  const session = measureSession(await run.engine.load(progress.state, stepper.programs));
+  const session = await run.engine.load(progress.state, stepper.programs);
+  const { runner, busySeconds } = measureSession(session);
   const group = makeStepGroups(stepper.groups && session.runSteps ? run.groupSeconds ?? 1 : 0);
   const startSeconds = counters.seconds;
-  const readSeconds = startStopwatch(startSeconds);
+  const start = performance.now();
+  const readSeconds = () => startSeconds + (performance.now() - start) / 1000;
   let savedSeconds = startSeconds;
 
   /** Draws batches and makes a step on each: several in one call of the engine if they are short. */
   async function makeSteps(): Promise<void> {
     const { step } = counters;
-    const start = readSeconds();
+    const before = readSeconds();
     const untilDue = Math.min(config.evalEvery - step % config.evalEvery, config.steps - step);
     const inputs = Array.from({ length: Math.min(group.size, untilDue) }, (_, i) => {
       const windows = drawWindows(tokens.train, config.batch, config.context, random);
       return drawStepInputs(model, config, windows, step + 1 + i, random);
     });
-    const outcomes = await stepper.steps(session, inputs);
-    const secondsEach = (readSeconds() - start) / outcomes.length;
+    const outcomes = await stepper.steps(runner, inputs);
+    const secondsEach = (readSeconds() - before) / outcomes.length;
     group.noteDuration(secondsEach);
     for (const [i, outcome] of outcomes.entries()) {
       countStep(counters, outcome, config);
       observer.onStep?.({
         step: counters.step,
         chars: counters.chars,
-        seconds: start + (i + 1) * secondsEach,
+        seconds: before + (i + 1) * secondsEach,
         ...outcome,
         learningRate: scheduleShare(counters.step, config) * config.learningRate,
       });
@@ -232,7 +229,7 @@ export async function train(
   /** Scores the weights, and saves them if they are the best so far. */
   async function validate(): Promise<void> {
     const { step, chars } = counters;
-    const bpc = await computeBpc(stepper.scorer(session), { signal });
+    const bpc = await computeBpc(stepper.scorer(runner), { signal });
     const best = bpc < progress.bestBpc;
     if (best) {
       // The state that another run left must not remain next to this run's weights, should the next
@@ -259,7 +256,7 @@ export async function train(
   function result(stopped: TrainingResult["stopped"]): TrainingResult {
     const { step, chars, bestStep, lossSum, lossCount } = counters;
     const seconds = readSeconds();
-    const idleShare = 1 - session.busySeconds() / (seconds - startSeconds);
+    const idleShare = 1 - busySeconds() / (seconds - startSeconds);
     const lossNats = lossSum / lossCount;
     return { step, seconds, chars, lossNats, bpc: progress.bestBpc, bestStep, idleShare, stopped };
   }
@@ -390,12 +387,9 @@ async function saveState(
   session: Pick<Session, "readState">,
   { random, counters, bestBpc }: Progress,
 ): Promise<void> {
-  const state = Object.entries(await session.readState());
-  const parameters = parameterShapes(config);
   await saveTraining(trainingPath(path), {
     ...facts,
-    weights: Object.fromEntries(state.filter(([name]) => name in parameters)),
-    moments: Object.fromEntries(state.filter(([name]) => !(name in parameters))),
+    ...splitState(await session.readState(), config),
     random: { batches: random.state() },
     counters,
     bestScore: Number.isFinite(bestBpc) ? bestBpc : null,
@@ -416,7 +410,7 @@ function describeRun({ model, config, corpus, command, engine }: TrainingRun) {
   };
 }
 
-/** Wraps a session so that the seconds in which it computes are counted. */
+/** Counts the seconds in which a session computes. */
 function measureSession(session: Session) {
   let busyMs = 0;
   const measure = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -427,15 +421,9 @@ function measureSession(session: Session) {
   };
   const runner: Runner = {
     run: (program, inputs) => measure(() => session.run(program, inputs)),
-    runSteps: session.runSteps &&
-      ((program, inputs) => measure(() => session.runSteps!(program, inputs))),
+    runSteps: session.runSteps && ((...call) => measure(() => session.runSteps!(...call))),
   };
-  return {
-    ...runner,
-    readState: (names?: string[]) => session.readState(names),
-    dispose: () => session.dispose(),
-    busySeconds: () => busyMs / 1000,
-  };
+  return { runner, busySeconds: () => busyMs / 1000 };
 }
 
 /**
@@ -452,10 +440,4 @@ export function makeStepGroups(seconds: number) {
     },
   };
   return group;
-}
-
-/** Counts seconds, starting with `before`. */
-function startStopwatch(before: number): () => number {
-  const start = performance.now();
-  return () => before + (performance.now() - start) / 1000;
 }
