@@ -192,18 +192,30 @@ class Contestant implements Disposable {
   readonly rounds: Measured[] = [];
   name = "";
   flops?: number;
+  readonly #process: Deno.ChildProcess;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+  readonly #answers: AsyncIterator<string>;
 
+  /** @throws {UserError} If there is no such program. */
   private constructor(
     /** The name that errors use. */
     readonly what: string,
-    readonly process: Deno.ChildProcess,
+    [program, ...args]: string[],
     readonly precision: string,
   ) {
-    this.#writer = process.stdin.getWriter();
-    this.#reader = readLines(process.stdout).getReader();
+    const streams = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
+    try {
+      this.#process = new Deno.Command(program, { args, ...streams }).spawn();
+    } catch (error) {
+      const found = error instanceof Deno.errors.NotFound
+        ? "there is no such program"
+        : (error as Error).message;
+      const advice = "check the path";
+      throw new UserError({ action: `start ${what}`, found, advice }, { cause: error });
+    }
+    this.#writer = this.#process.stdin.getWriter();
+    this.#answers = readLines(this.#process.stdout)[Symbol.asyncIterator]();
   }
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
-  readonly #reader: ReadableStreamDefaultReader<string>;
 
   static startEngine(contest: Contest): Promise<Contestant> {
     const script = fromFileUrl(new URL("bench/step.ts", import.meta.url));
@@ -215,12 +227,9 @@ class Contestant implements Disposable {
 
   /** @throws {UserError} If there is no such program, or it ends before it is ready. */
   static async start(what: string, command: string[], precision: string): Promise<Contestant> {
-    const contestant = new Contestant(what, spawn(what, command), precision);
+    const contestant = new Contestant(what, command, precision);
     try {
-      const ready = await contestant.#answer() as Ready;
-      contestant.name = ready.name;
-      contestant.flops = ready.flops;
-      return contestant;
+      return Object.assign(contestant, await contestant.#answer<Ready>());
     } catch (error) {
       contestant[Symbol.dispose]();
       throw error;
@@ -230,14 +239,14 @@ class Contestant implements Disposable {
   async run(steps: number): Promise<Measured> {
     // If it has ended, there is no answer, and its last words are on stderr.
     await this.#writer.write(new TextEncoder().encode(`${steps}\n`)).catch(() => {});
-    return await this.#answer() as Measured;
+    return await this.#answer<Measured>();
   }
 
-  async #answer(): Promise<Ready | Measured> {
-    const { value, done } = await this.#reader.read();
+  async #answer<Answer>(): Promise<Answer> {
+    const { value, done } = await this.#answers.next();
     const action = `time a step of ${this.what}`;
     if (done) {
-      const [lastLine] = (await this.process.stderr.text()).trim().split("\n").slice(-1);
+      const [lastLine] = (await this.#process.stderr.text()).trim().split("\n").slice(-1);
       const complaint = lastLine.replace(/^error: /, "");
       throw new UserError({ action, found: complaint || "its process ended without a message" });
     }
@@ -251,28 +260,10 @@ class Contestant implements Disposable {
 
   [Symbol.dispose](): void {
     try {
-      this.process.kill();
+      this.#process.kill();
     } catch {
       // it has ended already
     }
-  }
-}
-
-function spawn(what: string, [program, ...args]: string[]): Deno.ChildProcess {
-  try {
-    const command = new Deno.Command(program, {
-      args,
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    });
-    return command.spawn();
-  } catch (error) {
-    const found = error instanceof Deno.errors.NotFound
-      ? "there is no such program"
-      : (error as Error).message;
-    const advice = "check the path";
-    throw new UserError({ action: `start ${what}`, found, advice }, { cause: error });
   }
 }
 

