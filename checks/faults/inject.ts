@@ -122,17 +122,20 @@ function counted<F extends Any>(
 
 const changes: Record<string, Any> = Deno as never;
 const first = (_: object, [path]: unknown[]) => String(path);
-for (const verb of ["mkdir", "remove", "rename", "writeFile", "writeTextFile", "truncate"]) {
-  for (const name of [verb, `${verb}Sync`]) changes[name] = counted(name, changes[name], first);
+const second = (_: object, [, path]: unknown[]) => String(path);
+const anywhere = () => "tmp/(temporary)";
+const own = (self: object) => paths.get(self);
+
+/** Makes a function, and its twin that blocks, count their calls. */
+function count(on: Record<string, Any>, verbs: string[], pathOf: Parameters<typeof counted>[2]) {
+  for (const name of verbs.flatMap((verb) => [verb, `${verb}Sync`])) {
+    on[name] = counted(name, on[name], pathOf);
+  }
 }
-for (const verb of ["symlink", "link", "copyFile"]) {
-  const second = (_: object, [, path]: unknown[]) => String(path);
-  for (const name of [verb, `${verb}Sync`]) changes[name] = counted(name, changes[name], second);
-}
-for (const verb of ["makeTempDir", "makeTempFile"]) {
-  const anywhere = () => "tmp/(temporary)";
-  for (const name of [verb, `${verb}Sync`]) changes[name] = counted(name, changes[name], anywhere);
-}
+count(changes, ["mkdir", "remove", "rename", "writeFile", "writeTextFile", "truncate"], first);
+count(changes, ["symlink", "link", "copyFile"], second);
+count(changes, ["makeTempDir", "makeTempFile"], anywhere);
+count(Deno.FsFile.prototype as never, ["write", "truncate", "sync", "syncData"], own);
 for (const name of ["open", "openSync"]) {
   const changing = (_: object, [path, options]: [string | URL, Deno.OpenOptions?]) => {
     const { write, append, create, createNew, truncate } = options ?? {};
@@ -147,9 +150,4 @@ for (const name of ["open", "openSync"]) {
     const file = opened(...args);
     return name === "open" ? file.then((file: object) => keep(file, args[0])) : keep(file, args[0]);
   };
-}
-const file: Record<string, Any> = Deno.FsFile.prototype as never;
-for (const verb of ["write", "truncate", "sync", "syncData"]) {
-  const own = (self: object) => paths.get(self);
-  for (const name of [verb, `${verb}Sync`]) file[name] = counted(name, file[name], own);
 }

@@ -8,7 +8,7 @@ import { fakeOnnxruntimePython } from "../../tasks/testing/fake_tools.ts";
 import {
   denoArguments,
   exampleText,
-  jsonOf,
+  jsonOf as run, // prepares a folder
   writeWeights,
 } from "../../tasks/testing/task_process.ts";
 import type { Ended } from "./oracle.ts";
@@ -20,9 +20,6 @@ const smoke = ["--preset", "smoke", "--eval-every", "2", ...engine, ...data];
 
 /** A task, run as `deno task` does. */
 const task = (name: string, ...args: string[]) => denoArguments(name, [...args, "--json"]);
-
-/** Runs a task to prepare a folder. */
-const run = (folder: string, name: string, ...args: string[]) => jsonOf(folder, name, ...args);
 
 const writeText = (folder: string) => Deno.writeTextFile(join(folder, "text.txt"), exampleText());
 
@@ -102,10 +99,8 @@ export const scenarios: Scenario[] = [
     name: "fetch-data over another text",
     args: task("fetch-data", "--file", "text.txt", "--force"),
     async prepare(folder) {
-      await Deno.writeTextFile(
-        join(folder, "text.txt"),
-        "another text, which is longer.\n".repeat(50),
-      );
+      const other = "another text, which is longer.\n".repeat(50);
+      await Deno.writeTextFile(join(folder, "text.txt"), other);
       await run(folder, "fetch-data", "--file", "text.txt");
       await writeText(folder);
     },

@@ -5,37 +5,26 @@ import type { Line, Style } from "./view.ts";
  * Select Graphic Rendition: from the 16 colours that every terminal has, and that a theme makes
  * readable. Without colours, new characters are still marked, by weight and inversion.
  */
-const colours: Record<Style, string> = {
-  plain: "",
-  given: "2",
-  fresh: "1;7;35",
-  recent: "1;35",
-  hidden: "35",
-  waiting: "2;35",
-  again: "7;31",
-  border: "36",
-  title: "1",
-  quiet: "2",
-};
-const noColours: Record<Style, string> = {
-  plain: "",
-  given: "2",
-  fresh: "1;7",
-  recent: "1",
-  hidden: "",
-  waiting: "2",
-  again: "7",
-  border: "2",
-  title: "1",
-  quiet: "2",
+const codes: Record<Style, { plain?: string; colour?: string }> = {
+  plain: {},
+  given: { plain: "2" },
+  fresh: { plain: "1;7", colour: "35" },
+  recent: { plain: "1", colour: "35" },
+  hidden: { colour: "35" },
+  waiting: { plain: "2", colour: "35" },
+  again: { plain: "7", colour: "31" },
+  border: { plain: "2", colour: "36" },
+  title: { plain: "1" },
+  quiet: { plain: "2" },
 };
 
 /** Paints one line; its text must be safe to show, see `characters.ts`. */
 export function paintLine(line: Line, { colour }: { colour: boolean }): string {
-  const codes = colour ? colours : noColours;
-  return line.map(({ text, style }) =>
-    codes[style] === "" ? text : `\x1b[${codes[style]}m${text}\x1b[0m`
-  ).join("");
+  return line.map(({ text, style }) => {
+    const { plain, colour: own } = codes[style];
+    const all = [plain, colour ? own : undefined].filter((code) => code !== undefined).join(";");
+    return all === "" ? text : `\x1b[${all}m${text}\x1b[0m`;
+  }).join("");
 }
 
 /** Paints a whole screen: every line in its place, and nothing left of what was there before. */
