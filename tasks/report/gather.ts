@@ -67,19 +67,16 @@ export async function gather(results: Results, hash: Hash): Promise<ReportData> 
     other: [],
   })));
   const race = pairUp(samples, ({ result }) => result.model, likenessOfSamples);
-  const mark = async (model: ModelKind, from: Provenance): Promise<Marked> => {
+  const compare = (model: ModelKind, from: Provenance): string[] => {
     const shown = race[model]?.result.provenance;
-    const isOther = shown && shown.weightsSha256 !== from.weightsSha256;
-    return {
-      stale: await check(from),
-      other: isOther
-        ? [`made with other weights ("${from.weights}") than the race ("${shown.weights}")`]
-        : [],
-    };
+    if (!shown || shown.weightsSha256 === from.weightsSha256) return [];
+    return [`made with other weights ("${from.weights}") than the race ("${shown.weights}")`];
   };
-  for (const entry of samples) {
-    Object.assign(entry, await mark(entry.result.model, entry.result.provenance));
-  }
+  const mark = async (model: ModelKind, from: Provenance): Promise<Marked> => ({
+    stale: await check(from),
+    other: compare(model, from),
+  });
+  for (const entry of samples) entry.other = compare(entry.result.model, entry.result.provenance);
 
   const runs = await Promise.all(results.runs.map(async (run): Promise<RunEntry> => {
     const { model, name } = run.header;

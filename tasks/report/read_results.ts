@@ -44,23 +44,27 @@ export interface Results {
  */
 export async function readResults(folder: string): Promise<Results> {
   const results: Results = { samples: [], evaluations: [], quality: [], runs: [], problems: [] };
-  for (const file of await listFiles(join(folder, "results"), ".json")) {
-    await noteProblem(results, file, async () => {
-      const result = parseResult(await readText(file));
-      if (result.kind === "sample") results.samples.push(result);
-      else if (result.kind === "evaluation") results.evaluations.push(result);
-      else results.quality.push(result);
-    });
+  const add = (file: string, text: string) => {
+    if (file.endsWith(".jsonl")) return results.runs.push(parseRun(file, text));
+    const result = parseResult(text);
+    if (result.kind === "sample") results.samples.push(result);
+    else if (result.kind === "evaluation") results.evaluations.push(result);
+    else results.quality.push(result);
+  };
+  const logs = await listFiles(join(folder, "runs"), ".jsonl");
+  for (const file of [...await listFiles(join(folder, "results"), ".json"), ...logs]) {
+    try {
+      add(file, new TextDecoder().decode(await readBytes(file, { action: "use", maxBytes })));
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      const action = `use ${JSON.stringify(file)}`;
+      results.problems.push(new UserError({ ...error, action }).message);
+    }
   }
-  for (const file of await listFiles(join(folder, "runs"), ".jsonl")) {
-    await noteProblem(results, file, async () => {
-      results.runs.push(parseRun(file, await readText(file)));
-    });
+  for (const list of [results.samples, results.evaluations, results.quality]) {
+    list.sort((a, b) => Date.parse(b.provenance.date) - Date.parse(a.provenance.date));
   }
-  results.samples.sort(newestFirst((result) => result.provenance.date));
-  results.evaluations.sort(newestFirst((result) => result.provenance.date));
-  results.quality.sort(newestFirst((result) => result.provenance.date));
-  results.runs.sort(newestFirst((run) => run.header.date));
+  results.runs.sort((a, b) => Date.parse(b.header.date) - Date.parse(a.header.date));
   return results;
 }
 
@@ -101,16 +105,8 @@ function addLine<Line extends { step: number }>(lines: Line[], line: Line): void
   lines.push(line);
 }
 
-function newestFirst<T>(date: (item: T) => string): (a: T, b: T) => number {
-  return (a, b) => Date.parse(date(b)) - Date.parse(date(a));
-}
-
 /** Far above what a task leaves: minutes of reading. */
 const maxBytes = 2 ** 28;
-
-async function readText(file: string): Promise<string> {
-  return new TextDecoder().decode(await readBytes(file, { action: "use", maxBytes }));
-}
 
 async function listFiles(folder: string, extension: string): Promise<string[]> {
   const names: string[] = [];
@@ -122,18 +118,4 @@ async function listFiles(folder: string, extension: string): Promise<string[]> {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   return names.sort().map((name) => join(folder, name));
-}
-
-async function noteProblem(
-  results: Results,
-  file: string,
-  read: () => Promise<void>,
-): Promise<void> {
-  try {
-    await read();
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    const action = `use ${JSON.stringify(file)}`;
-    results.problems.push(new UserError({ ...error, action }).message);
-  }
 }

@@ -46,7 +46,7 @@ export interface TryItOptions {
 }
 
 /** The description of the folder, written last: a folder that lacks it is incomplete. */
-interface Contents extends Omit<TryIt, "path"> {
+interface Contents extends TryIt {
   onnxruntime: string;
   /** Raised when the same weights would give another model file. */
   exporter: number;
@@ -55,17 +55,11 @@ const EXPORTER = 2;
 const CONTENTS = "contents.json";
 
 /** Reads what `writeTryIt` has written into a folder; undefined if it has not, or not to its end. */
-export async function readTryIt(folder: string): Promise<TryIt | undefined> {
-  const contents = await readContents(folder);
-  if (!contents) return undefined;
-  const { onnxruntime: _, exporter: __, ...facts } = contents;
-  return { path: join(folder, "index.html"), ...facts };
-}
-
-async function readContents(folder: string): Promise<Contents | undefined> {
+export async function readTryIt(folder: string): Promise<Contents | undefined> {
   try {
     const contents = JSON.parse(await Deno.readTextFile(join(folder, CONTENTS)));
-    return typeof contents.weightsSha256 === "string" ? contents : undefined;
+    if (typeof contents.weightsSha256 !== "string") return undefined;
+    return { ...contents, path: join(folder, "index.html") };
   } catch {
     return undefined;
   }
@@ -123,7 +117,7 @@ async function write(
   await makeFolder(folder);
   // `report` and `serve` at once must not leave the model of one with the page of the other.
   using _lock = await lockFile(join(folder, CONTENTS), { patienceMs });
-  const before = await readContents(folder);
+  const before = await readTryIt(folder);
   await writeText(join(folder, CONTENTS), "{}\n"); // until the end, the folder is not whole
 
   const isThere = (await readSizes(folder, onnxruntimeNames)).every((size) => size > 0);
@@ -146,7 +140,7 @@ async function write(
 
   const names = [...onnxruntimeNames, "model.onnx", "worker.js", "index.html"];
   const bytes = (await readSizes(folder, names)).reduce((sum, size) => sum + size, 0);
-  const contents: Contents = {
+  const contents: Omit<Contents, "path"> = {
     weights: model.path,
     weightsSha256: model.sha256,
     precision: PRECISION,

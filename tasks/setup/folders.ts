@@ -146,41 +146,35 @@ export async function tryInProcess<Result>(
 export const checkFailed = (reason: string, options?: ErrorOptions): SetupError =>
   new SetupError(`the check of it failed: ${reason}`, undefined, options);
 
-/** Does what `--uninstall` asks for, and prints it. */
+/**
+ * Removes what `setUpIn` has put into a folder, as `--uninstall` asks for, and prints that: the
+ * record goes first, so that nothing uses what is half gone.
+ *
+ * @param options.prefix Default: the one in the record, or the record's own folder.
+ */
 export async function uninstallFrom(
   folders: Folders,
   { prefix, json }: { prefix?: string; json: boolean },
 ): Promise<void> {
-  const path = await removeFrom(folders, prefix);
-  if (json) printJson({ version: null, path });
-  else print(`${path}: removed`);
-}
-
-/**
- * Removes what `setUpIn` has put into a folder: the record first, so that nothing uses what is half
- * gone.
- *
- * @param prefix Default: the one in the record, or the record's own folder.
- * @returns The folder.
- */
-async function removeFrom(folders: Folders, prefix?: string): Promise<string> {
   const { what } = folders;
   const recorded = await readRecord<{ prefix: string }>(what, ["prefix"])
     .then(({ prefix }) => prefix, () => undefined);
   const folder = resolve(prefix ?? recorded ?? installationFolder(what));
-  if (!await exists(folder)) return folder;
-  {
-    using _lock = await lockFile(join(folder, "setup"));
-    if (recorded === undefined || resolve(recorded) === folder) {
-      if (await exists(installationFile(what))) await Deno.remove(installationFile(what));
+  if (await exists(folder)) {
+    {
+      using _lock = await lockFile(join(folder, "setup"));
+      const isOwn = recorded === undefined || resolve(recorded) === folder;
+      const record = installationFile(what);
+      if (isOwn && await exists(record)) await Deno.remove(record);
+      for (const path of await listOwnFolders(folders, folder)) {
+        await Deno.remove(path, { recursive: true });
+      }
     }
-    for (const path of await listOwnFolders(folders, folder)) {
-      await Deno.remove(path, { recursive: true });
-    }
+    // Where others have put something, the folder stays.
+    for (const path of [folder, installationFolder(what)]) await Deno.remove(path).catch(() => {});
   }
-  // Where others have put something, the folder stays.
-  for (const path of [folder, installationFolder(what)]) await Deno.remove(path).catch(() => {});
-  return folder;
+  if (json) printJson({ version: null, path: folder });
+  else print(`${folder}: removed`);
 }
 
 async function listOwnFolders({ own }: Folders, folder: string): Promise<string[]> {

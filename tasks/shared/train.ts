@@ -130,7 +130,8 @@ async function trainAndReport(
 ): Promise<void> {
   const name = `train-${model.kind}`;
   const launcher = ranks ? `mpirun -n ${ranks.size} ` : "";
-  const resumeCommand = launcher + commandLine(name, [...omitFlags(args, ["resume"]), "--resume"]);
+  const others = args.filter((arg) => !/^--resume(=|$)/.test(arg));
+  const resumeCommand = launcher + commandLine(name, [...others, "--resume"]);
   if (values.out === undefined) await makeFolder("weights");
   await requireWritable(path);
   await requireWritable(trainingPath(path), { isTrainingState: true });
@@ -184,7 +185,7 @@ async function trainAndReport(
   if (ranks) await leaveTogether(ranks);
   progress.finish();
   const { json } = values;
-  reportResult(result, { path, config, json, engine, resumeCommand, ranks: ranks?.size ?? 1 });
+  reportResult(result, header, { json, resumeCommand, ranks: ranks?.size ?? 1 });
 }
 
 /** Makes an observer that shows a run on stderr and writes its log. */
@@ -275,7 +276,11 @@ async function prepareRun(
     ? resumeConfig(resume, whole, values)
     : makeConfig(model.kind, values.preset ?? "small", model.vocabulary(whole.text).length, {
       ...parseSettings(values.set, model.kind),
-      ...flaggedSettings(values),
+      steps: values.steps,
+      batch: values.batch,
+      learningRate: values.lr,
+      evalEvery: values.evalEvery,
+      slice: values.slice,
       seed: values.seed ?? SEED,
     });
   checkModelConfig(config);
@@ -314,13 +319,6 @@ function hasFinished(resume: TrainingState | undefined, { steps }: Config): bool
   return step === steps && validatedStep === steps;
 }
 
-/** Returns the settings that have their own flag, as typed. */
-function flaggedSettings(
-  { steps, batch, lr, evalEvery, slice }: TrainValues,
-): Partial<Config> {
-  return { steps, batch, learningRate: lr, evalEvery, slice };
-}
-
 /**
  * Makes the config of a resumed run. How long it lasts may change, and what computes it; all else
  * would make it another run, so a flag that says otherwise is refused.
@@ -339,20 +337,19 @@ function resumeConfig(
       advice: "give that text with --data",
     });
   }
-  const settings = parseSettings(values.set, config.kind);
-  const typed: [flag: string, name: keyof Config, value: unknown][] = [
-    ["--preset", "preset", values.preset],
-    ["--batch", "batch", values.batch],
-    ["--lr", "learningRate", values.lr],
-    ["--seed", "seed", values.seed],
-    ["--slice", "slice", values.slice],
-    ...Object.entries(settings).map(([name, value]) =>
-      [`--set ${name}`, name as keyof Config, value] as [string, keyof Config, unknown]
+  const { preset, batch, lr, seed, slice, set } = values;
+  const flagged = { preset, batch, learningRate: lr, seed, slice };
+  const typed = [
+    ...Object.entries(flagged).map(([key, value]) =>
+      [key === "learningRate" ? "--lr" : `--${key}`, key, value] as const
+    ),
+    ...Object.entries(parseSettings(set, config.kind)).map(([key, value]) =>
+      [`--set ${key}`, key, value] as const
     ),
   ];
-  for (const [flag, name, value] of typed) {
-    if (value === undefined || value === config[name]) continue;
-    const had = config[name] ?? "none";
+  for (const [flag, key, value] of typed) {
+    const had = config[key as keyof Config] ?? "none";
+    if (value === undefined || value === had) continue;
     throw new UsageError(
       `Cannot resume with ${flag} ${value}: the run has ${had}; ` +
         "leave it out, or start a new run with --out",
@@ -373,18 +370,12 @@ export function describeRecipe(
   steps?: number,
 ): string {
   if (resume?.command === undefined) {
-    return commandLine(name, omitFlags(args, ["out", "json", "resume"]));
+    const isKept = (arg: string, i: number) =>
+      !/^--(out|json|resume)(=|$)/.test(arg) && args[i - 1] !== "--out";
+    return commandLine(name, args.filter(isKept));
   }
   const isLonger = steps !== undefined && steps !== resume.config.steps;
   return resume.command + (isLonger ? `, then --resume --steps ${steps}` : "");
-}
-
-/** Leaves out some flags, and the `--` that `deno task` may put first. */
-function omitFlags(args: string[], names: string[]): string[] {
-  const isOmitted = (arg: string) => names.some((name) => arg.split("=")[0] === `--${name}`);
-  return (args[0] === "--" ? args.slice(1) : args).filter((arg, i, all) =>
-    !isOmitted(arg) && !(all[i - 1] === "--out" && isOmitted("--out"))
-  );
 }
 
 /** Warns that the numbers are no longer those of a run that never stopped, if so. */
@@ -429,14 +420,8 @@ async function keepPrevious(path: string): Promise<void> {
 
 function reportResult(
   { step, seconds, chars, lossNats, bpc, bestStep, idleShare, stopped }: TrainingResult,
-  { path, config, json, engine, resumeCommand, ranks }: {
-    path: string;
-    config: Config;
-    json: boolean;
-    engine: { name: string; precision: string };
-    resumeCommand: string;
-    ranks: number;
-  },
+  { name: path, config, engine, precision }: RunHeader,
+  { json, resumeCommand, ranks }: { json: boolean; resumeCommand: string; ranks: number },
 ): void {
   if (stopped === "signal") {
     const { reason } = interruption();
@@ -456,8 +441,8 @@ function reportResult(
       val_bpc: bpc,
       best_step: bestStep,
       idle_share: idleShare,
-      engine: engine.name,
-      precision: engine.precision,
+      engine,
+      precision,
       ranks,
       weights: path,
     });

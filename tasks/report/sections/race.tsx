@@ -4,7 +4,7 @@
  */
 import type { ModelKind } from "../../../core/config.ts";
 import type { Sample } from "../../shared/results.ts";
-import { type Child, ModelTag, type Part, Section } from "../markup.tsx";
+import { ModelTag, type Part, Section } from "../markup.tsx";
 import type { ReportData, SampleEntry } from "../report_data.ts";
 import { LATENESS, Scale, Sign, SURENESS } from "../signs.tsx";
 import { describeSampler, MODEL_NAMES, MODELS, stem } from "../words.ts";
@@ -169,26 +169,43 @@ export function raceSection(race: Race): Part {
   );
 }
 
+interface Button {
+  id: string;
+  label: string;
+  class?: string;
+  /** Drawn, since few fonts have such characters. */
+  icons: { path: string; class?: string }[];
+}
+
+const BUTTONS: Button[] = [
+  { id: "to-start", label: "To the start", icons: [{ path: "M3 3h2v10H3zM13 3v10L6 8z" }] },
+  { id: "step-back", label: "One step back", icons: [{ path: "M11 3v10L4 8z" }] },
+  {
+    id: "play",
+    label: "Play",
+    class: "primary",
+    icons: [
+      { path: "M4 2v12l9-6z", class: "when-paused" },
+      { path: "M3 3h4v10H3zM9 3h4v10H9z", class: "when-playing" },
+    ],
+  },
+  { id: "step-forward", label: "One step forward", icons: [{ path: "M5 3v10l7-5z" }] },
+  { id: "to-end", label: "To the end", icons: [{ path: "M11 3h2v10h-2zM3 3v10l7-5z" }] },
+];
+
 function Controls() {
   return (
     <div class="controls" id="controls" role="group" aria-label="Replay" hidden>
       <div class="buttons">
-        <IconButton id="to-start" label="To the start">
-          <Icon path="M3 3h2v10H3zM13 3v10L6 8z" />
-        </IconButton>
-        <IconButton id="step-back" label="One step back">
-          <Icon path="M11 3v10L4 8z" />
-        </IconButton>
-        <IconButton id="play" label="Play" class="primary">
-          <Icon path="M4 2v12l9-6z" class="when-paused" />
-          <Icon path="M3 3h4v10H3zM9 3h4v10H9z" class="when-playing" />
-        </IconButton>
-        <IconButton id="step-forward" label="One step forward">
-          <Icon path="M5 3v10l7-5z" />
-        </IconButton>
-        <IconButton id="to-end" label="To the end">
-          <Icon path="M11 3h2v10h-2zM3 3v10l7-5z" />
-        </IconButton>
+        {BUTTONS.map(({ label, icons, ...button }) => (
+          <button type="button" {...button} aria-label={label} title={label}>
+            {icons.map(({ path, class: name = "" }) => (
+              <svg viewBox="0 0 16 16" class={`icon ${name}`} aria-hidden="true">
+                <path d={path} />
+              </svg>
+            ))}
+          </button>
+        ))}
       </div>
       <input type="range" id="scrubber" aria-label="Position" min={0} value={0} />
       <Choice
@@ -208,28 +225,6 @@ function Controls() {
         options={[["step", "when fixed"], ["confidence", "how sure"], ["none", "none"]]}
       />
     </div>
-  );
-}
-
-interface IconButtonProps {
-  id: string;
-  label: string;
-  class?: string;
-  children: Child;
-}
-
-function IconButton({ id, label, class: name, children }: IconButtonProps) {
-  return (
-    <button type="button" id={id} class={name} aria-label={label} title={label}>{children}</button>
-  );
-}
-
-/** Drawn, since few fonts have such characters. */
-function Icon({ path, class: name = "" }: { path: string; class?: string }) {
-  return (
-    <svg viewBox="0 0 16 16" class={`icon ${name}`} aria-hidden="true">
-      <path d={path} />
-    </svg>
   );
 }
 
