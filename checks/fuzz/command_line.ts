@@ -14,14 +14,7 @@ import { samplerFlags, truncationFlags } from "../../tasks/shared/sampling_flags
 import { parseSettings, setFlag } from "../../tasks/shared/settings.ts";
 import { weightsFlags } from "../../tasks/shared/weights.ts";
 import { mutateJson, oddString, textBytes } from "./mutate.ts";
-import {
-  BrokenPromise,
-  findFaultInLine,
-  kindOf,
-  promise,
-  roundTrip,
-  type Target,
-} from "./target.ts";
+import { findFaultInLine, kindOf, promise, roundTrip, type Target } from "./target.ts";
 
 /** Flags of every kind, most of them real. */
 const table = {
@@ -164,46 +157,53 @@ function typeAgain(values: Record<string, unknown> & { positionals: string[] }):
 }
 
 async function checkSettings(assignments: string[]): Promise<string> {
-  const outcome = readOrRefuse(() => parseSettings(assignments, "gpt"));
-  if (typeof outcome === "string") return outcome;
-  for (const [name, value] of Object.entries(outcome)) {
-    promise(
-      Object.hasOwn(defaults, name) &&
-        typeof value === typeof defaults[name as keyof typeof defaults],
-      `the setting ${name} is of its kind`,
-    );
+  const settings = await readBack(
+    assignments,
+    (texts) => parseSettings(texts, "gpt"),
+    (settings) => Object.entries(settings).map(([name, value]) => `${name}=${value}`),
+  );
+  if (typeof settings === "string") return settings;
+  for (const [name, value] of Object.entries(settings)) {
+    const usual = Object.hasOwn(defaults, name) && defaults[name as keyof typeof defaults];
+    promise(typeof value === typeof usual, `the setting ${name} is of its kind`);
   }
-  const again = Object.entries(outcome).map(([name, value]) => `${name}=${value}`);
-  const back = await roundTrip("it", () => parseSettings(again, "gpt"));
-  promise(JSON.stringify(back) === JSON.stringify(outcome), "settings come back as they were");
-  return `set ${Object.keys(outcome).sort()}`;
+  return `set ${Object.keys(settings).sort()}`;
 }
 
 async function checkTemplate(template: string, gap: string): Promise<string> {
-  const pieces = readOrRefuse(() => parseTemplate(template, gap));
+  const writePiece = (piece: Piece) =>
+    "given" in piece ? piece.given : `{${piece.min}..${piece.max}}`;
+  const pieces = await readBack(
+    template,
+    (text) => parseTemplate(text, gap),
+    (pieces) => pieces.map(writePiece).join(""),
+  );
   if (typeof pieces === "string") return pieces;
   for (const piece of pieces) {
     const fits = "given" in piece ? piece.given !== "" : piece.min <= piece.max && piece.max > 0;
     promise(fits, "each piece has text or a length");
   }
-  const written = pieces.map(writePiece).join("");
-  const back = await roundTrip("it", () => parseTemplate(written, gap));
-  promise(back.map(writePiece).join("") === written, "a template comes back as it was");
   return `template of ${Math.min(5, pieces.length)} pieces`;
 }
 
-const writePiece = (piece: Piece) =>
-  "given" in piece ? piece.given : `{${piece.min}..${piece.max}}`;
-
-/** Returns what `read` does, or, if it refuses in a line of ours, the kind of that line. */
-function readOrRefuse<T>(read: () => T): T | string {
+/** Reads what a flag holds, writes it and reads it again; or returns the kind of the refusal. */
+async function readBack<Text, Value extends object>(
+  text: Text,
+  read: (text: Text) => Value,
+  write: (value: Value) => Text,
+): Promise<Value | string> {
+  let value: Value;
   try {
-    return read();
+    value = read(text);
   } catch (error) {
     const { message } = error as Error;
     // These become mistakes of the command line, where the advice is to look at the help.
     const fault = error instanceof UserError ? findFaultInLine(message) : "it is none of ours";
-    if (fault === undefined) return kindOf(message);
-    throw new BrokenPromise(`${fault}: ${message.slice(0, 200)}`);
+    promise(fault === undefined, `${fault}: ${message.slice(0, 200)}`);
+    return kindOf(message);
   }
+  const written = write(value);
+  const again = await roundTrip("it", () => write(read(written)));
+  promise(String(again) === String(written), "it comes back as it was");
+  return value;
 }
