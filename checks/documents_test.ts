@@ -6,6 +6,12 @@ const root = fromFileUrl(new URL("..", import.meta.url));
 const read = (path: string) => Deno.readTextFile(join(root, path));
 const exists = (path: string) => Deno.stat(join(root, path)).then(() => true, () => false);
 
+function listFiles(folder: string): string[] {
+  return [...Deno.readDirSync(join(root, folder))].flatMap(({ name, isDirectory }) =>
+    isDirectory ? listFiles(`${folder}/${name}`) : `${folder}/${name}`
+  );
+}
+
 const documents = ["README.md", "CHANGELOG.md", "core/README.md", "engines/README.md"];
 for (const folder of ["docs", ".github"]) {
   for await (const { name } of Deno.readDir(join(root, folder))) {
@@ -32,6 +38,24 @@ for (const document of documents) {
     }
   });
 }
+
+Deno.test("comments name files that exist, by their path or from the file that names them", async () => {
+  const files = ["engines", "core", "tasks", "checks", "examples"].flatMap(listFiles);
+  const missing: string[] = [];
+  for (const file of files.filter((name) => /\.(tsx?|js)$/.test(name))) {
+    const comments = (await read(file)).match(/\/\*\*[^]*?\*\/|(?<=^|\s)\/\/.*$/gm) ?? [];
+    const names = comments.join("\n").matchAll(
+      /(?<![\w./-])(?:[\w-]+\/)*[\w-]+\.(?:tsx?|js|css)\b/g,
+    );
+    for (const [name] of names) {
+      const places = [name, join(dirname(file), name)];
+      if (name.includes("/")) places.push(join(dirname(file), "..", name));
+      const isThere = (await Promise.all(places.map(exists))).includes(true);
+      if (!isThere && name !== "dist/index.js") missing.push(`${file}: ${name}`); // onnxruntime's
+    }
+  }
+  assertEquals(missing, []);
+});
 
 Deno.test("the README's diff is the difference of the two files, and it has at most 170 lines", async () => {
   const batchOf = async (path: string) =>

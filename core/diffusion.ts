@@ -3,13 +3,14 @@
  *
  * The noise is the mask: at time t, from 0 to 1, each character is hidden with probability t. The
  * network learns p(hidden character | what is shown). Writing goes back from t = 1 to t = 0: each
- * forward pass reveals some characters, and which ones is the sampler's choice (`samplers/`).
+ * forward pass reveals some characters, and which ones is the choice of a sampler
+ * (`core/sampling/samplers/`).
  *
- * The bound on the likelihood (MDLM, arXiv:2406.07524; the `nelbo` of `evaluate.ts`) is, with t
- * uniform,
+ * The bound on the likelihood (MDLM, arXiv:2406.07524; the `nelbo` of
+ * `core/scoring/estimators.ts`) is, with t uniform,
  *   -log p(text) <= E[ 1/t  sum over the hidden i of -log p(character i | what is shown) ].
- * As in the original, the loss here leaves the 1/t out (`noise.ts`). The network does not read t:
- * what it sees says enough.
+ * As in the original, the loss here leaves the 1/t out (`core/training/noise.ts`). The network does
+ * not read t: the number of masks it sees tells it t.
  */
 import { cutBlocks } from "./sampling/blocks.ts";
 import type { TrainingConfig } from "./config.ts";

@@ -63,7 +63,7 @@ function keepAxes(x: Tensor, shape: number[], axis: number | number[]): Tensor {
 
 const zero: Gradient = { derive: (dy) => ({ x: () => tf.zerosLike(dy) }) };
 
-/** By kernel; `kernel_cases.ts` has cases of each, which a test compares with difference quotients. */
+/** By kernel; `engines/testing/kernel_cases.ts` has cases of each, which a test compares with difference quotients. */
 export const gradients: Record<string, Gradient> = {
   // one tensor, entry by entry
   Abs: ofInput((dy, x) => tf.mul(dy, tf.step(x, -1))),

@@ -4,8 +4,8 @@
  *
  *   deno run --allow-all examples/own_sampler.ts [WEIGHTS]
  *
- * In a file of core/sampling/samplers/, with a line in mod.ts, it would also be a `--sampler` with
- * the flag `--at-once`, and be on the page to try the model.
+ * In a file of core/sampling/samplers/, with a line in core/sampling/samplers/mod.ts, it would also
+ * be a `--sampler` with the flag `--at-once`, and be on the page to try the model.
  */
 import {
   candidates,

@@ -1,5 +1,5 @@
 /**
- * Runs the suite on `eager:webgpu`, in a separate process (`tested_engines.ts` says why).
+ * Runs the suite on `eager:webgpu`, in a separate process (`engines/testing/tested_engines.ts` says why).
  *
  * Mesa's software driver now and then aborts when the process ends ("double free or corruption",
  * once in some ten runs), after all tests have passed. That is reported, and does not count as a

@@ -1,6 +1,6 @@
 /**
  * Tries cases of one target, in a separate process, since a reader that hangs or fills the memory
- * can only be stopped from outside: `fuzz.ts` does, and finds the case that was being tried in the
+ * can only be stopped from outside: `checks/fuzz.ts` does, and finds the case that was being tried in the
  * file CURRENT.
  *
  *   run.ts TARGET MINUTES SEED CURRENT FINDINGS     prints one JSON object

@@ -1,4 +1,4 @@
-/** A rank for `mpi_test.ts`: adds up numbers that tell the ranks apart, and prints what it got. */
+/** A rank for `core/training/mpi_test.ts`: adds up numbers that tell the ranks apart, and prints what it got. */
 import { joinRanks } from "../training/mpi.ts";
 
 const mpi = await joinRanks();

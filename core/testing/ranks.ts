@@ -33,7 +33,7 @@ export function ranksInProcess(size: number): Communicator[] {
 }
 
 export interface Launcher {
-  /** As in the table of `mpi.ts`. */
+  /** As in the table of `core/training/mpi.ts`. */
   name: string;
   /** Starts ranks, their number and command to follow; undefined where this machine has none. */
   mpirun?: string[];

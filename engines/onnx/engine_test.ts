@@ -127,7 +127,7 @@ async function compare(
         0,
       );
       // Sums of some hundred float32 products in another order: about 1e-6 of the largest entry,
-      // as in suite/parity.ts.
+      // as in engines/testing/engine_case.ts.
       assert(difference <= 1e-5 * largest, `${what}, ${name}: differs by ${difference / largest}`);
     }
   }

@@ -149,7 +149,7 @@ const lowerings: Record<string, Lowering> = {
     emit.op("Softmax", [emit.name(x)], { axis: -1 }, y);
   },
 
-  // Made by simplify.ts; its second output is the inverse deviation.
+  // Made by engines/record/simplify.ts; its second output is the inverse deviation.
   RmsNorm: ({ inputs: [x], outputs, attributes }, emit) => {
     const ones = emit.floats(new Float32Array(x.shape.at(-1)!).fill(1));
     const epsilon = new Float(attributes.epsilon as number);

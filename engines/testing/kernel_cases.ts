@@ -34,7 +34,7 @@ const whole = (...shape: number[]): Input => ({ shape, dtype: "float32", values:
 const int32 = (...shape: number[]): Input => ({ shape, dtype: "int32", values: "whole" });
 
 /**
- * Every case. `recorder_test.ts` checks that each rule of the recorder has one and that it records
+ * Every case. `engines/record/recorder_test.ts` checks that each rule of the recorder has one and that it records
  * what it says.
  */
 export const kernelCases: KernelCase[] = [];

@@ -32,7 +32,7 @@ export interface PlotProps extends Plot.PlotOptions {
 }
 
 /**
- * An SVG of Plot, without its own style element, which the page's policy would refuse; `styles.css`
+ * An SVG of Plot, without its own style element, which the page's policy would refuse; `client/styles.css`
  * has the same rules.
  */
 export function PlotSvg({ label, attributes = () => ({}), ...options }: PlotProps) {

@@ -275,7 +275,7 @@ export function toComparisonRow(
 
 // ---------------------------------------------------------------- quality
 
-/** The figures of sample quality as results spell them, and as `measure.ts` computes them. */
+/** The figures of sample quality as results spell them, and as core/scoring/quality/measure.ts computes them. */
 const figureNames = {
   judge_gpt: "judgeGpt",
   judge_ngram: "judgeNgram",

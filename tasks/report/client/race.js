@@ -3,7 +3,7 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /// <reference lib="esnext" />
-// Replays samples side by side on one clock. The data is that of `race.tsx`; without this script the finished texts are there.
+// Replays samples side by side on one clock. The data is that of `sections/race.tsx`; without this script the finished texts are there.
 
 /**
  * @typedef {import("../sections/race.tsx").Replay} Replay
@@ -22,7 +22,7 @@ const byId = (id) => /** @type {T} */ (document.getElementById(id));
 const data = document.getElementById("race-data");
 if (data) setUpRace(/** @type {Race} */ (JSON.parse(data.textContent ?? "")));
 
-/** The changes of each step as `race.tsx` packed them. @param {(number | string)[][]} packed @param {string[]} final */
+/** The changes of each step as `sections/race.tsx` packed them. @param {(number | string)[][]} packed @param {string[]} final */
 function unpack(packed, final) {
   let position = 0;
   return packed.map((step) => {

@@ -1,6 +1,6 @@
 /**
  * The race: two samples side by side, replayed on one clock. This file makes the markup and the
- * data that `race.js` replays; without scripts the finished texts are shown.
+ * data that `client/race.js` replays; without scripts the finished texts are shown.
  */
 import type { ModelKind } from "../../../core/config.ts";
 import type { Sample } from "../../shared/results.ts";

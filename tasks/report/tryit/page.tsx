@@ -22,7 +22,7 @@ export interface PageFacts extends ModelFacts {
   description: string;
 }
 
-/** The contents of `styles.css` and `tryit.css`, and of the bundle of `browser.ts`. */
+/** The contents of `client/styles.css` and `tryit.css`, and of the bundle of `browser.ts`. */
 export interface PageSources {
   style: string;
   script: string;
