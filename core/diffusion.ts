@@ -19,7 +19,7 @@ import type { Fixed, GenerationOptions, Network } from "./language_model.ts";
 import { type Attend, attendBothSides } from "./model.ts";
 import { lossWeight, maskShares } from "./training/noise.ts";
 import type { Random } from "./random.ts";
-import { listCharacters, MASK, MASK_TOKEN } from "./data/tokenizer.ts";
+import { listCharacters, makeMasks, MASK, MASK_TOKEN } from "./data/tokenizer.ts";
 
 /** The name of this model. */
 export const kind = "diffusion";
@@ -65,11 +65,11 @@ export async function* generate(
   random: Random,
 ): AsyncGenerator<Fixed[]> {
   // change 5 of 5: a block starts as masks, and each forward pass fixes characters all over it
-  const text = Int32Array.from([...prompt, ...new Array<number>(length).fill(maskToken)]);
+  const text = Int32Array.from([...prompt, ...makeMasks(length)]);
   const { context } = network, { overlap, sampler } = options;
   for (const { start, masked } of cutBlocks(text, { context, overlap })) {
     const window = text.subarray(start, start + context); // a view: what is written into it is in the text
-    const block = { masked, look: () => network.logits(window, 0) };
+    const block = { masked, look: () => network.logits(window) };
     for await (const fixed of sampler.fill(block, options, random)) {
       for (const { position, token } of fixed) window[position] = token;
       yield fixed.map((choice) => ({ ...choice, position: start + choice.position }));

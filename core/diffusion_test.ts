@@ -85,7 +85,7 @@ function noisy(context: number, vocab: number, seed: number): Network & { seen: 
     context,
     vocab,
     seen,
-    logits(tokens, from) {
+    logits(tokens) {
       assert(tokens.length <= context);
       seen.push(Array.from(tokens));
       const row = () =>
@@ -93,7 +93,7 @@ function noisy(context: number, vocab: number, seed: number): Network & { seen: 
           { length: vocab },
           (_, token) => token === MASK ? 50 : 4 * random.normal(),
         );
-      return Promise.resolve(Array.from({ length: tokens.length - from }, row));
+      return Promise.resolve(Array.from({ length: tokens.length }, row));
     },
   };
 }

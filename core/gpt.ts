@@ -43,7 +43,7 @@ export async function* generate(
 ): AsyncGenerator<Fixed[]> {
   const text = [...prompt], end = prompt.length + length;
   while (text.length < end) {
-    const [logits] = await network.logits(text, text.length - 1);
+    const [logits] = await network.logits(text);
     const choice = candidates(logits, options), token = draw(choice, random);
     text.push(token);
     yield [{ position: text.length - 1, token, confidence: choice.mass }];

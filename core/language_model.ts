@@ -43,8 +43,19 @@ export interface Network {
   context: number;
   /** Number of tokens, the mask included. */
   vocab: number;
-  /** Logits of the positions from `from` to the end of `tokens`, [vocab] each. */
-  logits(tokens: ArrayLike<number>, from: number): Promise<Float32Array[]>;
+  /**
+   * Logits of the positions that the model draws from, [vocab] each: a GPT's last one, all those of
+   * a diffusion model.
+   */
+  logits(tokens: ArrayLike<number>): Promise<Float32Array[]>;
+}
+
+/** A network, the model that it belongs to, and how much it was used. */
+export interface TrainedNetwork extends Network {
+  /** The model whose weights these are. */
+  readonly model: LanguageModel;
+  /** Forward passes so far. */
+  readonly forwards: number;
 }
 
 /** Options that restrict a network's probabilities before a character is drawn. */

@@ -38,7 +38,7 @@ export * as gpt from "./gpt.ts";
  */
 export * as diffusion from "./diffusion.ts";
 export { models } from "./models.ts";
-export type { Batch, LanguageModel, Network } from "./language_model.ts";
+export type { Batch, LanguageModel, Network, TrainedNetwork } from "./language_model.ts";
 export type { Fixed, GenerationOptions, MaskedWindow } from "./language_model.ts";
 export type { Sampler, Truncation } from "./language_model.ts";
 export { checkModelConfig, makeConfig, presets } from "./config.ts";
@@ -67,8 +67,7 @@ export { type Communicator, joinRanks, type Mpi } from "./training/mpi.ts";
 export { write } from "./sampling/write.ts";
 export type { Change, Step, WriteOptions, WriteRequest, Writing } from "./sampling/write.ts";
 export type { Block } from "./sampling/blocks.ts";
-export { type LoadedNetwork, loadNetwork, loadNetworks } from "./sampling/network.ts";
-export type { TrainedNetwork } from "./sampling/window_network.ts";
+export { loadNetwork, loadNetworks } from "./sampling/network.ts";
 export { defaultOptions, defaultSampler, samplerList, samplers } from "./sampling/samplers/mod.ts";
 export type { SamplerName } from "./sampling/samplers/mod.ts";
 export { defineSampler, drawEach, revealPerPass } from "./sampling/samplers/sampler.ts";

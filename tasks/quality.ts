@@ -234,8 +234,8 @@ async function loadJudge(engine: Engine, { config, weights, vocabulary }: Chosen
 
 /** Lists what a judge has to know: the characters of the text and those that the models may write. */
 function listAllCharacters(corpus: Corpus, measured: MeasuredModel[]): string[] {
-  const written = measured.flatMap(({ tokenizer }) =>
-    tokenizer.vocabulary.slice(tokenizer.maskToken === undefined ? 0 : 1)
+  const written = measured.flatMap(({ saved, tokenizer }) =>
+    tokenizer.vocabulary.slice(saved.config.kind === "diffusion" ? 1 : 0)
   );
   return listCharacters(corpus.text + written.join(""), { limit: Infinity });
 }

@@ -3,7 +3,7 @@ import type { ModelKind } from "../core/config.ts";
 import { findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
 import { makeTokenizer } from "../core/data/tokenizer.ts";
 import { models } from "../core/models.ts";
-import { loadNetwork, loadNetworks } from "../core/sampling/network.ts";
+import { loadNetworks } from "../core/sampling/network.ts";
 import {
   limitPasses,
   type Step,
@@ -108,9 +108,8 @@ export async function main(args: string[]): Promise<void> {
   const engine = await startEngineFromFlags(values);
   const { forwards, characters } = most;
   note(`sampler: ${name}, at most ${forwards} forward passes for ${characters} characters`);
-  const networks = kind === "gpt"
-    ? await loadNetworks(engine, models.gpt, config, weights, Math.min(count, MOST_ROWS))
-    : [await loadNetwork(engine, models.diffusion, config, weights, { window })];
+  const rows = Math.min(count, MOST_ROWS);
+  const networks = await loadNetworks(engine, models[kind], config, weights, { rows, window });
 
   const signal = interruption();
   const texts: Writing[] = []; // by number, those that an interruption cut short among them

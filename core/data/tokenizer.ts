@@ -15,12 +15,15 @@ export const MASK_TOKEN = 0;
 /** The printed form of the mask, as in the original. */
 export const MASK = "_";
 
+/** Makes the tokens of so many masked characters. */
+export function makeMasks(count: number): number[] {
+  return new Array<number>(count).fill(MASK_TOKEN);
+}
+
 /** Maps the characters of a vocabulary to tokens and back. */
 export interface Tokenizer {
   /** The characters in the order of their tokens; a diffusion model's first entry is the mask. */
   vocabulary: readonly string[];
-  /** `MASK_TOKEN` for diffusion; a GPT has no mask. */
-  maskToken: typeof MASK_TOKEN | undefined;
   /**
    * Returns the token of each character.
    *
@@ -95,7 +98,6 @@ export function makeTokenizer(kind: ModelKind, vocabulary: readonly string[]): T
 
   return {
     vocabulary,
-    maskToken: hasMask ? MASK_TOKEN : undefined,
     encode(text, what = "the text") {
       refuseLoneSurrogates(text, what);
       const tokens: number[] = [];

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { UserError } from "@tiny-diffusion/engines/errors";
-import { listCharacters, makeTokenizer, MASK } from "./tokenizer.ts";
+import { listCharacters, makeTokenizer, MASK, MASK_TOKEN } from "./tokenizer.ts";
 
 /** Any text of whole code points: ASCII, control characters and emoji alike. */
 const anyText = fc.string({ unit: "binary", maxLength: 200 });
@@ -23,18 +23,18 @@ for (const kind of ["gpt", "diffusion"] as const) {
   const mask = kind === "diffusion";
   Deno.test(`decode gives back what encode got, ${mask ? "with" : "without"} a mask`, () => {
     fc.assert(fc.property(anyText, (text) => {
-      const { encode, decode, maskToken } = makeTokenizer(kind, vocabularyOf(text, mask));
+      const { encode, decode } = makeTokenizer(kind, vocabularyOf(text, mask));
       const tokens = encode(text);
       assertEquals(tokens.length, [...text].length);
-      assert(maskToken === undefined || !tokens.includes(maskToken), "a character became the mask");
+      assert(!mask || !tokens.includes(MASK_TOKEN), "a character became the mask");
       assertEquals(decode(tokens), text);
     }));
   });
 }
 
 Deno.test("a text with the mask's display character keeps it as an ordinary token", () => {
-  const { encode, decode, maskToken } = makeTokenizer("diffusion", vocabularyOf("a_b", true));
-  assertEquals(maskToken, 0);
+  const { encode, decode } = makeTokenizer("diffusion", vocabularyOf("a_b", true));
+  assertEquals(MASK_TOKEN, 0);
   assertEquals([...encode("a_b")], [2, 1, 3]); // "_" is U+005F, before "a"
   assertEquals(decode([0, 1, 2], "█"), "█_a");
   assertEquals(decode([0, 1, 2]), "__a");

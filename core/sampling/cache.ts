@@ -13,12 +13,6 @@ import { mapValues } from "@std/collections/map-values";
 import { type Attend, attendLeft, forward, ropeTable, type Rotation } from "../model.ts";
 import type { Tensor2D, Tensor4D, Tensors, TensorSpec } from "@tiny-diffusion/engines/tensors";
 
-/** One text's question to the network: the logits of its positions from `from` on. */
-export interface Question {
-  tokens: ArrayLike<number>;
-  from: number;
-}
-
 const keyName = (layer: number) => `key/${layer}`;
 const valueName = (layer: number) => `value/${layer}`;
 
@@ -95,7 +89,7 @@ function lookUpRotation(slot: Tensor2D, config: ModelConfig): Rotation {
  * many rows).
  *
  * When a window is full, its last half is read again as the start of a new one. So a character is
- * predicted from half a context to a whole one, instead of always from a whole one.
+ * predicted from between half a context and a whole one, instead of always from a whole one.
  */
 export class Cache {
   /** The tokens in the slots of each row. */
@@ -118,17 +112,15 @@ export class Cache {
   }
 
   /**
-   * Logits of the last position of each text that is asked for, [vocab].
+   * Logits of the last position of each text that is given, [vocab].
    *
    * @throws {UserError} If a text is empty.
-   * @throws {RangeError} If another position is asked for: the cache has no logits of the others.
    */
-  async logits(asked: (Question | undefined)[]): Promise<Float32Array[][]> {
-    const answers: Float32Array[][] = new Array(asked.length);
+  async logits(texts: (ArrayLike<number> | undefined)[]): Promise<Float32Array[]> {
+    const answers: Float32Array[] = new Array(texts.length);
     const further = new Map<number, number>(); // row -> the one token that is new
-    for (const [row, question] of asked.entries()) {
-      if (question === undefined) continue;
-      const { tokens, from } = question;
+    for (const [row, tokens] of texts.entries()) {
+      if (tokens === undefined) continue;
       if (tokens.length === 0) {
         throw new UserError({
           action: "predict a character",
@@ -136,21 +128,18 @@ export class Cache {
           advice: "give a prompt",
         });
       }
-      if (from !== tokens.length - 1) {
-        throw new RangeError("internal: only the last position is known");
-      }
-      if (this.#goesOn(row, tokens)) further.set(row, tokens[from]);
-      else answers[row] = [await this.#read(row, tokens)];
+      if (this.#continues(row, tokens)) further.set(row, tokens[tokens.length - 1]);
+      else answers[row] = await this.#read(row, tokens);
     }
     if (further.size > 0) {
       const logits = await this.#next(further);
-      for (const row of further.keys()) answers[row] = [logits[row]];
+      for (const row of further.keys()) answers[row] = logits[row];
     }
     return answers;
   }
 
   /** Whether `tokens` is what the cache holds and one more, with a slot left for it. */
-  #goesOn(row: number, tokens: ArrayLike<number>): boolean {
+  #continues(row: number, tokens: ArrayLike<number>): boolean {
     const window = this.#windows[row];
     const start = tokens.length - 1 - window.length;
     return window.length > 0 && window.length < this.config.context && start >= 0 &&

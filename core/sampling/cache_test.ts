@@ -72,7 +72,7 @@ for (const prompt of prompts) {
     const tokens = [...encode(prompt)], length = prompt.length + 3 * context;
     const greedy = [...tokens];
     while (tokens.length < length) {
-      const [logits] = await network.logits(tokens, tokens.length - 1);
+      const [logits] = await network.logits(tokens);
       const expected = await fresh(greedy.slice(windowStart(prompt.length, greedy.length)));
       const difference = largestDifference(logits, expected);
       assert(difference <= TOLERANCE, `logits after ${tokens.length} differ by ${difference}`);
@@ -91,9 +91,9 @@ function cached(on = session): Network & { passes: number } {
     context,
     vocab,
     passes: 0,
-    async logits(tokens, from) {
+    async logits(tokens) {
       this.passes++;
-      return (await cache.logits([{ tokens, from }]))[0];
+      return await cache.logits([tokens]);
     },
   };
 }
@@ -136,7 +136,7 @@ Deno.test("another prefix, a shorter text and the same text again are noticed", 
   ];
   for (const sequence of sequences) {
     const tokens = [...encode(sequence)];
-    const [logits] = await network.logits(tokens, tokens.length - 1);
+    const [logits] = await network.logits(tokens);
     const difference = largestDifference(logits, await fresh(tokens));
     assert(difference <= TOLERANCE, `after ${JSON.stringify(sequence)} off by ${difference}`);
   }
@@ -147,23 +147,18 @@ Deno.test("two texts through one session do not see each other", async () => {
   for (let length = 1; length <= 8; length++) {
     for (const [network, prompt] of [[one, "First Ci"], [two, "Before w"]] as const) {
       const tokens = [...encode(prompt.slice(0, length))];
-      const [logits] = await network.logits(tokens, length - 1);
+      const [logits] = await network.logits(tokens);
       assert(largestDifference(logits, await fresh(tokens)) <= TOLERANCE);
     }
   }
 });
 
-Deno.test("the cache knows the logits of the last position only, and says so", async () => {
+Deno.test("a GPT refuses to continue an empty text", async () => {
   const network = cached(session);
-  await assertRejects(() => network.logits(encode("ROMEO:"), 0), RangeError, "last position");
+  await assertRejects(() => network.logits([]), UserError, "Cannot predict a character: the");
 });
 
-Deno.test("a GPT refuses to go on from nothing", async () => {
-  const network = cached(session);
-  await assertRejects(() => network.logits([], -1), UserError, "Cannot predict a character: the");
-});
-
-Deno.test("several texts in one cache, each at a place of its own, get the logits that each gets alone", async () => {
+Deno.test("several texts in one cache, each in its own row, get the logits that each gets alone", async () => {
   const rows = 3;
   const together = new Cache(
     await engine.load(weights, { prefill: prefill(config), next: next(config, rows) }),
@@ -178,12 +173,12 @@ Deno.test("several texts in one cache, each at a place of its own, get the logit
     const lengths = texts.map((_, row) => round - 3 * row + 1);
     const asked = texts.map((text, row) => {
       if (lengths[row] < 1 || lengths[row] > text.length) return undefined;
-      return { tokens: encode(text.slice(0, lengths[row])), from: lengths[row] - 1 };
+      return encode(text.slice(0, lengths[row]));
     });
     const answers = await together.logits(asked);
-    for (const [row, question] of asked.entries()) {
-      if (question === undefined) continue;
-      const difference = largestDifference(answers[row][0], await fresh([...question.tokens]));
+    for (const [row, tokens] of asked.entries()) {
+      if (tokens === undefined) continue;
+      const difference = largestDifference(answers[row], await fresh([...tokens]));
       assert(difference <= TOLERANCE, `row ${row} after ${lengths[row]} is off by ${difference}`);
       compared++;
     }

@@ -9,7 +9,7 @@
  * filling. Where nothing follows, any length is as likely as any other.
  */
 import { UserError } from "@tiny-diffusion/engines/errors";
-import { MASK_TOKEN } from "../data/tokenizer.ts";
+import { makeMasks, MASK_TOKEN } from "../data/tokenizer.ts";
 import type { Network } from "../language_model.ts";
 import type { Random } from "../random.ts";
 import { candidates, draw } from "./draw.ts";
@@ -52,11 +52,11 @@ export async function chooseLengths(
     }
     let length = piece.min;
     if (isFree(piece)) {
-      const after = joinUntilFreeGap(pieces.slice(i + 1));
+      const after = joinPieces(pieces.slice(i + 1));
       const scores = await scoreLengths(network, text, piece, after);
       length += draw(candidates(scores, { temperature }), random);
     }
-    text.push(...masks(length));
+    text.push(...makeMasks(length));
   }
   return Int32Array.from(text);
 }
@@ -88,11 +88,11 @@ export async function scoreLengths(
   const scores = new Float32Array(countLengths({ min, max }));
   for (let length = min; length <= max && span > 0; length++) {
     const seen = Math.min(before.length, network.context - length - span);
-    const window = Int32Array.from(masks(network.context));
+    const window = Int32Array.from(makeMasks(network.context));
     window.set(before.slice(before.length - seen));
     for (const offset of scored) {
       const position = seen + length + offset;
-      const logits = (await network.logits(window, 0))[position];
+      const logits = (await network.logits(window))[position];
       scores[length - min] += logProbability(logits, after[offset]);
       window[position] = after[offset];
     }
@@ -102,14 +102,14 @@ export async function scoreLengths(
 
 const countLengths = ({ min, max }: Gap) => max - min + 1;
 const isFree = (piece: TokenPiece) => "min" in piece && piece.min < piece.max;
-const masks = (count: number) => new Array<number>(count).fill(MASK_TOKEN);
 
-/** Joins the pieces up to the first gap of free length. */
-function joinUntilFreeGap(pieces: TokenPiece[]): number[] {
+/** Joins the pieces up to the first gap of free length, with a mask for each hidden character. */
+export function joinPieces(pieces: TokenPiece[]): number[] {
   const text: number[] = [];
   for (const piece of pieces) {
-    if (isFree(piece)) break;
-    text.push(...("given" in piece ? piece.given : masks(piece.min)));
+    if ("given" in piece) text.push(...piece.given);
+    else if (isFree(piece)) break;
+    else text.push(...makeMasks(piece.min));
   }
   return text;
 }

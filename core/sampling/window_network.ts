@@ -1,14 +1,7 @@
 /** A diffusion model's network: each forward pass reads one window of the text. */
 import type { Program, Session } from "@tiny-diffusion/engines";
-import type { LanguageModel, Network } from "../language_model.ts";
-
-/** A network, the model that it belongs to, and how much it was used. */
-export interface TrainedNetwork extends Network {
-  /** The model whose weights these are. */
-  readonly model: LanguageModel;
-  /** Forward passes so far. */
-  readonly forwards: number;
-}
+import { MASK_TOKEN } from "../data/tokenizer.ts";
+import type { LanguageModel, TrainedNetwork } from "../language_model.ts";
 
 /** A session that has a program from `tokens` [window] to `logits` [window, vocab]. */
 export type WindowSession =
@@ -26,14 +19,14 @@ export class WindowNetwork implements TrainedNetwork, Disposable {
     readonly vocab: number,
   ) {}
 
-  async logits(text: ArrayLike<number>, from: number): Promise<Float32Array[]> {
+  async logits(text: ArrayLike<number>): Promise<Float32Array[]> {
     this.forwards++;
-    const tokens = new Int32Array(this.context); // the rest is masked: the mask is token 0
+    const tokens = new Int32Array(this.context).fill(MASK_TOKEN);
     tokens.set(text);
     const { logits } = await this.session.run("logits", { tokens });
     return Array.from(
-      { length: text.length - from },
-      (_, i) => logits.subarray((from + i) * this.vocab, (from + i + 1) * this.vocab),
+      { length: text.length },
+      (_, i) => logits.subarray(i * this.vocab, (i + 1) * this.vocab),
     );
   }
 

@@ -6,16 +6,15 @@
  */
 import { UserError } from "@tiny-diffusion/engines/errors";
 import type { ModelKind } from "../config.ts";
-import { MASK_TOKEN, type Tokenizer } from "../data/tokenizer.ts";
+import { makeMasks, MASK_TOKEN, type Tokenizer } from "../data/tokenizer.ts";
 import { yieldToEventLoop } from "../event_loop.ts";
-import type { GenerationOptions, Network } from "../language_model.ts";
+import type { GenerationOptions, Network, TrainedNetwork } from "../language_model.ts";
 import { seededRandom } from "../random.ts";
 import { type Block, cutBlocks } from "./blocks.ts";
 import { checkTruncation } from "./draw.ts";
-import { chooseLengths, countLengthPasses, type TokenPiece } from "./gap_length.ts";
+import { chooseLengths, countLengthPasses, joinPieces, type TokenPiece } from "./gap_length.ts";
 import { defaultOptions } from "./samplers/mod.ts";
 import { parseTemplate } from "./template.ts";
-import type { TrainedNetwork } from "./window_network.ts";
 
 /** A text to continue, or a template to fill. */
 export type WriteRequest =
@@ -60,17 +59,40 @@ export interface Step {
 
 /** A text in progress: an async iterable of its steps, which are computed as they are asked for. */
 export class Writing implements AsyncIterable<Step> {
-  /** The characters as they are now, "" where one is hidden. */
-  characters: string[] = [];
-  /** Seconds spent on the text so far, without those between two steps. */
-  seconds = 0;
-  /** Forward passes so far, those that chose the lengths of gaps included. */
-  forwards = 0;
-  /** The blocks that are filled one after the other; a GPT has none. */
-  blocks: Block[] = [];
+  #last: Step;
+  readonly #steps: AsyncGenerator<Step>;
 
-  /** Wraps the steps, which change the rest as they are taken. */
-  constructor(readonly steps: AsyncGenerator<Step>) {}
+  /** Wraps the steps to come after `first`, which chose the lengths of gaps. */
+  constructor(
+    /** The characters as they are now, "" where one is hidden. */
+    readonly characters: string[],
+    /** The blocks that are filled one after the other; a GPT has none. */
+    readonly blocks: Block[],
+    first: Step,
+    steps: AsyncGenerator<Step>,
+  ) {
+    this.#last = first;
+    this.#steps = this.#take(steps);
+  }
+
+  /** Applies each step as it is taken. */
+  async *#take(steps: AsyncGenerator<Step>): AsyncGenerator<Step> {
+    for await (const step of steps) {
+      this.#last = step;
+      for (const [position, character] of step.changes) this.characters[position] = character;
+      yield step;
+    }
+  }
+
+  /** Seconds spent on the text so far, those of the last step. */
+  get seconds(): number {
+    return this.#last.seconds;
+  }
+
+  /** Forward passes so far, those of the last step. */
+  get forwards(): number {
+    return this.#last.forwards;
+  }
 
   /** The text up to the first character that is still hidden: all of it, once there are no steps. */
   get text(): string {
@@ -80,13 +102,13 @@ export class Writing implements AsyncIterable<Step> {
 
   /** Writes what is left, and returns the text. */
   async finish(): Promise<string> {
-    while (!(await this.steps.next()).done);
+    while (!(await this.#steps.next()).done);
     return this.text;
   }
 
   /** Returns the steps to come. */
   [Symbol.asyncIterator](): AsyncGenerator<Step> {
-    return this.steps;
+    return this.#steps;
   }
 }
 
@@ -126,54 +148,63 @@ export async function write(
   const { model, context, vocab } = network;
   const options = { ...defaultOptions(model.kind, context), ...changes };
   checkTruncation(options);
-  const { pieces, unseen, length } = encodeRequest(model.kind, tokenizer, request);
+  const { pieces, hiddenPrefix, length } = encodeRequest(model.kind, tokenizer, request);
   const random = seededRandom(seed);
-  const writing = new Writing(steps());
+  const clock = startClock();
   const before = network.forwards;
-  let since = performance.now();
-  const resume = () => {
-    since = performance.now();
-  };
-  const pause = () => {
-    writing.seconds += (performance.now() - since) / 1000;
-    writing.forwards = network.forwards - before;
-  };
   const paced: Network = {
     context,
     vocab,
-    async logits(tokens, from) {
-      pause();
+    async logits(tokens) {
+      clock.pause();
       await yieldToEventLoop();
-      resume();
+      clock.resume();
       signal?.throwIfAborted();
-      return await network.logits(tokens, from);
+      return await network.logits(tokens);
     },
   };
-  const start = await chooseLengths(paced, pieces, options, random);
-  pause();
-  const show = (token: number) => token === tokenizer.maskToken ? "" : tokenizer.decode([token]);
-  const given = Array.from(start.subarray(unseen), show);
-  writing.characters = [...given, ...new Array<string>(length).fill("")];
-  if (model.maskToken !== undefined) {
-    const text = [...start, ...new Array<number>(length).fill(model.maskToken)];
-    writing.blocks = cutBlocks(text, { context, overlap: options.overlap });
-  }
+  const start = countLengthPasses(pieces) > 0
+    ? await chooseLengths(paced, pieces, options, random)
+    : Int32Array.from(joinPieces(pieces));
+  const show = (token: number) => token === model.maskToken ? "" : tokenizer.decode([token]);
+  const given = Array.from(start.subarray(hiddenPrefix), show);
 
-  async function* steps(): AsyncGenerator<Step> {
-    resume();
+  async function* takeSteps(): AsyncGenerator<Step> {
+    clock.resume();
     for await (const fixed of model.generate(paced, start, length, options, random)) {
-      pause();
+      clock.pause();
       const changes = fixed.map(({ position, token, confidence }): Change => [
-        position - unseen,
+        position - hiddenPrefix,
         show(token),
         confidence,
       ]);
-      for (const [position, character] of changes) writing.characters[position] = character;
-      yield { seconds: writing.seconds, forwards: writing.forwards, changes };
-      resume();
+      yield { seconds: clock.seconds, forwards: network.forwards - before, changes };
+      clock.resume();
     }
   }
-  return writing;
+  clock.pause();
+  return new Writing(
+    [...given, ...new Array<string>(length).fill("")],
+    model.maskToken === undefined
+      ? []
+      : cutBlocks([...start, ...makeMasks(length)], { context, overlap: options.overlap }),
+    { seconds: clock.seconds, forwards: network.forwards - before, changes: [] },
+    takeSteps(),
+  );
+}
+
+/** A stopwatch that runs at first. */
+function startClock() {
+  let since = performance.now();
+  return {
+    seconds: 0,
+    resume() {
+      since = performance.now();
+    },
+    pause() {
+      this.seconds += (performance.now() - since) / 1000;
+    },
+  };
 }
 
 /**
@@ -190,33 +221,34 @@ export function limitPasses(
   context: number,
 ): { forwards: number; characters: number } {
   const { pieces, length } = encodeRequest(kind, tokenizer, request);
-  const masks = (count: number) => new Array<number>(count).fill(MASK_TOKEN);
-  const longest = pieces.flatMap((piece) => "given" in piece ? [...piece.given] : masks(piece.max));
-  const characters = length + longest.filter((token) => token === tokenizer.maskToken).length;
-  if (kind === "gpt") return { forwards: length, characters };
+  if (kind === "gpt") return { forwards: length, characters: length };
+  const longest = pieces.flatMap((piece) =>
+    "given" in piece ? [...piece.given] : makeMasks(piece.max)
+  );
+  const characters = length + longest.filter((token) => token === MASK_TOKEN).length;
   const choosing = countLengthPasses(pieces);
   // The lengths decide where blocks begin. Whatever they are, a block has a character to fill.
   const filled = choosing > 0
     ? new Array<number>(characters).fill(1)
-    : cutBlocks([...longest, ...masks(length)], { context, overlap })
+    : cutBlocks([...longest, ...makeMasks(length)], { context, overlap })
       .map(({ masked }) => masked.length);
   const filling = filled.reduce((sum, masked) => sum + sampler.maxPasses(masked), 0);
   return { forwards: choosing + filling, characters };
 }
 
-/** Encodes a request; `unseen` tokens at the beginning are not shown. */
+/** Encodes a request; the first `hiddenPrefix` tokens are not shown. */
 function encodeRequest(
   kind: ModelKind,
   { encode, vocabulary }: Tokenizer,
   request: WriteRequest,
-): { pieces: TokenPiece[]; unseen: number; length: number } {
+): { pieces: TokenPiece[]; hiddenPrefix: number; length: number } {
   if ("prompt" in request) {
     const { prompt, length } = request;
     // A GPT needs a character to continue.
     const isMissing = kind === "gpt" && prompt === "";
     const first = vocabulary.includes("\n") ? "\n" : vocabulary[0];
     const given = encode(isMissing ? first : prompt, "the prompt");
-    return { pieces: [{ given }], unseen: isMissing ? 1 : 0, length };
+    return { pieces: [{ given }], hiddenPrefix: isMissing ? 1 : 0, length };
   }
   const { template, gap, length = 0 } = request;
   if (kind === "gpt") {
@@ -230,5 +262,5 @@ function encodeRequest(
   // All at once first, so that an error names the unknown characters of all pieces.
   encode(pieces.map((piece) => "given" in piece ? piece.given : "").join(""), "the template");
   const encoded = pieces.map((piece) => "given" in piece ? { given: encode(piece.given) } : piece);
-  return { pieces: encoded, unseen: 0, length };
+  return { pieces: encoded, hiddenPrefix: 0, length };
 }

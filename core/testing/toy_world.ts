@@ -93,10 +93,10 @@ export function toyNetwork(logits: Logits): Network {
   return {
     context: length,
     vocab,
-    logits(tokens, from) {
+    logits(tokens) {
       const all = Float32Array.from(logits(tokens));
-      const row = (i: number) => all.subarray((from + i) * vocab, (from + i + 1) * vocab);
-      return Promise.resolve(Array.from({ length: length - from }, (_, i) => row(i)));
+      const row = (i: number) => all.subarray(i * vocab, (i + 1) * vocab);
+      return Promise.resolve(Array.from({ length }, (_, i) => row(i)));
     },
   };
 }

@@ -5,7 +5,7 @@ import { models } from "../../core/models.ts";
 import { loadNetwork } from "../../core/sampling/network.ts";
 import type { SamplerName } from "../../core/sampling/samplers/mod.ts";
 import { limitPasses, write } from "../../core/sampling/write.ts";
-import type { TrainedNetwork } from "../../core/sampling/window_network.ts";
+import type { TrainedNetwork } from "../../core/language_model.ts";
 import { measureQuality, type Measures, summarize } from "../../core/scoring/quality/measure.ts";
 import type { Engine } from "../../engines/engine.ts";
 import { interruption, note } from "./run.ts";

@@ -73,10 +73,10 @@ export async function makeReference(
   let window = 0;
   let seen: Float32Array[] = [];
   const logits = network.logits.bind(network);
-  network.logits = async (tokens, from) => {
+  network.logits = async (tokens) => {
     // generate() passes on a view of the whole text
     window = (tokens as Int32Array).byteOffset / Int32Array.BYTES_PER_ELEMENT;
-    return seen = await logits(tokens, from);
+    return seen = await logits(tokens);
   };
   const tokenizer = makeTokenizer("diffusion", vocabulary);
   const writing = await writeRequest(network, tokenizer, request);

@@ -6,8 +6,8 @@ import { assertEquals, assertGreater } from "@std/assert";
 import { makeConfig, type ModelKind } from "../../../core/config.ts";
 import { initialWeights } from "../../../core/model.ts";
 import { models } from "../../../core/models.ts";
-import { type LoadedNetwork, loadNetwork, loadNetworks } from "../../../core/sampling/network.ts";
-import type { GenerationOptions } from "../../../core/language_model.ts";
+import { loadNetworks } from "../../../core/sampling/network.ts";
+import type { GenerationOptions, TrainedNetwork } from "../../../core/language_model.ts";
 import { seededRandom } from "../../../core/random.ts";
 import { type SamplerName, samplers } from "../../../core/sampling/samplers/mod.ts";
 import type { DefinedSampler } from "../../../core/sampling/samplers/sampler.ts";
@@ -53,21 +53,25 @@ async function writeTexts(engine: Engine, kind: ModelKind, name: SamplerName): P
       .map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => 10 * value) }]),
   );
   const tokenizer = makeTokenizer(kind, vocabularies[kind]);
-  const write = async (network: LoadedNetwork, request: WriteRequest, seed: number) => {
+  const write = async (
+    network: TrainedNetwork & Disposable,
+    request: WriteRequest,
+    seed: number,
+  ) => {
     using own = network;
     const writing = await writeText(own, tokenizer, request, { ...optionsWith(name), seed });
     return await writing.finish();
   };
   if (kind === "gpt") {
     const prompts = ["To be", "not to be, or"];
-    const networks = await loadNetworks(engine, model, config, weights, prompts.length);
+    const networks = await loadNetworks(engine, model, config, weights, { rows: prompts.length });
     return await Promise.all(
       prompts.map((prompt, i) => write(networks[i], { prompt, length }, i)),
     );
   }
   const texts: string[] = [];
   for (const [i, text] of beginnings.entries()) {
-    const network = await loadNetwork(engine, model, config, weights);
+    const [network] = await loadNetworks(engine, model, config, weights);
     const request = text.includes("_") ? { template: text, length } : { prompt: text, length };
     texts.push(await write(network, request, i));
   }

@@ -5,7 +5,7 @@
  */
 import { makeTokenizer, type Tokenizer } from "../../../core/data/tokenizer.ts";
 import { yieldToEventLoop } from "../../../core/event_loop.ts";
-import type { TrainedNetwork } from "../../../core/sampling/window_network.ts";
+import type { TrainedNetwork } from "../../../core/language_model.ts";
 import type { Writing } from "../../../core/sampling/write.ts";
 import { UserError } from "../../../engines/errors.ts";
 import type { Device, FromWorker, ModelFacts, PageRequest, ToWorker } from "./messages.ts";

@@ -5,7 +5,8 @@ import type { Tokenizer } from "../../../core/data/tokenizer.ts";
 import * as diffusion from "../../../core/diffusion.ts";
 import { defaultSampler, samplers } from "../../../core/sampling/samplers/mod.ts";
 import type { DefinedSampler } from "../../../core/sampling/samplers/sampler.ts";
-import { type TrainedNetwork, WindowNetwork } from "../../../core/sampling/window_network.ts";
+import type { TrainedNetwork } from "../../../core/language_model.ts";
+import { WindowNetwork } from "../../../core/sampling/window_network.ts";
 import { write, type Writing } from "../../../core/sampling/write.ts";
 import type { PageRequest } from "./messages.ts";
 
