@@ -6,10 +6,7 @@ import type { ModelKind, TrainingConfig } from "./config.ts";
 import type { Attend } from "./model.ts";
 import type { Random } from "./random.ts";
 
-/**
- * The examples of a training step. Each array of a window is [time], of a batch [batch, time] in
- * rows.
- */
+/** The examples of a training step: each array of a window is [time], of a batch [batch, time]. */
 export interface Batch {
   /** The tokens that the network reads. */
   tokens: Int32Array;

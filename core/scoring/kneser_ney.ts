@@ -12,8 +12,6 @@
  * distribution, for characters that training never saw.
  */
 
-import type { Baseline } from "./baselines.ts";
-
 /**
  * Counts the n-grams of a text: a model that gives the probability of a character by those before
  * it.
@@ -25,7 +23,11 @@ import type { Baseline } from "./baselines.ts";
  * @param order Length of the longest n-gram: 6 is five characters of history and the one to
  * predict.
  */
-export function kneserNey(training: Int32Array, vocab: number, order = 6): Baseline {
+export function kneserNey(training: Int32Array, vocab: number, order = 6): {
+  name: `kneser-ney-${number}`;
+  /** p(character | history), of which the last `order - 1` characters count. */
+  probability(history: Int32Array, character: number): number;
+} {
   const levels = countNgrams(training, vocab, order);
   const occurrenceDiscounts = levels.map(({ occurrences }) => estimateDiscounts(occurrences));
   const contextDiscounts = levels.map(({ contexts }) => estimateDiscounts(contexts));

@@ -19,12 +19,10 @@ export function averageName(name: string, { emaDecay }: Setting): string {
 /** Makes the average before the first step: the weights themselves. */
 export function initialAverage(weights: HostTensors, config: Setting): HostTensors {
   if (config.emaDecay === 0) return {};
-  return Object.fromEntries(
-    Object.entries(weights).map(([name, { shape, data }]) => [
-      averageName(name, config),
-      { shape, data: data.slice() },
-    ]),
+  const averages = Object.entries(weights).map(([name, { shape, data }]) =>
+    [averageName(name, config), { shape, data: data.slice() }] as const
   );
+  return Object.fromEntries(averages);
 }
 
 /** Declares the input of a step that `updateAverage` reads. */
@@ -45,11 +43,7 @@ export function averageStep(step: number, { emaDecay }: Setting): number {
   return 1 - Math.min(emaDecay, step / (step + 9));
 }
 
-/**
- * Moves the averages in `state` towards the weights that a step made.
- *
- * @returns The new averages, by their names in the state.
- */
+/** Moves the averages in `state` towards the weights that a step made. */
 export function updateAverage(state: Tensors, weights: Tensors, { emaStep }: Tensors): Tensors {
   const averages = Object.entries(state).filter(([name]) => name.startsWith(PREFIX));
   return Object.fromEntries(averages.map(([name, average]) => {

@@ -34,10 +34,7 @@ export type ParallelPrograms = { gradientSums: Program; stepFromSums: Program; n
 
 /** A stepper whose steps all ranks make together. */
 export interface ParallelStepper extends Stepper<ParallelPrograms> {
-  /**
-   * Aborts on all ranks at the same step, soon after the signal of any of them did; the one to give
-   * to `train`.
-   */
+  /** Aborts on all ranks at the same step, soon after any was asked to stop; for `train`. */
   stop: AbortSignal;
 }
 
@@ -173,11 +170,7 @@ export function layOutSums(config: Config) {
   };
 }
 
-/**
- * Computes the sums over the characters of `rows` windows: output `sums`, laid out by `layOutSums`.
- *
- * @param causalRows How many of the rows, the first ones, are a GPT's.
- */
+/** Computes `sums` over the characters of `rows` windows, the first `causalRows` a GPT's. */
 export function gradientSums(
   model: LanguageModel,
   config: Config,
@@ -199,10 +192,7 @@ export function gradientSums(
   };
 }
 
-/**
- * Makes the step that follows from all ranks' sums: outputs `loss` and `gradientNorm` as `trainStep`
- * does.
- */
+/** Makes the step that follows from all ranks' sums; outputs are those of `trainStep`. */
 export function stepFromSums(config: Config): Program {
   const { shapes, size } = layOutSums(config);
   return {

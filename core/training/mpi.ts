@@ -5,7 +5,7 @@
  * MPI's own errors end all processes of the job with its own message (MPI_ERRORS_ARE_FATAL, its
  * default), so what its functions return is not looked at.
  */
-
+import { mapValues } from "@std/collections/map-values";
 import { UserError } from "@tiny-diffusion/engines/errors";
 
 /** The processes (ranks) that were started together and compute together. */
@@ -92,9 +92,7 @@ export const implementations: Implementation[] = [
   },
 ];
 
-/**
- * Calls may come from any thread, one at a time: Deno makes blocking calls on its own threads.
- */
+/** Calls may come from any thread, one at a time: Deno makes blocking calls on its own threads. */
 const MPI_THREAD_SERIALIZED = 2;
 
 /**
@@ -177,10 +175,7 @@ async function countOwnCores(
 ): Promise<number> {
   const mask = new Uint8Array(128); // glibc's cpu_set_t: 1024 bits
   const isKnown = libc().sched_getaffinity(0, BigInt(mask.length), mask) === 0;
-  const mine = Float32Array.from(
-    { length: 8 * mask.length },
-    (_, i) => mask[i >> 3] >> (i & 7) & 1,
-  );
+  const mine = new Float32Array(8 * mask.length).map((_, i) => mask[i >> 3] >> (i & 7) & 1);
   const users = mine.slice();
   await sumOnMachine(users);
   const allowed = mine.reduce((a, b) => a + b);
@@ -188,10 +183,8 @@ async function countOwnCores(
   // A container may have fewer cores' worth of time than cores; Deno counts that.
   const { hardwareConcurrency } = navigator;
   const isBoundByTime = hardwareConcurrency < allowed;
-  return Math.max(
-    1,
-    Math.floor(isKnown && !isBoundByTime ? share + 1e-3 : hardwareConcurrency / ranks),
-  );
+  const cores = isKnown && !isBoundByTime ? share + 1e-3 : hardwareConcurrency / ranks;
+  return Math.max(1, Math.floor(cores));
 }
 
 type FfiHandle = bigint | number;
@@ -208,12 +201,7 @@ function openLibrary(implementation: Implementation) {
     return {
       ...implementation,
       mpi: Deno.dlopen(library, declareFunctions(type)).symbols,
-      handles: {
-        MPI_COMM_WORLD: handle(MPI_COMM_WORLD),
-        MPI_INFO_NULL: handle(MPI_INFO_NULL),
-        MPI_FLOAT: handle(MPI_FLOAT),
-        MPI_SUM: handle(MPI_SUM),
-      },
+      handles: mapValues({ MPI_COMM_WORLD, MPI_INFO_NULL, MPI_FLOAT, MPI_SUM }, handle),
     };
   }
 }

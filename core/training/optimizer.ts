@@ -17,17 +17,13 @@ import type {
 } from "@tiny-diffusion/engines/tensors";
 
 const MUON_MOMENTUM = 0.95;
-/**
- * Coefficients of the quintic that pushes singular values towards 1 (Jordan et al., "Muon", 2024).
- */
+/** Coefficients of the quintic that pushes singular values towards 1 (Jordan et al., 2024). */
 const NEWTON_SCHULZ = [3.4445, -4.7750, 2.0315];
 const NEWTON_SCHULZ_STEPS = 5;
 
 type Optimizer = TrainingConfig["optimizer"];
 
-/**
- * Muon is for the matrices between hidden layers; embedding and head have a vocabulary on one side.
- */
+/** Muon is for matrices between hidden layers; embedding and head have a vocabulary on one side. */
 function usesMuon(name: string, optimizer: Optimizer): boolean {
   return optimizer === "muon" && name.startsWith("blocks.");
 }
@@ -87,14 +83,7 @@ export function scheduleAt(step: number, config: TrainingConfig): Record<string,
   };
 }
 
-/**
- * Makes one step of the optimizer.
- *
- * @param state Weights and moments.
- * @param gradients Of the loss by each weight, by its name.
- * @param schedule The scalars of `scheduleInputs`.
- * @returns The new weights and moments, by their names.
- */
+/** Makes one step of the optimizer; returns the new weights and moments, by their names. */
 export function applyOptimizer(
   state: Tensors,
   gradients: Tensors,
@@ -103,12 +92,10 @@ export function applyOptimizer(
 ): Tensors {
   const newState: Tensors = {};
   for (const [name, gradient] of Object.entries(gradients)) {
-    const moments = momentNames(name, config.optimizer).map((moment) => state[moment]);
-    const [weight, ...newMoments] = usesMuon(name, config.optimizer)
-      ? muon(state[name], gradient, moments, schedule, config)
-      : adamW(state[name], gradient, moments, schedule, config);
-    newState[name] = weight;
-    momentNames(name, config.optimizer).forEach((moment, i) => newState[moment] = newMoments[i]);
+    const names = [name, ...momentNames(name, config.optimizer)];
+    const update = usesMuon(name, config.optimizer) ? muon : adamW;
+    const updated = update(names.map((name) => state[name]), gradient, schedule, config);
+    names.forEach((name, i) => newState[name] = updated[i]);
   }
   return newState;
 }
@@ -131,9 +118,8 @@ export function clipGradients(
 
 /** Adam with decoupled weight decay (Loshchilov & Hutter, arXiv:1711.05101), as in PyTorch. */
 function adamW(
-  weight: Tensor,
+  [weight, m, v]: Tensor[],
   gradient: Tensor,
-  [m, v]: Tensor[],
   { learningRate, adamStep, adamEpsilon }: Tensors,
   { beta1, beta2, weightDecay }: TrainingConfig,
 ): Tensor[] {
@@ -149,9 +135,8 @@ function adamW(
  * look-ahead; tall matrices get longer steps.
  */
 function muon(
-  weight: Tensor,
+  [weight, m]: Tensor[],
   gradient: Tensor,
-  [m]: Tensor[],
   { muonLearningRate }: Tensors,
   { weightDecay }: TrainingConfig,
 ): Tensor[] {

@@ -33,10 +33,7 @@ import {
 /** The inputs of a step or of one of its programs, by name. */
 export type StepInputs = Record<string, Float32Array | Int32Array>;
 
-/**
- * Makes the state before the first step: fresh weights, their moments, and their average where there
- * is one.
- */
+/** Makes the state before the first step: fresh weights, their moments, and their average if any. */
 export function initialState(config: Config, random: Random): HostTensors {
   return addMoments(initialWeights(config, random), config);
 }
@@ -108,11 +105,7 @@ function drawExamples(
   };
 }
 
-/**
- * Declares what the loss of `rows` windows reads: the examples, and the noise of dropout.
- *
- * @param causalRows How many of the rows are a GPT's.
- */
+/** Declares what the loss of `rows` windows reads, of which the first `causalRows` are a GPT's. */
 export function batchInputs(
   rows: number,
   config: Config,
@@ -191,10 +184,7 @@ export function weightedMean(x: Tensor2D, weights: Tensor2D): Scalar {
   return tf.div(tf.sum(tf.mul(weights, x)), tf.maximum(tf.sum(weights), 1)); // 0 where none counts
 }
 
-/**
- * Makes the optimizer's step with these gradients. Returns the new state, and the norm of the
- * gradients before they were clipped.
- */
+/** Makes the optimizer's step. `norm` is that of the gradients before they were clipped. */
 export function applyGradients(
   state: Tensors,
   gradients: Tensors,

@@ -11,11 +11,7 @@ import { type Baseline, sumNats } from "../baselines.ts";
 import { cutIntoPieces, nextCharacterRows, score, type ScoreOptions } from "../rows.ts";
 import type { Scorer } from "../scorer.ts";
 
-/**
- * Computes the bits per character of each text under a GPT; NaN for a text of fewer than two characters.
- *
- * @param texts Tokens of the GPT.
- */
+/** Computes the bits per character of each text under a GPT; NaN for fewer than two characters. */
 export async function judgeByGpt(
   scorer: Scorer,
   texts: Int32Array[],
@@ -31,12 +27,7 @@ export async function judgeByGpt(
   return Array.from(nats, (sum, i) => sum / characters[i] / Math.LN2);
 }
 
-/**
- * Computes the bits per character of a text under a baseline, for the same characters and with the
- * same history as `judgeByGpt`; NaN for a text of fewer than two characters.
- *
- * @param text Tokens of the baseline.
- */
+/** Computes the same under a baseline, for the same characters with the same history. */
 export function judgeByBaseline(judge: Baseline, text: Int32Array, context: number): number {
   let nats = 0;
   let characters = 0;
