@@ -6,8 +6,8 @@ import { assert, assertEquals } from "@std/assert";
 import { existsSync } from "node:fs";
 import { fromFileUrl, join, relative, toFileUrl } from "@std/path";
 
-/** Files and folders from the ground floor up. A file may import from its own floor and below. */
-const floors = [
+/** Files and folders from the lowest layer up. A file may import from its own layer and below. */
+const layers = [
   ["vendor/std/"],
   ["engines/"],
   ["core/config.ts", "core/random.ts", "core/event_loop.ts", "core/files/"],
@@ -32,11 +32,11 @@ type Import = [from: string, to: string];
 const root = fromFileUrl(new URL("..", import.meta.url));
 const imports = await readImports();
 
-Deno.test("every file has a floor, and imports point down", () => {
+Deno.test("every file has a layer, and imports point down", () => {
   assert(imports.length > 1000, `${imports.length} imports`);
   const files = [...new Set(imports.flat())];
-  assertEquals(files.filter((file) => floorOf(file) < 0 && !isTest(file)), []);
-  assertEquals(findArrowsUp(imports), []);
+  assertEquals(files.filter((file) => layerOf(file) < 0 && !isTest(file)), []);
+  assertEquals(findUpwardImports(imports), []);
 });
 
 Deno.test("only tests and checks import from testing/", () => {
@@ -47,8 +47,8 @@ Deno.test("no file imports itself by way of others", () => {
   assertEquals(findCircle(imports), []);
 });
 
-Deno.test("no room imports itself by way of others", () => {
-  assertEquals(findCircle(betweenRooms(imports)), []);
+Deno.test("no package imports itself by way of others", () => {
+  assertEquals(findCircle(betweenPackages(imports)), []);
 });
 
 Deno.test("an import in the wrong direction is found", () => {
@@ -62,7 +62,7 @@ Deno.test("an import in the wrong direction is found", () => {
       ["tasks/sample.ts", "checks/memory.ts"],
     ] as Import[]
   ) {
-    assertEquals(findArrowsUp([planted]), [planted.join(" -> ")]);
+    assertEquals(findUpwardImports([planted]), [planted.join(" -> ")]);
   }
   const helper: Import = ["tasks/sample.ts", "tasks/testing/task_process.ts"];
   assertEquals(findTestHelpers([helper]), [helper.join(" -> ")]);
@@ -71,7 +71,7 @@ Deno.test("an import in the wrong direction is found", () => {
   assertEquals(findCircle(circle), ["a/1.ts", "b/1.ts", "c/1.ts", "a/1.ts"]);
   const through: Import[] = [["core/a/1.ts", "core/b/1.ts"], ["core/b/2.ts", "core/a/2.ts"]];
   assertEquals(findCircle(through), []);
-  assertEquals(findCircle(betweenRooms(through)), ["core/a", "core/b", "core/a"]);
+  assertEquals(findCircle(betweenPackages(through)), ["core/a", "core/b", "core/a"]);
 });
 
 /** Reads the imports between files of this project with Deno's own parser. */
@@ -115,32 +115,34 @@ function listSources(folder: string): string[] {
 
 const isTest = (file: string) => /_test\.tsx?$|\/testing\//.test(file);
 
-/** The floor with the longest entry that fits; -1 for none. */
-function floorOf(file: string): number {
-  const entries = floors.flatMap((names, floor) => names.map((name) => ({ name, floor })))
+/** The layer with the longest entry that fits; -1 for none. */
+function layerOf(file: string): number {
+  const entries = layers.flatMap((names, layer) => names.map((name) => ({ name, layer })))
     .filter(({ name }) => file.startsWith(name))
     .sort((a, b) => b.name.length - a.name.length);
-  return entries[0]?.floor ?? -1;
+  return entries[0]?.layer ?? -1;
 }
 
-function findArrowsUp(imports: Import[]): string[] {
-  return imports.filter(([from, to]) => !isTest(from) && floorOf(to) > floorOf(from))
-    .map((arrow) => arrow.join(" -> "));
+function findUpwardImports(imports: Import[]): string[] {
+  return imports.filter(([from, to]) => !isTest(from) && layerOf(to) > layerOf(from))
+    .map((pair) => pair.join(" -> "));
 }
 
 function findTestHelpers(imports: Import[]): string[] {
   return imports.filter(([from, to]) => isTest(to) && !isTest(from) && !from.startsWith("checks/"))
-    .map((arrow) => arrow.join(" -> "));
+    .map((pair) => pair.join(" -> "));
 }
 
-/** The room of a file: the folder in its member; in the root of a member, the file itself. */
-function roomOf(file: string): string {
+/** The package of a file: the folder in its member; in the root of a member, the file itself. */
+function packageOf(file: string): string {
   return file.split("/").slice(0, 2).join("/");
 }
 
-function betweenRooms(imports: Import[]): Import[] {
-  return imports.filter(([from, to]) => !isTest(from) && !isTest(to) && roomOf(from) !== roomOf(to))
-    .map(([from, to]) => [roomOf(from), roomOf(to)]);
+function betweenPackages(imports: Import[]): Import[] {
+  return imports.filter(([from, to]) =>
+    !isTest(from) && !isTest(to) && packageOf(from) !== packageOf(to)
+  )
+    .map(([from, to]) => [packageOf(from), packageOf(to)]);
 }
 
 /** Finds a way from somewhere back to there; empty if there is none. */

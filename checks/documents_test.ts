@@ -1,6 +1,7 @@
 /** The documents name files, tasks and code that exist. */
 import { assert, assertEquals } from "@std/assert";
 import { dirname, fromFileUrl, join } from "@std/path";
+import { samplers } from "../core/sampling/samplers/mod.ts";
 
 const root = fromFileUrl(new URL("..", import.meta.url));
 const read = (path: string) => Deno.readTextFile(join(root, path));
@@ -66,4 +67,9 @@ Deno.test("the README's diff is the difference of the two files, and it has at m
   assertEquals(shown.filter((line) => line[0] !== "+").map((line) => line.slice(1)), gpt);
   assertEquals(shown.filter((line) => line[0] !== "-").map((line) => line.slice(1)), diffusion);
   assert(readme.split("\n").length <= 171, "the README has more than 170 lines");
+});
+
+Deno.test("docs/sampling.md has a row for each sampler", async () => {
+  const rows = (await read("docs/sampling.md")).matchAll(/^\| `(\w[\w-]*)` +\|/gm);
+  assertEquals(Array.from(rows, ([, name]) => name), Object.keys(samplers));
 });

@@ -4,18 +4,24 @@
  *
  *   deno run --allow-all examples/own_sampler.ts [WEIGHTS]
  *
- * In a file of core/sampling/samplers/, with a line in core/sampling/samplers/mod.ts, it would also
- * be a `--sampler` with the flag `--at-once`, and be on the page to try the model.
+ * To make it a `--sampler` with the flag `--at-once`, and a choice on the page to try the model,
+ * export it from a file of core/sampling/samplers/ and add it to the list in
+ * core/sampling/samplers/mod.ts. Imports are relative there: core/sampling/samplers/sampler.ts,
+ * core/sampling/draw.ts and core/data/tokenizer.ts.
  */
 import {
   candidates,
   defineSampler,
+  diffusion,
   drawEach,
+  loadNetwork,
+  loadWeights,
+  makeTokenizer,
   MASK_TOKEN,
   revealPerPass,
+  startEngine,
+  write,
 } from "@tiny-diffusion/core";
-import { diffusion, loadNetwork, loadWeights, makeTokenizer } from "@tiny-diffusion/core";
-import { startEngine, write } from "@tiny-diffusion/core";
 
 const margin = defineSampler({
   name: "margin",

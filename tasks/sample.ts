@@ -20,7 +20,7 @@ import {
 import { collectWords, measureRealWords } from "../core/scoring/quality/words.ts";
 import { commonFlags, parseFlags, UsageError } from "./shared/flags.ts";
 import { Interrupted, interruption, note, printJson, printText, runTask } from "./shared/run.ts";
-import { commandLine, percent } from "./shared/text.ts";
+import { commandLine, percent, quantity } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
 import { startProgress } from "./shared/progress.ts";
 import { keepResult, provenance, requireResultsFolder } from "./shared/provenance.ts";
@@ -79,7 +79,7 @@ const flags = {
   ...commonFlags,
 } as const;
 
-/** Texts of a GPT that are computed together: more would wait for each other, and gain little. */
+/** Most GPT texts computed together; larger batches gain little. */
 const MOST_ROWS = 4;
 
 export async function main(args: string[]): Promise<void> {
@@ -107,7 +107,8 @@ export async function main(args: string[]): Promise<void> {
 
   const engine = await startEngineFromFlags(values);
   const { forwards, characters } = most;
-  note(`sampler: ${name}, at most ${forwards} forward passes for ${characters} characters`);
+  const limit = quantity(forwards, "forward pass", "forward passes");
+  note(`sampler: ${name}, at most ${limit} for ${quantity(characters, "character")}`);
   const rows = Math.min(count, MOST_ROWS);
   const networks = await loadNetworks(engine, models[kind], config, weights, { rows, window });
 
@@ -272,7 +273,8 @@ function summarize(
 ): string {
   const each = (countWrittenCharacters(steps) / forwards).toFixed(2);
   const rate = forwards === 0 ? "" : `, ${each} characters each`;
-  return `${forwards} forward passes${rate}, ${seconds.toFixed(2)} s` +
+  const passes = quantity(forwards, "forward pass", "forward passes");
+  return `${passes}${rate}, ${seconds.toFixed(2)} s` +
     (realWords === null ? "" : `; real words ${percent(realWords)}`) +
     (realWords === null || heldOut === null ? "" : `, held-out text ${percent(heldOut)}`);
 }

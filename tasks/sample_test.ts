@@ -1,7 +1,12 @@
-import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
-import type { SampleResult } from "./shared/results.ts";
+import { collectOptions, reservedKeys } from "../core/sampling/samplers/mod.ts";
 import { testOnUnix } from "../core/testing/system.ts";
+import { main as quality } from "./quality.ts";
+import { main as writeSample } from "./sample.ts";
+import { HelpRequest } from "./shared/flags.ts";
+import type { SampleResult } from "./shared/results.ts";
+import { main as visualize } from "./visualize.ts";
 import { readResults } from "./report/read_results.ts";
 import {
   assertFailed,
@@ -402,3 +407,13 @@ testOnUnix(
       assertEquals(namesIn(join(folder, "reports")), ["results"]);
     }),
 );
+
+Deno.test("every flag next to those of the samplers' options is reserved, so that no option can replace it", async () => {
+  const options = collectOptions();
+  for (const main of [writeSample, visualize, quality]) {
+    const { table } = await assertRejects(() => main(["--help"]), HelpRequest);
+    const others = Object.keys(table).filter((key) => !options.has(key));
+    assert(others.includes("sampler"));
+    assertEquals(others.filter((key) => !reservedKeys.includes(key)), []);
+  }
+});

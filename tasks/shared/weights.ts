@@ -12,6 +12,7 @@ import {
 import { listCharacters } from "../../core/data/tokenizer.ts";
 import { UserError } from "../../engines/errors.ts";
 import { note } from "./run.ts";
+import { quantity } from "./text.ts";
 
 export const weightsFlags = {
   weights: {
@@ -178,9 +179,8 @@ export function readCorpusFor(corpus: Corpus, models: ChosenWeights[]): Corpus {
 
 /** Describes the shape of a network in words. */
 export function describeShape({ layers, heads, width, context }: Config): string {
-  const count = (number: number, what: string) => `${number} ${what}${number === 1 ? "" : "s"}`;
-  return [count(layers, "layer"), count(heads, "head"), `${width} wide`, `context ${context}`]
-    .join(", ");
+  const parts = [quantity(layers, "layer"), quantity(heads, "head"), `${width} wide`];
+  return [...parts, `context ${context}`].join(", ");
 }
 
 /**

@@ -49,7 +49,7 @@ export const reservedKeys: readonly string[] = [
   ...["model", "weights", "gptWeights", "heads", "blockSize", "engine", "precision", "threads"],
   ...["prompt", "promptLen", "template", "gap", "length", "count", "blocks", "data", "judge"],
   ...["sampler", "temperature", "topK", "topP", "overlap", "window", "seed", "signal"],
-  ...["compare", "speed", "svg", "json", "help"],
+  ...["compare", "speed", "svg", "reports", "json", "help"],
 ];
 
 /**
