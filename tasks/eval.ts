@@ -2,8 +2,9 @@
  * Scores trained weights on the validation text, in bits per character, next to baselines, and
  * compares them.
  */
+import { join } from "@std/path";
 import type { ModelKind } from "../core/config.ts";
-import { type Corpus, encodeCorpus, findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
+import { type Corpus, encodeCorpus } from "../core/data/corpus.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { models } from "../core/models.ts";
 import { seededRandom } from "../core/random.ts";
@@ -25,14 +26,14 @@ import { cutIntoBlocks } from "../core/scoring/rows.ts";
 import { loadScorer, type Scorer } from "../core/scoring/scorer.ts";
 import type { Engine } from "../engines/engine.ts";
 import { UserError } from "../engines/errors.ts";
-import { commonFlags, parseFlags, UsageError } from "./shared/flags.ts";
+import { commonFlags, parseFlags, reportsFlag, UsageError } from "./shared/flags.ts";
 import { Interrupted, interruption, note, print, printJson, runTask } from "./shared/run.ts";
 import { commandLine } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
 import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./shared/eval_tables.ts";
 import { type Journal, openJournal } from "./shared/journal.ts";
 import { type Progress, startProgress } from "./shared/progress.ts";
-import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./shared/provenance.ts";
+import { openResults, PARTIAL, provenance, tryTo } from "./shared/provenance.ts";
 import { latestQuality, qualityTables } from "./shared/quality_table.ts";
 import {
   type BaselineRow,
@@ -46,6 +47,7 @@ import {
   type ChosenWeights,
   encodeFor,
   findTrainedKinds,
+  loadChosenText,
   loadChosenWeights,
   loadNamedWeights,
   noteOtherText,
@@ -89,6 +91,7 @@ const flags = {
     default: 16,
     help: "nelbo: passes over the blocks",
   },
+  ...reportsFlag,
   ...commonFlags,
 } as const;
 
@@ -101,17 +104,41 @@ export async function main(args: string[]): Promise<void> {
   const kinds = values.model || values.weights
     ? [values.model] // without one, the file says it
     : await findTrainedKinds(listFittingModels(values.estimator), { purpose: "score" });
-  const text = await loadCorpus(values.data ?? await findLatestCorpus());
+  const text = await loadChosenText(values.data);
   const candidates = await loadCandidates(kinds, text, values);
   const corpus = readCorpusFor(text, candidates.map(({ saved }) => saved));
-  await requireResultsFolder();
+  const keepResult = await openResults(values.reports);
   const engine = await startEngineFromFlags(values);
   const scoreBaselines = trainBaselineScorer(corpus, values);
 
   const scored: Scored<EvaluationRow>[] = [];
   const baselines = new Map<number, BaselineRow[]>(); // by context
   const comparisons: ComparisonRow[] = [];
-  for (const candidate of candidates) {
+  const show = async () => {
+    const rows = [...baselines.values(), scored.map(({ row }) => row)].flat();
+    const hashes = [...new Set(candidates.map(({ saved }) => saved.sha256))];
+    const found = await Promise.all(hashes.map((hash) => latestQuality(hash, values.reports)));
+    const quality = found.filter((result) => !!result);
+    if (values.json) return printJson({ rows, comparisons, notes: notesOn(rows), quality });
+    print(
+      [
+        evaluationTable(rows),
+        maskShareTable(rows),
+        comparisonTable(comparisons),
+        quality.length > 0 ? qualityTables(quality) : NO_QUALITY,
+      ].filter((part) => part !== "").join("\n\n"),
+    );
+  };
+  try {
+    for (const candidate of candidates) await scoreCandidate(candidate);
+  } catch (error) {
+    // An interruption keeps stdout free: its rows are in the results.
+    if (scored.length > 0 && !(error instanceof Interrupted)) await show();
+    throw error;
+  }
+  await show();
+
+  async function scoreCandidate(candidate: Candidate): Promise<void> {
     const { context } = candidate.saved.config;
     const references = scoreBaselines(context).map(({ name, evaluation, indices }) =>
       toScored(name, "", evaluation, indices)
@@ -141,22 +168,8 @@ export async function main(args: string[]): Promise<void> {
       comparisons.push(...own);
       result.rows.push(a.row);
       result.comparisons!.push(...own);
-      file = await keepResult(result, file); // already now, as the next estimator may fail
+      file = await keepResult(result, file) ?? file; // already now, as the next estimator may fail
     }
-  }
-  const rows = [...baselines.values(), scored.map(({ row }) => row)].flat();
-  const hashes = [...new Set(candidates.map(({ saved }) => saved.sha256))];
-  const quality = (await Promise.all(hashes.map(latestQuality))).filter((result) => !!result);
-  if (values.json) printJson({ rows, comparisons, notes: notesOn(rows), quality });
-  else {
-    print(
-      [
-        evaluationTable(rows),
-        maskShareTable(rows),
-        comparisonTable(comparisons),
-        quality.length > 0 ? qualityTables(quality) : NO_QUALITY,
-      ].filter((part) => part !== "").join("\n\n"),
-    );
   }
 }
 
@@ -319,9 +332,9 @@ async function openBlockJournal(
   engine: Engine,
   { sha256, config }: ChosenWeights,
   corpus: Corpus,
-  { threads }: EvalValues,
-): Promise<Journal<number>> {
-  const journal = await openJournal(PARTIAL, "left-to-right", {
+  { threads, reports }: EvalValues,
+): Promise<Journal<number> | undefined> {
+  const subject = {
     weights: sha256,
     corpus: corpus.sha256,
     context: config.context,
@@ -329,8 +342,16 @@ async function openBlockJournal(
     engine: engine.name,
     precision: engine.precision,
     threads: threads ?? null,
-  }, (value): value is number => Number.isFinite(value));
-  note(`left-to-right: each block is kept in ${journal.path}, from where a later run resumes`);
+  };
+  const isNats = (value: unknown): value is number => Number.isFinite(value);
+  const journal = await tryTo(
+    "left-to-right: blocks are not kept",
+    reports,
+    () => openJournal(join(reports, PARTIAL), "left-to-right", subject, isNats),
+  );
+  if (journal) {
+    note(`left-to-right: each block is kept in ${journal.path}, from where a later run resumes`);
+  }
   return journal;
 }
 

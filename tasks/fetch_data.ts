@@ -9,6 +9,7 @@ import {
   type CorpusInfo,
   corpusInfoPath,
   countCharacters,
+  countNextFetch,
   decodeText,
   MAX_BYTES,
 } from "../core/data/corpus.ts";
@@ -218,7 +219,8 @@ async function store(
   const present = await hashOf(path);
   if (present !== undefined && present !== sha256 && !force) throw refuseOverwriting(path);
   const fetched = new Date().toISOString();
-  const info = { source, bytes: bytes.length, characters, sha256, licence, fetched };
+  const fetch = await countNextFetch(dirname(path));
+  const info = { source, bytes: bytes.length, characters, sha256, licence, fetched, fetch };
   // The text goes first: whoever is interrupted in between has a text that differs from its JSON,
   // which is noticed.
   if (present !== sha256) await writeFileAtomically(path, bytes);

@@ -137,8 +137,9 @@ Deno.test("a text at an address is stored under its own name, with where it come
     assertEquals([bytes, source], [12, url]);
     const corpus = await loadCorpus(path); // checks the hash in the JSON, too
     assertEquals([corpus.text, corpus.sha256], ["to be or not", sha256]);
-    const { fetched, ...info } = corpus.info!;
+    const { fetched, fetch, ...info } = corpus.info!;
     assertEquals(info, { source: url, bytes: 12, characters: 12, sha256, licence: "unknown" });
+    assertEquals(fetch, 1);
     assert(Math.abs(Date.now() - Date.parse(fetched)) < 60_000);
     assertEquals(await namesIn(folder), ["my-text.json", "my-text.txt"]);
   }));

@@ -2,8 +2,9 @@
  * Measures how models write: samples over a range of temperatures, compared with held-out and
  * shuffled text.
  */
+import { join } from "@std/path";
 import { kneserNey } from "../core/scoring/kneser_ney.ts";
-import { type Corpus, findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
+import type { Corpus } from "../core/data/corpus.ts";
 import type { Engine } from "../engines/engine.ts";
 import { UserError } from "../engines/errors.ts";
 import { models } from "../core/models.ts";
@@ -30,11 +31,11 @@ import {
 import { loadScorer } from "../core/scoring/scorer.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { collectWords } from "../core/scoring/quality/words.ts";
-import { commonFlags, parseFlags, UsageError } from "./shared/flags.ts";
+import { commonFlags, parseFlags, reportsFlag, UsageError } from "./shared/flags.ts";
 import { Interrupted, interruption, note, print, printJson, runTask } from "./shared/run.ts";
 import { commandLine } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
-import { keepResult, PARTIAL, provenance, requireResultsFolder } from "./shared/provenance.ts";
+import { openResults, PARTIAL, provenance } from "./shared/provenance.ts";
 import { type MeasuredModel, measureSamples, planSamples } from "./shared/quality_samples.ts";
 import { qualityTables, withoutRepeats } from "./shared/quality_table.ts";
 import { samplerFlags, truncationFlags } from "./shared/sampling_flags.ts";
@@ -42,6 +43,7 @@ import {
   type ChosenWeights,
   findDefaultWeights,
   findTrainedKinds,
+  loadChosenText,
   loadChosenWeights,
   loadNamedWeights,
   readCorpusFor,
@@ -95,6 +97,7 @@ const flags = {
   topP: truncationFlags.topP,
   ...samplerFlags,
   sampler: { ...samplerFlags.sampler, multiple: true },
+  ...reportsFlag,
   ...commonFlags,
 } as const;
 
@@ -110,13 +113,14 @@ export async function main(args: string[]): Promise<void> {
     if (!(error instanceof Interrupted)) throw error;
     throw new Interrupted(
       error.signal,
-      `Interrupted: the texts written so far are kept in ${PARTIAL}, from where a later run resumes`,
+      `Interrupted: the texts written so far are kept in ${join(values.reports, PARTIAL)}, ` +
+        "from where a later run resumes",
     );
   }
 }
 
 async function measure(values: QualityValues, args: string[]): Promise<void> {
-  const text = await loadCorpus(values.data ?? await findLatestCorpus());
+  const text = await loadChosenText(values.data);
   const purpose = { purpose: "sample from", first: "diffusion" } as const;
   const kinds = values.model
     ? [values.model]
@@ -138,7 +142,7 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
       advice: "use a smaller --length or a longer text",
     });
   }
-  await requireResultsFolder();
+  const keepResult = await openResults(values.reports);
   const engine = await startEngineFromFlags(values);
 
   using judging = judge && await loadJudge(engine, judge);

@@ -10,7 +10,7 @@ import { readResults } from "./report/read_results.ts";
 import type { ReportData } from "./report/report_data.ts";
 import { tryItSection } from "./report/sections/try_it.tsx";
 import { type TryIt, writeTryIt } from "./report/tryit.ts";
-import { outputFlags, parseFlags } from "./shared/flags.ts";
+import { outputFlags, parseFlags, reportsFlag } from "./shared/flags.ts";
 import { note, print, printJson, runTask } from "./shared/run.ts";
 
 const task = {
@@ -22,14 +22,15 @@ const task = {
 const flags = {
   out: { type: "path", default: "reports/index.html", help: "the page" },
   noModel: { type: "boolean", help: "leave out the page that runs the model in the browser" },
+  ...reportsFlag,
   ...outputFlags,
 } as const;
 
 export async function main(args: string[]): Promise<void> {
-  const { out, noModel, json } = parseFlags(task, flags, args);
+  const { out, noModel, reports, json } = parseFlags(task, flags, args);
   await requirePlace(out);
   const tryIt = noModel ? undefined : await writeTryIt(join(dirname(out), "try-it"), { note });
-  const { bytes, data } = await writeReport(out, { tryIt });
+  const { bytes, data } = await writeReport(out, { reports, tryIt });
   for (const problem of data.problems) note(problem);
   for (const { what, command } of data.missing) note(`Not there yet: ${what}; run "${command}"`);
   const shown = [
@@ -54,10 +55,14 @@ export async function main(args: string[]): Promise<void> {
  */
 export async function writeReport(
   out: string,
-  { root = ".", tryIt }: { root?: string; tryIt?: TryIt } = {},
+  { root = ".", reports = join(root, "reports"), tryIt }: {
+    root?: string;
+    reports?: string;
+    tryIt?: TryIt;
+  } = {},
 ): Promise<{ bytes: number; data: ReportData }> {
   await requirePlace(out);
-  const data = await gather(await readResults(join(root, "reports")), makeHash(root));
+  const data = await gather(await readResults(reports), makeHash(root));
   const page = new TextEncoder().encode(await buildPage(data, { tryIt: tryItSection(tryIt, out) }));
   await writeFileAtomically(out, page);
   return { bytes: page.length, data };

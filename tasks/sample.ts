@@ -1,6 +1,5 @@
 /** Generates text with trained weights. */
 import type { ModelKind } from "../core/config.ts";
-import { findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
 import { makeTokenizer } from "../core/data/tokenizer.ts";
 import { models } from "../core/models.ts";
 import { loadNetworks } from "../core/sampling/network.ts";
@@ -18,12 +17,12 @@ import {
   type SampleResult,
 } from "./shared/results.ts";
 import { collectWords, measureRealWords } from "../core/scoring/quality/words.ts";
-import { commonFlags, parseFlags, UsageError } from "./shared/flags.ts";
+import { commonFlags, nextSeed, parseFlags, reportsFlag, UsageError } from "./shared/flags.ts";
 import { Interrupted, interruption, note, printJson, printText, runTask } from "./shared/run.ts";
 import { commandLine, percent, quantity } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
 import { startProgress } from "./shared/progress.ts";
-import { keepResult, provenance, requireResultsFolder } from "./shared/provenance.ts";
+import { openResults, provenance } from "./shared/provenance.ts";
 import {
   checkTemplate,
   chooseSampling,
@@ -34,6 +33,7 @@ import {
 import {
   type ChosenWeights,
   encodeFor,
+  loadChosenText,
   loadChosenWeights,
   noteOtherText,
   readCorpusFor,
@@ -76,6 +76,7 @@ const flags = {
   },
   ...truncationFlags,
   ...samplerFlags,
+  ...reportsFlag,
   ...commonFlags,
 } as const;
 
@@ -103,7 +104,7 @@ export async function main(args: string[]): Promise<void> {
   const known = await loadTrainingWords(values.data, saved);
   // Whether it writes words of a text that it never saw says nothing about the model.
   const words = known && await noteOtherText(saved, known) ? undefined : known;
-  await requireResultsFolder();
+  const keepResult = await openResults(values.reports);
 
   const engine = await startEngineFromFlags(values);
   const { forwards, characters } = most;
@@ -139,7 +140,11 @@ export async function main(args: string[]): Promise<void> {
       const i = begun++;
       const steps: GenerationStep[] = [];
       try {
-        texts[i] = await write(row, tokenizer, request, { ...options, seed: seed + i, signal });
+        texts[i] = await write(row, tokenizer, request, {
+          ...options,
+          seed: nextSeed(seed, i),
+          signal,
+        });
         for await (const step of texts[i]) {
           steps.push(roundStep(step));
           onStep(step);
@@ -153,7 +158,7 @@ export async function main(args: string[]): Promise<void> {
       const realWords = words ? shareOf(written, words.known) : null;
       samples[i] = {
         text,
-        seed: seed + i,
+        seed: nextSeed(seed, i),
         forwards,
         seconds,
         steps,
@@ -249,7 +254,7 @@ function roundStep({ seconds, forwards, changes }: Step): GenerationStep {
  */
 async function loadTrainingWords(data: string | undefined, saved: ChosenWeights) {
   try {
-    const corpus = await loadCorpus(data ?? await findLatestCorpus());
+    const corpus = await loadChosenText(data);
     const { path, sha256, train, validation } = readCorpusFor(corpus, [saved]);
     const known = collectWords(train);
     return { path, sha256, known, heldOut: shareOf(validation, known) };

@@ -184,12 +184,17 @@ Deno.test("the largest and smallest options that are allowed give a text", () =>
     await resultsIn(folder);
   }));
 
-Deno.test("sampling finds out that it can't keep the result before it starts", () =>
+Deno.test("where results can't be kept, sampling says so before it starts, and prints", () =>
   inTrainedFolder(async (folder) => {
     await Deno.writeTextFile(join(folder, "reports"), "");
     const ended = await runTaskIn(folder, "sample", ...text);
-    assertFailed(ended, 1, 'Cannot make the folder "reports/results": ');
-    assert(!ended.stderr.includes("engine:"), ended.stderr);
+    assertEquals(ended.code, 0, ended.stderr);
+    assert(ended.stdout.length > 1);
+    const says =
+      /warning: results are not kept: Cannot make the folder "reports.results": .*--reports/g;
+    assertEquals(ended.stderr.match(says)?.length, 1, ended.stderr);
+    assert(ended.stderr.search(says) < ended.stderr.indexOf("engine:"), ended.stderr);
+    assert(ended.stderr.includes("\ntext: text.txt ("), ended.stderr);
   }));
 
 const samplerCases = [

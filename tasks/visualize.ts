@@ -3,7 +3,6 @@
  * animated SVG.
  */
 import type { ModelKind } from "../core/config.ts";
-import { findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
 import { makeTokenizer, type Tokenizer } from "../core/data/tokenizer.ts";
 import { requireWritable, writeFileAtomically } from "../core/files/write.ts";
 import { models } from "../core/models.ts";
@@ -23,6 +22,7 @@ import {
 import {
   type ChosenWeights,
   encodeFor,
+  loadChosenText,
   loadChosenWeights,
   noteOtherText,
   readCorpusFor,
@@ -216,7 +216,7 @@ async function takeOpening(saved: ChosenWeights, values: Flags): Promise<string>
   const { promptLen = 16 } = values;
   const known = [...saved.prompt ?? ""];
   if (promptLen <= known.length) return known.slice(0, promptLen).join("");
-  const corpus = await loadCorpus(values.data ?? await findLatestCorpus());
+  const corpus = await loadChosenText(values.data);
   await noteOtherText(saved, corpus);
   const { text } = readCorpusFor(corpus, [saved]);
   return [...text.slice(0, 2 * promptLen)].slice(0, promptLen).join("");

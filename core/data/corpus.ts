@@ -30,8 +30,10 @@ export interface CorpusInfo {
   sha256: string;
   /** The licence under which the text may be used. */
   licence: string;
-  /** When it was fetched, in ISO 8601. */
+  /** When it was fetched, in ISO 8601, by a clock that may go back. */
   fetched: string;
+  /** Counts the fetches into this folder; the text fetched last has the largest. */
+  fetch?: number;
 }
 
 /** A text to train on, with its two parts. */
@@ -252,20 +254,24 @@ export function requireLength(corpus: Corpus, context: number): void {
   });
 }
 
+/** Returns the number of the next fetch into a folder. */
+export async function countNextFetch(folder: string): Promise<number> {
+  const known = (await listFetched(folder)).map(({ fetch = 0 }) => fetch);
+  return Math.max(0, ...known) + 1;
+}
+
 /**
- * Finds the text that was fetched last, by the dates in the JSON files of `folder`, and returns its
- * path.
+ * Finds the text that was fetched last, by the JSON files of `folder`: by their numbers and, where
+ * an older version left none, by their dates. Returns its path.
  *
  * @throws {UserError} If none was fetched.
  */
 export async function findLatestCorpus(folder = "data"): Promise<string> {
-  let latest: { path: string; fetched: string } | undefined;
-  for (const name of (await listNames(folder)).sort()) {
-    if (!name.endsWith(".json")) continue;
-    const path = join(folder, basename(name, ".json") + ".txt");
-    const info = await readInfo(join(folder, name));
-    if (!info || !await isFile(path)) continue;
-    if (!latest || info.fetched > latest.fetched) latest = { path, fetched: info.fetched };
+  const isLater = (a: CorpusInfo, b: CorpusInfo) =>
+    a.fetch === b.fetch ? a.fetched > b.fetched : (a.fetch ?? 0) > (b.fetch ?? 0);
+  let latest: CorpusInfo & { path: string } | undefined;
+  for (const info of await listFetched(folder)) {
+    if (await isFile(info.path) && (!latest || isLater(info, latest))) latest = info;
   }
   if (latest) return latest.path;
   throw new UserError({
@@ -273,6 +279,17 @@ export async function findLatestCorpus(folder = "data"): Promise<string> {
     found: "none was fetched yet",
     advice: 'run "deno task fetch-data", or give a file with --data',
   });
+}
+
+/** Lists what the JSON files of a folder say of texts, by name. */
+async function listFetched(folder: string): Promise<(CorpusInfo & { path: string })[]> {
+  const fetched: (CorpusInfo & { path: string })[] = [];
+  for (const name of (await listNames(folder)).sort()) {
+    if (!name.endsWith(".json")) continue;
+    const info = await readInfo(join(folder, name));
+    if (info) fetched.push({ ...info, path: join(folder, basename(name, ".json") + ".txt") });
+  }
+  return fetched;
 }
 
 /**
@@ -324,7 +341,8 @@ async function readInfo(path: string): Promise<CorpusInfo | undefined> {
     if (!isFile || size > 2 ** 20) return undefined;
     const info = JSON.parse(await Deno.readTextFile(path));
     const isOurs = typeof info?.sha256 === "string" && /^[0-9a-f]{64}$/.test(info.sha256) &&
-      typeof info.fetched === "string";
+      typeof info.fetched === "string" &&
+      (info.fetch === undefined || Number.isSafeInteger(info.fetch));
     return isOurs ? info : undefined;
   } catch (error) {
     const isForeign = error instanceof SyntaxError || error instanceof Deno.errors.NotFound ||

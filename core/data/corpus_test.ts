@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import {
   countCharacters,
+  countNextFetch,
   decodeText,
   findLatestCorpus,
   loadCorpus,
@@ -18,9 +19,15 @@ import { inFolder } from "../testing/temporary_folder.ts";
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
 /** Writes a text with the JSON that `fetch-data` would leave, and gives the text's path. */
-async function store(folder: string, name: string, text: string, fetched: string): Promise<string> {
+async function store(
+  folder: string,
+  name: string,
+  text: string,
+  fetched: string,
+  fetch?: number,
+): Promise<string> {
   const path = join(folder, `${name}.txt`), sha256 = await sha256Hex(utf8(text));
-  const info = { source: "test", bytes: 0, characters: 0, sha256, licence: "none", fetched };
+  const info = { source: "test", bytes: 0, characters: 0, sha256, licence: "none", fetched, fetch };
   await Deno.writeTextFile(path, text);
   await Deno.writeTextFile(join(folder, `${name}.json`), JSON.stringify(info));
   return path;
@@ -132,6 +139,16 @@ Deno.test("the default corpus is the one fetched last, whatever its name", () =>
     await Deno.remove(join(folder, "d.txt"));
     await Deno.writeTextFile(join(folder, "e.json"), "{}");
     await Deno.writeTextFile(join(folder, "e.txt"), "not fetched");
+    assertEquals(await findLatestCorpus(folder), last);
+  }));
+
+Deno.test("the text fetched last is the one with the largest number, whatever the clock said", () =>
+  inFolder(async (folder) => {
+    assertEquals(await countNextFetch(folder), 1);
+    await store(folder, "old", "by an older version", "2026-01-05T00:00:00.000Z");
+    await store(folder, "a", "first", "2026-01-03T00:00:00.000Z", await countNextFetch(folder));
+    const last = await store(folder, "b", "last", "2026-01-01T00:00:00.000Z", 2);
+    assertEquals(await countNextFetch(folder), 3);
     assertEquals(await findLatestCorpus(folder), last);
   }));
 

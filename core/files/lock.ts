@@ -6,6 +6,11 @@ import { basename, dirname, join, resolve } from "@std/path";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { describeIoError } from "./errors.ts";
 
+/** Another process holds a lock. */
+export class LockedError extends UserError {
+  override name = "LockedError";
+}
+
 /** The right to write a file, until released or disposed. */
 export interface FileLock extends Disposable {
   release(): void;
@@ -18,7 +23,7 @@ export interface FileLock extends Disposable {
  *
  * @param options.patienceMs How long to wait for another process to release it. Default 0, as most
  * hold it for hours.
- * @throws {UserError} If another process holds it; the message says which one and since when.
+ * @throws {LockedError} If another process holds it; the message says which one and since when.
  *
  * ```ts
  * import { assertRejects } from "@std/assert";
@@ -52,7 +57,7 @@ export async function lockFile(
     throw describeIoError("lock", path, error);
   }
   if (!file) {
-    throw new UserError({
+    throw new LockedError({
       action: `lock ${JSON.stringify(path)}`,
       found: `${await nameHolder(lockPath!)} is writing it`,
       advice: "wait until it ends, stop it, or write to another name",

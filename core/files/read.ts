@@ -1,4 +1,5 @@
 /** Reads whole files, and hashes them. */
+import { isAbsolute } from "@std/path";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { describeIoError } from "./errors.ts";
 
@@ -30,7 +31,8 @@ export async function readBytes(
       const missing = {
         action: `${action} ${JSON.stringify(path)}`,
         found: "no such file",
-        advice,
+        // `deno task` changes to the project's folder, whatever folder it is typed in.
+        advice: advice + (isAbsolute(path) ? "" : ` (looked for in ${JSON.stringify(Deno.cwd())})`),
       };
       throw new UserError(missing, { cause: error });
     }

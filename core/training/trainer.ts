@@ -158,7 +158,7 @@ export function makeLocalStepper(
  * Trains until `config.steps`, until patience runs out, or until `signal` aborts; saves in each
  * case.
  *
- * @throws {UserError} If the loss is not a number (the last checkpoint stays as it is), the
+ * @throws {UserError} If the loss is not a number (a checkpoint stays as it is), the
  * validation text is shorter than one block, or a file cannot be written.
  *
  * ```ts
@@ -201,6 +201,7 @@ export async function train(
   const start = performance.now();
   const readSeconds = () => startSeconds + (performance.now() - start) / 1000;
   let savedSeconds = startSeconds;
+  let isSaved = run.resume !== undefined;
 
   /** Draws batches and makes a step on each: several in one call of the engine if they are short. */
   async function makeSteps(): Promise<void> {
@@ -215,7 +216,7 @@ export async function train(
     const secondsEach = (readSeconds() - before) / outcomes.length;
     group.noteDuration(secondsEach);
     for (const [i, outcome] of outcomes.entries()) {
-      countStep(counters, outcome, config);
+      countStep(counters, outcome, config, isSaved);
       observer.onStep?.({
         step: counters.step,
         chars: counters.chars,
@@ -250,6 +251,7 @@ export async function train(
     counters.seconds = readSeconds();
     await saveState(run, facts, session, progress);
     savedSeconds = readSeconds();
+    isSaved = true;
     observer.onCheckpoint?.(counters.step);
   }
 
@@ -343,6 +345,7 @@ function countStep(
   counters: Counters,
   { lossNats, gradientNorm }: StepOutcome,
   { batch, context }: Config,
+  isSaved: boolean,
 ): void {
   // A gradient that is not a number has already spoilt the weights, though the loss only shows it at
   // the next step.
@@ -351,7 +354,7 @@ function countStep(
     throw new UserError({
       action: "continue training",
       found: `the loss of step ${step} is ${lossNats} (gradient norm ${gradientNorm})`,
-      advice: "the last checkpoint is as it was, " +
+      advice: (isSaved ? "the last checkpoint is as it was, " : "nothing was saved yet, ") +
         "try a lower --lr (with Muon also --set muonLearningRate=X)",
     });
   }

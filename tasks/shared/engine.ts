@@ -13,6 +13,12 @@ export async function startEngineFromFlags(
   { engine: name, precision, threads }: EngineOptions & { engine: EngineName | "auto" },
   tell: (line: string) => void = note,
 ): Promise<Engine> {
+  const cores = navigator.hardwareConcurrency;
+  if (threads !== undefined && threads > cores) {
+    tell(
+      `warning: --threads ${threads} is more than the ${cores} cores here, and slower than they`,
+    );
+  }
   const { engine, reason } = await startEngine(name, { precision, threads });
   tell(`engine: ${engine.name}, ${engine.precision}${reason ? ` (${reason})` : ""}`);
   return engine;

@@ -106,6 +106,14 @@ export const outputFlags = {
   json: { type: "boolean", help: "print one JSON object on stdout" },
 } as const;
 
+/** The flag of every task that keeps what `report` shows. */
+export const reportsFlag = {
+  reports: { type: "path", default: "reports", help: "the folder of results, logs and parts" },
+} as const;
+
+/** Returns the seed `i` after one; after the largest that `--seed` takes comes 0. */
+export const nextSeed = (seed: number, i: number) => (seed + i) >>> 0;
+
 /** The flags of every task that runs a model; spread them after the task's own. */
 export const commonFlags = {
   engine: { choices: engineChoices, default: "auto", help: "what computes" },

@@ -11,14 +11,15 @@ import { describeIoError } from "../../core/files/errors.ts";
 import { lockFile } from "../../core/files/lock.ts";
 import { sha256Hex } from "../../core/files/read.ts";
 import { makeFolder } from "../../core/files/write.ts";
+import { openSideFile } from "./side_file.ts";
 
 /** One file of pieces, for one writer at a time, until disposed. */
 export interface Journal<Value> extends Disposable {
   readonly path: string;
   /** Returns the value stored under a key, by this run or an earlier one. */
   get(key: string): Value | undefined;
-  /** Keeps a piece; it is on the disk when this resolves. */
-  add(key: string, value: Value): Promise<void>;
+  /** Keeps a piece, on the disk if the disk takes it. */
+  add(key: string, value: Value): void;
 }
 
 /**
@@ -50,16 +51,17 @@ export async function openJournal<Value>(
     });
     await file.truncate(end);
     await file.seek(end, Deno.SeekMode.Start);
-    if (end === 0) await append(file, header);
+    const lines = openSideFile(file, path, { synced: true });
+    if (end === 0) lines.append(header);
     return {
       path,
       get: (key) => entries.get(key),
-      async add(key, value) {
-        await append(file!, JSON.stringify({ key, value }));
+      add(key, value) {
+        lines.append(JSON.stringify({ key, value }));
         entries.set(key, value);
       },
       [Symbol.dispose]() {
-        file!.close();
+        lines[Symbol.dispose]();
         lock.release();
       },
     };
@@ -67,16 +69,6 @@ export async function openJournal<Value>(
     file?.close();
     lock.release();
     throw describeIoError("keep results in", path, error);
-  }
-
-  async function append(file: Deno.FsFile, line: string): Promise<void> {
-    try {
-      let bytes = new TextEncoder().encode(`${line}\n`);
-      while (bytes.length > 0) bytes = bytes.subarray(await file.write(bytes));
-      await file.syncData();
-    } catch (error) {
-      throw describeIoError("keep results in", path, error);
-    }
   }
 }
 

@@ -2,12 +2,13 @@
  * The progress of a long task on stderr: one line that is redrawn on a terminal, otherwise a plain
  * line every few seconds.
  */
-import { writeAll } from "./run.ts";
+import { takesEscapeCodes, tell } from "./run.ts";
 import { duration } from "./text.ts";
 
 /** The stream that progress is written to. */
 export interface ProgressStream {
-  isTerminal(): boolean;
+  /** Whether it is a terminal on which a line can be redrawn. */
+  redraws(): boolean;
   /** Width of the terminal; `undefined` if it is unknown. */
   columns(): number | undefined;
   write(text: string): void;
@@ -69,7 +70,7 @@ export function startProgress(options: ProgressOptions): Progress {
       [Symbol.dispose]: nothing,
     };
   }
-  const redraws = stream.isTerminal();
+  const redraws = stream.redraws();
   const start = now();
   const rate = runningRate(start, before);
   let done = before;
@@ -170,7 +171,7 @@ function drawBar(share: number, cells: number): string {
 }
 
 const standardError: ProgressStream = {
-  isTerminal: () => Deno.stderr.isTerminal(),
+  redraws: () => takesEscapeCodes(Deno.stderr),
   columns() {
     try {
       return Deno.consoleSize().columns;
@@ -178,12 +179,5 @@ const standardError: ProgressStream = {
       return undefined; // stdin, stdout and stderr are not one terminal
     }
   },
-  write(text) {
-    try {
-      writeAll(Deno.stderr, text);
-    } catch (error) {
-      // A training must not end because the reader of its progress did (`2>&1 | head`).
-      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-    }
-  },
+  write: tell,
 };

@@ -9,7 +9,7 @@ function fakeSurroundings({ terminal = true, columns = 80 as number | undefined 
     written: "",
     now: () => surroundings.time,
     stream: {
-      isTerminal: () => terminal,
+      redraws: () => terminal,
       columns: () => columns,
       write(text: string) {
         surroundings.written += text;

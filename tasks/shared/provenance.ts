@@ -3,18 +3,22 @@ import { join } from "@std/path";
 import { cpus, release, type as system } from "node:os";
 import type { Config } from "../../core/config.ts";
 import type { Engine } from "../../engines/engine.ts";
+import { LockedError } from "../../core/files/lock.ts";
 import {
   makeFolder,
   removeLeftovers,
   requireWritable,
   writeFileAtomically,
 } from "../../core/files/write.ts";
+import { UserError } from "../../engines/errors.ts";
 import type { Provenance, Result } from "./results.ts";
+import { isFromSystem, note } from "./run.ts";
 
-export const RESULTS = "reports/results";
-export const RUNS = "reports/runs";
+// Folders below that of --reports.
+export const RESULTS = "results";
+export const RUNS = "runs";
 /** Pieces of long computations, from which a later run resumes. */
-export const PARTIAL = "reports/partial";
+export const PARTIAL = "partial";
 
 /** The facts about a result that only its task knows. */
 export interface Origin {
@@ -71,29 +75,59 @@ async function gitCommit(): Promise<string | undefined> {
 }
 
 /**
- * Checks that results can be kept, before the work that leads to them.
+ * Keeps a result in a file of `reports/results/`.
  *
- * @throws {UserError} If `reports/results/` can't be made or written.
+ * @param path The file that an earlier call returned, to replace it.
+ * @returns The path of the file; undefined if it could not be written.
  */
-export async function requireResultsFolder(): Promise<void> {
-  await makeFolder(RESULTS);
-  await removeLeftovers(RESULTS); // every result has a unique name, so no later one replaces them
-  await requireWritable(join(RESULTS, "result.json"));
+export type KeepResult = (result: Result, path?: string) => Promise<string | undefined>;
+
+/**
+ * Checks that results can be kept, before the work that leads to them. Where they can't, as in a
+ * checkout that is only read, a note says so and they are skipped.
+ */
+export async function openResults(reports: string): Promise<KeepResult> {
+  const folder = join(reports, RESULTS);
+  const works = await tryTo("results are not kept", reports, async () => {
+    await makeFolder(folder);
+    await removeLeftovers(folder); // every result has a unique name, so no later one replaces them
+    await requireWritable(join(folder, "result.json"));
+    return true;
+  });
+  return async (result, path = choosePath(folder, result)) => {
+    if (!works) return undefined;
+    return await tryTo("this result is not kept", reports, async () => {
+      await makeFolder(folder);
+      await writeFileAtomically(path, new TextEncoder().encode(JSON.stringify(result) + "\n"));
+      return path;
+    });
+  };
 }
 
 /**
- * Keeps a result in a file under `reports/results/`.
+ * Does what the work at hand can do without; where the system refuses, a note says so.
  *
- * @param path The file that an earlier call returned, to replace it.
- * @returns The path of the file.
+ * @throws {LockedError} If another process does the same work.
  */
-export async function keepResult(result: Result, path = choosePath(result)): Promise<string> {
-  await makeFolder(RESULTS);
-  await writeFileAtomically(path, new TextEncoder().encode(JSON.stringify(result) + "\n"));
-  return path;
+export async function tryTo<T>(
+  otherwise: string,
+  reports: string,
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof LockedError) {
+      const advice = "wait until it ends, stop it, or give another folder with --reports";
+      throw new LockedError({ ...error, advice }, { cause: error });
+    }
+    if (!(error instanceof UserError) && !isFromSystem(error)) throw error;
+    const advice = `--reports DIR is another place than ${JSON.stringify(reports)}`;
+    note(`warning: ${otherwise}: ${(error as Error).message}; ${advice}`);
+  }
 }
 
-function choosePath({ kind, provenance: { date } }: Result): string {
+function choosePath(folder: string, { kind, provenance: { date } }: Result): string {
   const moment = date.replace(/[:.]/g, "-");
-  return join(RESULTS, `${moment}-${kind}-${crypto.randomUUID().slice(0, 8)}.json`);
+  return join(folder, `${moment}-${kind}-${crypto.randomUUID().slice(0, 8)}.json`);
 }

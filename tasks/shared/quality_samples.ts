@@ -1,4 +1,5 @@
 /** The texts of `quality`: how a model is to write them, and their figures. */
+import { join } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
 import { makeTokenizer, type Tokenizer } from "../../core/data/tokenizer.ts";
 import { models } from "../../core/models.ts";
@@ -8,10 +9,11 @@ import { limitPasses, write } from "../../core/sampling/write.ts";
 import type { TrainedNetwork } from "../../core/language_model.ts";
 import { measureQuality, type Measures, summarize } from "../../core/scoring/quality/measure.ts";
 import type { Engine } from "../../engines/engine.ts";
+import { nextSeed } from "./flags.ts";
 import { interruption, note } from "./run.ts";
 import { openJournal } from "./journal.ts";
 import { startProgress } from "./progress.ts";
-import { PARTIAL } from "./provenance.ts";
+import { PARTIAL, tryTo } from "./provenance.ts";
 import { type QualityRow, toFigures } from "./results.ts";
 import { chooseSampling, type Sampling, type SamplingValues } from "./sampling_flags.ts";
 import type { ChosenWeights } from "./weights.ts";
@@ -79,11 +81,11 @@ export async function measureSamples(
   engine: Engine,
   model: MeasuredModel,
   measures: Measures,
-  values: { count: number; length: number; seed: number; threads?: number },
+  values: { count: number; length: number; seed: number; threads?: number; reports: string },
 ): Promise<QualityRow[]> {
   const { saved: { config, vocabulary, weights, sha256 }, prompt, samplings } = model;
   const { kind } = config;
-  const { count, length, seed, threads } = values;
+  const { count, length, seed: first, threads, reports } = values;
   const subject = {
     vocabulary: vocabulary.join(""),
     weights: sha256,
@@ -93,12 +95,19 @@ export async function measureSamples(
     precision: engine.precision,
     threads: threads ?? null,
   };
-  using journal = await openJournal(PARTIAL, `quality-${kind}`, subject, isKeptText);
-  note(`${kind}: each text is kept in ${journal.path}, from where a later run resumes`);
+  using journal = await tryTo(
+    `${kind}: texts are not kept`,
+    reports,
+    () => openJournal(join(reports, PARTIAL), `quality-${kind}`, subject, isKeptText),
+  );
+  if (journal) {
+    note(`${kind}: each text is kept in ${journal.path}, from where a later run resumes`);
+  }
   const texts = samplings.flatMap((sampling) =>
     Array.from({ length: count }, (_, i) => {
-      const key = JSON.stringify([sampling.name, sampling.settings, prompt, length, seed + i]);
-      return { sampling, key, seed: seed + i, kept: journal.get(key) };
+      const seed = nextSeed(first, i);
+      const key = JSON.stringify([sampling.name, sampling.settings, prompt, length, seed]);
+      return { sampling, key, seed, kept: journal?.get(key) };
     })
   );
   const missing = texts.filter(({ kept }) => kept === undefined);
@@ -114,7 +123,7 @@ export async function measureSamples(
         const fields = { [name]: `at ${temperature}` };
         progress.update({ done: before + i * length + done, fields });
       });
-      await journal.add(text.key, text.kept);
+      journal?.add(text.key, text.kept);
     }
   }
   const rows: QualityRow[] = [];

@@ -14,10 +14,14 @@ import { alignedTable, wrap } from "./text.ts";
  * Finds what was last measured of the samples of these weights. Files that hold something else are
  * ignored here; `report` complains of them.
  */
-export async function latestQuality(weightsSha256: string): Promise<QualityResult | undefined> {
+export async function latestQuality(
+  weightsSha256: string,
+  reports: string,
+): Promise<QualityResult | undefined> {
+  const folder = join(reports, RESULTS);
   let latest: QualityResult | undefined;
-  for (const name of await qualityFiles()) {
-    const result = await Deno.readTextFile(join(RESULTS, name)).then(parseResult).catch(() => null);
+  for (const name of await listQualityFiles(folder)) {
+    const result = await Deno.readTextFile(join(folder, name)).then(parseResult).catch(() => null);
     if (result?.kind !== "quality") continue;
     const { provenance } = result;
     if (provenance.weightsSha256 !== weightsSha256) continue;
@@ -26,9 +30,9 @@ export async function latestQuality(weightsSha256: string): Promise<QualityResul
   return latest;
 }
 
-async function qualityFiles(): Promise<string[]> {
+async function listQualityFiles(folder: string): Promise<string[]> {
   try {
-    const entries = await Array.fromAsync(Deno.readDir(RESULTS));
+    const entries = await Array.fromAsync(Deno.readDir(folder));
     return entries.map(({ name }) => name).filter((name) => /-quality-\w+\.json$/.test(name));
   } catch {
     return []; // nothing was measured yet

@@ -8,19 +8,25 @@ import { HelpRequest, UsageError } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { withoutControls } from "./text.ts";
 
+/** The signals that a task may save before it ends, and its exit codes then. */
+const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+type StopSignal = keyof typeof exitCodes;
+
 /**
- * Ctrl-C or SIGTERM (exit code 130 or 143). The message tells the user what was saved and how to
- * resume.
+ * Ctrl-C, SIGTERM, or SIGHUP, which says that the terminal was closed. The message tells the user
+ * what was saved and how to resume.
  */
 export class Interrupted extends Error {
   override name = "Interrupted";
-  constructor(readonly signal: "SIGINT" | "SIGTERM", message = "Interrupted") {
+  constructor(readonly signal: StopSignal, message = "Interrupted") {
     super(message);
   }
   get exitCode(): number {
-    return this.signal === "SIGINT" ? 130 : 143;
+    return exitCodes[this.signal];
   }
 }
+
+const startedOnTerminal = Deno.stdout.isTerminal();
 
 /** Writes a result to stdout, with a line end if it has none. */
 export function print(text: string): void {
@@ -28,7 +34,8 @@ export function print(text: string): void {
     writeAll(Deno.stdout, text.endsWith("\n") ? text : text + "\n");
   } catch (error) {
     if (error instanceof Deno.errors.BrokenPipe) throw error; // `runTask` ends quietly
-    const { message } = error as Error;
+    const { message, code } = error as Error & { code?: string };
+    if (startedOnTerminal && code === "EIO") throw new Deno.errors.BrokenPipe("terminal closed");
     const problem = { action: "write to stdout", found: message, advice: "check where it is sent" };
     throw new UserError(problem, { cause: error });
   }
@@ -50,14 +57,38 @@ export function printJson(value: object): void {
 
 /** Writes a line to stderr: anything that is not a result. */
 export function note(line: string): void {
-  writeAll(Deno.stderr, line + "\n");
+  tell(line + "\n");
 }
 
 /**
- * The signal that Ctrl-C and SIGTERM abort, with an `Interrupted` as its reason. A task that asks
+ * Writes to stderr. That it can't be written (the terminal was closed, the disk is full, the reader
+ * has gone) ends nothing, and is said once it can be written again.
+ */
+export function tell(text: string): void {
+  try {
+    if (untold > 0) writeAll(Deno.stderr, `note: ${untold} messages could not be written here\n`);
+    untold = 0;
+    writeAll(Deno.stderr, text);
+  } catch {
+    untold++;
+  }
+}
+let untold = 0;
+
+/**
+ * Whether a stream is a terminal on which lines can be redrawn. With `TERM=dumb` it has no cursor
+ * to move; with `NO_COLOR` the user wants no escape codes.
+ */
+export function takesEscapeCodes(stream: { isTerminal(): boolean }): boolean {
+  return stream.isTerminal() && !Deno.noColor && Deno.env.get("TERM") !== "dumb";
+}
+
+/**
+ * The signal that Ctrl-C, SIGTERM and SIGHUP abort, with an `Interrupted` as its reason. A task that asks
  * for it promises to look at it between steps, to save, and to throw an `Interrupted`; a second
  * Ctrl-C ends the process at once. Without it, the first one does. One Ctrl-C may arrive twice,
- * from the terminal and from the task that started this one: what follows at once is not a second.
+ * from the terminal and from the task that started this one: what follows at once is not a second,
+ * nor is a SIGHUP, which a shell repeats.
  *
  * Signals arrive as tasks of the event loop: a loop of engine steps has to let one pass now and
  * then (`setTimeout`).
@@ -66,15 +97,16 @@ export function interruption(): AbortSignal {
   if (interrupt) return interrupt.signal;
   const controller = interrupt = new AbortController();
   let abortedAt = -Infinity;
-  const listen = (signal: "SIGINT" | "SIGTERM") =>
+  const listen = (signal: StopSignal) =>
     Deno.addSignalListener(signal, () => {
       const reason = new Interrupted(signal);
       const now = performance.now();
       if (!controller.signal.aborted) {
         abortedAt = now;
         controller.abort(reason);
-      } else if (now - abortedAt > 300) Deno.exit(reason.exitCode);
+      } else if (signal !== "SIGHUP" && now - abortedAt > 300) Deno.exit(reason.exitCode);
     });
+  listen("SIGHUP");
   listen("SIGINT");
   listen("SIGTERM"); // on Windows, the end of the session
   return controller.signal;
@@ -82,8 +114,8 @@ export function interruption(): AbortSignal {
 let interrupt: AbortController | undefined;
 
 /**
- * Runs the main function of a task and ends the process: 0 done, 1 failed, 2 wrong usage, 130 or
- * 143 interrupted. An error that was made for the user is one line on stderr; any other is a bug of
+ * Runs the main function of a task and ends the process: 0 done, 1 failed, 2 wrong usage, 129, 130
+ * or 143 interrupted. An error that was made for the user is one line on stderr; any other is a bug of
  * ours and keeps its stack trace.
  */
 export async function runTask(
@@ -107,39 +139,38 @@ export async function runTask(
 function reportError(error: unknown): number {
   // The reader of our output has gone (`| head`): nobody is left to tell.
   if (error instanceof Deno.errors.BrokenPipe) return 0;
-  try {
-    if (error instanceof HelpRequest) {
+  if (error instanceof HelpRequest) {
+    try {
       print(helpText(error.task, error.table));
       return 0;
+    } catch (failure) {
+      return reportError(failure);
     }
-    note(describeError(error));
-  } catch (failure) {
-    if (error instanceof HelpRequest) return reportError(failure);
-    // stderr is gone as well: the exit code has to do
   }
+  note(describeError(error));
   if (error instanceof Interrupted) return error.exitCode;
   return error instanceof UsageError ? 2 : 1;
 }
 
 /** Describes an error to the user: a line for each mistake, or a bug of ours with its stack trace. */
 export function describeError(error: unknown): string {
-  const label = Deno.stderr.isTerminal() ? bold(red("error:")) : "error:"; // std honours NO_COLOR
+  const label = takesEscapeCodes(Deno.stderr) ? bold(red("error:")) : "error:";
   if (error instanceof Interrupted) return error.message;
   if (error instanceof UsageError) {
     return error.message.split("\n").map((mistake) => `${label} ${mistake}`).join("\n");
   }
-  if (error instanceof UserError || (error instanceof Error && isFromSystem(error))) {
-    return `${label} ${error.message.trim().replace(/\s*\n\s*/g, " ")}`;
+  if (error instanceof UserError || isFromSystem(error)) {
+    return `${label} ${(error as Error).message.trim().replace(/\s*\n\s*/g, " ")}`;
   }
   const detail = error instanceof Error ? error.stack ?? String(error) : String(error);
   return `${label} This is a bug in tiny-diffusion; please report it with the lines below\n${detail}`;
 }
 
 /** Tells whether the system refused something: no such file, no permission, no space left. */
-function isFromSystem(error: Error): boolean {
+export function isFromSystem(error: unknown): boolean {
   // Deno has no class for some of them, such as a full disk.
   return Object.values(Deno.errors).some((errorClass) => error instanceof errorClass) ||
-    /\(os error \d+\)/.test(error.message);
+    error instanceof Error && /\(os error \d+\)/.test(error.message);
 }
 
 /** Writes all of a text: one `writeSync` may write a part of it. */

@@ -1,12 +1,12 @@
 /** The log of a training run for `report`, one JSON line an entry: `reports/runs/NAME.jsonl`. */
-import { join } from "@std/path";
+import { dirname, join } from "@std/path";
 import { describeIoError } from "../../core/files/errors.ts";
 import { lockFile } from "../../core/files/lock.ts";
 import { makeFolder, writeFileAtomically } from "../../core/files/write.ts";
-import { UserError } from "../../engines/errors.ts";
 import type { RunHeader, RunLine } from "./results.ts";
 import { RUNS } from "./provenance.ts";
-import { writeAll } from "./run.ts";
+import { note } from "./run.ts";
+import { openSideFile } from "./side_file.ts";
 
 export interface RunLog extends Disposable {
   append(line: RunLine): void;
@@ -16,23 +16,25 @@ export interface RunLog extends Disposable {
  * The path of the log of the weights at `path`: `weights/x` has `x.jsonl`, those elsewhere keep
  * their folder in the name.
  */
-export function runLogPath(path: string): string {
+export function runLogPath(path: string, reports = "reports"): string {
   const name = path.replace(/^(\.[/\\])?weights[/\\]/, "").replace(/\.safetensors$/, "");
-  return join(RUNS, name.replace(/[/\\:]+/g, "-").slice(-60) + ".jsonl");
+  return join(reports, RUNS, name.replace(/[/\\:]+/g, "-").slice(-60) + ".jsonl");
 }
 
 /**
  * Opens the log of a run. A resumed one keeps its lines up to the step that it continues from:
  * those after it, and a line cut off by kill -9, belong to steps that will be done again.
  *
+ * @param tell Is told when lines can't be written. Default: stderr.
  * @throws {UserError} If it can't be written, or another run is writing it.
  */
 export async function openRunLog(
   path: string,
   header: RunHeader,
   resumedAt: number,
+  tell: (line: string) => void = note,
 ): Promise<RunLog> {
-  await makeFolder(RUNS);
+  await makeFolder(dirname(path));
   const lock = await lockFile(path);
   let file: Deno.FsFile;
   try {
@@ -46,20 +48,11 @@ export async function openRunLog(
     lock.release();
     throw error;
   }
+  const lines = openSideFile(file, path, { tell });
   return {
-    append: (line) => {
-      try {
-        writeAll(file, JSON.stringify(line) + "\n");
-      } catch (error) {
-        throw new UserError({
-          action: `write ${JSON.stringify(path)}`,
-          found: (error as Error).message,
-          advice: "free some space, then resume from the last checkpoint with --resume",
-        }, { cause: error });
-      }
-    },
+    append: (line) => lines.append(JSON.stringify(line)),
     [Symbol.dispose]: () => {
-      file.close();
+      lines[Symbol.dispose]();
       lock.release();
     },
   };

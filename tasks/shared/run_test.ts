@@ -30,6 +30,7 @@ Deno.test("an error made for the user is one line, a bug of ours has its stack t
 Deno.test("Interrupted knows its exit code", () => {
   assertEquals(new Interrupted("SIGINT").exitCode, 130);
   assertEquals(new Interrupted("SIGTERM").exitCode, 143);
+  assertEquals(new Interrupted("SIGHUP").exitCode, 129);
 });
 
 /** A task in a process of its own, whose main function has the given body. */
@@ -108,7 +109,7 @@ for (
   });
 }
 
-for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+for (const [signal, code] of [["SIGHUP", 129], ["SIGINT", 130], ["SIGTERM", 143]] as const) {
   testOnUnix(
     "signals",
     `after ${signal}, a task saves, says so and exits with ${code}`,
@@ -163,3 +164,42 @@ Deno.test("a task whose reader has gone ends quietly", async () => {
   const [{ code }, stderr] = await Promise.all([child.status, new Response(child.stderr).text()]);
   assertEquals([code, stderr], [0, ""]);
 });
+
+testOnUnix(
+  "signals",
+  "a shell that repeats SIGHUP does not end a task before it has saved",
+  async () => {
+    const child = spawnTask(`
+    run.interruption();
+    run.print("ready");
+    await new Promise((go) => setTimeout(go, 1500));
+    run.print("saved");
+  `);
+    const reader = child.stdout.getReader();
+    await reader.read();
+    reader.releaseLock();
+    child.kill("SIGHUP");
+    await new Promise((go) => setTimeout(go, 500));
+    child.kill("SIGHUP");
+    assertEquals(await ended(child), { code: 129, stdout: "saved\n", stderr: "" });
+  },
+);
+
+for (const [what, code] of [["a full disk", "ENOSPC"], ["a closed terminal", "EIO"]]) {
+  Deno.test(`messages for ${what} end nothing, and how many are missing is said once it can be`, async () => {
+    const body = `
+      const { writeSync } = Deno.stderr;
+      Deno.stderr.writeSync = () => { throw Object.assign(new Error("os error"), { code: "${code}" }) };
+      run.note("lost");
+      run.note("lost as well");
+      Deno.stderr.writeSync = writeSync;
+      run.note("here");
+      run.print("done");
+    `;
+    assertEquals(await ended(spawnTask(body)), {
+      code: 0,
+      stdout: "done\n",
+      stderr: "note: 2 messages could not be written here\nhere\n",
+    });
+  });
+}

@@ -31,15 +31,17 @@ import {
   type TrainingRun,
 } from "../../core/training/trainer.ts";
 import { UserError } from "../../engines/errors.ts";
-import { commonFlags, parseFlags, UsageError, type Values } from "./flags.ts";
+import { commonFlags, parseFlags, reportsFlag, UsageError, type Values } from "./flags.ts";
 import { Interrupted, interruption, note, print, printJson } from "./run.ts";
 import { commandLine } from "./text.ts";
 import { startEngineFromFlags } from "./engine.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { openRunLog, type RunLog, runLogPath } from "./run_log.ts";
 import type { RunHeader } from "./results.ts";
+import { tryTo } from "./provenance.ts";
 import { parseSettings, setFlag } from "./settings.ts";
 import { makeSparkline } from "./sparkline.ts";
+import { describeText } from "./weights.ts";
 
 const { default: SEED, ...seedFlag } = commonFlags.seed;
 
@@ -78,6 +80,7 @@ const flags = {
     help: "stop after this many validations without a better one",
   },
   distributed: { type: "boolean", help: "share each batch with the other ranks of mpirun" },
+  ...reportsFlag,
   ...commonFlags,
   seed: { ...seedFlag, defaultHelp: `${SEED}` },
 } as const;
@@ -163,8 +166,13 @@ async function trainAndReport(
     date: new Date().toISOString(),
     command: launcher + commandLine(name, args),
   };
-  using log = await openRunLog(runLogPath(path), header, done);
   using progress = startProgress({ total: config.steps, done, unit: "step" });
+  const { reports } = values;
+  using log = await tryTo(
+    "the run is not logged",
+    reports,
+    () => openRunLog(runLogPath(path, reports), header, done, progress.note),
+  );
   let saved = done;
   if (ranks) {
     note(`should a rank die, the job ends; resume from the last checkpoint with: ${resumeCommand}`);
@@ -189,7 +197,11 @@ async function trainAndReport(
 }
 
 /** Makes an observer that shows a run on stderr and writes its log. */
-function makeObserver(config: Config, log: RunLog, progress: Progress): TrainingObserver {
+function makeObserver(
+  config: Config,
+  log: RunLog | undefined,
+  progress: Progress,
+): TrainingObserver {
   const every = Math.max(1, Math.round(config.steps / 500)); // some 500 lines draw a curve
   let lossSum = 0;
   let lossCount = 0;
@@ -206,7 +218,7 @@ function makeObserver(config: Config, log: RunLog, progress: Progress): Training
       lossCount++;
       if (step % every === 0) {
         const line = { step, chars, seconds, lossNats: lossSum / lossCount, gradientNorm };
-        log.append({ kind: "train", ...line, learningRate });
+        log?.append({ kind: "train", ...line, learningRate });
         lossSum = lossCount = 0;
       }
       curve.add(lossNats);
@@ -220,7 +232,7 @@ function makeObserver(config: Config, log: RunLog, progress: Progress): Training
     },
     onValidation(report) {
       const bpc = report.bpc.toFixed(3);
-      log.append({ kind: "validation", ...report });
+      log?.append({ kind: "validation", ...report });
       validation = { "val bpc": bpc };
       show(report.step);
       progress.note(
@@ -291,6 +303,7 @@ async function prepareRun(
 
   const threads = values.threads ?? ranks?.cores;
   const say = hasFinished(resume, config) ? () => {} : tell; // nothing is going to be computed
+  say(describeText(whole));
   const engine = await startEngineFromFlags({ ...values, threads }, say);
   if (resume) warnOfOtherRounding(resume, engine, say);
   say(`config: ${JSON.stringify(config)}`);
@@ -324,7 +337,7 @@ function hasFinished(resume: TrainingState | undefined, { steps }: Config): bool
  * would make it another run, so a flag that says otherwise is refused.
  */
 function resumeConfig(
-  { config, corpusSha256 }: TrainingState,
+  { config, corpusSha256, counters }: TrainingState,
   corpus: Corpus,
   values: TrainValues,
 ): Config {
@@ -356,6 +369,12 @@ function resumeConfig(
     );
   }
   const { steps = config.steps, evalEvery = config.evalEvery } = values;
+  if (steps < counters.step) {
+    throw new UsageError(
+      `Cannot resume with --steps ${steps}: ${counters.step} steps are done; ` +
+        "leave it out, or give as many or more",
+    );
+  }
   return { ...config, steps, evalEvery };
 }
 
@@ -371,7 +390,8 @@ export function describeRecipe(
 ): string {
   if (resume?.command === undefined) {
     const isKept = (arg: string, i: number) =>
-      !/^--(out|json|resume)(=|$)/.test(arg) && args[i - 1] !== "--out";
+      !/^--(out|reports|json|resume)(=|$)/.test(arg) &&
+      !["--out", "--reports"].includes(args[i - 1]);
     return commandLine(name, args.filter(isKept));
   }
   const isLonger = steps !== undefined && steps !== resume.config.steps;

@@ -36,6 +36,18 @@ export const weightsFlags = {
   },
 } as const;
 
+/** Loads the text that `--data` names, or the one fetched last, and prints its path. */
+export async function loadChosenText(data: string | undefined): Promise<Corpus> {
+  const corpus = await loadCorpus(data ?? await findLatestCorpus());
+  note(describeText(corpus));
+  return corpus;
+}
+
+/** Names a text in a line. */
+export function describeText({ path, characters }: Corpus): string {
+  return `text: ${path} (${characters.toLocaleString("en-US")} characters)`;
+}
+
 /**
  * Finds the weights to use if none are named: those included in the project, or else those trained
  * last.

@@ -3,7 +3,7 @@
  * the keys. Whatever ends the film, also an error or a signal, the terminal is given back as it
  * was.
  */
-import { writeAll } from "../shared/run.ts";
+import { takesEscapeCodes, writeAll } from "../shared/run.ts";
 import { paintScreen } from "./paint.ts";
 import type { Line, Size } from "./view.ts";
 
@@ -36,12 +36,9 @@ export const KEYS = {
   paused: "paused: space resume  → one step  q quit",
 };
 
-/**
- * Whether stdout is a terminal that can be drawn on. One of which `TERM` says that it is dumb has
- * no cursor to move.
- */
+/** Whether stdout is a terminal that can be drawn on. */
 export function canDraw(): boolean {
-  return Deno.stdout.isTerminal() && Deno.env.get("TERM") !== "dumb";
+  return takesEscapeCodes(Deno.stdout);
 }
 
 /**
