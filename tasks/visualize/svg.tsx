@@ -12,6 +12,7 @@
 import type { VNode } from "preact";
 import type { Step } from "../../core/sampling/write.ts";
 import { shown, showText } from "./characters.ts";
+import { findDirections, shape } from "./direction.ts";
 import { applyStep, type Frame, joinCells } from "./frames.ts";
 import { toXml } from "./xml.ts";
 
@@ -110,6 +111,8 @@ svg {
   --on: clamp(0, var(--t) - var(--k) + 1, 1);
   --fading: clamp(0, 1 - (var(--t) - var(--k)) / ${FADING}, 1);
 }
+/* each character is at its own place already */
+text { unicode-bidi: bidi-override }
 .page { fill: var(--ground); stroke: var(--line) }
 .quiet { fill: var(--quiet) }
 .title { font-weight: bold }
@@ -161,6 +164,10 @@ interface Place {
   column: number;
   line: number;
   width: number;
+  isRightToLeft: boolean;
+  /** The letters before and after it in the finished text, which it may join. */
+  before: string;
+  after: string;
 }
 
 function makePanel(track: Track, columns: number, left: number): { markup: VNode; lines: number } {
@@ -218,7 +225,7 @@ function layOut({ cells }: Frame, columns: number): Place[] {
       column -= from;
       line++;
     }
-    places.push({ column, line, width });
+    places.push({ column, line, width, isRightToLeft: false, before: "", after: "" });
     column += width;
     if (isEnd) {
       column = 0;
@@ -226,8 +233,38 @@ function layOut({ cells }: Frame, columns: number): Place[] {
     }
     if (isEnd || character === " ") word = position + 1;
   }
+  directLines(places, cells.map(({ character }) => character), columns);
   return places;
 }
+
+/** Orders the characters within each line as they are seen, and says what each may join. */
+function directLines(places: Place[], characters: string[], columns: number): void {
+  const directions = findDirections(characters);
+  const isMark = (position: number) => /^\p{M}$/u.test(characters[position] ?? "");
+  const neighbour = (position: number, step: 1 | -1) => {
+    do position += step; while (isMark(position));
+    return characters[position] ?? "";
+  };
+  for (const line of Map.groupBy(places.keys(), (position) => places[position].line).values()) {
+    const { order, isRightToLeft } = directions.orderLine(line[0], line.at(-1)!);
+    const widths = order.map((position) => places[position].width);
+    // A space or a line end at the end of a full line stands out of it, at either side.
+    const room = columns - widths.reduce((sum, width) => sum + width, 0);
+    let column = isRightToLeft ? room : 0;
+    for (const position of order) {
+      const place = places[position];
+      place.column = column;
+      column += place.width;
+      place.isRightToLeft = directions.isRightToLeft(position);
+      place.before = neighbour(position, -1);
+      place.after = neighbour(position, 1);
+    }
+  }
+}
+
+/** A character as it is drawn at its place. */
+const drawn = ({ character, place: { isRightToLeft, before, after } }: Stay) =>
+  shown(shape(character, isRightToLeft, before, after)).text;
 
 /** All that was ever at each place, in the order of the steps. */
 function collectStays(first: Frame, steps: Step[], places: Place[]): Stay[] {
@@ -312,10 +349,10 @@ interface LookProps {
 /** Characters, with a place for each: fonts differ in how wide they are. */
 function Texts({ of, look, style }: LookProps) {
   const visible = of.filter(({ character }) => character.trim() !== "");
-  const rows = Map.groupBy(visible, ({ place, character }) => {
-    const { text } = shown(character);
+  const rows = Map.groupBy(visible, (stay) => {
+    const { line, column } = stay.place;
     // `x` counts UTF-16 units: a character with several of them gets its own element
-    return text.length === 1 ? `${place.line}` : `${place.line} ${place.column}`;
+    return drawn(stay).length === 1 ? `${line}` : `${line} ${column}`;
   });
   return (
     <>
@@ -326,7 +363,7 @@ function Texts({ of, look, style }: LookProps) {
           x={row.map(({ place }) => place.column * CELL).join(" ")}
           y={row[0].place.line * LINE + LINE - 5}
         >
-          {row.map(({ character }) => shown(character).text).join("")}
+          {row.map(drawn).join("")}
         </text>
       ))}
     </>
@@ -363,8 +400,9 @@ function drawPath(stays: Stay[]): string {
 const isAt = (place: Place | undefined, line: number, column: number) =>
   place?.line === line && place.column === column && place.width === 1;
 
-function Border({ column, line }: Place) {
-  return <path class="border" d={`M${column * CELL - 0.5} ${line * LINE}v${LINE}`} />;
+function Border({ column, line, width, isRightToLeft }: Place) {
+  const start = isRightToLeft ? column + width : column;
+  return <path class="border" d={`M${start * CELL - 0.5} ${line * LINE}v${LINE}`} />;
 }
 
 function summarize({ written, forwards }: Frame): string {

@@ -224,3 +224,35 @@ Deno.test("text has the contrast that WCAG AA asks for, also where it is fresh, 
     }
   }
 });
+
+Deno.test("right-to-left text is ordered as a page orders it, and Arabic letters join", () => {
+  const seen = (text: string, columns = 12) => {
+    const changes = [[...text].map((character, i): Change => [i, character, 1])];
+    const film = animatedSvg([track("", 1, [...text].length, changes)], {
+      stepsPerSecond: 20,
+      columns,
+    });
+    const [panel] = parsed(film);
+    // Masks are where the characters will be.
+    const { characters } = panel.at(1);
+    assertEquals(panel.at(0).masks.size, [...text].length);
+    const lines: string[] = [];
+    for (const [place, character] of characters) {
+      const [line, column] = place.split(":").map(Number);
+      lines[line] = (lines[line] ?? "").padEnd(column, " ");
+      lines[line] = lines[line].slice(0, column) + character + lines[line].slice(column + 1);
+    }
+    return lines;
+  };
+  assertEquals(seen("ab (c)"), ["ab (c)"]);
+  assertEquals(seen("say שלום 12 (ok)", 20), ["say 12 םולש (ok)"]);
+  assertEquals(seen("שלום (12) ab"), ["ab (12) םולש"]);
+  assertEquals(seen("אב\nab"), ["          בא", "ab"]);
+  assertEquals(seen("אבג דהו זחט", 8), [" והד גבא", "     טחז"]);
+  assertEquals(seen("אבג abcdefg", 8), ["     גבא", " abcdefg"]);
+  assertEquals(seen("abc אבגדהוזח", 8), ["abc", "חזוהדגבא"]);
+  // initial, final; beh, alef, beh: alef joins only to what precedes it
+  assertEquals(seen("بب"), ["          \ufe90\ufe91"]);
+  assertEquals(seen("باب بـ"), ["      \u0640\ufe91 \ufe8f\ufe8e\ufe91"]);
+  assertEquals(seen("یکی"), ["         \ufbfd\ufb91\ufbfe"]);
+});
