@@ -23,7 +23,7 @@ type Expected = { text: string; masks: number }[][];
 async function makeFilm(path: string): Promise<Expected> {
   const code = `
     import { animatedSvg } from "${import.meta.resolve("../../tasks/visualize/svg.tsx")}";
-    import { firstFrame, nextFrame } from "${
+    import { startFrames, applyStep } from "${
     import.meta.resolve("../../tasks/visualize/frames.ts")
   }";
     const given = [..."Film: "], text = [...${JSON.stringify(HOSTILE)}, ..." and\\n東京 é."];
@@ -46,12 +46,12 @@ async function makeFilm(path: string): Promise<Expected> {
     const tracks = [
       {
         title: "Diffusion",
-        first: firstFrame([...given, ...text.map(() => "")], text.length, blocks),
+        first: startFrames([...given, ...text.map(() => "")], text.length, blocks),
         steps: changes.map(step),
       },
       {
         title: "GPT",
-        first: firstFrame(given, text.length),
+        first: startFrames(given, text.length),
         steps: text.map((character, i) => step([[at(i), character, 1]], i)),
       },
     ];
@@ -62,7 +62,7 @@ async function makeFilm(path: string): Promise<Expected> {
     });
     console.log(JSON.stringify(tracks.map(({ first, steps }) => {
       let frame = first;
-      return [first, ...steps.map((step) => frame = nextFrame(frame, step))].map(shown);
+      return [first, ...steps.map((step) => frame = applyStep(frame, step))].map(shown);
     })));`;
   const args = ["eval", "--config", ofProject("deno.json"), "--frozen", code];
   return JSON.parse(await outputOf(new Deno.Command(Deno.execPath(), { args })));
@@ -187,3 +187,59 @@ testFilm("As an image in a page it stands still where motion is reduced", async 
   // what a test emulates does not reach an image in a page, the system's setting does; null:
   // nothing is emulated
 }, { image: true, reducedMotion: null, flags: ["--force-prefers-reduced-motion"] });
+
+/** A text with both directions in a line, in each paragraph first letters of one of them. */
+const DIRECTIONS = "say שלום עולם 12 ok\nשלום 12 abc, עולם\nکتاب دنیا یکی 1234\nabc جمیل\nend";
+
+testInChromium("Right-to-left text is ordered as in a page", async (browser) => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = join(folder, "film.svg");
+    const code = `
+      import { animatedSvg } from "${import.meta.resolve("../../tasks/visualize/svg.tsx")}";
+      import { startFrames } from "${import.meta.resolve("../../tasks/visualize/frames.ts")}";
+      const text = [...${JSON.stringify(DIRECTIONS)}];
+      const changes = text.map((character, i) => [i, character, 1]);
+      const first = startFrames([], text.length);
+      const track = { title: "GPT", first, steps: [{ changes, forwards: 1, seconds: 1 }] };
+      await Deno.writeTextFile(${
+      JSON.stringify(path)
+    }, animatedSvg([track], { stepsPerSecond: 20 }));`;
+    const args = ["eval", "--config", ofProject("deno.json"), "--frozen", code];
+    await outputOf(new Deno.Command(Deno.execPath(), { args }));
+    const isOwn = () => true;
+    await using opened = await openPage(browser, toFileUrl(path).href, { isOwn });
+    const inFilm = await opened.page.evaluate(() =>
+      [...document.querySelectorAll<SVGTextElement>(".gpt > :last-child text")].flatMap((text) =>
+        [...text.textContent!].map((character, i) => {
+          const { x, y } = text.getStartPositionOfChar(i);
+          return { character, top: y, left: x };
+        })
+      )
+    );
+    const { page } = opened;
+    await page.goto("about:blank");
+    await page.setContent(`<div style="white-space: pre-wrap; unicode-bidi: plaintext"></div>`);
+    const inPage = await page.evaluate((text) => {
+      const spans = [...text].map((character) => {
+        const span = document.createElement("span");
+        span.textContent = character;
+        return span;
+      });
+      document.querySelector("div")!.append(...spans);
+      return spans.map((span) => {
+        const { left, top } = span.getBoundingClientRect();
+        return { character: span.textContent!, top, left };
+      });
+    }, DIRECTIONS);
+    const linesOf = (characters: typeof inFilm) =>
+      [...Map.groupBy(characters, ({ top }) => Math.round(top)).values()].map((line) =>
+        line.sort((a, b) => a.left - b.left)
+          .map(({ character }) => character.normalize("NFKC").trim()).join("")
+      );
+    assertEquals(linesOf(inFilm), linesOf(inPage));
+    assertEquals(linesOf(inFilm)[0], "say12םלועםולשok");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
