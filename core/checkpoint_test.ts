@@ -165,6 +165,107 @@ Deno.test("names that torch.compile has prefixed are read as they were", () =>
     assertEquals((await loadWeights(path, options)).weights, weights);
   }));
 
+Deno.test("names from within any wrappers of PyTorch, or of a part of a module, are read as they were", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "wrapped.pt");
+    const { weights } = smallModel("gpt");
+    const options = { heads: 2, context: 6, characters: () => ["a", "b", "_", "🎭"] };
+    const load = async (rename: (name: string) => string) => {
+      const renamed = Object.entries(weights).map(([name, w]) => [rename(name), w]);
+      await Deno.writeFile(path, writePt(Object.fromEntries(renamed)));
+      return (await loadWeights(path, options)).weights;
+    };
+    for (const prefix of ["module._orig_mod.", "_orig_mod.module._orig_mod.", "model.module."]) {
+      assertEquals(await load((name) => prefix + name), weights, prefix);
+    }
+    const inside = (name: string) => name.replace(/^blocks\.0\./, "blocks.0._orig_mod.");
+    assertEquals(await load(inside), weights);
+    const twice = { ...weights, "module.lm_head.weight": weights["lm_head.weight"] };
+    await Deno.writeFile(path, writePt(twice));
+    await assertRejects(
+      () => loadWeights(path, options),
+      UserError,
+      '"module.lm_head.weight" is not a parameter',
+    );
+  }));
+
+Deno.test("a vocabulary is that of the text as Python reads it, and never a guess between two", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "x.pt");
+    const config = { layers: 1, heads: 1, width: 2, context: 4 };
+    /** Loads weights of so many rows with a text whose characters are these as Python reads it. */
+    const load = async (rows: number, python: string, plain: string, expectKind?: ModelKind) => {
+      const made = { ...makeConfig("gpt", "smoke", rows), ...config };
+      await Deno.writeFile(path, writePt(initialWeights(made, seededRandom(1))));
+      const characters = (likePython: boolean) => [...(likePython ? python : plain)];
+      const { vocabulary, config: { kind } } = await loadWeights(path, { characters, expectKind });
+      return [kind, vocabulary.join("")];
+    };
+    const crlf = ["\nab", "\n\rab"] as const;
+    const mark = ["\nab\ufeff", "\nab"] as const;
+    const both = ["\nab\ufeff", "\n\rab"] as const;
+    assertEquals(await load(3, ...crlf), ["gpt", "\nab"]);
+    assertEquals(await load(5, ...crlf), ["diffusion", "_\n\rab"]); // only weights of our own
+    assertEquals(await load(5, ...mark), ["diffusion", "_\nab\ufeff"]);
+    assertEquals(await load(4, ...crlf, "diffusion"), ["diffusion", "_\nab"]);
+    assertEquals(await load(4, ...mark, "gpt"), ["gpt", "\nab\ufeff"]);
+    assertEquals(await load(4, ...both, "gpt"), ["gpt", "\nab\ufeff"]);
+    for (
+      const [texts, expectKind] of [
+        [crlf, undefined],
+        [crlf, "gpt"],
+        [mark, undefined],
+        [mark, "diffusion"],
+        [both, undefined],
+      ] as const
+    ) {
+      const loading = () => load(4, texts[0], texts[1], expectKind);
+      const { message } = await assertRejects(loading, UserError);
+      assertMatch(
+        message,
+        /\[4, 2\], which fits a .+ as Python reads it and a .+ as it is in the file; --model \w+ takes/,
+      );
+    }
+    await assertRejects(
+      () => load(7, ...crlf),
+      UserError,
+      "expected 3 rows (GPT) or 4 (diffusion) for the 3 characters of the text as Python reads it; " +
+        "or 4 rows (GPT) or 5 (diffusion) for the 4 characters of the text as it is in the file",
+    );
+  }));
+
+Deno.test("a file is read as what it is, whatever its name, and says where it is not float32", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "x.pt");
+    const model = smallModel("gpt");
+    await saveWeights(path, model);
+    const { sha256: _, ...back } = await loadWeights(path);
+    assertEquals(back, model);
+    await saveWeights(path, model, { dtype: "float16" });
+    assertEquals((await loadWeights(path)).dtypes, ["F16"]);
+  }));
+
+for (
+  const [text, message] of [
+    [
+      "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+      "Git LFS pointer",
+    ],
+    ["<!DOCTYPE html><html><body>404 Not found</body></html>", "it is a web page; download"],
+    ['\ufeff\n<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "it is a web page"],
+  ]
+) {
+  Deno.test(`what a download left in place of weights is named: ${message}`, () =>
+    inFolder(async (folder) => {
+      for (const name of ["x.pt", "x.safetensors", "x.training.safetensors"]) {
+        const path = join(folder, name);
+        await Deno.writeTextFile(path, text);
+        await assertRejects(() => loadWeights(path), UserError, message);
+        await assertRejects(() => loadTraining(path), UserError, message);
+      }
+    }));
+}
+
 Deno.test("the text is asked for only if the file has no vocabulary", () =>
   inFolder(async (folder) => {
     const path = join(folder, "x.safetensors");

@@ -85,7 +85,6 @@ export async function main(args: string[]): Promise<void> {
     );
   }
   await requireWritable(output);
-  using _lock = await lockFile(output);
 
   const text = makeTextReader(data);
   const model = await loadWeights(input, {
@@ -97,6 +96,7 @@ export async function main(args: string[]): Promise<void> {
   });
   const corpus = text.read(model);
   if (corpus) noteAssumed(input, model.config, { heads, blockSize });
+  using _lock = await lockFile(output); // of a training that may be writing it
   await write(output, { ...model, prompt: model.prompt ?? (corpus && takeOpening(corpus.text)) });
 
   if (format === ".pt") noteOnReading(model.config);

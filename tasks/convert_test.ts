@@ -1,6 +1,6 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { loadWeights } from "../core/checkpoint.ts";
+import { loadWeights, saveWeights } from "../core/checkpoint.ts";
 import { readPt } from "../core/files/pt.ts";
 import { exportModel } from "./report/tryit/export_model.ts";
 import { readSafetensors } from "../core/files/safetensors.ts";
@@ -87,6 +87,7 @@ Deno.test("what can't be converted is one line, the right exit code, and no file
       ],
       [[`${testdata}gpt.pt`, path("x.gguf")], 2, "expected a name that ends in"],
       [[`${testdata}gpt.pt`], 2, "Missing OUT"],
+      [[`${testdata}gpt.pt`, path("x.training.safetensors")], 1, "for the state of a training run"],
       [[`${testdata}gpt.pt`, out, "--heads", "3", ...data], 1, "width 32 is not a multiple"],
       [[`${testdata}gpt.pt`, path("no/x.pt")], 1, "there is no folder"],
       [[path("corpus.txt"), out], 1, "as safetensors: a header of"],
@@ -158,6 +159,43 @@ Deno.test({
       }
     }),
 });
+
+Deno.test("float16 stays float16, and where a format can't keep the precision, stderr says so", () =>
+  inFolder(async (path) => {
+    const flags = ["--heads=2", "--block-size=24", `--data=${path("corpus.txt")}`];
+    await convert(`${testdata}gpt.pt`, path("x.safetensors"), ...flags);
+    const { sha256: _, ...model } = await loadWeights(path("x.safetensors"));
+    await saveWeights(path("half.safetensors"), model, { dtype: "float16" });
+    const same = await convert(path("half.safetensors"), path("again.safetensors"));
+    assertEquals([same.code, same.stderr], [0, ""]);
+    const [half, again] = await Promise.all(
+      ["half", "again"].map((name) => Deno.readFile(path(`${name}.safetensors`))),
+    );
+    assertEquals(again, half);
+    const pt = await convert(path("half.safetensors"), path("half.pt"));
+    assertMatch(pt.stderr, /half\.safetensors are F16; .*half\.pt has float32, which holds each/);
+
+    const { tensors } = readSafetensors(half);
+    const header: Record<string, unknown> = {};
+    let end = 0;
+    for (const [name, { shape, data }] of Object.entries(tensors)) {
+      header[name] = { dtype: "F64", shape, data_offsets: [end, end += 8 * data.length] };
+    }
+    const json = new TextEncoder().encode(JSON.stringify(header));
+    const size = new Uint8Array(BigUint64Array.of(BigInt(json.length)).buffer);
+    const values = Object.values(tensors).map(({ data }) =>
+      new Uint8Array(Float64Array.from(data).buffer)
+    );
+    await Deno.writeFile(path("double.safetensors"), new Blob([size, json, ...values]).stream());
+    const double = await convert(path("double.safetensors"), path("y.safetensors"), ...flags);
+    assertEquals(double.code, 0, double.stderr);
+    assertMatch(
+      double.stderr,
+      /double\.safetensors are F64; .*y\.safetensors has float32, which rounds/,
+    );
+    const { weights } = await loadWeights(path("y.safetensors"));
+    for (const [name, { data }] of Object.entries(tensors)) assertEquals(weights[name].data, data);
+  }));
 
 for (const kind of ["gpt", "diffusion"] as const) {
   Deno.test(`the ${kind} as .onnx gives the original's logits in ONNX Runtime`, () =>

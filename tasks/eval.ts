@@ -186,7 +186,7 @@ function checkUsage({ model, estimator, weights, against }: EvalValues): void {
   }
   if (against !== undefined && model === undefined && weights === undefined) {
     throw new UsageError(
-      "Cannot use --against alone: expected --model gpt, --model diffusion or --weights with it",
+      "Cannot use --against alone: expected --model gpt or --model diffusion with it, or --weights",
     );
   }
 }

@@ -144,7 +144,11 @@ Deno.test("eval refuses a wrong command line with exit code 2, and what can't be
       [["--passes", "1"], 2, "expected a whole number, at least 2"],
       [["--blocks", "many"], 2, 'Cannot use --blocks "many": expected a whole number, at least 2'],
       [[...gpt, "--estimator", "nelbo"], 2, "expected exact"],
-      [["--weights", "weights/gpt-smoke.safetensors"], 2, "expected --model gpt or --model diff"],
+      [
+        ["--weights", "weights/gpt-smoke.safetensors", ...text, "--estimator", "nelbo"],
+        2,
+        'Cannot score "weights/gpt-smoke.safetensors": --estimator nelbo does not fit a gpt model',
+      ],
       [["--against", "weights/gpt-smoke.safetensors"], 2, "expected --model gpt or --model diff"],
       [[...gpt, ...text, "--against", "none.safetensors"], 1, 'load "none.safetensors": no such'],
       [[...gpt, "--data", "none.txt"], 1, 'Cannot read the text "none.txt": no such file'],

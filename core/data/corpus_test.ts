@@ -9,6 +9,8 @@ import {
   findLatestCorpus,
   loadCorpus,
   makeCorpus,
+  readForModel,
+  readLikePython,
   requireLength,
   sliceTraining,
   takeOpening,
@@ -51,6 +53,25 @@ Deno.test("line ends stay as they are, and a byte order mark goes", () =>
     await Deno.writeTextFile(path, "\ufeffone\r\ntwo\ufeff");
     assertEquals((await loadCorpus(path)).text, "one\r\ntwo\ufeff");
   }));
+
+Deno.test("like Python, line ends become one character and a byte order mark stays one", async () => {
+  const corpus = await makeCorpus("\ufeffone\r\ntwo\rthree\n\r" + "x".repeat(20));
+  const { text, characters, train, validation } = readLikePython(corpus);
+  assertEquals(text, "\ufeffone\ntwo\nthree\n\n" + "x".repeat(20));
+  assertEquals([characters, train + validation, validation], [36, text, "xxxx"]);
+  const plain = await makeCorpus("one\ntwo\ufeff");
+  assertEquals(readLikePython(plain), plain);
+});
+
+Deno.test("a corpus is read as the weights saw it: by their characters, and as it is where in doubt", async () => {
+  const corpus = await makeCorpus("\ufeffa\r\nb");
+  const read = (kind: "gpt" | "diffusion", characters: string) =>
+    readForModel(corpus, kind, [...characters]).text;
+  assertEquals(read("gpt", "\nab\ufeff"), "\ufeffa\nb");
+  assertEquals(read("diffusion", "_\nab\ufeff"), "\ufeffa\nb");
+  assertEquals(read("gpt", "\n\rab"), corpus.text);
+  assertEquals(read("gpt", "\nabc\ufeff"), corpus.text);
+});
 
 Deno.test("a missing corpus is an error that names the command to run", async () => {
   const error = await assertRejects(() => loadCorpus("no/such.txt"), Error);

@@ -127,6 +127,47 @@ for (const model of ["gpt", "diffusion"] as const) {
     }));
 }
 
+Deno.test("a text with other line ends is read as the original reads it, and never as another model's", () =>
+  inFolder(async (folder) => {
+    await Deno.writeTextFile(join(folder, "lf.txt"), exampleText());
+    await Deno.writeTextFile(join(folder, "crlf.txt"), exampleText().replaceAll("\n", "\r\n"));
+    const [gpt, diffusion] = ["gpt", "diffusion"].map((kind) => `${testdata}${kind}.pt`);
+    const shape = ["--heads", "2", "--block-size", "24"];
+    const x = join(folder, "x.safetensors");
+    const made = await runTaskIn(
+      folder,
+      "convert",
+      diffusion,
+      x,
+      "--model=diffusion",
+      "--data=crlf.txt",
+      ...shape,
+    );
+    assertEquals(made.code, 0, made.stderr);
+    assertMatch(made.stderr, /^note: crlf\.txt is read as Python reads it/m);
+    const few = ["--blocks", "4", "--passes", "2", ...engine];
+    const rows = async (...args: string[]) => {
+      const { rows } = await jsonOf(folder, "eval", ...args, ...few);
+      return rows.map(({ weights: _, ...row }: { weights: string }) => row);
+    };
+    const nelbo = ["--model", "diffusion", "--estimator", "nelbo"];
+    const [theirs, ours, bound, same, converted] = await Promise.all([
+      rows("--weights", gpt, "--data", "lf.txt", ...shape),
+      rows("--weights", gpt, "--data", "crlf.txt", ...shape),
+      rows("--weights", diffusion, "--data", "lf.txt", ...nelbo, ...shape),
+      rows("--weights", diffusion, "--data", "crlf.txt", ...nelbo, ...shape),
+      rows("--weights", x, "--data", "crlf.txt", "--estimator", "nelbo"),
+    ]);
+    assertEquals(ours, theirs);
+    assertEquals(same, bound);
+    assertEquals(converted, bound);
+    for (const model of [["--model", "gpt"], []]) {
+      const crlf = ["--data", "crlf.txt", ...shape, ...model];
+      const refused = await runTaskIn(folder, "eval", "--weights", diffusion, ...crlf);
+      assertFailed(refused, 1, "fits a diffusion model of the characters of the text as Python");
+    }
+  }));
+
 Deno.test("without --weights the project's own are taken, else those trained last, and stderr says which", () =>
   inFolder(async (folder) => {
     await writeWeights(folder);
