@@ -1,5 +1,11 @@
 /** The target `corpus`: a text to train on and the JSON file next to it. */
-import { findLatestCorpus, loadCorpus, takeOpening } from "../../core/data/corpus.ts";
+import {
+  findLatestCorpus,
+  loadCorpus,
+  readForModel,
+  readLikePython,
+  takeOpening,
+} from "../../core/data/corpus.ts";
 import { sha256Hex } from "../../core/files/read.ts";
 import { listCharacters, makeTokenizer } from "../../core/data/tokenizer.ts";
 import { concatenate, mutateBytes, mutateJson, textBytes } from "./mutate.ts";
@@ -61,6 +67,12 @@ export const corpus: Target = {
     promise([...train].length === Math.trunc(0.9 * characters), "90 % are for training");
     promise([...takeOpening(text)].length === Math.min(16, characters), "16 characters open it");
     const vocabulary = listCharacters(text);
+    const python = readLikePython(corpus);
+    const decoded = new TextDecoder("utf-8", { ignoreBOM: true }).decode(file);
+    const expected = decoded.replaceAll("\r\n", "\n").replaceAll("\r", "\n");
+    promise(python.text === expected, "Python reads it so");
+    promise(python.train + python.validation === expected, "and so its two parts");
+    promise(readForModel(corpus, "gpt", vocabulary) === corpus, "its own weights saw it as it is");
     const { encode, decode } = makeTokenizer("gpt", vocabulary);
     promise(decode(encode(text)) === text, "its tokens are the text");
     return `read ${vocabulary.length > 100 ? "many" : "few"} characters, info ${!!corpus.info}`;

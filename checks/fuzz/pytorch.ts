@@ -16,9 +16,19 @@ import { isSameData, promise, roundTrip, type Target } from "./target.ts";
 
 const rebuild = "torch._utils _rebuild_tensor_v2";
 const storages = ["FloatStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage"];
-const allowed = new Set([rebuild, ...storages.map((name) => `torch ${name}`)]);
+const allowed = new Set([
+  rebuild,
+  "torch._utils _rebuild_parameter",
+  ...[...storages, "LongStorage"].map((name) => `torch ${name}`),
+]);
 
-const realPt = () => Deno.readFileSync(new URL("../../core/testing/data/gpt.pt", import.meta.url));
+const testdata = new URL("../../core/testing/data/", import.meta.url);
+const realPt = () => Deno.readFileSync(new URL("gpt.pt", testdata));
+
+/** What PyTorch wrote by protocol 4, of parameters, and of checkpoints with more than weights. */
+const realPickles = () =>
+  ["proto4", "parameters", "lightning", "nanogpt_ckpt", "module_orig_mod"]
+    .map((name) => Deno.readFileSync(new URL(`${name}.pkl`, testdata)));
 
 /** 30 MB of zeros that the directory says are 10 bytes. */
 function bomb(): Uint8Array {
@@ -117,6 +127,10 @@ const snippets = [
   "X\x01\x00\x00\x00a", "X\x09\x00\x00\x00__proto__", "X\xff\xff\xff\x7f", "cos\nsystem\n",
   "ctorch\nFloatStorage\n", "ctorch._utils\n_rebuild_tensor_v2\n", "ccollections\nOrderedDict\n",
   "\x80\x02", "\x80\x04", "(".repeat(3000), ")".repeat(3000), "}".repeat(3000) + "(", "Nt",
+  "\x8c\x01a", "\x8c\xffa", "\x8d\x01\x00\x00\x00\x00\x00\x00\x00a", "\x8d" + "\xff".repeat(8),
+  "\x95" + "\x00".repeat(8), "]", "a", "e", "(NNe", "]q\x00h\x00a", "G\x7f\xf8\x00\x00\x00\x00\x00\x00",
+  "\x8c\x02os\x8c\x06system\x93", "\x8c\x05torch\x8c\x0cFloatStorage\x93", "}K\x01Ns",
+  "ctorch._utils\n_rebuild_parameter\n", "\x94".repeat(300),
   "c" + "a".repeat(5000) + "\nb\n", "X\x02\x00\x00\x00\xff\xff", "ca\x1b[2J\nb\r\n",
 ].map(latin1);
 
@@ -133,6 +147,7 @@ export const pickle: Target = {
       ]),
     ),
     readZip(realPt()).get("gpt/data.pkl")!.slice(),
+    ...realPickles(),
   ],
 
   mutate: (bytes, other, random) => mutateBytes(bytes, other, random, snippets),
@@ -149,14 +164,16 @@ export const pickle: Target = {
 
 /**
  * Lists the parts of a tree from the root on, checked on the way; undefined if it is too large or
- * deep to write out. -0, which pickles do not tell from 0, is 0.
+ * deep to write out, or has a number that is no integer. -0, which pickles do not tell from 0, is 0.
  */
 function listParts(root: Pickled): string[] | undefined {
   const all: string[] = [];
   const visit = (value: Pickled, depth: number): boolean => {
     const parts = partsOf(value);
     all.push(describe(value));
-    return all.length < 20_000 && depth < 300 && parts.every((part) => visit(part, depth + 1));
+    const isWritten = typeof value !== "number" || Number.isSafeInteger(value);
+    return isWritten && all.length < 20_000 && depth < 300 &&
+      parts.every((part) => visit(part, depth + 1));
   };
   return visit(root, 0) ? all : undefined;
 }
@@ -174,13 +191,14 @@ function describe(value: Pickled): string {
     return `${value.constructor.name} ${name}`;
   }
   if (value instanceof Map) {
-    promise([...value.keys()].every((key) => typeof key === "string"), "a key is a text");
+    const isKey = (key: unknown) => typeof key === "string" || typeof key === "number";
+    promise([...value.keys()].every(isKey), "a key is a text or a number");
   }
   if (typeof value === "object" && value) {
     return `${value.constructor.name} ${partsOf(value).length}`;
   }
-  const isKnown = value === null || typeof value === "boolean" || typeof value === "string";
-  promise(isKnown || Number.isSafeInteger(value), `it builds no ${typeof value} ${value}`);
+  const isKnown = value === null || ["boolean", "string", "number"].includes(typeof value);
+  promise(isKnown, `it builds no ${typeof value}`);
   return JSON.stringify(value);
 }
 
@@ -204,7 +222,14 @@ export const pt: Target = {
       writePt({ w: { shape: [2, 2], data: Float32Array.of(1, 2, 3, NaN) } }),
       archive(new Map(views)),
       archive(new Map([["w", call("FloatStorage", "0", 12, 0, [2, 1, 3, 1], [3, 77, 1, 0])]])),
+      archive(new Map<string, Pickled>([["epoch", 3], ["model", new Map(views)]])),
       realPt(),
+      ...realPickles().map((data) => {
+        const entries = entriesOf(realPt());
+        return writeZip(
+          entries.map((entry) => entry.name.endsWith(".pkl") ? { ...entry, data } : entry),
+        );
+      }),
     ];
   },
 

@@ -24,6 +24,10 @@ export const safetensors: Target = {
       writeSafetensors({}),
       writeSafetensors(tensors),
       writeSafetensors(tensors, { format: "pt", name: "é\n" }, { dtype: "float16" }),
+      withHeader(
+        '{"__metadata__":null,"d":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}',
+        new Uint8Array(Float64Array.of(1e300).buffer),
+      ),
       withHeader(bfloat, Uint8Array.of(0xc0, 0x3f, 0x80, 0x7f)),
       Deno.readFileSync(new URL("../../core/testing/data/gpt.safetensors", import.meta.url)),
     ];
