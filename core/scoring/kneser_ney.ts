@@ -106,7 +106,7 @@ function countNgrams(text: Int32Array, vocab: number, order: number): Level[] {
   let parentCount = 1;
   for (let length = 1; length <= order; length++) {
     const starts = Math.max(0, text.length - length + 1);
-    const all = Uint32Array.from({ length: starts }, (_, start) => start);
+    const all = new Uint32Array(starts).map((_, start) => start);
     const byCharacter = sortByKey(text.subarray(length - 1), vocab, all);
     const sorted = sortByKey(parents, parentCount, byCharacter);
 
@@ -160,10 +160,10 @@ function sortByKey(
   items: Uint32Array,
 ): Uint32Array {
   const next = new Uint32Array(keyCount + 1);
-  for (const item of items) next[keys[item] + 1]++;
+  for (let i = 0; i < items.length; i++) next[keys[items[i]] + 1]++;
   for (let key = 0; key < keyCount; key++) next[key + 1] += next[key];
   const sorted = new Uint32Array(items.length);
-  for (const item of items) sorted[next[keys[item]]++] = item;
+  for (let i = 0; i < items.length; i++) sorted[next[keys[items[i]]]++] = items[i];
   return sorted;
 }
 
@@ -186,7 +186,7 @@ function findChild({ characters, firstChild }: Level, node: number, character: n
  */
 function estimateDiscounts(counts: Uint32Array): [number, number, number, number] {
   const countOfCounts = [0, 0, 0, 0, 0];
-  for (const count of counts) if (count <= 4) countOfCounts[count]++;
+  for (let i = 0; i < counts.length; i++) if (counts[i] <= 4) countOfCounts[counts[i]]++;
   const [, n1, n2, n3, n4] = countOfCounts;
   const one = n1 === 0 ? 0.5 : n1 / (n1 + 2 * n2);
   if (n1 === 0 || n2 === 0 || n3 === 0 || n4 === 0) return [0, one, one, one];
