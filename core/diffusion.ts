@@ -69,7 +69,7 @@ export async function* generate(
   const { context } = network, { overlap, sampler } = options;
   for (const { start, masked } of cutBlocks(text, { context, overlap })) {
     const window = text.subarray(start, start + context); // a view: what is written into it is in the text
-    const block = { masked, look: () => network.logits(window) };
+    const block = { masked, forward: () => network.logits(window) };
     for await (const fixed of sampler.fill(block, options, random)) {
       for (const { position, token } of fixed) window[position] = token;
       yield fixed.map((choice) => ({ ...choice, position: start + choice.position }));

@@ -97,7 +97,7 @@ export interface MaskedWindow {
   /** The positions to fill, in the window, rising; all of them masked at first. */
   masked: number[];
   /** A forward pass: the logits of every position of the window as it is now, [vocab] each. */
-  look(): Promise<Float32Array[]>;
+  forward(): Promise<Float32Array[]>;
 }
 
 /** A way to choose which masked characters to fix in which pass, and with what. */
@@ -113,7 +113,7 @@ export interface Sampler {
   maxPasses(count: number): number;
   /**
    * Fills the masked positions. Yields what each step changes; the caller writes that into the
-   * window before the next `look`.
+   * window before the next `forward`.
    */
   fill(window: MaskedWindow, truncation: Truncation, random: Random): AsyncGenerator<Fixed[]>;
 }

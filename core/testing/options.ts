@@ -1,7 +1,6 @@
 /** Options of generation for tests. */
 import type { GenerationOptions } from "../language_model.ts";
-import { defaultOptions } from "../sampling/samplers/mod.ts";
-import { samplers } from "../sampling/samplers/mod.ts";
+import { defaultOptions, samplers } from "../sampling/samplers/mod.ts";
 
 /**
  * The plainest: the model's own probabilities, one character at a time unless the sampler says

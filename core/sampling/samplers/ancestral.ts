@@ -20,13 +20,13 @@ export const ancestral = defineSampler({
   options: { denoisingSteps, grid },
   maxPasses: (count, { denoisingSteps }) => Math.min(count, denoisingSteps),
   fill: (settings) =>
-    async function* ({ masked: all, look }, truncation, random) {
+    async function* ({ masked: all, forward }, truncation, random) {
       let masked = all;
       for (const { from, to } of scheduleSteps(settings)) {
         const revealed = masked.filter(() => random.uniform() < (from - to) / from);
         if (revealed.length === 0) continue;
         masked = masked.filter((position) => !revealed.includes(position));
-        yield drawEach(revealed, await look(), truncation, random);
+        yield drawEach(revealed, await forward(), truncation, random);
       }
     },
 });

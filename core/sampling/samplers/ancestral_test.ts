@@ -11,7 +11,7 @@ async function run(count: number, changes: Partial<typeof ancestral.settings>) {
   let passes = 0;
   const hidden: MaskedWindow = {
     masked: Array.from({ length: count }, (_, i) => i),
-    look: () => (passes++, Promise.resolve(Array(count).fill(row))),
+    forward: () => (passes++, Promise.resolve(Array(count).fill(row))),
   };
   const steps: Fixed[][] = await Array.fromAsync(fill(hidden, { temperature: 1 }, seededRandom(2)));
   return { steps, passes, settings };

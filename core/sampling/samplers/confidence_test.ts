@@ -8,7 +8,7 @@ import { confidence } from "./confidence.ts";
 const logits = Array.from({ length: 300 }, (_, i) => Float32Array.of(99, i / 10, 0, 0));
 
 function fill(masked: number[], settings: { denoisingSteps: number }): Promise<Fixed[][]> {
-  const hidden = { masked, look: () => Promise.resolve(logits) };
+  const hidden = { masked, forward: () => Promise.resolve(logits) };
   const { fill } = confidence.with(settings);
   return Array.fromAsync(fill(hidden, { temperature: 1 }, seededRandom(1)));
 }
@@ -38,7 +38,7 @@ Deno.test("confidence takes exactly as many passes as there are steps, or charac
 Deno.test("where all are equally sure, confidence goes from left to right", async () => {
   const even = {
     masked: [2, 5, 9],
-    look: () => Promise.resolve(Array(10).fill(logits[0])),
+    forward: () => Promise.resolve(Array(10).fill(logits[0])),
   };
   const { fill } = confidence.with({ denoisingSteps: 3 });
   const steps = await Array.fromAsync(fill(even, { temperature: 1 }, seededRandom(1)));

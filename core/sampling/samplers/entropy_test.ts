@@ -8,10 +8,10 @@ import { entropy } from "./entropy.ts";
 const rowOf = (p: number) => Float32Array.of(99, Math.log(p), Math.log(1 - p));
 
 async function firstPass(shares: number[], entropyBound: number): Promise<number[]> {
-  const look = () => Promise.resolve(shares.map(rowOf));
+  const forward = () => Promise.resolve(shares.map(rowOf));
   const masked = shares.map((_, i) => i);
   const { fill } = entropy.with({ entropyBound });
-  const steps = fill({ masked, look }, { temperature: 1 }, seededRandom(1));
+  const steps = fill({ masked, forward }, { temperature: 1 }, seededRandom(1));
   return (await steps.next()).value!.map(({ position }: { position: number }) => position);
 }
 

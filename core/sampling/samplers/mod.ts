@@ -23,7 +23,7 @@ export type SamplerName = typeof samplerList[number]["name"];
  * import { samplers, seededRandom } from "@tiny-diffusion/core";
  *
  * const sure = Float32Array.of(0, 9, 0), undecided = Float32Array.of(0, 1, 1);
- * const window = { masked: [0, 1], look: () => Promise.resolve([undecided, sure]) };
+ * const window = { masked: [0, 1], forward: () => Promise.resolve([undecided, sure]) };
  * const sampler = samplers.threshold.with({ threshold: 0.9 });
  * const steps = await Array.fromAsync(sampler.fill(window, { temperature: 1, topK: 1 }, seededRandom(1)));
  * assertEquals(steps.map((fixed) => fixed.map(({ position }) => position)), [[1], [0]]); // the sure one first

@@ -34,7 +34,7 @@ export const remask = defineSampler({
   },
   maxPasses: (count, { denoisingSteps }) => count === 0 ? 0 : denoisingSteps,
   fill: ({ remaskCap, ...schedule }) =>
-    async function* ({ masked: all, look }, truncation, random) {
+    async function* ({ masked: all, forward }, truncation, random) {
       const masked = new Set(all);
       for (const { from, to } of scheduleSteps(schedule)) {
         const sigma = from === 1 ? 0 : Math.min(remaskCap, to / (1 - from)); // at first nothing is shown
@@ -46,7 +46,7 @@ export const remask = defineSampler({
         const again = changed.filter((position) => !masked.has(position));
         const fixed = revealed.length === 0
           ? []
-          : drawEach(revealed, await look(), truncation, random);
+          : drawEach(revealed, await forward(), truncation, random);
         for (const position of revealed) masked.delete(position);
         for (const position of again) masked.add(position);
         const hidden = again.map((position) => ({

@@ -19,14 +19,14 @@ async function run(
   const text = new Int32Array(count + 1).fill(MASK), steps: Fixed[][] = [];
   text[count] = 2; // given
   const shown = () => text.filter((token) => token !== MASK).length / text.length;
-  const look = () => {
+  const forward = () => {
     const row = Float32Array.of(99, -50, -50);
     row[favourite(shown())] = 0;
     return Promise.resolve(Array(text.length).fill(row));
   };
   const masked = Array.from({ length: count }, (_, i) => i);
   for await (
-    const fixed of sampler.fill({ masked, look }, { temperature: 1 }, seededRandom(seed))
+    const fixed of sampler.fill({ masked, forward }, { temperature: 1 }, seededRandom(seed))
   ) {
     for (const { position, token } of fixed) text[position] = token;
     steps.push(fixed);

@@ -228,10 +228,10 @@ export interface Pass {
 export function revealPerPass(
   choose: (pass: Pass, truncation: Truncation, random: Random) => Fixed[],
 ): Sampler["fill"] {
-  return async function* ({ masked: all, look }, truncation, random) {
+  return async function* ({ masked: all, forward }, truncation, random) {
     let masked = all;
     for (let passesBefore = 0; masked.length > 0; passesBefore++) {
-      const pass = { logits: await look(), masked, passesBefore, maskedAtStart: all.length };
+      const pass = { logits: await forward(), masked, passesBefore, maskedAtStart: all.length };
       const fixed = choose(pass, truncation, random);
       const left = new Set(masked);
       if (fixed.length === 0 || !fixed.every(({ position }) => left.delete(position))) {

@@ -59,7 +59,7 @@ Deno.test("a choice of nothing, of a position twice or of one that is not masked
     const sampler = revealPerPass((): Fixed[] =>
       choices[passes++].map((position) => ({ position, token: 1, confidence: 1 }))
     );
-    const window = { masked: [0, 2, 3], look: () => Promise.resolve([]) };
+    const window = { masked: [0, 2, 3], forward: () => Promise.resolve([]) };
     return await Array.fromAsync(sampler(window, { temperature: 1 }, seededRandom(1)));
   };
   assertEquals((await fill([2], [3, 0])).length, 2);

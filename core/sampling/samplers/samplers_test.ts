@@ -102,11 +102,11 @@ for (const name of names) {
         const network = noisy(hidden + 3, seed);
         const text = Int32Array.of(1, ...new Array(hidden).fill(MASK), 2, 3);
         const masked = Array.from({ length: hidden }, (_, i) => 1 + i);
-        const look = () => network.logits(text);
+        const forward = () => network.logits(text);
         let steps = 0, before = 0;
         for await (
           const fixed of options.sampler.fill(
-            { masked, look },
+            { masked, forward },
             options,
             seededRandom(seed),
           )

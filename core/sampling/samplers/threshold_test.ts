@@ -29,7 +29,7 @@ async function chosen(
   seed = 1,
   logits = window,
 ): Promise<Fixed[]> {
-  const hidden = { masked: positions, look: () => Promise.resolve(logits) };
+  const hidden = { masked: positions, forward: () => Promise.resolve(logits) };
   const { fill } = threshold.with({ threshold: least });
   const steps = fill(hidden, { temperature: 1, topK: 1, ...truncation }, seededRandom(seed));
   return (await steps.next()).value;
