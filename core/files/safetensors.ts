@@ -14,6 +14,7 @@ export interface StoredTensor extends HostTensor {
   dtype: StoredDType;
 }
 
+/** The types of numbers that are read. */
 export type StoredDType = "F32" | "F16" | "BF16" | "F64" | "I32";
 
 /** Everything in a safetensors file. */
