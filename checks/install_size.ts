@@ -5,6 +5,7 @@
  *   deno task --cwd checks install-size
  */
 import { fromFileUrl, join } from "@std/path";
+import { namesIn } from "../tasks/testing/task_process.ts";
 
 const root = fromFileUrl(new URL("..", import.meta.url));
 const lock = JSON.parse(await Deno.readTextFile(join(root, "deno.lock")));
@@ -30,16 +31,9 @@ try {
     env: { DENO_DIR: cache },
     stdout: "null",
   }).output();
-  console.log(megabytes(await bytesIn(cache)), "on disk");
+  const files = namesIn(cache).map((name) => Deno.statSync(join(cache, name)))
+    .filter(({ isFile }) => isFile);
+  console.log(megabytes(files.reduce((sum, { size }) => sum + size, 0)), "on disk");
 } finally {
   await Deno.remove(cache, { recursive: true });
-}
-
-async function bytesIn(folder: string): Promise<number> {
-  let bytes = 0;
-  for await (const { name, isDirectory } of Deno.readDir(folder)) {
-    const path = join(folder, name);
-    bytes += isDirectory ? await bytesIn(path) : (await Deno.stat(path)).size;
-  }
-  return bytes;
 }

@@ -6,6 +6,7 @@ import { join } from "@std/path";
 import { loadTraining, loadWeights } from "../../core/checkpoint.ts";
 import { sha256Hex } from "../../core/files/read.ts";
 import { readPt } from "../../core/files/pt.ts";
+import { namesIn } from "../../tasks/testing/task_process.ts";
 
 /**
  * Contents by name. Names that differ by a date or a random part only are one name, which may have
@@ -55,27 +56,22 @@ export const TORN = "\n(torn)";
 export async function snapshot(folder: string): Promise<Snapshot> {
   const seen: Snapshot = new Map();
   const broken: string[] = [];
-  const visit = async (below: string) => {
-    for (const { name, isDirectory, isSymlink } of Deno.readDirSync(join(folder, below))) {
-      const path = below === "" ? name : `${below}/${name}`;
-      if (isDirectory) {
-        await visit(path);
-        continue;
-      }
-      try {
-        const content = isSymlink
-          ? steadyName(await Deno.readLink(join(folder, path)))
-          : isTemporary(path)
-          ? ""
-          : await contentOf(join(folder, path));
-        const key = steadyName(path);
-        seen.set(key, (seen.get(key) ?? new Set()).add(content));
-      } catch (error) {
-        broken.push(`${path} is not whole: ${(error as Error).message}`);
-      }
+  for (const name of namesIn(folder)) {
+    const path = name.replaceAll("\\", "/");
+    const { isDirectory, isSymlink } = await Deno.lstat(join(folder, path));
+    if (isDirectory) continue;
+    try {
+      const content = isSymlink
+        ? steadyName(await Deno.readLink(join(folder, path)))
+        : isTemporary(path)
+        ? ""
+        : await contentOf(join(folder, path));
+      const key = steadyName(path);
+      seen.set(key, (seen.get(key) ?? new Set()).add(content));
+    } catch (error) {
+      broken.push(`${path} is not whole: ${(error as Error).message}`);
     }
-  };
-  await visit("");
+  }
   if (broken.length > 0) throw new Error(broken.join("\n"));
   return seen;
 }

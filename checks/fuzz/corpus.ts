@@ -26,21 +26,21 @@ const join = (info: string, text: Uint8Array) => concatenate(textBytes(info), se
 export const corpus: Target = {
   readers: ["core/data/corpus.ts", "core/data/tokenizer.ts"],
 
-  async starts() {
-    const texts = [
-      "ab",
-      "To be, or not to be: that is the question.\n".repeat(20),
-      "Où est «l'été»?\r\n",
-      "\ufeff東京は夜の七時。🌙🌊 _snake_case_\n",
-      "\ufffd\u2028\u0301e\u200d👩‍👩‍👧 aa",
-      String.fromCodePoint(...Array.from({ length: 1100 }, (_, i) => 0x4e00 + i)),
-    ].map(textBytes);
-    return await Promise.all(texts.map(async (text) => {
-      const common = { source: "a test", bytes: text.length, characters: 1, licence: "none" };
-      const sha256 = await sha256Hex(text);
-      return join(JSON.stringify({ ...common, sha256, fetched: "2026-01-01" }), text);
-    }));
-  },
+  starts: () =>
+    Promise.all(
+      [
+        "ab",
+        "To be, or not to be: that is the question.\n".repeat(20),
+        "Où est «l'été»?\r\n",
+        "\ufeff東京は夜の七時。🌙🌊 _snake_case_\n",
+        "\ufffd\u2028\u0301e\u200d👩‍👩‍👧 aa",
+        String.fromCodePoint(...Array.from({ length: 1100 }, (_, i) => 0x4e00 + i)),
+      ].map(textBytes).map(async (text) => {
+        const common = { source: "a test", bytes: text.length, characters: 1, licence: "none" };
+        const sha256 = await sha256Hex(text);
+        return join(JSON.stringify({ ...common, sha256, fetched: "2026-01-01" }), text);
+      }),
+    ),
 
   mutate(bytes, other, random) {
     const { info, text } = split(bytes);
