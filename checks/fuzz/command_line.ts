@@ -35,13 +35,8 @@ const table = {
 const defaults = makeConfig("gpt", "full", 66);
 const names = Object.keys(table).map(flagName);
 
-/** A case is this as JSON. */
-interface Typed {
-  args: string[];
-  positionals: string[];
-}
-
-const lines: Typed[] = [
+/** Cases, which are JSON. */
+const lines = [
   { args: [], positionals: [] },
   { args: ["--", "--model", "gpt", "--temperature=0.5", "--top-k", "3"], positionals: [] },
   { args: ["in.pt", "out.safetensors", "--seed", "7", "--json"], positionals: ["IN", "OUT"] },
@@ -109,7 +104,7 @@ export const commandArguments: Target = {
 };
 
 /** Reads a case; names of positionals are a task's own, so not any text. */
-function readCase(text: string): Typed {
+function readCase(text: string): { args: string[]; positionals: string[] } {
   try {
     const { args, positionals } = JSON.parse(text);
     const own = ["IN", "OUT", "A", "B"].filter((name) => positionals.includes(name));
