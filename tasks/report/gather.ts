@@ -47,15 +47,9 @@ const hashFile: Hash = async (path) => {
 
 /** Picks and marks what the page shows. Of what is the same, the newest comes first in `results`. */
 export async function gather(results: Results, hash: Hash): Promise<ReportData> {
-  const newestText = findNewestText(results);
-  const checkText = async ({ corpus, corpusSha256 }: RunHeader | Provenance) => {
-    if (corpus === "") return []; // a sample drawn where there was no text
-    const notes = await checkFile(corpus, corpusSha256, hash);
-    if (notes.length === 0 && corpusSha256 !== newestText) {
-      notes.push(`made with another text ("${corpus}") than the newest result`);
-    }
-    return notes;
-  };
+  // A sample may have been drawn where there was no text.
+  const checkText = async ({ corpus, corpusSha256 }: RunHeader | Provenance) =>
+    corpus === "" ? [] : await checkFile(corpus, corpusSha256, hash);
   const check = async (from: Provenance) => [
     ...await checkFile(from.weights, from.weightsSha256, hash),
     ...await checkText(from),
@@ -66,9 +60,24 @@ export async function gather(results: Results, hash: Hash): Promise<ReportData> 
     stale: await check(result.provenance),
     other: [],
   })));
-  const race = pairUp(samples, ({ result }) => result.model, likenessOfSamples);
+  const newest = findNewestText(results);
+  const isNewest = ({ result }: SampleEntry) =>
+    result.provenance.corpusSha256 === newest?.corpusSha256;
+  const race = pairUp(
+    samples,
+    ({ result }) => result.model,
+    (a, b) => likenessOfSamples(a, b) + 16 * Number(isNewest(a) && isNewest(b)),
+  );
+  const pageText = [race.gpt, race.diffusion].map((entry) => entry?.result.provenance)
+    .find((from) => from && from.corpus !== "") ?? newest;
+  const compareText = ({ corpus, corpusSha256 }: RunHeader | Provenance) =>
+    corpus === "" || !pageText || corpusSha256 === pageText.corpusSha256
+      ? []
+      : [`made with another text ("${corpus}") than the race ("${pageText.corpus}")`];
   const compare = (model: ModelKind, from: Provenance): string[] => {
     const shown = race[model]?.result.provenance;
+    const ofText = compareText(from);
+    if (ofText.length > 0) return ofText;
     if (!shown || shown.weightsSha256 === from.weightsSha256) return [];
     return [`made with other weights ("${from.weights}") than the race ("${shown.weights}")`];
   };
@@ -84,8 +93,8 @@ export async function gather(results: Results, hash: Hash): Promise<ReportData> 
     return {
       run,
       stale: await checkText(run.header),
-      other: name === shown
-        ? []
+      other: name === shown || compareText(run.header).length > 0
+        ? compareText(run.header)
         : [`the training of other weights ("${name}") than those of the race ("${shown}")`],
     };
   }));
@@ -98,10 +107,13 @@ export async function gather(results: Results, hash: Hash): Promise<ReportData> 
   const evaluations: EvaluationEntry[] = [];
   const baselines: BaselineEntry[] = [];
   const comparisons: ComparisonEntry[] = [];
-  for (const result of results.evaluations) {
+  // Of the same figure on two texts, the page shows the one on the race's.
+  const isOwn = ({ provenance }: { provenance: Provenance }) =>
+    Number(compareText(provenance).length === 0);
+  for (const result of results.evaluations.toSorted((a, b) => isOwn(b) - isOwn(a))) {
     const { provenance } = result;
     const marked = await mark(result.rows[0]?.model ?? provenance.config.kind, provenance);
-    const ofText = { stale: await checkText(provenance), other: [] };
+    const ofText = { stale: await checkText(provenance), other: compareText(provenance) };
     evaluations.push(...result.rows.map((row) => ({ row, provenance, ...marked })));
     baselines.push(...(result.baselines ?? []).map((row) => ({ row, provenance, ...ofText })));
     comparisons.push(
@@ -134,13 +146,15 @@ export async function gather(results: Results, hash: Hash): Promise<ReportData> 
   return { ...data, missing: findMissing(data) };
 }
 
-/** SHA-256 of the text that the newest result was made with. */
-function findNewestText({ samples, evaluations, quality, runs }: Results): string | undefined {
+/** Finds the text that the newest result was made with. */
+function findNewestText(
+  { samples, evaluations, quality, runs }: Results,
+): RunHeader | Provenance | undefined {
   const origins = [
     ...[...samples, ...evaluations, ...quality].map(({ provenance }) => provenance),
     ...runs.map(({ header }) => header),
   ].filter(({ corpus }) => corpus !== "");
-  return origins.sort((a, b) => Date.parse(b.date) - Date.parse(a.date))[0]?.corpusSha256;
+  return origins.sort((a, b) => Date.parse(b.date) - Date.parse(a.date))[0];
 }
 
 /** Says how a file differs from the one that a result was made with. */
@@ -201,7 +215,7 @@ export function isWritten({ row }: Measured): boolean {
 function likenessOfSamples(a: SampleEntry, b: SampleEntry): number {
   const [from, to] = [a.result.provenance, b.result.provenance];
   return 4 * Number(a.result.prompt === b.result.prompt) +
-    2 * Number(from.corpusSha256 === to.corpusSha256) +
+    32 * Number(from.corpusSha256 === to.corpusSha256) +
     Number(from.config.preset === to.config.preset);
 }
 

@@ -81,9 +81,42 @@ Deno.test("gather marks results of another text than the newest result's", async
   const hash: Hash = (path) =>
     path === "data/other.txt" ? Promise.resolve({ sha256: "5".repeat(64) }) : unchanged(path);
   const data = await gather(results, hash);
-  const marked = data.evaluations.filter((entry) => entry.stale.length > 0);
+  const marked = data.evaluations.filter((entry) => entry.other.length > 0);
   assertEquals(marked.map(({ row }) => row.model), ["gpt"]);
-  assertStringIncludes(marked[0].stale[0], "another text");
+  assertStringIncludes(marked[0].other[0], "another text");
+});
+
+Deno.test("gather calls no result of another text stale, and shows first what is of the race's", async () => {
+  const own = everything();
+  const old = {
+    corpus: "data/other.txt",
+    corpusSha256: "5".repeat(64),
+    date: "2020-01-01T00:00:00Z",
+  };
+  const results = structuredClone(own);
+  for (const kind of ["samples", "evaluations", "quality"] as const) {
+    for (const result of own[kind]) {
+      const { provenance, ...rest } = structuredClone(result);
+      (results[kind] as unknown[]).push({ ...rest, provenance: { ...provenance, ...old } });
+    }
+  }
+  for (const { header, ...rest } of own.runs) {
+    results.runs.push({ ...rest, header: { ...header, ...old } });
+  }
+  const hash: Hash = (path) =>
+    path === "data/other.txt" ? Promise.resolve({ sha256: "5".repeat(64) }) : unchanged(path);
+  for (const newestFirst of [true, false]) { // a figure of the other text may be newer
+    if (!newestFirst) results.evaluations.reverse();
+    const data = await gather(results, hash);
+    const runs = Object.values(data.runs);
+    const { samples, quality, baselines, comparisons, evaluations, race } = data;
+    const all = [samples, quality, baselines, comparisons, evaluations, runs].flat();
+    assertEquals(all.flatMap(({ stale }) => stale), []);
+    const pair = [race.gpt!, race.diffusion!].map(({ result }) => result.provenance.corpus);
+    assertEquals(pair, ["data/harbour.txt", "data/harbour.txt"]);
+    assertEquals([evaluations, comparisons, runs].flat().flatMap(({ other }) => other), []);
+    assert(samples.some(({ other }) => other[0]?.includes("another text")));
+  }
 });
 
 Deno.test("gather shows of the same figure only the newest", async () => {

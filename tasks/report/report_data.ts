@@ -15,7 +15,7 @@ import type { Run } from "./read_results.ts";
 export interface Marked {
   /** Why it may no longer hold: its weights or its text have changed since. */
   stale: string[];
-  /** Its difference from what the race shows: other weights. */
+  /** Its difference from what the race shows: other weights, or another text. */
   other: string[];
 }
 
