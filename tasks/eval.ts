@@ -32,7 +32,7 @@ import { commandLine } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
 import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./shared/eval_tables.ts";
 import { type Journal, openJournal } from "./shared/journal.ts";
-import { type Progress, startProgress } from "./shared/progress.ts";
+import { type Progress, showCounting, startProgress } from "./shared/progress.ts";
 import { openResults, PARTIAL, provenance, tryTo } from "./shared/provenance.ts";
 import { latestQuality, qualityTables } from "./shared/quality_table.ts";
 import {
@@ -297,7 +297,9 @@ function toScored<Name extends Compared["model"]>(
 function trainBaselineScorer(corpus: Corpus, { blocks, seed }: EvalValues) {
   const characters = listCharacters(corpus.text, { limit: Infinity });
   const dataset = encodeCorpus(corpus, makeTokenizer("gpt", characters));
-  return makeBaselineScorer(dataset, characters.length, { blocks, seed });
+  using progress = showCounting(corpus);
+  const { onProgress } = progress;
+  return makeBaselineScorer(dataset, characters.length, { blocks, seed, onProgress });
 }
 
 /** Scores one set of weights, estimator by estimator. */

@@ -36,6 +36,7 @@ import { Interrupted, interruption, note, print, printJson, runTask } from "./sh
 import { commandLine } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
 import { openResults, PARTIAL, provenance } from "./shared/provenance.ts";
+import { showCounting } from "./shared/progress.ts";
 import { type MeasuredModel, measureSamples, planSamples } from "./shared/quality_samples.ts";
 import { qualityTables, withoutRepeats } from "./shared/quality_table.ts";
 import { samplerFlags, truncationFlags } from "./shared/sampling_flags.ts";
@@ -248,7 +249,9 @@ function listAllCharacters(corpus: Corpus, measured: MeasuredModel[]): string[] 
 function makeNgramJudge(corpus: Corpus, measured: MeasuredModel[]): Measures["ngram"] {
   const characters = listAllCharacters(corpus, measured);
   const { encode } = makeTokenizer("gpt", characters);
-  return { judge: kneserNey(encode(corpus.train), characters.length), encode };
+  using progress = showCounting(corpus);
+  const tokens = encode(corpus.train);
+  return { judge: kneserNey(tokens, characters.length, 6, progress.onProgress), encode };
 }
 
 /** Measures held-out text and the same shuffled, for comparison with the samples. */

@@ -19,6 +19,8 @@ export interface Expected {
    * Names of files that have other contents on the way from old to new: those need only be whole.
    */
   between?: RegExp;
+  /** As in `Scenario`. */
+  secondary?: RegExp;
 }
 
 const KILLED = 137;
@@ -34,7 +36,7 @@ export function judgeFault(fault: Fault, { code, stderr, left }: Ended, expected
   if (/^\s+at /m.test(stderr)) wrong.push("a stack trace");
 
   if (typeof left === "string") return [...wrong, ...left.split("\n")];
-  const { old, undisturbed, between } = expected;
+  const { old, undisturbed, between, secondary } = expected;
   // What can't be removed stays; and what could not be locked was not ours.
   const mayStay = isKill || fault.call === "remove";
   for (const [name, contents] of left) {
@@ -53,7 +55,17 @@ export function judgeFault(fault: Fault, { code, stderr, left }: Ended, expected
   for (const name of old.keys()) {
     if (!left.has(name) && !isTemporary(name)) wrong.push(`${name} is gone`);
   }
-  if (code === 0) wrong.push(...compareFolders(left, undisturbed, { mayStay }));
+  if (!isKill && secondary?.test(fault.path)) {
+    // On a full disk, what comes later may be something that the command needs.
+    if (code !== 0 && fault.how !== "ENOSPC") wrong.push(`it ended for want of ${fault.path}`);
+    const differs = compareFolders(left, undisturbed, { mayStay }).length > 0;
+    if (code === 0 && differs && !/^(warning|note): /m.test(stderr)) wrong.push("nothing is said");
+    if (code === 0) {
+      const primary = (all: Snapshot) =>
+        new Map([...all].filter(([name]) => !secondary.test(name)));
+      wrong.push(...compareFolders(primary(left), primary(undisturbed), { mayStay }));
+    }
+  } else if (code === 0) wrong.push(...compareFolders(left, undisturbed, { mayStay }));
   return wrong;
 }
 

@@ -68,6 +68,7 @@ function training(
     name,
     args: all,
     between: /\.(safetensors|jsonl)$/,
+    secondary: /reports/,
     async prepare(folder) {
       await writeText(folder);
       for (const args of before) await run(folder, `train-${model}`, ...smoke, ...args);
@@ -119,6 +120,7 @@ export const scenarios: Scenario[] = [
   {
     name: "sample",
     args: task(...sampled, ...engine),
+    secondary: /reports/,
     prepare: writeWeights,
   },
   {
@@ -126,6 +128,7 @@ export const scenarios: Scenario[] = [
     args: task("eval", ...evaluated),
     prepare: writeWeights,
     between: /\.jsonl$/,
+    secondary: /reports/,
   },
   {
     name: "eval from left to right, going on",
@@ -136,12 +139,14 @@ export const scenarios: Scenario[] = [
       await run(folder, "eval", ...some, ...engine, ...data);
     },
     between: /\.jsonl$/,
+    secondary: /reports/,
   },
   {
     name: "quality",
     args: task("quality", ...quality, ...engine, ...data),
     prepare: (folder) => writeWeights(folder, { text: exampleText(120) }),
     between: /\.jsonl$/,
+    secondary: /reports/,
   },
   {
     name: "report over another page",

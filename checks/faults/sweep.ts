@@ -21,6 +21,8 @@ export interface Scenario {
    * thing that does not.
    */
   goOn?: { args: string[]; wrong(folder: string, ended: Ended): Promise<string[]> };
+  /** Files that the command can do without: if one can't be written, it says so and continues. */
+  secondary?: RegExp;
   /** Programs of others write too. */
   hasOthers?: boolean;
   /** Why it can't be tried here. */
@@ -104,7 +106,12 @@ export async function record({ scenario, root, folder, reset, run }: Stage) {
   if (differing.length > 0) {
     throw new Error(`Cannot sweep ${scenario.name}: two runs differ: ${differing.join(", ")}`);
   }
-  const expected: Expected = { old, undisturbed: first.left, between: scenario.between };
+  const expected: Expected = {
+    old,
+    undisturbed: first.left,
+    between: scenario.between,
+    secondary: scenario.secondary,
+  };
   return { calls, expected, stdout: lasting(stdout) };
 }
 

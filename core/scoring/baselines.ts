@@ -27,8 +27,12 @@ export interface Baseline {
  *
  * @param vocab Number of characters.
  */
-export function trainBaselines(training: Int32Array, vocab: number): Baseline[] {
-  return [uniform(vocab), unigram(training, vocab), kneserNey(training, vocab)];
+export function trainBaselines(
+  training: Int32Array,
+  vocab: number,
+  onProgress?: (done: number, total: number) => void,
+): Baseline[] {
+  return [uniform(vocab), unigram(training, vocab), kneserNey(training, vocab, 6, onProgress)];
 }
 
 /**
@@ -69,9 +73,13 @@ export function sumNats(baseline: Baseline, block: Int32Array): number {
 export function makeBaselineScorer(
   { train, validation }: Dataset,
   vocab: number,
-  { blocks: count, seed = 0 }: { blocks?: number; seed?: number } = {},
+  { blocks: count, seed = 0, onProgress }: {
+    blocks?: number;
+    seed?: number;
+    onProgress?: (done: number, total: number) => void;
+  } = {},
 ) {
-  const trained = trainBaselines(train, vocab);
+  const trained = trainBaselines(train, vocab, onProgress);
   const score = (context: number) => {
     const all = cutIntoBlocks(validation, context);
     const indices = selectIndices("exact", all.length, count);

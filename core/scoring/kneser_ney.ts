@@ -12,6 +12,8 @@
  * distribution, for characters that training never saw.
  */
 
+import { UserError } from "@tiny-diffusion/engines/errors";
+
 /**
  * Counts the n-grams of a text: a model that gives the probability of a character by those before
  * it.
@@ -22,13 +24,20 @@
  * @param training Characters as numbers from 0 to `vocab - 1`.
  * @param order Length of the longest n-gram: 6 is five characters of history and the one to
  * predict.
+ * @param onProgress Called with the lengths counted and to count.
+ * @throws {UserError} If there is not enough memory.
  */
-export function kneserNey(training: Int32Array, vocab: number, order = 6): {
+export function kneserNey(
+  training: Int32Array,
+  vocab: number,
+  order = 6,
+  onProgress?: (done: number, total: number) => void,
+): {
   name: `kneser-ney-${number}`;
   /** p(character | history), of which the last `order - 1` characters count. */
   probability(history: Int32Array, character: number): number;
 } {
-  const levels = countNgrams(training, vocab, order);
+  const levels = tryToCount(training, vocab, order, onProgress);
   const occurrenceDiscounts = levels.map(({ occurrences }) => estimateDiscounts(occurrences));
   const contextDiscounts = levels.map(({ contexts }) => estimateDiscounts(contexts));
 
@@ -100,11 +109,17 @@ interface Level {
  * equal n-grams next to each other, so no hash table is needed, which would overflow on large
  * texts.
  */
-function countNgrams(text: Int32Array, vocab: number, order: number): Level[] {
+function countNgrams(
+  text: Int32Array,
+  vocab: number,
+  order: number,
+  onProgress?: (done: number, total: number) => void,
+): Level[] {
   const levels: Level[] = [];
   let parents = new Uint32Array(text.length); // node of the n-gram that starts at each position
   let parentCount = 1;
   for (let length = 1; length <= order; length++) {
+    onProgress?.(length - 1, order);
     const starts = Math.max(0, text.length - length + 1);
     const all = new Uint32Array(starts).map((_, start) => start);
     const byCharacter = sortByKey(text.subarray(length - 1), vocab, all);
@@ -150,7 +165,21 @@ function countNgrams(text: Int32Array, vocab: number, order: number): Level[] {
     parents = nodes;
     parentCount = count;
   }
+  onProgress?.(order, order);
   return levels;
+}
+
+function tryToCount(...args: Parameters<typeof countNgrams>): Level[] {
+  try {
+    return countNgrams(...args);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error; // the engine's for an array too large
+    throw new UserError({
+      action: `count the n-grams of ${args[0].length} characters`,
+      found: "there is not enough memory",
+      advice: "take a shorter text with --data",
+    }, { cause: error });
+  }
 }
 
 /** Sorts items by `keys[item]`, each from 0 to `keyCount - 1`, and leaves the order of equal ones. */

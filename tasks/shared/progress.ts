@@ -129,6 +129,16 @@ export function startProgress(options: ProgressOptions): Progress {
   return progress;
 }
 
+/** Shows how n-grams are counted, where the text is so long that this takes seconds. */
+export function showCounting({ characters }: { characters: number }) {
+  const enabled = characters > 2e6;
+  const progress = startProgress({ total: 6, unit: "n-grams up to length", enabled });
+  return {
+    onProgress: (done: number) => progress.update({ done }),
+    [Symbol.dispose]: () => progress.finish(),
+  };
+}
+
 /**
  * Units per millisecond over the last half minute, so that a slow start (a graph being compiled) is
  * soon forgotten.
