@@ -47,7 +47,7 @@ export interface LoadedModel extends SavedModel {
 export interface TrainingState extends TrainingFacts {
   /** By the names of `parameterShapes`. */
   weights: HostTensors;
-  /** The tensors of the optimiser: `<moment>/<parameter>`, of its shape, or any other name. */
+  /** The tensors of the optimizer: `<moment>/<parameter>`, of its shape, or any other name. */
   moments: HostTensors;
 }
 
@@ -121,6 +121,11 @@ export async function loadWeights(path: string, options: LoadOptions = {}): Prom
   const named = unwrapNames(tensors);
   const facts = await inferFacts(action, named, options);
   return { ...facts, weights: requireParameters(action, named, facts.config), ...file };
+}
+
+/** Whether a path is one of an export, not of a training state or of a run that was replaced. */
+export function isExportPath(path: string): boolean {
+  return /(?<!\.training|\.previous)\.safetensors$/.test(path);
 }
 
 /** Returns the name of the training state that belongs to an export: `NAME.training.safetensors`. */

@@ -37,7 +37,7 @@ export interface TrainingFacts
   extends Pick<ModelFacts, "config" | "vocabulary" | "command" | "engine" | "precision"> {
   /** States of the random generators, by use. */
   random: Record<string, number[]>;
-  /** Steps, characters seen, seconds... */
+  /** The counters of the run by name; see `zeroCounters` in core/training/trainer.ts. */
   counters: Record<string, number>;
   /** The best validation so far; null before the first. */
   bestScore: number | null;
@@ -191,7 +191,7 @@ export function requireParameters(action: string, tensors: Tensors, config: Conf
   return parameters;
 }
 
-/** Checks what the optimiser keeps: `<moment>/<parameter>`, or any other name. */
+/** Checks what the optimizer keeps: `<moment>/<parameter>`, or any other name. */
 export function requireMoments(action: string, moments: Tensors, config: Config): HostTensors {
   const parameters = parameterShapes(config);
   const checked: HostTensors = {};

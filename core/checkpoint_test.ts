@@ -615,7 +615,7 @@ for (
       "batch is 0, expected it to be above 0",
     ],
     [
-      "an unknown optimiser",
+      "an unknown optimizer",
       { config: { ...smallModel("gpt").config, optimizer: "\n" as "muon" } },
       'optimizer is "\\n", expected it to be adamw or muon',
     ],

@@ -30,13 +30,13 @@ export const maskToken: number = MASK_TOKEN;
 /** Lists the tokens of a text in order. */
 export const vocabulary = (text: string): string[] => [MASK, ...listCharacters(text)];
 
-/** Chooses which positions each position reads from. */
+/** The attention: computes what each position reads from which others. */
 // change 2 of 5: attention sees both sides
 export const attend: Attend = attendBothSides;
 
 /**
  * Makes the examples of windows of `context + 1` tokens (the last is not used): hidden characters
- * have to be named.
+ * are the targets.
  */
 export function batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch {
   // change 3 of 5: the task is to uncover what is hidden, a random share t of each window
@@ -55,7 +55,7 @@ export function batch(windows: Int32Array[], config: TrainingConfig, random: Ran
 
 /**
  * Continues the prompt and fills its masks, block by block; in a block the sampler fixes several
- * characters a pass.
+ * characters per pass.
  */
 export async function* generate(
   network: Network,

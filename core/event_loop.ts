@@ -1,4 +1,4 @@
-/** Engines block the event loop while they compute: nothing else runs, not even Ctrl-C. */
+/** Lets the event loop run: engines block it while they compute, so that not even Ctrl-C gets in. */
 
 let last = performance.now();
 

@@ -17,12 +17,12 @@ export const kind = "gpt";
 /** Lists the tokens of a text in order. */
 export const vocabulary = (text: string): string[] => listCharacters(text);
 
-/** Chooses which positions each position reads from. */
+/** The attention: computes what each position reads from which others. */
 export const attend: Attend = attendLeft;
 
 /**
- * Makes the examples of windows of `context + 1` tokens: at every position, the next character has to
- * be named.
+ * Makes the examples of windows of `context + 1` tokens: at every position, the next character is
+ * the target.
  */
 export function batch(windows: Int32Array[], config: TrainingConfig, random: Random): Batch {
   return makeBatch(windows, (window, row) => {
@@ -33,7 +33,7 @@ export function batch(windows: Int32Array[], config: TrainingConfig, random: Ran
   });
 }
 
-/** Continues the prompt from left to right, one character a forward pass. */
+/** Continues the prompt from left to right, one character per forward pass. */
 export async function* generate(
   network: Network,
   prompt: Int32Array,

@@ -1,6 +1,6 @@
 /**
- * The interface of `gpt.ts` and `diffusion.ts`, so that training, evaluation and sampling need not
- * know which of them they serve.
+ * The interface of `gpt.ts` and `diffusion.ts`: what differs between the two models. The GPT's
+ * cache, the estimators of each model and templates are branches elsewhere.
  */
 import type { ModelKind, TrainingConfig } from "./config.ts";
 import type { Attend } from "./model.ts";
@@ -94,7 +94,7 @@ export interface Fixed {
 
 /** A window of the text and its masked positions, as a sampler sees them. */
 export interface MaskedWindow {
-  /** The positions to fill, in the window, rising; all of them masked at first. */
+  /** The positions to fill, in the window, in ascending order; all of them masked at first. */
   masked: number[];
   /** A forward pass: the logits of every position of the window as it is now, [vocab] each. */
   forward(): Promise<Float32Array[]>;
@@ -118,13 +118,13 @@ export interface Sampler {
   fill(window: MaskedWindow, truncation: Truncation, random: Random): AsyncGenerator<Fixed[]>;
 }
 
-/** Everything in which the two models differ; `gpt.ts` and `diffusion.ts` each export it. */
+/** A model; `gpt.ts` and `diffusion.ts` each export one. */
 export interface LanguageModel {
   /** The name of the model. */
   kind: ModelKind;
   /** The token that stands for a hidden character, where there is one. */
   maskToken?: number;
-  /** Chooses which positions each position reads from. */
+  /** The attention: computes what each position reads from which others. */
   attend: Attend;
   /** Lists the tokens of a text in order: its characters, and the mask where there is one. */
   vocabulary(text: string): string[];

@@ -66,7 +66,7 @@ export function initialWeights(
 /** The attention of a layer: a vector for each position, [batch, heads, time, width / heads]. */
 export type Attend = (heads: Heads, layer: number) => Tensor4D;
 
-/** In what forward passes over the same weights differ. */
+/** Options of a forward pass. */
 export interface ForwardOptions {
   /** Which positions each position reads from: `attendLeft`, `attendBothSides`, or with a cache. */
   attend: Attend;

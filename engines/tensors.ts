@@ -30,7 +30,7 @@ export interface HostTensor<Data extends Float32Array | Int32Array = Float32Arra
 
 /**
  * Named float32 tensors in ordinary memory: weights, or weights with the moments of their
- * optimiser.
+ * optimizer.
  */
 export type HostTensors = Record<string, HostTensor<Float32Array>>;
 

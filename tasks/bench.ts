@@ -42,7 +42,7 @@ const flags = {
     default: "small",
     help: "which network",
   },
-  model: { choices: ["gpt", "diffusion"], default: "diffusion", help: "which of the two" },
+  model: { choices: ["gpt", "diffusion"], default: "diffusion", help: "model to use" },
   engine: {
     choices: commonFlags.engine.choices,
     multiple: true,

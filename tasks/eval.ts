@@ -71,7 +71,7 @@ const task = {
 const flags = {
   model: {
     choices: ["gpt", "diffusion"],
-    help: "which of the two (default: both, or what --weights is)",
+    help: "model to use (default: both, or what --weights is)",
   },
   ...weightsFlags,
   against: { type: "path", help: "other weights to compare with, on the same blocks and masks" },

@@ -65,9 +65,13 @@ const task = {
 } as const;
 
 const flags = {
-  model: { choices: ["gpt", "diffusion"], help: "which of the two", defaultHelp: "both" },
+  model: { choices: ["gpt", "diffusion"], help: "model to use", defaultHelp: "both" },
   ...weightsFlags,
-  judge: { type: "path", help: "weights of the GPT that judges", defaultHelp: "the model's own" },
+  judge: {
+    type: "path",
+    help: "weights of the GPT that judges",
+    defaultHelp: "weights/gpt.safetensors, or those trained last",
+  },
   temperature: {
     type: "number",
     min: 0,
@@ -80,7 +84,7 @@ const flags = {
     min: 3,
     max: 1000,
     default: 3,
-    help: "texts of each, with seeds one apart",
+    help: "number of texts of each; seeds are consecutive",
   },
   length: {
     type: "integer",
@@ -199,7 +203,7 @@ function checkUsage({ model, weights, temperature }: QualityValues): void {
   }
   if (weights !== undefined && model === undefined) {
     throw new UsageError(
-      "Cannot use --weights alone: expected --model gpt or --model diffusion with it",
+      "Cannot use --weights alone: also give --model gpt or --model diffusion",
     );
   }
 }

@@ -20,7 +20,7 @@ const task = {
 } as const;
 
 const flags = {
-  out: { type: "path", default: "reports/index.html", help: "the page" },
+  out: { type: "path", default: "reports/index.html", help: "file to write" },
   noModel: { type: "boolean", help: "leave out the page that runs the model in the browser" },
   ...reportsFlag,
   ...outputFlags,

@@ -52,7 +52,7 @@ const task = {
 } as const;
 
 const flags = {
-  model: { choices: ["gpt", "diffusion"], default: "diffusion", help: "which of the two" },
+  model: { choices: ["gpt", "diffusion"], default: "diffusion", help: "model to use" },
   ...weightsFlags,
   prompt: {
     type: "string",
@@ -72,7 +72,7 @@ const flags = {
     min: 1,
     max: 1000,
     default: 1,
-    help: "samples, with seeds one apart; those of a GPT are computed together",
+    help: "number of samples; seeds are consecutive, and those of a GPT are computed together",
   },
   ...truncationFlags,
   ...samplerFlags,

@@ -74,7 +74,11 @@ const flags = {
   ...truncationFlags,
   ...samplerFlags,
   ...weightsFlags,
-  gptWeights: { type: "path", help: "weights of the GPT", defaultHelp: "the model's own" },
+  gptWeights: {
+    type: "path",
+    help: "weights of the GPT",
+    defaultHelp: "weights/gpt.safetensors, or those trained last",
+  },
   ...commonFlags,
 } as const;
 

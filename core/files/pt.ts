@@ -39,7 +39,7 @@ const decoders: Record<
   },
 };
 
-/** Storages that a checkpoint may have beside its weights, such as the buffers of nanoGPT. */
+/** Storages that a checkpoint may have next to its weights, such as the buffers of nanoGPT. */
 const otherStorages = ["Long", "Int", "Short", "Char", "Byte", "Bool"]
   .map((type) => `torch ${type}Storage`);
 

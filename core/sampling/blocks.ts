@@ -8,8 +8,8 @@ export interface Block {
   /** Where the window starts in the text. */
   start: number;
   /**
-   * The positions to fill, counted from `start`, rising. Other masks of the window wait for a later
-   * block.
+   * The positions to fill, counted from `start`, in ascending order. Other masks of the window wait
+   * for a later block.
    */
   masked: number[];
 }
@@ -18,10 +18,11 @@ export interface Block {
  * Cuts a text into the windows in which its masks are filled, from left to right; each mask belongs
  * to one of them.
  *
- * A window starts so that the first mask in it sees up to half a window of what was given before
- * it, or `overlap` characters if the model itself wrote them: the rest of the window is then free
- * for more. A window ends with the text if it would reach beyond it. Where given text follows after
- * a window, its last `overlap` masks are left to the next one, which sees both sides.
+ * - A window starts so that the first mask in it sees up to half a window of what was given before
+ *   it, or `overlap` characters if the model itself wrote them: the rest is then free for more.
+ * - A window ends with the text if it would reach beyond it.
+ * - Where given text follows after a window, its last `overlap` masks are left to the next one,
+ *   which sees both sides.
  *
  * @param text Tokens; each mask is to be filled.
  * @param context Characters in a window.

@@ -37,7 +37,7 @@ export function averageAt(step: number, config: Setting): Record<string, Float32
 
 /**
  * Returns the share of the way to the new weights that step `step` (the first is 1) moves the
- * average. A young average follows faster, as its first weights were no good.
+ * average. A young average follows faster, since its first weights are poor.
  */
 export function averageStep(step: number, { emaDecay }: Setting): number {
   return 1 - Math.min(emaDecay, step / (step + 9));

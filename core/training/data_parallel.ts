@@ -81,7 +81,7 @@ export function makeParallelStepper(
 
   return {
     programs,
-    async steps(session, steps) {
+    async makeSteps(session, steps) {
       const outcomes = [];
       for (const inputs of steps) {
         const batch = pickInputs(programs.gradientSums, inputs);

@@ -11,7 +11,7 @@ import type { Random } from "../random.ts";
  * With `evenMaskShares` the rows share one draw, (u + i) / rows, so that every batch has light and
  * heavy masking in equal parts: less noise in the loss at no cost (Kingma et al., "Variational
  * Diffusion Models", arXiv:2107.00630, appendix I.1). Row i then has its t in [i / rows,
- * (i + 1) / rows); over the batch as a whole it is uniform still.
+ * (i + 1) / rows); over the batch as a whole it is still uniform.
  */
 export function maskShares(
   rows: number,
@@ -27,7 +27,7 @@ export function maskShares(
  * The weight of a hidden character in the loss of a window of which a share `t` is hidden. The
  * bound on the likelihood weighs it by 1/t where t is drawn uniformly (Sahoo et al.,
  * arXiv:2406.07524), so that windows with little hidden count as much as the others; counting all
- * characters alike, as the original does, gives calmer gradients.
+ * characters alike, as the original does, gives less noisy gradients.
  */
 export function lossWeight(
   t: number,

@@ -21,7 +21,7 @@ const normals = (count: number, seed: number) => {
   return Array.from({ length: count }, () => random.normal());
 };
 
-/** Steps of the optimiser as recorded programs take them; returns the state after them. */
+/** Steps of the optimizer as recorded programs take them; returns the state after them. */
 async function stepped(
   weights: HostTensors,
   gradientsAt: (step: number) => Record<string, number[]>,

@@ -1,6 +1,6 @@
 /**
- * The training loop: draw a batch, make a step, now and then validate and save. It knows neither the
- * GPT nor the diffusion model.
+ * The training loop: draw a batch, make a step, validate and save at intervals. All that
+ * differs between the two models comes with `model`.
  *
  * A run leaves two files: its best weights by validation, to be used, and its whole state at the
  * last checkpoint, to be resumed. A resumed run gives the same numbers as one that never stopped.
@@ -111,17 +111,14 @@ export interface Stepper<P extends Record<string, Program> = Record<string, Prog
   /** The programs that the engine has to load. */
   programs: P;
   /** Makes a step on each of `inputs`, which `drawStepInputs` gave for the whole batch. */
-  steps(session: Runner<P>, inputs: StepInputs[]): Promise<StepOutcome[]>;
+  makeSteps(session: Session<P>, inputs: StepInputs[]): Promise<StepOutcome[]>;
   /** Whether several steps at once may be faster than one by one. */
   groups: boolean;
   /** Makes what scores the blocks of a validation. */
-  scorer(session: Runner<P>): Scorer;
+  scorer(session: Session<P>): Scorer;
   /** Whether this process saves the files of the run. */
   saves: boolean;
 }
-
-/** A session as a stepper sees it. */
-export type Runner<P = Record<string, Program>> = Pick<Session<P>, "run" | "runSteps">;
 
 /** The figures of a step. */
 export interface StepOutcome {
@@ -141,7 +138,7 @@ export function makeLocalStepper(
       trainStep: trainStep(model, config),
       nats: validationNats(model, config, config.batch),
     },
-    async steps(session, inputs) {
+    async makeSteps(session, inputs) {
       const outcomes = await runSteps(session, "trainStep", inputs);
       return outcomes.map(({ loss: [lossNats], gradientNorm: [gradientNorm] }) => ({
         lossNats,
@@ -192,10 +189,10 @@ export async function train(
   const computeBpc = validator(model.kind, blocks);
 
   const stepper = run.stepper ?? makeLocalStepper(model, config);
-  const progress = run.resume ? restoreProgress(run.resume) : startProgress(config);
+  const progress = run.resume ? restoreRun(run.resume) : startRun(config);
   const { counters, random } = progress;
   const session = await run.engine.load(progress.state, stepper.programs);
-  const { runner, busySeconds } = measureSession(session);
+  let busySeconds = 0;
   const group = makeStepGroups(stepper.groups && session.runSteps ? run.groupSeconds ?? 1 : 0);
   const startSeconds = counters.seconds;
   const start = performance.now();
@@ -204,7 +201,7 @@ export async function train(
   let isSaved = run.resume !== undefined;
 
   /** Draws batches and makes a step on each: several in one call of the engine if they are short. */
-  async function makeSteps(): Promise<void> {
+  async function takeSteps(): Promise<void> {
     const { step } = counters;
     const before = readSeconds();
     const untilDue = Math.min(config.evalEvery - step % config.evalEvery, config.steps - step);
@@ -212,8 +209,11 @@ export async function train(
       const windows = drawWindows(tokens.train, config.batch, config.context, random);
       return drawStepInputs(model, config, windows, step + 1 + i, random);
     });
-    const outcomes = await stepper.steps(runner, inputs);
-    const secondsEach = (readSeconds() - before) / outcomes.length;
+    const drawn = readSeconds();
+    const outcomes = await stepper.makeSteps(session, inputs);
+    const after = readSeconds();
+    busySeconds += after - drawn;
+    const secondsEach = (after - before) / outcomes.length;
     group.noteDuration(secondsEach);
     for (const [i, outcome] of outcomes.entries()) {
       countStep(counters, outcome, config, isSaved);
@@ -230,7 +230,9 @@ export async function train(
   /** Scores the weights, and saves them if they are the best so far. */
   async function validate(): Promise<void> {
     const { step, chars } = counters;
-    const bpc = await computeBpc(stepper.scorer(runner), { signal });
+    const before = readSeconds();
+    const bpc = await computeBpc(stepper.scorer(session), { signal });
+    busySeconds += readSeconds() - before;
     const best = bpc < progress.bestBpc;
     if (best) {
       // The state that another run left must not remain next to this run's weights, should the next
@@ -258,7 +260,7 @@ export async function train(
   function result(stopped: TrainingResult["stopped"]): TrainingResult {
     const { step, chars, bestStep, lossSum, lossCount } = counters;
     const seconds = readSeconds();
-    const idleShare = 1 - busySeconds() / (seconds - startSeconds);
+    const idleShare = 1 - busySeconds / (seconds - startSeconds);
     const lossNats = lossSum / lossCount;
     return { step, seconds, chars, lossNats, bpc: progress.bestBpc, bestStep, idleShare, stopped };
   }
@@ -272,7 +274,7 @@ export async function train(
       }
       if (counters.step >= config.steps) return result("done");
       if (counters.sinceBest >= patience) return result("patience");
-      await makeSteps();
+      await takeSteps();
       await yieldToEventLoop();
       signal?.throwIfAborted();
       if (readSeconds() - savedSeconds >= checkpointSeconds) await checkpoint();
@@ -300,7 +302,7 @@ const zeroCounters = {
 type Counters = typeof zeroCounters;
 
 /** The part of a run that changes; the weights are in the engine. */
-interface Progress {
+interface RunState {
   /** The state to load: weights, moments, averages. */
   state: HostTensors;
   /** Draws the windows, the masks and the dropout. */
@@ -310,15 +312,15 @@ interface Progress {
   bestBpc: number;
 }
 
-function startProgress(config: Config): Progress {
+function startRun(config: Config): RunState {
   const random = seededRandom(config.seed);
   const state = initialState(config, random);
   return { state, random, counters: { ...zeroCounters }, bestBpc: Infinity };
 }
 
-function restoreProgress(
+function restoreRun(
   { config, weights, moments, random, counters, bestScore }: TrainingState,
-): Progress {
+): RunState {
   const state = { ...weights, ...moments };
   const missing = stateNames(config).find((name) => !Object.hasOwn(state, name));
   if (missing !== undefined || random.batches === undefined) {
@@ -370,7 +372,7 @@ async function saveBest(
   { config, corpus, path }: TrainingRun,
   facts: RunFacts,
   session: Pick<Session, "readState">,
-  { counters: { step }, bestBpc }: Progress,
+  { counters: { step }, bestBpc }: RunState,
 ): Promise<void> {
   const names = Object.keys(parameterShapes(config));
   const state = await session.readState(names.map((name) => averageName(name, config)));
@@ -388,7 +390,7 @@ async function saveState(
   { config, path }: TrainingRun,
   facts: RunFacts,
   session: Pick<Session, "readState">,
-  { random, counters, bestBpc }: Progress,
+  { random, counters, bestBpc }: RunState,
 ): Promise<void> {
   await saveTraining(trainingPath(path), {
     ...facts,
@@ -411,22 +413,6 @@ function describeRun({ model, config, corpus, command, engine }: TrainingRun) {
     engine: engine.name,
     precision: engine.precision,
   };
-}
-
-/** Counts the seconds in which a session computes. */
-function measureSession(session: Session) {
-  let busyMs = 0;
-  const measure = async <T>(work: () => Promise<T>): Promise<T> => {
-    const start = performance.now();
-    const result = await work();
-    busyMs += performance.now() - start;
-    return result;
-  };
-  const runner: Runner = {
-    run: (program, inputs) => measure(() => session.run(program, inputs)),
-    runSteps: session.runSteps && ((...call) => measure(() => session.runSteps!(...call))),
-  };
-  return { runner, busySeconds: () => busyMs / 1000 };
 }
 
 /**

@@ -143,12 +143,11 @@ class OnnxSession implements Session {
     programs: Record<string, Loaded>,
     state: HostTensors,
     readonly fixed: HostTensors,
+    replaced: Set<string>,
   ) {
     this.#programs = programs;
     this.#state = mapValues(state, ({ data, shape }) => runtime.tensor(data.slice(), shape));
-    this.#replaced = new Set(
-      Object.values(programs).flatMap(({ graph }) => Object.keys(graph.newState)),
-    );
+    this.#replaced = replaced;
     const spare = this.#staysOnDevice ? [] : [...this.#replaced];
     this.#spare = Object.fromEntries(spare.map((name) => {
       const { shape } = state[name];
@@ -176,7 +175,7 @@ class OnnxSession implements Session {
       const session = await runtime.createSession(model, stay.map(newStateName));
       loaded[name] = { program: programs[name], graph, session };
     }
-    return new OnnxSession(runtime, loaded, state, fixed);
+    return new OnnxSession(runtime, loaded, state, fixed, replaced);
   }
 
   async run(name: string, inputs: Inputs): Promise<Outputs> {

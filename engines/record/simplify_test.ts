@@ -32,7 +32,7 @@ function recorded(run: Run, specs: TensorSpec[]): Graph {
   }, {});
 }
 
-/** The output `y` of a graph, by onnxruntime without its own optimiser. */
+/** The output `y` of a graph, by onnxruntime without its own optimizer. */
 async function computed(graph: Graph, data: (Float32Array | Int32Array)[]): Promise<Float32Array> {
   const session = await ort.InferenceSession.create(onnxModel(graph), {
     graphOptimizationLevel: "disabled",

@@ -45,7 +45,10 @@ const hashFile: Hash = async (path) => {
   }
 };
 
-/** Picks and marks what the page shows. Of what is the same, the newest comes first in `results`. */
+/**
+ * Picks and marks what the page shows. `results` is sorted newest first; of equal figures the first
+ * is taken.
+ */
 export async function gather(results: Results, hash: Hash): Promise<ReportData> {
   // A sample may have been drawn where there was no text.
   const checkText = async ({ corpus, corpusSha256 }: RunHeader | Provenance) =>

@@ -116,15 +116,21 @@ export const nextSeed = (seed: number, i: number) => (seed + i) >>> 0;
 
 /** The flags of every task that runs a model; spread them after the task's own. */
 export const commonFlags = {
-  engine: { choices: engineChoices, default: "auto", help: "what computes" },
-  precision: { choices: ["f32", "bf16"], default: "f32", help: "of matrix products" },
-  seed: { type: "integer", min: 0, max: 2 ** 32 - 1, default: 1337, help: "of every random draw" },
-  data: { type: "path", help: "the text", defaultHelp: "the one fetched last" },
+  engine: { choices: engineChoices, default: "auto", help: "engine that runs the model" },
+  precision: { choices: ["f32", "bf16"], default: "f32", help: "precision of matrix products" },
+  seed: {
+    type: "integer",
+    min: 0,
+    max: 2 ** 32 - 1,
+    default: 1337,
+    help: "seed of all random draws",
+  },
+  data: { type: "path", help: "text file", defaultHelp: "the one fetched last" },
   threads: {
     type: "integer",
     min: 1,
     max: 1024,
-    help: "of the engine",
+    help: "threads that the engine uses",
     defaultHelp: "chosen by the engine",
   },
   ...outputFlags,

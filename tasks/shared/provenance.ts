@@ -1,4 +1,4 @@
-/** Records where a result comes from, and keeps results for `report`. */
+/** Records where a result comes from, and stores results for `report`. */
 import { join } from "@std/path";
 import { cpus, release, type as system } from "node:os";
 import type { Config } from "../../core/config.ts";

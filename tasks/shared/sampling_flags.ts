@@ -45,7 +45,12 @@ export const truncationFlags = {
     help: "draw among the k likeliest",
     defaultHelp: `${usual.topK} for diffusion, all for a GPT`,
   },
-  topP: { type: "number", above: 0, max: 1, help: "draw among the likeliest that hold this share" },
+  topP: {
+    type: "number",
+    above: 0,
+    max: 1,
+    help: "draw from the fewest characters whose probabilities add up to this",
+  },
 } as const;
 
 /**

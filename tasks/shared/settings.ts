@@ -7,7 +7,8 @@ export const setFlag = {
   type: "string",
   multiple: true,
   placeholder: "NAME=VALUE",
-  help: "any other setting, as the line `config:` of a training names it, such as dropout=0.1",
+  help:
+    "any other setting, by its name in the `config:` line that training prints, such as dropout=0.1",
 } as const;
 
 /** Settings that follow from the text, or have their own flag. */

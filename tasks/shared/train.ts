@@ -1,5 +1,10 @@
 /** The whole of `train-gpt` and `train-diffusion` except the model. */
-import { loadTraining, trainingPath, type TrainingState } from "../../core/checkpoint.ts";
+import {
+  isExportPath,
+  loadTraining,
+  trainingPath,
+  type TrainingState,
+} from "../../core/checkpoint.ts";
 import {
   checkModelConfig,
   checkTrainingConfig,
@@ -43,22 +48,32 @@ import { parseSettings, setFlag } from "./settings.ts";
 import { makeSparkline } from "./sparkline.ts";
 import { describeText } from "./weights.ts";
 
+const DEFAULT_PRESET = "small";
+/** The default of a flag that replaces a setting of the preset. */
+const PRESETS = "the preset's";
 const { default: SEED, ...seedFlag } = commonFlags.seed;
 
-// No default where a resumed run has its own: a flag that was typed must differ from one that was not.
+// No default where a resumed run has its own: so that a typed flag can be told from an absent one.
 const flags = {
   preset: {
     choices: Object.keys(presets) as PresetName[],
     help: "size of the network and how it is trained",
-    defaultHelp: "small",
+    defaultHelp: DEFAULT_PRESET,
   },
-  steps: { type: "integer", min: 1, help: "steps in all, instead of the preset's" },
-  batch: { type: "integer", min: 1, max: 65536, help: "windows of text a step" },
+  steps: { type: "integer", min: 1, help: "total steps", defaultHelp: PRESETS },
+  batch: {
+    type: "integer",
+    min: 1,
+    max: 65536,
+    help: "windows of text per step",
+    defaultHelp: PRESETS,
+  },
   lr: {
     type: "number",
     above: 0,
     max: 10,
     help: "learning rate of AdamW; Muon's is --set muonLearningRate=X",
+    defaultHelp: PRESETS,
   },
   out: { type: "path", help: "weights file", defaultHelp: "weights/MODEL-PRESET.safetensors" },
   resume: {
@@ -67,7 +82,12 @@ const flags = {
       "--eval-every, --patience, and what computes (--engine, --precision, --threads, " +
       "--distributed) may differ",
   },
-  evalEvery: { type: "integer", min: 1, help: "steps between two validations" },
+  evalEvery: {
+    type: "integer",
+    min: 1,
+    help: "steps between two validations",
+    defaultHelp: PRESETS,
+  },
   set: setFlag,
   slice: {
     type: "string",
@@ -106,11 +126,12 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
     flags,
     args,
   );
-  const path = values.out ?? `weights/${model.kind}-${values.preset ?? "small"}.safetensors`;
-  if (!/(?<!\.training)\.safetensors$/.test(path)) {
+  const path = values.out ?? `weights/${model.kind}-${values.preset ?? DEFAULT_PRESET}.safetensors`;
+  if (!isExportPath(path)) {
     throw new UsageError(
       `Cannot use --out ${JSON.stringify(path)}: expected a name that ends in .safetensors, ` +
-        `but not in .training.safetensors, which is for the state of the run`,
+        "but not in .training.safetensors or .previous.safetensors, which are for the state of " +
+        "the run and for the run that it replaces",
     );
   }
   const { slice } = values;
@@ -286,7 +307,7 @@ async function prepareRun(
     : undefined;
   const config = resume
     ? resumeConfig(resume, whole, values)
-    : makeConfig(model.kind, values.preset ?? "small", model.vocabulary(whole.text).length, {
+    : makeConfig(model.kind, values.preset ?? DEFAULT_PRESET, model.vocabulary(whole.text).length, {
       ...parseSettings(values.set, model.kind),
       steps: values.steps,
       batch: values.batch,

@@ -1,6 +1,6 @@
 /** The flags that choose weights, and loading the weights that they choose. */
 import { extname } from "@std/path";
-import { type LoadedModel, loadWeights } from "../../core/checkpoint.ts";
+import { isExportPath, type LoadedModel, loadWeights } from "../../core/checkpoint.ts";
 import type { Config, ModelKind } from "../../core/config.ts";
 import {
   type Corpus,
@@ -18,7 +18,7 @@ export const weightsFlags = {
   weights: {
     type: "path",
     help: "weights file, .safetensors or .pt",
-    defaultHelp: "the model's own",
+    defaultHelp: "weights/MODEL.safetensors, or those trained last",
   },
   heads: {
     type: "integer",
@@ -66,8 +66,7 @@ async function findLatestWeights(kind: ModelKind): Promise<string | undefined> {
   let latest: { path: string; time: number } | undefined;
   try {
     for await (const { name } of Deno.readDir("weights")) {
-      const isExport = /(?<!\.training|\.previous)\.safetensors$/.test(name);
-      if (!name.startsWith(`${kind}-`) || !isExport) continue;
+      if (!name.startsWith(`${kind}-`) || !isExportPath(name)) continue;
       const path = `weights/${name}`;
       const time = await readTime(path);
       if (time && time > (latest?.time ?? 0)) latest = { path, time };

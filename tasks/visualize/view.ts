@@ -56,9 +56,12 @@ const GAP = " │ ";
  */
 export function layOut(panels: Panel[], hint: string, { columns, rows }: Size): Line[] {
   const hintRows = rows > 2 * panels.length ? 1 : 0, height = rows - hintRows;
-  const beside = Math.floor((columns - GAP.length * (panels.length - 1)) / panels.length);
-  const lines = panels.length === 1 || beside >= NARROWEST_BESIDE
-    ? sideBySide(panels.map((panel) => panelOf(panel, { columns: beside, rows: height })), beside)
+  const columnsEach = Math.floor((columns - GAP.length * (panels.length - 1)) / panels.length);
+  const lines = panels.length === 1 || columnsEach >= NARROWEST_BESIDE
+    ? sideBySide(
+      panels.map((panel) => panelOf(panel, { columns: columnsEach, rows: height })),
+      columnsEach,
+    )
     : stacked(panels, { columns, rows: height });
   if (hintRows) lines.push([span(hint, "quiet")]);
   return lines.map((line) => cut(line, columns));

@@ -187,7 +187,7 @@ trainingCases.push({
       steppers.map(({ programs }) => engine.load(state, programs)),
     );
     const outcomes = (await Promise.all(
-      steppers.map((stepper, i) => stepper.steps(sessions[i], [inputs])),
+      steppers.map((stepper, i) => stepper.makeSteps(sessions[i], [inputs])),
     )).flat();
     const [expected, ...states] = await Promise.all(
       sessions.map((session) => session.readState()),

@@ -22,7 +22,7 @@ export const entropy = defineSampler({
       type: "number",
       min: 0,
       default: 0.5,
-      help: "nats of uncertainty to fix at once",
+      help: "largest error of a pass, in nats",
       short: "bound #",
     },
   },
@@ -33,7 +33,7 @@ export const entropy = defineSampler({
         .map((position) => ({ position, ...certainty(logits[position]) }))
         .sort((a, b) => a.entropy - b.entropy || a.position - b.position);
       let count = 1;
-      let sum = ranked[0].entropy; // of those chosen: of one more, all but the largest
+      let sum = ranked[0].entropy; // the bound's left side once the next one, the largest, is added
       while (count < ranked.length && sum <= entropyBound) sum += ranked[count++].entropy;
       const chosen = ranked.slice(0, count).map(({ position }) => position);
       return drawEach(chosen, logits, truncation, random);

@@ -28,7 +28,7 @@ export const remask = defineSampler({
       min: 0,
       max: 1,
       default: 0.02,
-      help: "largest share of characters to mask again in a step",
+      help: "largest share of characters masked again in a step",
       short: "cap #",
     },
   },

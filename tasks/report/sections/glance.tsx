@@ -33,7 +33,7 @@ function Card({ model, ...data }: ReportData & { model: ModelKind }) {
   if (sample) {
     const [first] = sample.result.samples;
     const realWords = meanRealWords(sample.result);
-    if (realWords !== null) facts.push(["of the words it wrote are real", percent(realWords)]);
+    if (realWords !== null) facts.push(["real words", percent(realWords)]);
     const perPass = countWrittenCharacters(first.steps) / Math.max(1, first.forwards);
     facts.push(["characters per forward pass", perPass.toFixed(2)]);
   }

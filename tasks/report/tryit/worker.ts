@@ -136,8 +136,8 @@ async function runner(
   { context }: ModelFacts,
   numThreads = 1,
 ): Promise<RunOnce> {
-  const ort: Onnxruntime = await import(beside(`ort.${device}.mjs`));
-  ort.env.wasm.wasmPaths = { wasm: beside(wasm) };
+  const ort: Onnxruntime = await import(siblingUrl(`ort.${device}.mjs`));
+  ort.env.wasm.wasmPaths = { wasm: siblingUrl(wasm) };
   ort.env.wasm.numThreads = numThreads;
   const session = await ort.InferenceSession.create(bytes, {
     executionProviders: [device],
@@ -152,7 +152,7 @@ async function runner(
 
 /** Fetches a file next to this one; reports its progress. */
 async function download(name: string, total: number): Promise<Uint8Array> {
-  const response = await fetch(beside(name));
+  const response = await fetch(siblingUrl(name));
   if (!response.ok || !response.body) {
     throw new UserError({
       action: "load the model",
@@ -183,7 +183,7 @@ function differentModel(found: number, expected: number): UserError {
   });
 }
 
-const beside = (name: string) => new URL(name, import.meta.url).href;
+const siblingUrl = (name: string) => new URL(name, import.meta.url).href;
 
 function inOneLine(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
