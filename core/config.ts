@@ -169,7 +169,7 @@ export const presets = {
     ...original,
     ...tuned,
     ...little,
-    batch: 24, // Muon's cost does not grow with it: larger batches are cheaper per window
+    batch: 24, // Muon's cost does not grow with it
     steps: { gpt: 600, diffusion: 1400 },
     evalEvery: 100,
   },

@@ -186,8 +186,8 @@ export function attendLeft({ query, key, value }: Heads): Tensor4D {
 
 /**
  * Projects `x` [batch, time, width] to queries, keys and values. Queries and keys are rotated by
- * their position, then normalised. Queries carry the scale 1 / sqrt(D) of the scores, since they
- * are a fraction of the scores' size.
+ * their position, then normalised. Queries carry the scale 1 / sqrt(D) of the scores, since
+ * there are far fewer of them than scores.
  */
 function projections(
   x: Tensor3D,

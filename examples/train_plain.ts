@@ -1,6 +1,6 @@
 /**
- * Trains a small model and writes with it, with nothing around: no checkpoints, no flags, no files.
- * Takes about ten seconds:
+ * Trains a small model and writes with it, with nothing around: no checkpoints, no flags, and it
+ * writes no files. Takes about ten seconds:
  *
  *   deno run --allow-all examples/train_plain.ts [FILE]
  */
