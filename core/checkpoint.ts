@@ -6,6 +6,7 @@
 import { quoted } from "@tiny-diffusion/engines/errors";
 import type { HostTensor, HostTensors } from "@tiny-diffusion/engines/tensors";
 import {
+  type FileTensors,
   type ModelFacts,
   readFacts,
   readTrainingFacts,
@@ -14,7 +15,6 @@ import {
   requireMoments,
   requireParameters,
   requireTrainingFacts,
-  type Tensors,
   toMetadata,
   type TrainingFacts,
 } from "./checkpoint_schema.ts";
@@ -201,7 +201,7 @@ export function splitState<T extends HostTensor>(state: Record<string, T>, confi
 }
 
 interface TensorFile {
-  tensors: Tensors;
+  tensors: FileTensors;
   dtypes: StoredDType[];
   metadata: Record<string, string>;
 }

@@ -45,8 +45,8 @@ export interface TrainingFacts
   corpusSha256: string;
 }
 
-/** Tensors from a file. */
-export type Tensors = Record<string, HostTensor>;
+/** FileTensors from a file. */
+export type FileTensors = Record<string, HostTensor>;
 
 /** Encodes facts as the texts of a safetensors file. */
 export function toMetadata(format: string, facts: object): Record<string, string> {
@@ -167,7 +167,11 @@ const areNumbers = (values: unknown) =>
   isRecord(values) && Object.values(values).every(Number.isFinite);
 
 /** Lists the parameters in the model's order, after checking every name, shape and value. */
-export function requireParameters(action: string, tensors: Tensors, config: Config): HostTensors {
+export function requireParameters(
+  action: string,
+  tensors: FileTensors,
+  config: Config,
+): HostTensors {
   const expected = parameterShapes(config);
   const unknown = Object.keys(tensors).find((name) => !Object.hasOwn(expected, name));
   if (unknown !== undefined) {
@@ -192,7 +196,7 @@ export function requireParameters(action: string, tensors: Tensors, config: Conf
 }
 
 /** Checks what the optimizer keeps: `<moment>/<parameter>`, or any other name. */
-export function requireMoments(action: string, moments: Tensors, config: Config): HostTensors {
+export function requireMoments(action: string, moments: FileTensors, config: Config): HostTensors {
   const parameters = parameterShapes(config);
   const checked: HostTensors = {};
   for (const [name, tensor] of Object.entries(moments)) {

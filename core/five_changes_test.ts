@@ -15,7 +15,7 @@ function isAside({ text }: Line): boolean {
 
 const markOf = (text: string) => /^\s*\/\/ change ([1-5]) of 5: \w/.exec(text)?.[1];
 
-Deno.test("every line of code in which diffusion.ts differs from gpt.ts stands below one of five marks, in order", () => {
+Deno.test("every line of code in which diffusion.ts differs from gpt.ts is below one of five marks, in order", () => {
   const changed = lineDiff(gptLines, diffusionLines).flatMap(({ added }) => added)
     .filter((line) => !isAside(line));
   const isChanged = new Set(changed.map(({ number }) => number));

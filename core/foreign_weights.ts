@@ -1,11 +1,11 @@
 /** Infers the model of weights that come alone, such as PyTorch's `.pt` files. */
 import type { UserError } from "@tiny-diffusion/engines/errors";
 import {
+  type FileTensors,
   type ModelFacts,
   refuse,
   requireVocabulary,
   rewordErrors,
-  type Tensors,
 } from "./checkpoint_schema.ts";
 import { checkModelConfig, type Config, makeConfig, type ModelKind } from "./config.ts";
 import { MASK } from "./data/tokenizer.ts";
@@ -44,7 +44,7 @@ const wrappers = [
  * Removes from the names what wrappers of PyTorch put into them, and what stands before all of them
  * alike, as where a network is a part of a LightningModule.
  */
-export function unwrapNames(tensors: Tensors): Tensors {
+export function unwrapNames(tensors: FileTensors): FileTensors {
   const unwrapped = Object.entries(tensors).map(([name, tensor]) =>
     [name.split(".").filter((part) => !wrappers.includes(part)).join("."), tensor] as const
   );
@@ -71,7 +71,7 @@ export function unwrapNames(tensors: Tensors): Tensors {
  */
 export async function inferFacts(
   action: string,
-  tensors: Tensors,
+  tensors: FileTensors,
   options: ForeignOptions,
 ): Promise<ModelFacts> {
   const { expectKind, otherKindAdvice } = options;
@@ -120,7 +120,7 @@ export async function inferFacts(
   return { config, vocabulary, scores: {} };
 }
 
-function embeddingShape(action: string, tensors: Tensors): number[] {
+function embeddingShape(action: string, tensors: FileTensors): number[] {
   const embedding = Object.hasOwn(tensors, "token_emb.weight") ? tensors["token_emb.weight"] : null;
   if (embedding?.shape.length !== 2) {
     const found = 'it has no matrix "token_emb.weight", expected the parameters of this model';
@@ -129,7 +129,7 @@ function embeddingShape(action: string, tensors: Tensors): number[] {
   return embedding.shape;
 }
 
-function countLayers(tensors: Tensors): number {
+function countLayers(tensors: FileTensors): number {
   const layers = Object.keys(tensors).map((name) =>
     1 + Number(/^blocks\.(\d+)\./.exec(name)?.[1] ?? -1)
   );

@@ -221,7 +221,7 @@ testOnUnix(
     }, { text: exampleText(400) }),
 );
 
-Deno.test("eval --against compares two weights files on the same blocks and masks, and a file with itself is no better", () =>
+Deno.test("eval --against compares two weights files on the same blocks and masks, and a file with itself is not better", () =>
   inTrainedFolder(async (folder) => {
     const { weights, ...saved } = await loadWeights(
       join(folder, "weights/diffusion-smoke.safetensors"),
@@ -251,7 +251,7 @@ Deno.test("eval --against compares two weights files on the same blocks and mask
     assertEquals([difference, se_blocks, excludes_zero], [0, 0, false]);
   }));
 
-Deno.test("left-to-right killed at any moment goes on with the blocks that it has, to the same figure", () =>
+Deno.test("left-to-right killed at any moment resumes with the blocks that it has, to the same figure", () =>
   inFolder(async (folder) => {
     await writeWeights(folder, { text: exampleText(400) });
     const flags = ["--model", "diffusion", "--estimator", "left-to-right", ...engine, ...text];

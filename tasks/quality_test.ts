@@ -21,7 +21,7 @@ const short = ["--length", "60", "--temperature", "0.5", "--temperature", "1"];
 const inLongFolder = (test: (folder: string) => Promise<void>) =>
   inTrainedFolder(test, { text: exampleText(160) });
 
-Deno.test("quality sets samples of both models beside held-out and shuffled text, the same way each time", () =>
+Deno.test("quality sets samples of both models next to held-out and shuffled text, the same way each time", () =>
   inLongFolder(async (folder) => {
     const flags = [...short, ...engine, ...text];
     const { rows, judges, halves } = await jsonOf(folder, "quality", "--", ...flags);
@@ -93,7 +93,7 @@ Deno.test("quality takes several samplers, each with the flags that mean somethi
     assertEquals(written.map(({ figures }) => figures.judge_gpt), [null, null, null, null]);
   }));
 
-Deno.test("quality killed at any moment goes on with the texts that it has, to the same figures", () =>
+Deno.test("quality killed at any moment resumes with the texts that it has, to the same figures", () =>
   inLongFolder(async (folder) => {
     const temperatures = short.slice(2);
     const flags = ["--model", "diffusion", "--length", "150", ...temperatures, ...engine, ...text];

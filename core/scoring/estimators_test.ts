@@ -460,7 +460,7 @@ Deno.test("evaluate scores as many evenly spaced blocks as it is told to, 16 of 
   assertEquals((await evaluate(scorer, many, { estimator: "nelbo" })).blocks, 40);
 });
 
-Deno.test("left-to-right goes on from the blocks that it is told, asks for no row of them, and tells each new one once", async () => {
+Deno.test("left-to-right resumes from the blocks that it is given, asks for no row of them, and reports each new one once", async () => {
   const whole = await scoreLeftToRight(toyScorer(world), someBlocks);
   const known = new Map([[0, 0.5], [3, whole.perBlock[3]], [6, whole.perBlock[6]]]);
   const told: [number, number][] = [], seen: number[] = [];

@@ -180,7 +180,7 @@ Deno.test("a mean of the ranks' means would be another gradient, far beyond the 
   parts.dispose();
 });
 
-Deno.test("when one rank is to stop, all stop at the same step, and another number of ranks goes on to the same weights", () =>
+Deno.test("when one rank has to stop, all stop at the same step, and another number of ranks resumes to the same weights", () =>
   inFolder(async (folder) => {
     const whole = runOf("diffusion", join(folder, "whole.safetensors"));
     await train(whole);

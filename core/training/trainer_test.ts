@@ -203,7 +203,7 @@ Deno.test("another seed gives another beginning, other batches and other weights
     }
   }));
 
-Deno.test("a run stopped while it validates goes on to the same figures", () =>
+Deno.test("a run stopped while it validates resumes and gives the same figures", () =>
   inFolder(async (folder) => {
     const expected = await observed(runIn(folder, "diffusion"));
     await Deno.remove(trainingPath(runIn(folder, "diffusion").path));
@@ -230,7 +230,7 @@ Deno.test("a run stopped while it validates goes on to the same figures", () =>
     assertEquals(second.result.lossNats, expected.result.lossNats);
   }));
 
-Deno.test("a finished run that goes on does nothing and tells the same again", () =>
+Deno.test("a finished run that is resumed does nothing and reports the same again", () =>
   inFolder(async (folder) => {
     const run = runIn(folder, "gpt");
     const { result: { seconds: _, idleShare: __, ...before } } = await observed(run);
@@ -373,7 +373,7 @@ function fullDisk(isFull: (path: string) => boolean): Required<Patches> {
 }
 
 for (const [what, suffix] of [["state", ".training."], ["best weights", "gpt.safetensors"]]) {
-  Deno.test(`a disk that is full while the ${what} are written leaves the last good files, and the run can go on`, () =>
+  Deno.test(`a disk that is full while the ${what} are written leaves the last good files, and the run can be resumed`, () =>
     inFolder(async (folder) => {
       const other = runIn(folder, "gpt", {}, { path: join(folder, "other.safetensors") });
       const expected = await observed(other);

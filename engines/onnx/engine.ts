@@ -63,7 +63,7 @@ export async function onnxEngine(
   };
 }
 
-type Tensors = Record<string, Tensor>;
+type OrtTensors = Record<string, Tensor>;
 
 /** onnxruntime with the device and the threads for its sessions. */
 class Runtime {
@@ -130,11 +130,11 @@ interface Loaded {
 class OnnxSession implements Session {
   readonly runSteps?: Session["runSteps"];
   #programs: Record<string, Loaded>;
-  #state: Tensors;
+  #state: OrtTensors;
   /** The entries that some program replaces. */
   #replaced: Set<string>;
   /** The buffer for the new value of each of those, unless it stays on the device. */
-  #spare: Tensors;
+  #spare: OrtTensors;
   /** Reads entries that are on the device; made when it is first needed. */
   #reader?: Promise<InferenceSession>;
 
@@ -226,9 +226,9 @@ class OnnxSession implements Session {
   async #call(
     session: InferenceSession,
     graph: Graph,
-    feeds: Tensors,
+    feeds: OrtTensors,
     named: (name: string) => string = (name) => name,
-  ): Promise<Tensors> {
+  ): Promise<OrtTensors> {
     const wanted = Object.fromEntries(session.inputNames.map((name) => [name, feeds[name]]));
     const fetches: Record<string, Tensor | null> = {};
     for (const key of Object.keys(graph.outputs)) fetches[named(outputName(key))] = null;
@@ -250,7 +250,7 @@ class OnnxSession implements Session {
     return fetched;
   }
 
-  #stateFeeds(): Tensors {
+  #stateFeeds(): OrtTensors {
     return Object.fromEntries(
       Object.entries(this.#state).map(([key, tensor]) => [stateName(key), tensor]),
     );
@@ -278,7 +278,7 @@ class OnnxSession implements Session {
    * Reads entries that are on the device, by a model that returns its state, as `Tensor.getData`
    * ends the process (in version 1.30).
    */
-  async #read(names: string[]): Promise<Tensors> {
+  async #read(names: string[]): Promise<OrtTensors> {
     const replaced = Object.fromEntries(
       Object.entries(this.#state).filter(([name]) => this.#replaced.has(name)),
     );
@@ -328,7 +328,7 @@ function isOnDevice(tensor: Tensor): boolean {
 }
 
 /** The graph of a program whose outputs are its state. */
-function identityGraph(tensors: Tensors): Graph {
+function identityGraph(tensors: OrtTensors): Graph {
   const state = mapValues(tensors, ({ dims }, name): Graph["state"][string] => ({
     shape: [...dims],
     dtype: "float32",

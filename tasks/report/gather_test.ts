@@ -129,7 +129,7 @@ Deno.test("gather shows of the same figure only the newest", async () => {
   assertEquals(data.evaluations.length, 4);
 });
 
-Deno.test("gather puts samples of one prompt beside each other, even if newer ones have others", async () => {
+Deno.test("gather puts samples of one prompt next to each other, even if newer ones have others", async () => {
   const results = everything();
   const alone = exampleSample("gpt", { prompt: "What", text: "What now?" });
   results.samples.unshift(alone);
@@ -187,7 +187,7 @@ Deno.test("gather says which command makes each thing that is missing", async ()
   assertEquals((await commands({ evaluations })).length, 5); // two runs, two samples, quality
 });
 
-Deno.test("gather asks for no sample of a GPT that goes on from a template", async () => {
+Deno.test("gather asks for no sample of a GPT that continues a template", async () => {
   const filled = exampleSample("diffusion", { text: "What now?", prompt: "What" });
   filled.prompt = "Wh__ now?";
   const { samples, ...rest } = everything();

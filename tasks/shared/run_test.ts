@@ -22,7 +22,10 @@ Deno.test("an error made for the user is one line, a bug of ours has its stack t
   assertEquals(described(new UsageError("one\ntwo")), "error: one\nerror: two");
   const bug = assertThrows(() => (undefined as unknown as { x: string }).x, TypeError);
   assertMatch(bug.message, /^Cannot read properties/); // it starts as our errors do
-  assertMatch(described(new RangeError("Cannot go on: no way")), /^error: This is a bug/);
+  assertMatch(
+    described(new RangeError("Cannot continue: the disk is full")),
+    /^error: This is a bug/,
+  );
   assertMatch(described(bug), /^error: This is a bug.*report it.*\nTypeError: .*\n +at /);
   assertMatch(described("thrown text"), /^error: This is a bug.*\nthrown text$/);
 });
@@ -92,15 +95,15 @@ for (
     ],
     [
       "fails",
-      `throw new UserError({ action: "go on", found: "no way" })`,
+      `throw new UserError({ action: "continue", found: "the disk is full" })`,
       [],
-      { code: 1, stdout: "", stderr: "error: Cannot go on: no way\n" },
+      { code: 1, stdout: "", stderr: "error: Cannot continue: the disk is full\n" },
     ],
     [
       "fails in a promise that nobody waits for",
-      `Promise.reject(new UserError({ action: "go on", found: "no way" })); await new Promise((go) => setTimeout(go, 5000))`,
+      `Promise.reject(new UserError({ action: "continue", found: "the disk is full" })); await new Promise((go) => setTimeout(go, 5000))`,
       [],
-      { code: 1, stdout: "", stderr: "error: Cannot go on: no way\n" },
+      { code: 1, stdout: "", stderr: "error: Cannot continue: the disk is full\n" },
     ],
   ] as const
 ) {

@@ -227,7 +227,7 @@ async function shellWords(command: string): Promise<string[]> {
 
 testOnUnix(
   "signals and symbolic links",
-  "a second training of the same file is refused, by whatever name, and the first goes on",
+  "a second training of the same file is refused, by whatever name, and the first continues",
   () =>
     inTextFolder(async (folder) => {
       const flags = [...smoke, "--data", "text.txt"];
