@@ -38,8 +38,8 @@ export interface Preset {
   boundWeighting: boolean;
   /**
    * Diffusion: train this many of a batch's windows as a GPT would, on the next character and with
-   * attention to the left. The network learns both, and at a fixed text overfits later ("dual
-   * objective", arXiv:2512.14549). Dropout then applies to these windows only.
+   * attention to the left. It is here for trainings in which one network learns both and overfits a
+   * fixed text later ("dual objective", arXiv:2512.14549). Dropout then applies to these windows only.
    */
   causalRows: number;
 

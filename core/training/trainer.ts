@@ -54,7 +54,7 @@ export interface TrainingRun {
   checkpointSeconds?: number;
   /** Makes the steps. Default: this process alone. */
   stepper?: Stepper;
-  /** Most seconds of steps in one call of the engine, for which a signal has to wait. Default 1. */
+  /** Most seconds of steps in one call of the engine: the delay of a signal. Default 1. */
   groupSeconds?: number;
 }
 
