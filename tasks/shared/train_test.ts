@@ -38,6 +38,7 @@ Deno.test("training refuses a wrong command line with exit code 2 before it make
       [["--lr", "0"], 'Cannot use --lr "0": expected a number, above 0'],
       [["--out", "x.pt"], 'Cannot use --out "x.pt": expected a name that ends in .safetensors'],
       [["--out", "x.training.safetensors"], "not in .training.safetensors"],
+      [["--out", "x.previous.safetensors"], "or .previous.safetensors"],
     ];
     const ended = await Promise.all(
       cases.map(([args]) => runTaskIn(folder, "train-gpt", "--data", "text.txt", ...args)),
