@@ -133,7 +133,7 @@ Deno.test("quality refuses a lone temperature, too few texts, and what can't be 
       ],
       [["--temperature", "0.8", "--temperature", "0.8"], 2, "expected two or more"],
       [["--count", "2"], 2, "at least 3"],
-      [["--weights", "weights/gpt-smoke.safetensors"], 2, "expected --model gpt or --model diff"],
+      [["--weights", "weights/gpt-smoke.safetensors"], 2, "also give --model gpt or --model diff"],
       [
         [...text, "--model", "gpt", "--sampler", "entropy"],
         2,
