@@ -127,7 +127,9 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
     args,
   );
   const path = values.out ?? `weights/${model.kind}-${values.preset ?? DEFAULT_PRESET}.safetensors`;
-  if (!isExportPath(path)) {
+  // The run that another one replaced can be resumed under the name that it was kept as.
+  const replaced = values.resume && isExportPath(path.replace(/\.previous(?=\.safetensors$)/, ""));
+  if (!isExportPath(path) && !replaced) {
     throw new UsageError(
       `Cannot use --out ${JSON.stringify(path)}: expected a name that ends in .safetensors, ` +
         "but not in .training.safetensors or .previous.safetensors, which are for the state of " +
