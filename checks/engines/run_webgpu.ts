@@ -13,7 +13,8 @@ const child = new Deno.Command(Deno.execPath(), {
     "test",
     "--no-prompt",
     "--allow-all",
-    ...["../../engines", "."].map((path) => fromFileUrl(new URL(path, import.meta.url))),
+    ...["../../engines/suite_test.ts", "suite_test.ts"]
+      .map((path) => fromFileUrl(new URL(path, import.meta.url))),
   ],
   env: { ENGINES: "eager:webgpu" },
   stdout: "piped",

@@ -34,7 +34,13 @@ try {
   const built = await new Deno.Command("gcc", { args: [...flags, ...output] }).output();
   if (!built.success) throw new Error(new TextDecoder().decode(built.stderr));
   ({ code } = await new Deno.Command(Deno.execPath(), {
-    args: ["test", "--no-prompt", "--allow-all", here("../../"), here("../../../checks/engines")],
+    args: [
+      "test",
+      "--no-prompt",
+      "--allow-all",
+      here("../../suite_test.ts"),
+      here("../../../checks/engines/suite_test.ts"),
+    ],
     env: {
       ENGINES: "onnx:webgpu",
       REAL_VULKAN: loader,
