@@ -10,9 +10,11 @@ import { namesIn } from "../tasks/testing/task_process.ts";
 const root = fromFileUrl(new URL("..", import.meta.url));
 const lock = JSON.parse(await Deno.readTextFile(join(root, "deno.lock")));
 const packages = Object.keys(lock.npm).map((key) => /^(@?[^@]+)@([^_]+)/.exec(key)!.slice(1));
+const npm = new Deno.Command("npm", { args: ["config", "get", "registry"] });
+const registry = new TextDecoder().decode((await npm.output()).stdout).trim();
 const sizes = await Promise.all(packages.map(async ([name, version]) => {
   const file = `${name.split("/").at(-1)}-${version}.tgz`;
-  const url = `https://registry.npmjs.org/${name}/-/${file}`;
+  const url = new URL(`${name}/-/${file}`, registry);
   const response = await fetch(url, { method: "HEAD" });
   if (!response.ok) throw new Error(`${url}: ${response.status}`);
   return { file, bytes: Number(response.headers.get("content-length")) };
