@@ -136,10 +136,8 @@ export function chooseSampling(
   if (window > context) {
     throw new UsageError(`Cannot use --window ${window}: expected at most the context, ${context}`);
   }
-  const {
-    topK = defaultOptions(kind, window).topK,
-    overlap = defaultOptions(kind, window).overlap,
-  } = values;
+  const defaults = defaultOptions(kind, window);
+  const { topK = defaults.topK, overlap = defaults.overlap } = values;
   if (overlap >= window) {
     const limit = values.window === undefined ? "the context" : "the window";
     throw new UsageError(`Cannot use --overlap ${overlap}: expected less than ${limit}, ${window}`);
