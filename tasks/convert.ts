@@ -17,7 +17,8 @@ import { models } from "../core/models.ts";
 import { windowLogits } from "../core/programs.ts";
 import { outputFlags, parseFlags, UsageError } from "./shared/flags.ts";
 import { note, print, printJson, runTask } from "./shared/run.ts";
-import { describeShape, makeTextReader, noteAssumed } from "./shared/weights.ts";
+import { describeShape } from "./shared/text.ts";
+import { makeTextReader, noteAssumed } from "./shared/weights.ts";
 
 const task = {
   name: "convert",

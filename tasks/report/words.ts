@@ -1,9 +1,10 @@
 /** Names and figures that several parts of the page use. */
-import { toKebabCase } from "@std/text/to-kebab-case";
 import type { ModelKind } from "../../core/config.ts";
 import { collectOptions } from "../../core/sampling/samplers/mod.ts";
 import type { BaselineName } from "../../core/scoring/baselines.ts";
+import { flagName } from "../shared/flags.ts";
 import type { Provenance, SampleResult } from "../shared/results.ts";
+import { describeShape } from "../shared/text.ts";
 
 /** In the order in which the page shows them. */
 export const MODELS = ["gpt", "diffusion"] as const;
@@ -29,8 +30,7 @@ export function meanRealWords({ samples }: SampleResult): number | null {
 
 /** The shape of a network in words, such as "small: 4 layers, 4 heads, 128 wide, context 64". */
 export function describeConfig(config: Provenance["config"]): string {
-  const { preset, layers, heads, width, context } = config;
-  return `${preset}: ${layers} layers, ${heads} heads, ${width} wide, context ${context}`;
+  return `${config.preset}: ${describeShape(config)}`;
 }
 
 /** Settings that every sampler has, or that say how a text is cut. The others are a sampler's own. */
@@ -38,7 +38,7 @@ const COMMON = ["temperature", "top-k", "top-p", "overlap", "window", "length"];
 
 /** The samplers' options by the names of their flags. */
 const samplerFlagOptions = new Map(
-  [...collectOptions()].map(([key, { option }]) => [toKebabCase(key), option]),
+  [...collectOptions()].map(([key, { option }]) => [flagName(key), option]),
 );
 
 /** A sampler's setting in short; null for a choice that is the default and needs no mention. */

@@ -11,6 +11,19 @@ export function quantity(number: number, one: string, many = `${one}s`): string 
   return `${number} ${number === 1 ? one : many}`;
 }
 
+/** Describes a network, such as "4 layers, 4 heads, 128 wide, context 64". */
+export function describeShape(
+  { layers, heads, width, context }: {
+    layers: number;
+    heads: number;
+    width: number;
+    context: number;
+  },
+): string {
+  const parts = [quantity(layers, "layer"), quantity(heads, "head"), `${width} wide`];
+  return [...parts, `context ${context}`].join(", ");
+}
+
 /** Milliseconds for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`. */
 export function duration(milliseconds: number): string {
   if (milliseconds < 9_950) return `${(milliseconds / 1000).toFixed(1)} s`;

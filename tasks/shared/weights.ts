@@ -12,7 +12,7 @@ import {
 import { listCharacters } from "../../core/data/tokenizer.ts";
 import { UserError } from "../../engines/errors.ts";
 import { note } from "./run.ts";
-import { quantity } from "./text.ts";
+import { describeShape } from "./text.ts";
 
 export const weightsFlags = {
   weights: {
@@ -186,12 +186,6 @@ export function readCorpusFor(corpus: Corpus, models: ChosenWeights[]): Corpus {
     found: `one saw ${corpus.path} as Python reads it, with "\\n" for "\\r\\n", the other as it is`,
     advice: "take them one at a time",
   });
-}
-
-/** Describes the shape of a network in words. */
-export function describeShape({ layers, heads, width, context }: Config): string {
-  const parts = [quantity(layers, "layer"), quantity(heads, "head"), `${width} wide`];
-  return [...parts, `context ${context}`].join(", ");
 }
 
 /**
