@@ -152,3 +152,12 @@ Deno.test("seventeen million n-grams, more than a Map can hold, are counted", ()
   // Of two occurrences one discount, at most 1, is taken.
   assertEquals(row[text[510]] >= 0.5, true);
 });
+
+Deno.test("a row of Kneser-Ney holds the probability of each character", () => {
+  fc.assert(fc.property(texts, fc.array(fc.nat({ max: 5 }), { maxLength: 9 }), (text, history) => {
+    const { probability, row } = kneserNey(Int32Array.from(text), 6, 4);
+    for (const [character, share] of row(history).entries()) {
+      assertAlmostEquals(share, probability(history, character), 1e-12);
+    }
+  }));
+});

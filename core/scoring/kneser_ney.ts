@@ -14,6 +14,24 @@
 
 import { UserError } from "@tiny-diffusion/engines/errors";
 
+/** Probabilities of the next character by the characters before it, from a table of n-grams. */
+export interface NgramTable {
+  /** The name in the table of evaluations. */
+  name: `kneser-ney-${number}`;
+  /** Length of the longest n-gram: 6 is five characters of history and the one to predict. */
+  order: number;
+  /** Number of characters. */
+  vocab: number;
+  /** p(character | history), of which the last `order - 1` characters count. */
+  probability(history: ArrayLike<number>, character: number): number;
+  /**
+   * p(character | history) of every character, [vocab].
+   *
+   * @param row Receives the result; a new array by default.
+   */
+  row(history: ArrayLike<number>, row?: Float64Array): Float64Array;
+}
+
 /**
  * Counts the n-grams of a text: a model that gives the probability of a character by those before
  * it.
@@ -32,17 +50,13 @@ export function kneserNey(
   vocab: number,
   order = 6,
   onProgress?: (done: number, total: number) => void,
-): {
-  name: `kneser-ney-${number}`;
-  /** p(character | history), of which the last `order - 1` characters count. */
-  probability(history: Int32Array, character: number): number;
-} {
+): NgramTable {
   const levels = tryToCount(training, vocab, order, onProgress);
   const occurrenceDiscounts = levels.map(({ occurrences }) => estimateDiscounts(occurrences));
   const contextDiscounts = levels.map(({ contexts }) => estimateDiscounts(contexts));
 
   /** Finds the node of the longest part of `history` that was seen, at most `order - 1` long. */
-  function findLongest(history: Int32Array): { length: number; node: number } {
+  function findLongest(history: ArrayLike<number>): { length: number; node: number } {
     for (let length = Math.min(history.length, order - 1); length > 0; length--) {
       let node = 0;
       for (let i = 0; i < length && node >= 0; i++) {
@@ -54,22 +68,29 @@ export function kneserNey(
   }
 
   /** The nodes of the history's last 0, 1, 2, … characters, as far as they were seen. */
-  function findNodes(history: Int32Array): number[] {
+  function findNodes(history: ArrayLike<number>): number[] {
     const { length, node } = findLongest(history);
     const nodes = [node];
     for (let i = length; i > 0; i--) nodes.unshift(levels[i - 1].suffixes[nodes[0]]);
     return nodes;
   }
 
+  /** The counts that matter for n-grams of `length` characters of history. */
+  function countsAt(length: number, history: ArrayLike<number>) {
+    const { firstChild, characters, occurrences, contexts } = levels[length];
+    return length === Math.min(history.length, order - 1)
+      ? { firstChild, characters, counts: occurrences, discounts: occurrenceDiscounts[length] }
+      : { firstChild, characters, counts: contexts, discounts: contextDiscounts[length] };
+  }
+
   return {
     name: `kneser-ney-${order}`,
+    order,
+    vocab,
     probability(history, character) {
       let probability = 1 / vocab;
       for (const [length, node] of findNodes(history).entries()) {
-        const { firstChild, characters, occurrences, contexts } = levels[length];
-        const isLongest = length === Math.min(history.length, order - 1);
-        const counts = isLongest ? occurrences : contexts;
-        const discounts = (isLongest ? occurrenceDiscounts : contextDiscounts)[length];
+        const { firstChild, characters, counts, discounts } = countsAt(length, history);
         let total = 0;
         let spared = 0;
         let kept = 0;
@@ -83,6 +104,26 @@ export function kneserNey(
         if (total > 0) probability = (kept + spared * probability) / total;
       }
       return probability;
+    },
+    row(history, row = new Float64Array(vocab)) {
+      row.fill(1 / vocab);
+      for (const [length, node] of findNodes(history).entries()) {
+        const { firstChild, characters, counts, discounts } = countsAt(length, history);
+        const end = firstChild[node + 1];
+        let total = 0;
+        let spared = 0;
+        for (let child = firstChild[node]; child < end; child++) {
+          total += counts[child];
+          spared += discounts[Math.min(counts[child], 3)];
+        }
+        if (total === 0) continue;
+        const share = spared / total;
+        for (let character = 0; character < vocab; character++) row[character] *= share;
+        for (let child = firstChild[node]; child < end; child++) {
+          row[characters[child]] += (counts[child] - discounts[Math.min(counts[child], 3)]) / total;
+        }
+      }
+      return row;
     },
   };
 }

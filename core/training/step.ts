@@ -44,7 +44,8 @@ export function stateNames(config: Config): string[] {
   return Object.keys(addMoments(mapValues(parameterShapes(config), () => empty), config));
 }
 
-function addMoments(weights: HostTensors, config: Config): HostTensors {
+/** Adds what the optimizer and the average of a run need before its first step to its weights. */
+export function addMoments(weights: HostTensors, config: Config): HostTensors {
   return {
     ...weights,
     ...initialMoments(weights, config.optimizer),

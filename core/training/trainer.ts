@@ -9,13 +9,13 @@ import { type Engine, type Program, runSteps, type Session } from "@tiny-diffusi
 import { UserError } from "@tiny-diffusion/engines/errors";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import { saveTraining, saveWeights, splitState, trainingPath } from "../checkpoint.ts";
-import type { TrainingState } from "../checkpoint.ts";
+import type { SavedModel, TrainingState } from "../checkpoint.ts";
 import type { Config } from "../config.ts";
 import { type Corpus, encodeCorpus, takeOpening } from "../data/corpus.ts";
 import { makeTokenizer } from "../data/tokenizer.ts";
 import { yieldToEventLoop } from "../event_loop.ts";
 import type { LanguageModel } from "../language_model.ts";
-import { parameterShapes } from "../model.ts";
+import { initialWeights, parameterShapes } from "../model.ts";
 import { type Random, restoreRandom, seededRandom } from "../random.ts";
 import { validator } from "../scoring/estimators.ts";
 import { cutIntoBlocks } from "../scoring/rows.ts";
@@ -23,14 +23,15 @@ import { makeScorer, type Scorer } from "../scoring/scorer.ts";
 import { averageName } from "./average.ts";
 import { scheduleShare } from "./optimizer.ts";
 import {
+  addMoments,
   drawStepInputs,
   drawWindows,
-  initialState,
   stateNames,
   type StepInputs,
   trainStep,
   validationNats,
 } from "./step.ts";
+import { transferWeights } from "./warm_start.ts";
 
 /** A run: what to train on which text, on what engine, and where to save it. */
 export interface TrainingRun {
@@ -48,6 +49,8 @@ export interface TrainingRun {
   path: string;
   /** The state to resume from, instead of fresh weights. */
   resume?: TrainingState;
+  /** Trained weights to start from, instead of fresh ones. */
+  start?: Pick<SavedModel, "config" | "vocabulary" | "weights">;
   /** Stop after this many validations without a better one. */
   patience?: number;
   /** Most seconds between two checkpoints. Default 300. */
@@ -189,7 +192,7 @@ export async function train(
   const computeBpc = validator(model.kind, blocks);
 
   const stepper = run.stepper ?? makeLocalStepper(model, config);
-  const progress = run.resume ? restoreRun(run.resume) : startRun(config);
+  const progress = run.resume ? restoreRun(run.resume) : startRun(run, facts.vocabulary);
   const { counters, random } = progress;
   const session = await run.engine.load(progress.state, stepper.programs);
   let busySeconds = 0;
@@ -312,9 +315,11 @@ interface RunState {
   bestBpc: number;
 }
 
-function startRun(config: Config): RunState {
+function startRun({ config, start }: TrainingRun, vocabulary: string[]): RunState {
   const random = seededRandom(config.seed);
-  const state = initialState(config, random);
+  const fresh = initialWeights(config, random);
+  const weights = start ? transferWeights(fresh, config, vocabulary, start) : fresh;
+  const state = addMoments(weights, config);
   return { state, random, counters: { ...zeroCounters }, bestBpc: Infinity };
 }
 

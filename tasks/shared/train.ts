@@ -46,7 +46,7 @@ import type { RunHeader } from "./results.ts";
 import { tryTo } from "./provenance.ts";
 import { parseSettings, setFlag } from "./settings.ts";
 import { makeSparkline } from "./sparkline.ts";
-import { describeText } from "./weights.ts";
+import { describeText, loadNamedWeights } from "./weights.ts";
 
 const DEFAULT_PRESET = "small";
 /** The default of a flag that replaces a setting of the preset. */
@@ -81,6 +81,10 @@ const flags = {
     help: "resume from the last checkpoint of that file, with its settings: only --steps, " +
       "--eval-every, --patience, and what computes (--engine, --precision, --threads, " +
       "--distributed) may differ",
+  },
+  from: {
+    type: "path",
+    help: "start from these weights instead of random ones: of either model, of any text",
   },
   evalEvery: {
     type: "integer",
@@ -331,7 +335,11 @@ async function prepareRun(
   if (resume) warnOfOtherRounding(resume, engine, say);
   say(`config: ${JSON.stringify(config)}`);
   const { patience } = values;
-  const run: TrainingRun = { model, config, corpus, engine, path, resume, patience };
+  const start = values.from === undefined || resume ? undefined : await loadNamedWeights(
+    values.from,
+    { data: whole.path },
+  );
+  const run: TrainingRun = { model, config, corpus, engine, path, resume, start, patience };
   if (!ranks) return { run, corpus, stop: interruption() };
 
   const stepper = makeParallelStepper(model, config, ranks, interruption());

@@ -508,3 +508,24 @@ Deno.test("a resumed run keeps its settings and its command, and refuses fewer s
     const fewer = "Cannot resume with --steps 30: 40 steps are done";
     assertFailed(await run("--resume", "--steps", "30"), 2, fewer);
   }));
+
+Deno.test("--from starts a diffusion model from the weights of a GPT; another size is refused", () =>
+  inTextFolder(async (folder) => {
+    const common = ["--data", "text.txt", ...smoke, "--reports", "logs"];
+    await jsonOf(folder, "train-gpt", ...common, "--steps", "30", "--out", "gpt.safetensors");
+
+    const brief = [...common, "--steps", "1", "--lr", "1e-9"];
+    const from = ["--from", "gpt.safetensors"];
+    const warm = await jsonOf(folder, "train-diffusion", ...brief, ...from);
+    const cold = await jsonOf(folder, "train-diffusion", ...brief, "--out", "cold.safetensors");
+    // The letters' frequencies at least carry over.
+    assert(
+      warm.val_bpc < cold.val_bpc,
+      `${warm.val_bpc} bits from the GPT, ${cold.val_bpc} from nothing`,
+    );
+    const { command } = await loadWeights(join(folder, "weights/diffusion-smoke.safetensors"));
+    assertMatch(command!, /--from gpt\.safetensors/);
+
+    const other = await runTaskIn(folder, "train-gpt", ...common, ...from, "--set", "heads=4");
+    assertFailed(other, 1, "they have heads 2, the run has 4");
+  }));
