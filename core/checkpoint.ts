@@ -5,6 +5,7 @@
  */
 import { quoted } from "@tiny-diffusion/engines/errors";
 import type { HostTensor, HostTensors } from "@tiny-diffusion/engines/tensors";
+import { hasCausalMode, takeCausalMode } from "./causal_mode.ts";
 import {
   type FileTensors,
   type ModelFacts,
@@ -83,7 +84,7 @@ export async function saveWeights(
 /**
  * Reads an export, or a `.pt` or foreign `.safetensors` file with the original's parameter names.
  * Such a file says neither its vocabulary nor its kind: both follow from `characters`, see
- * `foreign_weights.ts`.
+ * `foreign_weights.ts`. A diffusion model with a causal mode is read as a GPT where one is expected.
  *
  * @throws {UserError} If the file is damaged or holds something else; a parameter is missing,
  * unknown, not of its shape, or not finite; the model is of the other kind; or `heads` or `context`
@@ -101,8 +102,11 @@ export async function loadWeights(path: string, options: LoadOptions = {}): Prom
   };
   if (metadata.format === exportFormat) {
     const facts = readFacts(action, metadata);
-    requireAsExpected(action, facts.config, options);
-    return { ...facts, weights: requireParameters(action, tensors, facts.config), ...file };
+    const model = { ...facts, weights: requireParameters(action, tensors, facts.config), ...file };
+    const isCausal = options.expectKind === "gpt" && hasCausalMode(model.config);
+    const used = isCausal ? takeCausalMode(model) : model;
+    requireAsExpected(action, used.config, options);
+    return used;
   }
   if (metadata.format === trainingFormat) {
     throw refuse(

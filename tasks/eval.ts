@@ -3,6 +3,7 @@
  * compares them.
  */
 import { join } from "@std/path";
+import { hasCausalMode, takeCausalMode } from "../core/causal_mode.ts";
 import type { ModelKind } from "../core/config.ts";
 import { type Corpus, encodeCorpus } from "../core/data/corpus.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
@@ -228,11 +229,13 @@ async function loadCandidates(
   }
   for (const kind of kinds) {
     try {
-      await add(
-        kind === undefined
-          ? await loadNamedWeights(values.weights!, values)
-          : await loadChosenWeights(kind, values),
-      );
+      if (kind === undefined) {
+        for (
+          const saved of readAsEachModel(await loadNamedWeights(values.weights!, values), values)
+        ) {
+          await add(saved);
+        }
+      } else await add(await loadChosenWeights(kind, values));
     } catch (error) {
       // Without --model, what can be scored is; the last one has to say why nothing can.
       if (
@@ -258,6 +261,13 @@ async function loadCandidates(
     );
   }
   return candidates;
+}
+
+/** The models that a file can be read as, of which there are two if it has a causal mode. */
+function readAsEachModel(saved: ChosenWeights, { estimator }: EvalValues): ChosenWeights[] {
+  if (!hasCausalMode(saved.config)) return [saved];
+  const both = [saved, takeCausalMode(saved)];
+  return both.filter(({ config }) => listEstimators(config.kind, estimator).length > 0);
 }
 
 /**

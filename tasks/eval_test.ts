@@ -291,3 +291,38 @@ Deno.test("left-to-right killed at any moment resumes with the blocks that it ha
     const { rows: [, , , fresh] } = await jsonOf(folder, "eval", ...flags, ...all);
     assertEquals(fresh, whole);
   }));
+
+Deno.test("a diffusion model with a causal mode is scored as both models, written with and converted as a GPT", () =>
+  inFolder(async (folder) => {
+    await writeWeights(folder);
+    const trained = await loadWeights(join(folder, "weights/diffusion-smoke.safetensors"));
+    const both = join(folder, "both.safetensors");
+    await saveWeights(both, { ...trained, config: { ...trained.config, causalRows: 4 } });
+
+    const score = async (weights: string, ...args: string[]) => {
+      const flags = ["--", ...engine, ...text, "--blocks", "2", "--passes", "2"];
+      const { rows } = await jsonOf(folder, "eval", ...flags, "--weights", weights, ...args);
+      return (rows as EvaluationRow[]).slice(3).map(({ model, estimator, nats }) =>
+        [model, estimator, nats] as const
+      );
+    };
+    const rows = await score("both.safetensors");
+    assertEquals(rows.map(([model, estimator]) => `${model} ${estimator}`), [
+      "diffusion nelbo",
+      "diffusion left-to-right",
+      "diffusion masked-mean",
+      "gpt exact",
+    ]);
+    assertEquals(await score("both.safetensors", "--estimator", "exact"), rows.slice(3));
+
+    const taken = ["--model", "gpt", "both.safetensors", "gpt.safetensors"];
+    assertEquals((await runTaskIn(folder, "convert", ...taken)).code, 0);
+    assertEquals(await score("gpt.safetensors"), rows.slice(3));
+
+    const write = ["--length", "5", "--model", "gpt", ...engine];
+    const texts = await Promise.all(["both.safetensors", "gpt.safetensors"].map(async (weights) => {
+      const { samples } = await jsonOf(folder, "sample", "--", ...write, "--weights", weights);
+      return samples[0].text;
+    }));
+    assertEquals(texts[0], texts[1]);
+  }));
