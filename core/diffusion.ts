@@ -69,7 +69,8 @@ export async function* generate(
   const { context } = network, { overlap, sampler } = options;
   for (const { start, masked } of cutBlocks(text, { context, overlap })) {
     const window = text.subarray(start, start + context); // a view: what is written into it is in the text
-    const block = { masked, forward: () => network.logits(window) };
+    const before = text.subarray(0, start), forward = () => network.logits(window);
+    const block = { masked, tokens: window, before, ngrams: options.ngrams, forward };
     for await (const fixed of sampler.fill(block, options, random)) {
       for (const { position, token } of fixed) window[position] = token;
       yield fixed.map((choice) => ({ ...choice, position: start + choice.position }));

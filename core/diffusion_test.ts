@@ -7,7 +7,8 @@ import type { Network } from "./language_model.ts";
 import { crossEntropy } from "./model.ts";
 import { weightedMean } from "./training/step.ts";
 import { seededRandom } from "./random.ts";
-import type { GenerationOptions } from "./language_model.ts";
+import type { GenerationOptions, Sampler } from "./language_model.ts";
+import { kneserNey } from "./ngrams/kneser_ney.ts";
 import { samplers } from "./sampling/samplers/mod.ts";
 import { plainOptions } from "./testing/options.ts";
 
@@ -159,6 +160,29 @@ Deno.test("within a block the network sees what was fixed before", async () => {
   steps.slice(0, -1).forEach((fixed, i) => {
     for (const { position, token } of fixed) assertEquals(seen[i + 1][position], token);
   });
+});
+
+Deno.test("a sampler sees its window change, the whole text left of it, and the table of n-grams", async () => {
+  const ngrams = kneserNey(Int32Array.of(0, 1, 2), 5, 2);
+  const texts: number[][] = [];
+  const sampler: Sampler = {
+    ...samplers.threshold,
+    async *fill(window) {
+      assert(window.ngrams === ngrams);
+      for (const position of window.masked) {
+        texts.push([...window.before, ...window.tokens]);
+        yield [{ position, token: 5, confidence: 1 }];
+      }
+    },
+  };
+  await generated([1, 2, 3], 9, { sampler, ngrams, overlap: 2 });
+  assertEquals(
+    texts,
+    Array.from({ length: 9 }, (_, i) => [
+      ...[1, 2, 3],
+      ...Array.from({ length: i < 5 ? 5 : 9 }, (_, at) => at < i ? 5 : 0),
+    ]),
+  );
 });
 
 Deno.test("without a prompt, diffusion starts from masks alone", async () => {

@@ -4,6 +4,7 @@
  */
 import type { ModelKind, TrainingConfig } from "./config.ts";
 import type { Attend } from "./model.ts";
+import type { NgramTable } from "./ngrams/kneser_ney.ts";
 import type { Random } from "./random.ts";
 
 /** The examples of a training step: each array of a window is [time], of a batch [batch, time]. */
@@ -74,6 +75,8 @@ export interface GenerationOptions extends Truncation {
   overlap: number;
   /** Chooses what to fix in each pass, with its own settings. */
   sampler: Sampler;
+  /** Probabilities of the training text's n-grams, of characters without the mask. */
+  ngrams?: NgramTable;
 }
 
 /** A character fixed by a forward pass, or masked again where `token` is the mask. */
@@ -96,6 +99,12 @@ export interface Fixed {
 export interface MaskedWindow {
   /** The positions to fill, in the window, in ascending order; all of them masked at first. */
   masked: number[];
+  /** The window as it is now, the mask where a character is hidden; the caller writes into it. */
+  tokens: Int32Array;
+  /** All tokens of the text that are left of the window. */
+  before: Int32Array;
+  /** A table of n-grams, where there is one: its character c is the token c + 1. */
+  ngrams?: NgramTable;
   /** A forward pass: the logits of every position of the window as it is now, [vocab] each. */
   forward(): Promise<Float32Array[]>;
 }

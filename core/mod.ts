@@ -84,6 +84,7 @@ export type { EstimateOptions, Estimator } from "./scoring/estimators.ts";
 export { loadScorer, makeScorer } from "./scoring/scorer.ts";
 export type { Scorer } from "./scoring/scorer.ts";
 export type { ScoreOptions } from "./scoring/rows.ts";
+export { kneserNey, type NgramTable } from "./ngrams/kneser_ney.ts";
 export { type Baseline, type BaselineName, trainBaselines } from "./scoring/baselines.ts";
 export { scoreBaseline } from "./scoring/baselines.ts";
 export { type BlockFigures, type Compared, compareOnBlocks } from "./scoring/comparison.ts";

@@ -3,7 +3,7 @@
  * shuffled text.
  */
 import { join } from "@std/path";
-import { kneserNey } from "../core/scoring/kneser_ney.ts";
+import { kneserNey } from "../core/ngrams/kneser_ney.ts";
 import type { Corpus } from "../core/data/corpus.ts";
 import type { Engine } from "../engines/engine.ts";
 import { UserError } from "../engines/errors.ts";

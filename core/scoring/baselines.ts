@@ -8,7 +8,7 @@
 import type { Dataset } from "../data/corpus.ts";
 import { type Random, seededRandom } from "../random.ts";
 import { type Evaluation, selectIndices, summarizeBlocks } from "./estimators.ts";
-import { kneserNey } from "./kneser_ney.ts";
+import { kneserNey } from "../ngrams/kneser_ney.ts";
 import { cutIntoBlocks } from "./rows.ts";
 
 /** The name of a model without a network. */

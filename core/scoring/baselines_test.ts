@@ -1,7 +1,7 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { scoreBaseline, trainBaselines, uniform, unigram } from "./baselines.ts";
-import { kneserNey } from "./kneser_ney.ts";
+import { kneserNey } from "../ngrams/kneser_ney.ts";
 import { seededRandom } from "../random.ts";
 
 const fromLetters = (text: string) => Int32Array.from(text, (letter) => letter.charCodeAt(0) - 97);

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Fixed, MaskedWindow } from "../../language_model.ts";
+import type { Fixed } from "../../language_model.ts";
 import { seededRandom } from "../../random.ts";
+import { maskedWindow } from "../../testing/masked_window.ts";
 import { ancestral } from "./ancestral.ts";
 import { scheduleSteps } from "./sampler.ts";
 
@@ -9,10 +10,8 @@ const row = Float32Array.of(9, 0, 0);
 async function run(count: number, changes: Partial<typeof ancestral.settings>) {
   const { fill, settings } = ancestral.with(changes);
   let passes = 0;
-  const hidden: MaskedWindow = {
-    masked: Array.from({ length: count }, (_, i) => i),
-    forward: () => (passes++, Promise.resolve(Array(count).fill(row))),
-  };
+  const masked = Array.from({ length: count }, (_, i) => i);
+  const hidden = maskedWindow(masked, () => (passes++, Promise.resolve(Array(count).fill(row))));
   const steps: Fixed[][] = await Array.fromAsync(fill(hidden, { temperature: 1 }, seededRandom(2)));
   return { steps, passes, settings };
 }

@@ -2,13 +2,14 @@ import { assertEquals } from "@std/assert";
 import * as fc from "fast-check";
 import type { Fixed } from "../../language_model.ts";
 import { seededRandom } from "../../random.ts";
+import { maskedWindow } from "../../testing/masked_window.ts";
 import { confidence } from "./confidence.ts";
 
 /** Position i is surer of character 1 the larger i is; the mask, entry 0, does not count. */
 const logits = Array.from({ length: 300 }, (_, i) => Float32Array.of(99, i / 10, 0, 0));
 
 function fill(masked: number[], settings: { denoisingSteps: number }): Promise<Fixed[][]> {
-  const hidden = { masked, forward: () => Promise.resolve(logits) };
+  const hidden = maskedWindow(masked, () => Promise.resolve(logits));
   const { fill } = confidence.with(settings);
   return Array.fromAsync(fill(hidden, { temperature: 1 }, seededRandom(1)));
 }
@@ -36,10 +37,7 @@ Deno.test("confidence takes exactly as many passes as there are steps, or charac
 });
 
 Deno.test("where all are equally sure, confidence goes from left to right", async () => {
-  const even = {
-    masked: [2, 5, 9],
-    forward: () => Promise.resolve(Array(10).fill(logits[0])),
-  };
+  const even = maskedWindow([2, 5, 9], () => Promise.resolve(Array(10).fill(logits[0])));
   const { fill } = confidence.with({ denoisingSteps: 3 });
   const steps = await Array.fromAsync(fill(even, { temperature: 1 }, seededRandom(1)));
   assertEquals(positionsOf(steps), [[2], [5], [9]]);

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import * as fc from "fast-check";
 import { seededRandom } from "../../random.ts";
+import { maskedWindow } from "../../testing/masked_window.ts";
 import { certainty } from "../draw.ts";
 import { entropy } from "./entropy.ts";
 
@@ -11,7 +12,7 @@ async function firstPass(shares: number[], entropyBound: number): Promise<number
   const forward = () => Promise.resolve(shares.map(rowOf));
   const masked = shares.map((_, i) => i);
   const { fill } = entropy.with({ entropyBound });
-  const steps = fill({ masked, forward }, { temperature: 1 }, seededRandom(1));
+  const steps = fill(maskedWindow(masked, forward), { temperature: 1 }, seededRandom(1));
   return (await steps.next()).value!.map(({ position }: { position: number }) => position);
 }
 

@@ -20,10 +20,12 @@ export type SamplerName = typeof samplerList[number]["name"];
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { samplers, seededRandom } from "@tiny-diffusion/core";
+ * import { MASK_TOKEN, samplers, seededRandom } from "@tiny-diffusion/core";
  *
  * const sure = Float32Array.of(0, 9, 0), undecided = Float32Array.of(0, 1, 1);
- * const window = { masked: [0, 1], forward: () => Promise.resolve([undecided, sure]) };
+ * const forward = () => Promise.resolve([undecided, sure]);
+ * const hidden = { tokens: Int32Array.of(MASK_TOKEN, MASK_TOKEN), before: new Int32Array() };
+ * const window = { ...hidden, masked: [0, 1], forward };
  * const sampler = samplers.threshold.with({ threshold: 0.9 });
  * const steps = await Array.fromAsync(sampler.fill(window, { temperature: 1, topK: 1 }, seededRandom(1)));
  * assertEquals(steps.map((fixed) => fixed.map(({ position }) => position)), [[1], [0]]); // the sure one first
@@ -48,8 +50,8 @@ export interface ListedOption {
 export const reservedKeys: readonly string[] = [
   ...["model", "weights", "gptWeights", "heads", "blockSize", "engine", "precision", "threads"],
   ...["prompt", "promptLen", "template", "gap", "length", "count", "blocks", "data", "judge"],
-  ...["sampler", "temperature", "topK", "topP", "overlap", "window", "seed", "signal"],
-  ...["compare", "speed", "svg", "reports", "json", "help"],
+  ...["sampler", "temperature", "topK", "topP", "overlap", "window", "drafts", "ngrams"],
+  ...["seed", "signal", "compare", "speed", "svg", "reports", "json", "help"],
 ];
 
 /**

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import type { Fixed, Sampler } from "../../language_model.ts";
 import { seededRandom } from "../../random.ts";
+import { maskedWindow } from "../../testing/masked_window.ts";
 import { ancestral } from "./ancestral.ts";
 import { remask } from "./remask.ts";
 import { scheduleSteps } from "./sampler.ts";
@@ -25,9 +26,8 @@ async function run(
     return Promise.resolve(Array(text.length).fill(row));
   };
   const masked = Array.from({ length: count }, (_, i) => i);
-  for await (
-    const fixed of sampler.fill({ masked, forward }, { temperature: 1 }, seededRandom(seed))
-  ) {
+  const window = maskedWindow(masked, forward, text);
+  for await (const fixed of sampler.fill(window, { temperature: 1 }, seededRandom(seed))) {
     for (const { position, token } of fixed) text[position] = token;
     steps.push(fixed);
   }

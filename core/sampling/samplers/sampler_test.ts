@@ -2,6 +2,7 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows }
 import { UserError } from "@tiny-diffusion/engines/errors";
 import type { Fixed } from "../../language_model.ts";
 import { seededRandom } from "../../random.ts";
+import { maskedWindow } from "../../testing/masked_window.ts";
 import { samplers } from "./mod.ts";
 import { defineSampler, revealPerPass, scheduleSteps } from "./sampler.ts";
 
@@ -59,7 +60,7 @@ Deno.test("a choice of nothing, of a position twice or of one that is not masked
     const sampler = revealPerPass((): Fixed[] =>
       choices[passes++].map((position) => ({ position, token: 1, confidence: 1 }))
     );
-    const window = { masked: [0, 2, 3], forward: () => Promise.resolve([]) };
+    const window = maskedWindow([0, 2, 3], () => Promise.resolve([]));
     return await Array.fromAsync(sampler(window, { temperature: 1 }, seededRandom(1)));
   };
   assertEquals((await fill([2], [3, 0])).length, 2);

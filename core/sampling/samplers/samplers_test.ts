@@ -11,6 +11,7 @@ import * as fc from "fast-check";
 import * as diffusion from "../../diffusion.ts";
 import { seededRandom } from "../../random.ts";
 import { certainty } from "../draw.ts";
+import { maskedWindow } from "../../testing/masked_window.ts";
 import { plainOptions } from "../../testing/options.ts";
 import {
   chiSquare,
@@ -106,7 +107,7 @@ for (const name of names) {
         let steps = 0, before = 0;
         for await (
           const fixed of options.sampler.fill(
-            { masked, forward },
+            maskedWindow(masked, forward, text),
             options,
             seededRandom(seed),
           )

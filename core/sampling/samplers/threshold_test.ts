@@ -1,6 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import type { Fixed, Truncation } from "../../language_model.ts";
 import { seededRandom } from "../../random.ts";
+import { maskedWindow } from "../../testing/masked_window.ts";
 import { threshold } from "./threshold.ts";
 
 /** Logits of probabilities; the mask's, entry 0, is the largest of all and must not matter. */
@@ -29,7 +30,7 @@ async function chosen(
   seed = 1,
   logits = window,
 ): Promise<Fixed[]> {
-  const hidden = { masked: positions, forward: () => Promise.resolve(logits) };
+  const hidden = maskedWindow(positions, () => Promise.resolve(logits));
   const { fill } = threshold.with({ threshold: least });
   const steps = fill(hidden, { temperature: 1, topK: 1, ...truncation }, seededRandom(seed));
   return (await steps.next()).value;

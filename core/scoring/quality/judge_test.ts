@@ -1,6 +1,6 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import { scoreBaseline } from "../baselines.ts";
-import { kneserNey } from "../kneser_ney.ts";
+import { kneserNey } from "../../ngrams/kneser_ney.ts";
 import { scoreExactly } from "../estimators.ts";
 import { TOY, toyGpt, toyNats, toyScorer, toyStrings } from "../../testing/toy_world.ts";
 import { nextCharacterRows } from "../rows.ts";

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { kneserNey } from "../kneser_ney.ts";
+import { kneserNey } from "../../ngrams/kneser_ney.ts";
 import { seededRandom } from "../../random.ts";
 import { listCharacters, makeTokenizer } from "../../data/tokenizer.ts";
 import { collectWords } from "./words.ts";
