@@ -53,7 +53,7 @@ export type { Dropout } from "./dropout.ts";
 export { train } from "./training/trainer.ts";
 export type { TrainingObserver, TrainingResult, TrainingRun } from "./training/trainer.ts";
 export type { RunPoint, StepOutcome, Stepper } from "./training/trainer.ts";
-export type { StepReport, ValidationReport } from "./training/trainer.ts";
+export type { SampleReport, StepReport, ValidationReport } from "./training/trainer.ts";
 export { type LoadedModel, type LoadOptions, loadTraining, loadWeights } from "./checkpoint.ts";
 export { type SavedModel, saveWeights, trainingPath, type TrainingState } from "./checkpoint.ts";
 export type { ModelFacts, TrainingFacts } from "./checkpoint_schema.ts";

@@ -17,6 +17,8 @@ import { yieldToEventLoop } from "../event_loop.ts";
 import type { LanguageModel } from "../language_model.ts";
 import { initialWeights, parameterShapes } from "../model.ts";
 import { type Random, restoreRandom, seededRandom } from "../random.ts";
+import { loadNetwork } from "../sampling/network.ts";
+import { write } from "../sampling/write.ts";
 import { validator } from "../scoring/estimators.ts";
 import { cutIntoBlocks } from "../scoring/rows.ts";
 import { makeScorer, type Scorer } from "../scoring/scorer.ts";
@@ -55,6 +57,8 @@ export interface TrainingRun {
   patience?: number;
   /** Most seconds between two checkpoints. Default 300. */
   checkpointSeconds?: number;
+  /** Steps between two samples for `onSample`. Default: none are written. */
+  sampleEvery?: number;
   /** Makes the steps. Default: this process alone. */
   stepper?: Stepper;
   /** Most seconds of steps in one call of the engine: the delay of a signal. Default 1. */
@@ -67,6 +71,8 @@ export interface TrainingObserver {
   onStep?(report: StepReport): void;
   /** Called after each validation. */
   onValidation?(report: ValidationReport): void;
+  /** Called after each sample. */
+  onSample?(report: SampleReport): void;
   /** Called after the state was saved. */
   onCheckpoint?(step: number): void;
 }
@@ -94,6 +100,15 @@ export interface ValidationReport extends RunPoint {
   /** Whether it is the best so far, so that its weights were saved. */
   best: boolean;
 }
+
+/** Reports what the model wrote with the weights of this moment. */
+export interface SampleReport extends RunPoint {
+  /** Characters that follow no prompt, with the default options and the seed of the run. */
+  text: string;
+}
+
+/** Characters of a sample during training. */
+const SAMPLE_LENGTH = 160;
 
 /** The result of a whole run, including what was done before it was resumed. */
 export interface TrainingResult extends RunPoint {
@@ -186,8 +201,10 @@ export async function train(
   signal?: AbortSignal,
 ): Promise<TrainingResult> {
   const { model, config, corpus, patience = Infinity, checkpointSeconds = 300 } = run;
+  const { sampleEvery = Infinity } = run;
   const facts = describeRun(run);
-  const tokens = encodeCorpus(corpus, makeTokenizer(model.kind, facts.vocabulary));
+  const tokenizer = makeTokenizer(model.kind, facts.vocabulary);
+  const tokens = encodeCorpus(corpus, tokenizer);
   const blocks = cutIntoBlocks(tokens.validation, config.context);
   const computeBpc = validator(model.kind, blocks);
 
@@ -207,7 +224,11 @@ export async function train(
   async function takeSteps(): Promise<void> {
     const { step } = counters;
     const before = readSeconds();
-    const untilDue = Math.min(config.evalEvery - step % config.evalEvery, config.steps - step);
+    const untilDue = Math.min(
+      config.evalEvery - step % config.evalEvery,
+      sampleEvery - step % sampleEvery,
+      config.steps - step,
+    );
     const inputs = Array.from({ length: Math.min(group.size, untilDue) }, (_, i) => {
       const windows = drawWindows(tokens.train, config.batch, config.context, random);
       return drawStepInputs(model, config, windows, step + 1 + i, random);
@@ -250,6 +271,19 @@ export async function train(
     observer.onValidation?.({ step, chars, seconds: readSeconds(), bpc, best });
   }
 
+  /** Writes a text with a network of its own, whose draws are not the run's. */
+  async function writeSample(): Promise<void> {
+    const { step, chars } = counters;
+    const before = readSeconds();
+    const weights = await readExported(session, config);
+    using network = await loadNetwork(run.engine, model, config, weights);
+    const request = { prompt: "", length: SAMPLE_LENGTH };
+    const writing = await write(network, tokenizer, request, { seed: config.seed, signal });
+    const text = await writing.finish();
+    busySeconds += readSeconds() - before;
+    observer.onSample?.({ step, chars, seconds: readSeconds(), text });
+  }
+
   /** Saves the state to resume from. */
   async function checkpoint(): Promise<void> {
     if (!stepper.saves) return;
@@ -280,6 +314,7 @@ export async function train(
       await takeSteps();
       await yieldToEventLoop();
       signal?.throwIfAborted();
+      if (counters.step % sampleEvery === 0 && stepper.saves) await writeSample();
       if (readSeconds() - savedSeconds >= checkpointSeconds) await checkpoint();
     }
   } catch (error) {
@@ -372,19 +407,27 @@ function countStep(
   counters.lossCount++;
 }
 
-/** Saves the weights that were validated: the average where there is one. */
+/** Reads the weights that are validated and exported: the average where there is one. */
+async function readExported(
+  session: Pick<Session, "readState">,
+  config: Config,
+): Promise<HostTensors> {
+  const names = Object.keys(parameterShapes(config));
+  const state = await session.readState(names.map((name) => averageName(name, config)));
+  return Object.fromEntries(names.map((name) => [name, state[averageName(name, config)]]));
+}
+
+/** Saves the weights that were validated. */
 async function saveBest(
   { config, corpus, path }: TrainingRun,
   facts: RunFacts,
   session: Pick<Session, "readState">,
   { counters: { step }, bestBpc }: RunState,
 ): Promise<void> {
-  const names = Object.keys(parameterShapes(config));
-  const state = await session.readState(names.map((name) => averageName(name, config)));
   await saveWeights(path, {
     ...facts,
     prompt: takeOpening(corpus.text),
-    weights: Object.fromEntries(names.map((name) => [name, state[averageName(name, config)]])),
+    weights: await readExported(session, config),
     step,
     scores: { val_bpc: bestBpc },
   }, { dtype: "float16" });

@@ -1,4 +1,11 @@
-import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertMatch,
+  assertNotEquals,
+  assertRejects,
+} from "@std/assert";
 import { join } from "@std/path";
 import { loadTraining, loadWeights, trainingPath } from "../checkpoint.ts";
 import { type Config, makeConfig, type ModelKind } from "../config.ts";
@@ -176,6 +183,29 @@ Deno.test("steps done in groups give the same numbers as one by one, also across
     });
   });
 });
+
+for (const kind of ["gpt", "diffusion"] as const) {
+  Deno.test(`samples of a ${kind} on the way change no number of the run, and come again after a signal`, () =>
+    inFolder(async (folder) => {
+      const run = runIn(folder, kind, { emaDecay: 0.9 });
+      const samples: [step: number, text: string][] = [];
+      const onSample: TrainingObserver["onSample"] = ({ step, text }) => samples.push([step, text]);
+      await train({ ...run, sampleEvery: 8, groupSeconds: 1 }, { onSample });
+      const files = await bytesOf(run);
+      assertEquals(samples.map(([step, text]) => [step, text.length]), [[8, 160], [16, 160]]);
+      const [[, first], [, second]] = samples;
+      assertNotEquals(first, second);
+      assert([...first].every((character) => text.includes(character)), first);
+
+      await train(run);
+      assertEquals((await bytesOf(run))[0], files[0]);
+      const stop = new AbortController();
+      const onStep: TrainingObserver["onStep"] = ({ step }) => step === 12 && stop.abort("here");
+      await train(run, { onStep }, stop.signal);
+      await train({ ...await resumed(run), sampleEvery: 8 }, { onSample });
+      assertEquals(samples, [[8, first], [16, second], [16, second]]);
+    }));
+}
 
 Deno.test("a run's loss is the mean of the steps since the validation before the last", () =>
   inFolder(async (folder) => {

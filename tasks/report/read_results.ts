@@ -18,6 +18,7 @@ import {
 } from "../shared/results.ts";
 
 export type TrainLine = Extract<RunLine, { kind: "train" }> & { lossNats: number };
+export type SampleLine = Extract<RunLine, { kind: "sample" }>;
 export type ValidationLine = Extract<RunLine, { kind: "validation" }> & { bpc: number };
 
 /** One training run as its log tells it. */
@@ -26,6 +27,7 @@ export interface Run {
   header: RunHeader;
   train: TrainLine[];
   validation: ValidationLine[];
+  samples: SampleLine[];
 }
 
 /** The results and logs that could be read, newest first. */
@@ -79,7 +81,7 @@ export async function readResults(folder: string): Promise<Results> {
 export function parseRun(file: string, log: string): Run {
   const values = log.split("\n").map(parseLine);
   const header = parse(runHeader, values[0], "line 1");
-  const run: Run = { file, header, train: [], validation: [] };
+  const run: Run = { file, header, train: [], validation: [], samples: [] };
   values.forEach((value, i) => {
     if (value === undefined) return;
     const line = parse(runLine, value, `line ${i + 1}`);
@@ -87,7 +89,7 @@ export function parseRun(file: string, log: string): Run {
       addLine(run.train, { ...line, lossNats: line.lossNats });
     } else if (line.kind === "validation" && line.bpc !== null) {
       addLine(run.validation, { ...line, bpc: line.bpc });
-    }
+    } else if (line.kind === "sample") addLine(run.samples, line);
   });
   return run;
 }

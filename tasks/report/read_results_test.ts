@@ -110,7 +110,8 @@ Deno.test("parseRun skips what a killed process left torn, and keeps all the res
   for (let cut = 1; cut < 60; cut++) {
     const torn = parseRun("x", log.slice(0, -cut));
     const lost = whole.train.length - torn.train.length +
-      whole.validation.length - torn.validation.length;
+      whole.validation.length - torn.validation.length +
+      whole.samples.length - torn.samples.length;
     assertEquals(lost, cut === 1 ? 0 : 1, `cut by ${cut}`);
   }
   const goesOn = log.slice(0, -30) + log.split("\n")[2] + "\n"; // glued to the torn line

@@ -391,13 +391,25 @@ const validationLine = object({
   best: truth,
 });
 
+/** A text that the model wrote while it was trained. */
+const sampleLine = object({
+  kind: oneOf("sample"),
+  step: count,
+  chars: count,
+  seconds: number,
+  text,
+});
+
 /** A line of a log; a resumed run repeats the header. */
 export const runLine = v.variant(
   "kind",
-  [v.object({ kind: oneOf("run") }), trainLine, validationLine],
-  ({ path }) => path ? "run or train or validation" : "an object",
+  [v.object({ kind: oneOf("run") }), trainLine, validationLine, sampleLine],
+  ({ path }) => path ? "run or train or validation or sample" : "an object",
 );
-export type RunLine = v.InferOutput<typeof trainLine> | v.InferOutput<typeof validationLine>;
+export type RunLine =
+  | v.InferOutput<typeof trainLine>
+  | v.InferOutput<typeof validationLine>
+  | v.InferOutput<typeof sampleLine>;
 
 // ---------------------------------------------------------------- reading
 

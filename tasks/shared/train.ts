@@ -38,7 +38,7 @@ import {
 import { UserError } from "../../engines/errors.ts";
 import { commonFlags, parseFlags, reportsFlag, UsageError, type Values } from "./flags.ts";
 import { Interrupted, interruption, note, print, printJson } from "./run.ts";
-import { commandLine } from "./text.ts";
+import { commandLine, withoutControls } from "./text.ts";
 import { startEngineFromFlags } from "./engine.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { openRunLog, type RunLog, runLogPath } from "./run_log.ts";
@@ -79,7 +79,7 @@ const flags = {
   resume: {
     type: "boolean",
     help: "resume from the last checkpoint of that file, with its settings: only --steps, " +
-      "--eval-every, --patience, and what computes (--engine, --precision, --threads, " +
+      "--eval-every, --sample-every, --patience, and what computes (--engine, --precision, --threads, " +
       "--distributed) may differ",
   },
   from: {
@@ -97,6 +97,12 @@ const flags = {
     type: "string",
     placeholder: "FROM..TO",
     help: "train on these characters of the training part only; validation stays the same",
+  },
+  sampleEvery: {
+    type: "integer",
+    min: 1,
+    help: "steps between two short samples, which the log keeps for the report",
+    defaultHelp: "no samples",
   },
   patience: {
     type: "integer",
@@ -267,6 +273,11 @@ function makeObserver(
           (report.best ? ", the best so far" : ""),
       );
     },
+    onSample(report) {
+      log?.append({ kind: "sample", ...report });
+      const lines = (isTerminal ? withoutControls(report.text) : report.text).trim().split("\n");
+      progress.note([`step ${report.step} writes:`, ...lines].join("\n    "));
+    },
   };
 }
 
@@ -334,12 +345,22 @@ async function prepareRun(
   const engine = await startEngineFromFlags({ ...values, threads }, say);
   if (resume) warnOfOtherRounding(resume, engine, say);
   say(`config: ${JSON.stringify(config)}`);
-  const { patience } = values;
+  const { patience, sampleEvery } = values;
   const start = values.from === undefined || resume ? undefined : await loadNamedWeights(
     values.from,
     { data: whole.path },
   );
-  const run: TrainingRun = { model, config, corpus, engine, path, resume, start, patience };
+  const run: TrainingRun = {
+    model,
+    config,
+    corpus,
+    engine,
+    path,
+    resume,
+    start,
+    patience,
+    sampleEvery,
+  };
   if (!ranks) return { run, corpus, stop: interruption() };
 
   const stepper = makeParallelStepper(model, config, ranks, interruption());

@@ -293,6 +293,7 @@ export function exampleRun(model: ModelKind): string {
     const bpc = (smooth + 0.05 + overfit + 0.004 * random.normal()) / Math.LN2;
     lines.push({ kind: "validation", ...at, bpc, best: bpc < lowest });
     lowest = Math.min(lowest, bpc);
+    if (step % 500 === 0) lines.push({ kind: "sample", ...at, text: VERSES.slice(0, step / 10) });
   }
   return lines.map((line) => JSON.stringify(line) + "\n").join("");
 }

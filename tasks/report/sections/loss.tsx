@@ -1,21 +1,44 @@
 /** Loss curves of both models on one axis: characters seen, steps or seconds. */
 import * as Plot from "@observablehq/plot";
 import type { ModelKind } from "../../../core/config.ts";
+import { spaceEvenly } from "../../../core/scoring/rows.ts";
 import { duration } from "../../shared/text.ts";
-import { BothWidths, color, Figure, isNarrow, Key, PlotSvg, Switched, thin } from "../charts.tsx";
+import {
+  BothWidths,
+  chooseSymbol,
+  color,
+  Figure,
+  isNarrow,
+  Key,
+  PlotSvg,
+  Switched,
+  SymbolKey,
+  thin,
+} from "../charts.tsx";
 import { DataScript, ModelTag, type Part, type Row, Section, Table, Value } from "../markup.tsx";
+import type { SampleLine } from "../read_results.ts";
 import type { ReportData, RunEntry } from "../report_data.ts";
 import { count, describeConfig, MODEL_NAMES, MODELS, readable } from "../words.ts";
 
 /** Characters seen, step, seconds, bits. */
 type Point = number[];
+const STEP = 1;
 const BITS = 3;
+/** The symbol of a sample. */
+const STAR = 4;
 
 interface Curves {
   model: ModelKind;
   train: Point[];
   validation: Point[];
   best: Point | undefined;
+  /** The samples in between, each at the height of the validation nearest to it. */
+  samples: WrittenPoint[];
+}
+
+interface WrittenPoint {
+  point: Point;
+  text: string;
 }
 
 /** The choices for the horizontal axis: the first columns of a point. */
@@ -27,6 +50,8 @@ const AXES = [
 
 /** Points of a training curve: as many as a screen shows. */
 const MOST_POINTS = 250;
+/** Samples of a run that the page shows, evenly spread. */
+const MOST_SAMPLES = 24;
 
 /** The curves of a run, in bits per character. */
 export function makeCurves({ run }: RunEntry): Curves {
@@ -48,7 +73,17 @@ export function makeCurves({ run }: RunEntry): Curves {
     train: thin(train, MOST_POINTS),
     validation,
     best: validation[best],
+    samples: spaceSamples(run.samples).map(({ chars, step, seconds, text }) => {
+      const distance = (point: Point) => Math.abs(point[STEP] - step);
+      const [nearest] = [...validation, ...train].toSorted((a, b) => distance(a) - distance(b));
+      return { point: [chars, step, seconds, nearest?.[BITS] ?? 0], text };
+    }),
   };
+}
+
+function spaceSamples(samples: SampleLine[]): SampleLine[] {
+  if (samples.length === 0) return samples;
+  return spaceEvenly(samples.length, MOST_SAMPLES).map((index) => samples[index]);
 }
 
 /** Loss curves and a table of the runs. */
@@ -67,6 +102,7 @@ export function training({ runs }: ReportData): Part {
       {drawn.length > 0 && <LossFigure curves={drawn} entries={entries} />}
       <Runs entries={entries} />
       {drawn.some(({ validation }) => validation.length > 0) && <Validations curves={drawn} />}
+      {drawn.some(({ samples }) => samples.length > 0) && <Samples curves={drawn} />}
     </Section>
   );
 }
@@ -94,6 +130,9 @@ function LossFigure({ curves, entries }: { curves: Curves[]; entries: RunEntry[]
             </>
           ))}
           <Key of="ink" shape="ring">best checkpoint</Key>
+          {curves.some(({ samples }) => samples.length > 0) && (
+            <SymbolKey of="ink" index={STAR} label="what it wrote then" />
+          )}
         </>
       }
       shows={`${curves.map(describe).join(" ")} One run of each; validation on 64 blocks, the ` +
@@ -136,7 +175,7 @@ export function LossChart(
       attributes={(scale) => ({ "data-axis": x, "data-scale": scaleOf(scale) })}
       x={{ label: AXES[axis].title, tickFormat: "~s", ticks: width / 90 }}
       y={{ label: "↑ bits per character", grid: true, nice: true }}
-      marks={curves.flatMap(({ model, train, validation, best }) => {
+      marks={curves.flatMap(({ model, train, validation, best, samples }) => {
         const encoding = { x, y, stroke: color(model) };
         const bestPoint = best ? [best] : [];
         return [
@@ -145,6 +184,13 @@ export function LossChart(
           validation.length < 40
             ? Plot.dot(validation, { ...encoding, r: 2, fill: color(model) })
             : null,
+          Plot.dot(samples, {
+            x: ({ point }: WrittenPoint) => point[axis],
+            y: ({ point }: WrittenPoint) => point[BITS],
+            r: 5,
+            ...chooseSymbol(STAR, color(model)),
+            title: ({ point, text }: WrittenPoint) => `step ${point[STEP]}: ${text.trim()}`,
+          }),
           Plot.dot(bestPoint, { ...encoding, r: 7, strokeWidth: 2.5 }),
           Plot.text(bestPoint, {
             x,
@@ -202,6 +248,27 @@ function makeRow({ run: { header, train, validation }, ...marks }: RunEntry): Ro
       `${header.engine}, ${header.precision}`,
     ],
   };
+}
+
+function Samples({ curves }: { curves: Curves[] }) {
+  return (
+    <details>
+      <summary>What they wrote while they learned</summary>
+      <div class="texts" tabindex={0} role="region" aria-label="Samples during training">
+        {curves.flatMap(({ model, samples }) =>
+          samples.map(({ point, text }) => (
+            <div>
+              <p class="fine">
+                <ModelTag model={model} />
+                {` step ${point[STEP]}, ${readable(point[0])} characters seen`}
+              </p>
+              <div class="text">{text}</div>
+            </div>
+          ))
+        )}
+      </div>
+    </details>
+  );
 }
 
 function Validations({ curves }: { curves: Curves[] }) {

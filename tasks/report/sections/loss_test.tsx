@@ -44,6 +44,21 @@ Deno.test("LossChart draws training losses in bits, over characters, steps and s
   });
 });
 
+Deno.test("samples of a run are stars at the height of its validations, and a list", () => {
+  const { samples, validation } = parseRun("gpt", exampleRun("gpt"));
+  const entry = twice();
+  const chart = rendered(<LossChart curves={[makeCurves(entry)]} axis={1} width={960} />);
+  const titles = [...chart.querySelectorAll("title")].map(({ textContent }) => textContent);
+  assertEquals(titles, samples.map(({ step, text }) => `step ${step}: ${text.trim()}`));
+  assertEquals(
+    makeCurves(entry).samples.map(({ point }) => point[3]),
+    samples.map(({ step }) => validation.find((line) => line.step === step)!.bpc),
+  );
+  const section = rendered(training({ runs: { gpt: entry } } as ReportData));
+  const texts = [...section.querySelectorAll(".text")].map(({ textContent }) => textContent);
+  assertEquals(texts, samples.map(({ text }) => text));
+});
+
 Deno.test("the loss section marks the best checkpoint, and holds the data that can be read off", () => {
   const entry = twice();
   const lowest = entry.run.validation.toSorted((a, b) => a.bpc - b.bpc)[0];
