@@ -20,6 +20,7 @@ import {
   type TrainingFacts,
 } from "./checkpoint_schema.ts";
 import type { Config } from "./config.ts";
+import { adviseJoining, findPieces, isPiece } from "./files/pieces.ts";
 import { readPtFile } from "./files/pt.ts";
 import { readBytes, sha256Hex } from "./files/read.ts";
 import { readSafetensors, type StoredDType, writeSafetensors } from "./files/safetensors.ts";
@@ -93,7 +94,12 @@ export async function saveWeights(
 export async function loadWeights(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
   const action = `load ${JSON.stringify(path)}`;
   const { advice = `check the path, or train a model first` } = options;
-  const bytes = await readBytes(path, { action: "load", advice });
+  if (isPiece(path)) throw refuse(action, "it is one of several pieces", adviseJoining(path));
+  const isInPieces = (await findPieces(path)).length > 0;
+  const bytes = await readBytes(path, {
+    action: "load",
+    advice: isInPieces ? adviseJoining(path) : advice,
+  });
   requireWeights(action, bytes);
   const { tensors, dtypes, metadata } = readTensors(path, bytes);
   const file = {

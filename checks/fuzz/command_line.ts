@@ -24,6 +24,8 @@ const table = {
   resume: { type: "boolean", help: "resume" },
   ratio: { type: "number", multiple: true, above: -1, below: 1, default: [0.5], help: "shares" },
   template: { type: "string", help: "text with gaps" },
+  until: { type: "duration", help: "time" },
+  split: { type: "size", help: "size" },
   gap: { type: "string", default: "_", help: "character" },
   ...truncationFlags,
   ...samplerFlags,
@@ -138,6 +140,9 @@ function isOfKind(flag: Flag, value: unknown): boolean {
     const number = value as number;
     return isKind && number >= min && number <= max && number > above && number < below;
   }
+  if (flag.type === "duration" || flag.type === "size") {
+    return Number.isSafeInteger(value) && Number(value) >= 1;
+  }
   return typeof value === (flag.type === "boolean" ? "boolean" : "string") &&
     (flag.type !== "path" || value !== "");
 }
@@ -146,9 +151,16 @@ function isOfKind(flag: Flag, value: unknown): boolean {
 function typeAgain(values: Record<string, unknown> & { positionals: string[] }): string[] {
   const flags = Object.entries(table).flatMap(([key]) =>
     [values[key]].flat().filter((value) => value !== undefined)
-      .map((value) => `--${flagName(key)}=${value}`)
+      .map((value) => `--${flagName(key)}=${withUnit(table[key as keyof typeof table], value)}`)
   );
   return [...flags, "--", ...values.positionals];
+}
+
+/** A value of a flag as it is typed. */
+function withUnit(flag: Flag, value: unknown): unknown {
+  if (!("type" in flag)) return value;
+  if (flag.type === "duration") return `${(Number(value) / 3600).toFixed(9)}h`;
+  return flag.type === "size" ? `${(Number(value) / 1e9).toFixed(9)}G` : value;
 }
 
 async function checkSettings(assignments: string[]): Promise<string> {

@@ -55,6 +55,11 @@ export interface TrainingRun {
   start?: Pick<SavedModel, "config" | "vocabulary" | "weights">;
   /** Stop after this many validations without a better one. */
   patience?: number;
+  /**
+   * The time by which the run has to have ended and saved, in milliseconds of `performance.now()`,
+   * which counts from the start of the process.
+   */
+  until?: number;
   /** Most seconds between two checkpoints. Default 300. */
   checkpointSeconds?: number;
   /** Steps between two samples for `onSample`. Default: none are written. */
@@ -114,14 +119,17 @@ const SAMPLE_LENGTH = 160;
 export interface TrainingResult extends RunPoint {
   /** Mean training loss of the steps since the last validation, or else of those before it. */
   lossNats: number;
-  /** Bits per character of the best validation: exact for a GPT, an upper bound for diffusion. */
+  /**
+   * Bits per character of the best validation: exact for a GPT, an upper bound for diffusion.
+   * Infinity if the time was up before any.
+   */
   bpc: number;
   /** The step of the best validation. */
   bestStep: number;
   /** Share of the time in which the engine was idle. */
   idleShare: number;
   /** Why the run ended. */
-  stopped: "done" | "patience" | "signal";
+  stopped: "done" | "patience" | "time" | "signal";
 }
 
 /** A way to make steps: in this process, or in several that share the batch (`data_parallel.ts`). */
@@ -170,11 +178,16 @@ export function makeLocalStepper(
 }
 
 /**
- * Trains until `config.steps`, until patience runs out, or until `signal` aborts; saves in each
- * case.
+ * Trains until `config.steps`, until patience or the time runs out, or until `signal` aborts; saves
+ * in each case.
+ *
+ * A run with a deadline starts by timing a validation and a checkpoint, and stops early enough for
+ * one more of each: its last validation is one more than those of a run that was never stopped, and
+ * the steps are the same.
  *
  * @throws {UserError} If the loss is not a number (a checkpoint stays as it is), the
- * validation text is shorter than one block, or a file cannot be written.
+ * validation text is shorter than one block, a file cannot be written, or no step fits before
+ * the deadline.
  *
  * ```ts
  * import { assertLess } from "@std/assert";
@@ -219,6 +232,8 @@ export async function train(
   const readSeconds = () => startSeconds + (performance.now() - start) / 1000;
   let savedSeconds = startSeconds;
   let isSaved = run.resume !== undefined;
+  const clock = makeDeadline(run.until);
+  const { step: firstStep } = counters;
 
   /** Draws batches and makes a step on each: several in one call of the engine if they are short. */
   async function takeSteps(): Promise<void> {
@@ -239,6 +254,7 @@ export async function train(
     busySeconds += after - drawn;
     const secondsEach = (after - before) / outcomes.length;
     group.noteDuration(secondsEach);
+    clock.stepSeconds = after - before;
     for (const [i, outcome] of outcomes.entries()) {
       countStep(counters, outcome, config, isSaved);
       observer.onStep?.({
@@ -251,12 +267,19 @@ export async function train(
     }
   }
 
-  /** Scores the weights, and saves them if they are the best so far. */
-  async function validate(): Promise<void> {
-    const { step, chars } = counters;
+  /** Computes the bits per character of the validation blocks. */
+  async function score(signal?: AbortSignal): Promise<number> {
     const before = readSeconds();
     const bpc = await computeBpc(stepper.scorer(session), { signal });
-    busySeconds += readSeconds() - before;
+    clock.scoreSeconds = readSeconds() - before;
+    busySeconds += clock.scoreSeconds;
+    return bpc;
+  }
+
+  /** Scores the weights, and saves them if they are the best so far. */
+  async function validate(stop = signal): Promise<void> {
+    const { step, chars } = counters;
+    const bpc = await score(stop);
     const best = bpc < progress.bestBpc;
     if (best) {
       // The state that another run left must not remain next to this run's weights, should the next
@@ -280,7 +303,8 @@ export async function train(
     const request = { prompt: "", length: SAMPLE_LENGTH };
     const writing = await write(network, tokenizer, request, { seed: config.seed, signal });
     const text = await writing.finish();
-    busySeconds += readSeconds() - before;
+    clock.sampleSeconds = readSeconds() - before;
+    busySeconds += clock.sampleSeconds;
     observer.onSample?.({ step, chars, seconds: readSeconds(), text });
   }
 
@@ -290,8 +314,23 @@ export async function train(
     counters.seconds = readSeconds();
     await saveState(run, facts, session, progress);
     savedSeconds = readSeconds();
+    clock.saveSeconds = savedSeconds - counters.seconds;
     isSaved = true;
     observer.onCheckpoint?.(counters.step);
+  }
+
+  /** Validates once more, unless that would take too long, and saves. */
+  async function endInTime(): Promise<TrainingResult> {
+    if (counters.step === firstStep) throw clock.refuse();
+    if (counters.step > counters.validatedStep) {
+      const late = clock.lateForScoring();
+      const either = AbortSignal.any(signal ? [signal, late] : [late]);
+      await validate(either).catch((error) => {
+        if (error !== late.reason) throw error;
+      });
+    }
+    await checkpoint();
+    return result("time");
   }
 
   function result(stopped: TrainingResult["stopped"]): TrainingResult {
@@ -303,6 +342,10 @@ export async function train(
   }
 
   try {
+    if (run.until !== undefined && counters.step < config.steps) {
+      await score(signal); // to know how long it takes
+      await checkpoint();
+    }
     for (;;) {
       // Before the step, not after it: a run that was stopped during a validation resumes with it.
       if (isValidationDue(counters, config)) {
@@ -311,6 +354,7 @@ export async function train(
       }
       if (counters.step >= config.steps) return result("done");
       if (counters.sinceBest >= patience) return result("patience");
+      if (clock.isTimeUp()) return await endInTime();
       await takeSteps();
       await yieldToEventLoop();
       signal?.throwIfAborted();
@@ -324,6 +368,45 @@ export async function train(
   } finally {
     session.dispose();
   }
+}
+
+/**
+ * Makes the clock of a run that has to end by `until`, in milliseconds of `performance.now()`. It
+ * tells when to stop by how long the parts of a run took last.
+ */
+function makeDeadline(until = Infinity) {
+  const secondsLeft = () => (until - performance.now()) / 1000;
+  const clock = {
+    /** Seconds of the last steps, the last scoring, the last sample, the last checkpoint. */
+    stepSeconds: 0,
+    scoreSeconds: 0,
+    sampleSeconds: 0,
+    saveSeconds: 0,
+    /** Whether there is no time for other steps, since a validation and two files follow them. */
+    isTimeUp() {
+      const { stepSeconds, scoreSeconds, sampleSeconds, saveSeconds } = clock;
+      const seconds = stepSeconds + scoreSeconds + sampleSeconds + 2 * saveSeconds;
+      // Half as much again, as machines are not steady; half a second to end the process.
+      return secondsLeft() < 1.5 * seconds + 0.5;
+    },
+    /** Aborts while there is still time to save. */
+    lateForScoring() {
+      const seconds = secondsLeft() - 3 * clock.saveSeconds - 0.5;
+      return AbortSignal.timeout(Math.max(0, 1000 * seconds));
+    },
+    refuse() {
+      const spent = (performance.now() / 1000).toFixed(1);
+      const end = clock.scoreSeconds + 2 * clock.saveSeconds;
+      return new UserError({
+        action: `train until ${(until / 1000).toFixed(1)} s after the start`,
+        found:
+          `after ${spent} s of preparation and with ${end.toFixed(1)} s to validate and save ` +
+          "at the end there is no time for a step",
+        advice: "allow more time",
+      });
+    },
+  };
+  return clock;
 }
 
 /** The counters of a run before its first step; they are stored with its state. */

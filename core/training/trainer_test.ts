@@ -461,6 +461,40 @@ Deno.test("a checkpoint is written when the time for it has come, not only after
     assertEquals([...new Set(steps)], [1, 2, 3, 4, 5]);
   }));
 
+Deno.test("a run with a deadline ends before it, validated and saved, and resumes with the same steps", () =>
+  inFolder(async (folder) => {
+    const run = runIn(folder, "gpt", { steps: 1_000_000, evalEvery: 1_000_000 });
+    const until = performance.now() + 3000;
+    const { losses, validations, result } = await observed({ ...run, until });
+    assertLess(performance.now(), until);
+    assertEquals([result.stopped, result.bestStep], ["time", result.step]);
+    assertEquals(validations.map(({ step }) => step), [result.step]);
+    assertEquals((await stateOf(run)).counters.step, result.step);
+    assertEquals((await loadWeights(run.path)).step, result.step);
+
+    const steps = result.step + 10;
+    const { losses: more } = await observed({
+      ...await resumed(run),
+      config: { ...run.config, steps },
+    });
+    const straight = runIn(folder, "gpt", { steps, evalEvery: 1_000_000 });
+    assertEquals([...losses, ...more], (await observed(straight)).losses);
+  }));
+
+Deno.test("a resumed run without time for a step says so, and keeps what it had", () =>
+  inFolder(async (folder) => {
+    const run = runIn(folder, "gpt", { steps: 10 });
+    await train(run);
+    const [weights] = await bytesOf(run);
+    const { counters: { seconds: _, ...counters }, ...state } = await stateOf(run);
+    const longer = await resumed({ ...run, config: { ...run.config, steps: 20 }, until: 1 });
+    await assertRejects(() => train(longer), UserError, "there is no time for a step");
+    assertEquals((await bytesOf(run))[0], weights);
+    const kept = await stateOf(run);
+    assertEquals({ ...kept.counters, seconds: 0 }, { ...counters, seconds: 0 });
+    assertEquals(kept.weights, state.weights);
+  }));
+
 Deno.test("with averaging, the average of the weights is what is validated and exported", () =>
   inFolder(async (folder) => {
     const run = runIn(folder, "gpt", { steps: 10, evalEvery: 10, emaDecay: 0.9 });

@@ -31,6 +31,12 @@ interface NumberFlag extends FlagBasics {
   default?: number | readonly number[];
 }
 
+/** A number with a unit: a time such as `8m`, read as seconds, or a size such as `15M`, as bytes. */
+interface UnitFlag extends FlagBasics {
+  type: "duration" | "size";
+  default?: string;
+}
+
 /** Text, or a path, which can't be empty. */
 interface TextFlag extends FlagBasics {
   type: "string" | "path";
@@ -48,7 +54,7 @@ interface ChoiceFlag extends FlagBasics {
   default?: string | readonly string[];
 }
 
-export type Flag = NumberFlag | TextFlag | BooleanFlag | ChoiceFlag;
+export type Flag = NumberFlag | UnitFlag | TextFlag | BooleanFlag | ChoiceFlag;
 
 /**
  * Flags in order of use. The key `topK` is the flag `--top-k` and the property `topK` of the
@@ -58,7 +64,7 @@ export type FlagTable = Readonly<Record<string, Flag>>;
 
 type Single<F> = F extends { choices: readonly (infer Choice)[] } ? Choice
   : F extends { type: "boolean" } ? boolean
-  : F extends { type: "integer" | "number" } ? number
+  : F extends { type: "integer" | "number" | "duration" | "size" } ? number
   : string;
 
 /** The values that `parseFlags` returns: `undefined` only for a flag that has no default. */
@@ -284,6 +290,9 @@ function readValue(name: string, flag: Flag, text: string, mistakes: string[]): 
       return text;
     case "path":
       return text !== "" ? text : refuse();
+    case "duration":
+    case "size":
+      return readUnits(text, units[flag.type]) ?? refuse();
     default: {
       // Number() alone would take "", " 1" and "0x10". 1e3 is fine, for an integer too.
       const isDecimal = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i.test(text);
@@ -297,6 +306,17 @@ function readValue(name: string, flag: Flag, text: string, mistakes: string[]): 
   }
 }
 
+/** The units of a time in seconds, and of a size in bytes. */
+const units = { duration: { s: 1, m: 60, h: 3600 }, size: { K: 1e3, M: 1e6, G: 1e9 } };
+
+/** Reads a number with one of `units`; undefined if it is none, or less than 1. */
+function readUnits(text: string, units: Record<string, number>): number | undefined {
+  const [, number, unit] = /^(\d{1,6}(?:\.\d{1,9})?)([a-zA-Z])$/.exec(text) ?? [];
+  if (unit === undefined || !Object.hasOwn(units, unit)) return undefined;
+  const value = Math.round(Number(number) * units[unit]);
+  return value >= 1 ? value : undefined;
+}
+
 /** The values that a flag takes, in words. */
 function expectation(flag: Flag): string {
   if ("choices" in flag) return expectedChoices(flag);
@@ -307,6 +327,10 @@ function expectation(flag: Flag): string {
       return "a text";
     case "path":
       return "a path";
+    case "duration":
+      return "a time such as 90s, 8m or 1.5h";
+    case "size":
+      return "a size such as 500K, 15M or 2G";
     default: {
       const limits = describeLimits(flag);
       const kind = flag.type === "integer" ? "a whole number" : "a number";

@@ -15,6 +15,8 @@ const flags = {
   temperature: { type: "number", min: 0, default: 0.8, help: "0 = always the likeliest" },
   topP: { type: "number", above: 0, max: 1, help: "share of probability kept" },
   offset: { type: "integer", help: "any whole number" },
+  until: { type: "duration", help: "when to end" },
+  split: { type: "size", help: "size of a piece" },
   prompt: { type: "string", help: "how the text starts" },
   weights: { type: "path", help: "trained weights" },
   engine: { choices: ["onnx", "eager:cpu"], multiple: true, help: "what computes" },
@@ -96,6 +98,20 @@ Deno.test("numbers may be written as people write them, and nothing else counts 
   for (const text of ["nan", "-inf", "1e400", "0.5.5", "."]) {
     assertStringIncludes(mistakes("--temperature", text), "expected a number, at least 0");
   }
+});
+
+Deno.test("a time is read as seconds and a size as bytes, and a number without a unit is neither", () => {
+  const times = [["90s", 90], ["8m", 480], ["1.5h", 5400], ["0.02m", 1]] as const;
+  for (const [text, seconds] of times) assertEquals(parse("--until", text).until, seconds);
+  const sizes = [["500K", 500_000], ["15M", 15_000_000], ["0.5G", 500_000_000]] as const;
+  for (const [text, bytes] of sizes) assertEquals(parse("--split", text).split, bytes);
+  for (const text of ["8", "m", "0s", "-8m", "8 m", "8M", "8min", "1h30m", "1e9h", ""]) {
+    assertEquals(
+      mistakes(`--until=${text}`),
+      `Cannot use --until ${JSON.stringify(text)}: expected a time such as 90s, 8m or 1.5h`,
+    );
+  }
+  assertStringIncludes(mistakes("--split", "15m"), "expected a size such as 500K, 15M or 2G");
 });
 
 Deno.test("a number of 50,000 digits that is none is refused at once", () => {

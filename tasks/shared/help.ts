@@ -51,5 +51,13 @@ function describeRange(flag: Flag): string {
 function placeholder(flag: Flag): string {
   if (flag.placeholder) return flag.placeholder;
   if ("choices" in flag) return "NAME";
-  return { integer: "N", number: "X", string: "TEXT", path: "FILE", boolean: "" }[flag.type];
+  return {
+    integer: "N",
+    number: "X",
+    duration: "TIME",
+    size: "SIZE",
+    string: "TEXT",
+    path: "FILE",
+    boolean: "",
+  }[flag.type];
 }

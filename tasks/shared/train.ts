@@ -24,6 +24,7 @@ import {
 } from "../../core/data/corpus.ts";
 import { describeIoError } from "../../core/files/errors.ts";
 import { lockFile } from "../../core/files/lock.ts";
+import { adviseJoining, writePieces } from "../../core/files/pieces.ts";
 import { readBytes } from "../../core/files/read.ts";
 import { makeFolder, requireWritable, writeFileAtomically } from "../../core/files/write.ts";
 import type { LanguageModel } from "../../core/language_model.ts";
@@ -78,9 +79,10 @@ const flags = {
   out: { type: "path", help: "weights file", defaultHelp: "weights/MODEL-PRESET.safetensors" },
   resume: {
     type: "boolean",
-    help: "resume from the last checkpoint of that file, with its settings: only --steps, " +
-      "--eval-every, --sample-every, --patience, and what computes (--engine, --precision, --threads, " +
-      "--distributed) may differ",
+    help:
+      "resume from the last checkpoint of that file, with its settings: only --steps, --until, " +
+      "--split, --eval-every, --sample-every, --patience, and what computes (--engine, --precision, " +
+      "--threads, --distributed) may differ",
   },
   from: {
     type: "path",
@@ -103,6 +105,16 @@ const flags = {
     min: 1,
     help: "steps between two short samples, which the log keeps for the report",
     defaultHelp: "no samples",
+  },
+  until: {
+    type: "duration",
+    help: "end within this time, set-up included, validated and saved, to be resumed; " +
+      "the learning rate follows --steps, not the time",
+  },
+  split: {
+    type: "size",
+    help: "at the end, write the weights in pieces of this size, too, for cat to join: " +
+      "OUT.part-1-of-3",
   },
   patience: {
     type: "integer",
@@ -129,6 +141,7 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
       examples: [
         `deno task ${name}`,
         `deno task ${name} --preset full --resume`,
+        `deno task ${name} --until 8m --split 15M`,
         `deno task ${name} --data my-book.txt --out weights/mine.safetensors`,
         `mpirun -n 2 deno task ${name} --distributed`,
       ],
@@ -150,6 +163,12 @@ export async function trainTask(model: LanguageModel, args: string[]): Promise<v
   if (slice !== undefined && !parseSlice(slice)) {
     const expected = expectSetting("slice", slice);
     throw new UsageError(`Cannot use --slice ${JSON.stringify(slice)}: expected ${expected}`);
+  }
+  if (values.until !== undefined && values.distributed) {
+    throw new UsageError(
+      "Cannot use --until and --distributed together: each rank would stop at another step; " +
+        "let the scheduler, or timeout(1), send SIGTERM to mpirun, which saves",
+    );
   }
   const ranks = values.distributed ? await joinRanks() : undefined;
   if (ranks && ranks.rank > 0) await trainSilently(model, path, values, ranks);
@@ -225,6 +244,10 @@ async function trainAndReport(
   );
   if (ranks) await leaveTogether(ranks);
   progress.finish();
+  if (values.split !== undefined && result.bestStep > 0) {
+    const pieces = await writePieces(path, await readBytes(path), values.split);
+    note(`in pieces: ${pieces.join(" ")}; ${adviseJoining(path)}`);
+  }
   const { json } = values;
   reportResult(result, header, { json, resumeCommand, ranks: ranks?.size ?? 1 });
 }
@@ -346,6 +369,7 @@ async function prepareRun(
   if (resume) warnOfOtherRounding(resume, engine, say);
   say(`config: ${JSON.stringify(config)}`);
   const { patience, sampleEvery } = values;
+  const until = values.until === undefined ? undefined : 1000 * values.until;
   const start = values.from === undefined || resume ? undefined : await loadNamedWeights(
     values.from,
     { data: whole.path },
@@ -360,6 +384,7 @@ async function prepareRun(
     start,
     patience,
     sampleEvery,
+    until,
   };
   if (!ranks) return { run, corpus, stop: interruption() };
 
@@ -431,8 +456,8 @@ function resumeConfig(
 }
 
 /**
- * Describes how to make these weights again: the command as typed, except where they go and how it
- * is reported. A resumed run keeps the command that started it.
+ * Describes how to make these weights again: the command as typed, except where they go, how long it
+ * may take and how it is reported. A resumed run keeps the command that started it.
  */
 export function describeRecipe(
   resume: TrainingState | undefined,
@@ -442,8 +467,8 @@ export function describeRecipe(
 ): string {
   if (resume?.command === undefined) {
     const isKept = (arg: string, i: number) =>
-      !/^--(out|reports|json|resume)(=|$)/.test(arg) &&
-      !["--out", "--reports"].includes(args[i - 1]);
+      !/^--(out|reports|until|split|json|resume)(=|$)/.test(arg) &&
+      !["--out", "--reports", "--until", "--split"].includes(args[i - 1]);
     return commandLine(name, args.filter(isKept));
   }
   const isLonger = steps !== undefined && steps !== resume.config.steps;
@@ -503,6 +528,15 @@ function reportResult(
         `continue with: ${resumeCommand}`,
     );
   }
+  if (stopped === "time") {
+    note(`the time is up: saved step ${step} of ${config.steps}; continue with: ${resumeCommand}`);
+    if (config.schedule !== "constant") {
+      note(
+        `note: schedule=${config.schedule} decays towards step ${config.steps}, whatever the time; ` +
+          "give fewer --steps to see its end",
+      );
+    }
+  }
   const charsPerSecond = Math.round(chars / seconds);
   if (json) {
     printJson({
@@ -518,6 +552,10 @@ function reportResult(
       ranks,
       weights: path,
     });
+    return;
+  }
+  if (bestStep === 0) {
+    print(`${path}: not written, as the time was up before a validation; only the state is saved`);
     return;
   }
   print(

@@ -133,6 +133,9 @@ Deno.test("the command in the weights says nothing of where they went", () => {
     "a.safetensors",
     "--json",
     "--seed=2",
+    "--until",
+    "8m",
+    "--split=15M",
     "--resume",
   ];
   assertEquals(
@@ -507,6 +510,38 @@ Deno.test("a resumed run keeps its settings and its command, and refuses fewer s
     );
     const fewer = "Cannot resume with --steps 30: 40 steps are done";
     assertFailed(await run("--resume", "--steps", "30"), 2, fewer);
+  }));
+
+Deno.test("--until ends in time with weights, their pieces and the command that resumes; several ranks refuse it", () =>
+  inTextFolder(async (folder) => {
+    const flags = ["--data", "text.txt", ...smoke, "--until", "5s", "--split", "50K"];
+    const long = [...flags, "--steps", "1000000", "--eval-every", "1000000"];
+    const set = ["--set", "schedule=wsd"];
+    const start = performance.now();
+    const ended = await runTaskIn(folder, "train-gpt", ...long, ...set);
+    assert(performance.now() - start < 5000, "it ended late");
+    assertEquals(ended.code, 0, ended.stderr);
+    assertMatch(
+      ended.stderr,
+      /^the time is up: saved step \d+ of 1000000; continue with: .*--resu/m,
+    );
+    assertMatch(
+      ended.stderr,
+      /^note: schedule=wsd decays towards step 1000000, whatever the time/m,
+    );
+    const path = join(folder, "weights/gpt-smoke.safetensors");
+    const whole = await Deno.readFile(path);
+    const pieces = namesIn(join(folder, "weights")).filter((name) => name.includes(".part-"));
+    assertEquals(pieces.length, Math.ceil(whole.length / 50_000));
+    const joined = pieces.flatMap((name) => [...Deno.readFileSync(join(folder, "weights", name))]);
+    assertEquals(joined, [...whole]);
+    assertEquals(
+      (await loadWeights(path)).step,
+      (await loadTraining(trainingPath(path))).counters.step,
+    );
+
+    const together = await runTaskIn(folder, "train-gpt", ...flags, "--distributed");
+    assertFailed(together, 2, "Cannot use --until and --distributed together");
   }));
 
 Deno.test("--from starts a diffusion model from the weights of a GPT; another size is refused", () =>

@@ -7,7 +7,8 @@ import { readResults } from "../report/read_results.ts";
 import { assertFailed, inFolder, jsonOf, namesIn, runTaskIn, signalled } from "./task_process.ts";
 
 const common = "engine precision seed data threads json";
-const training = `preset steps batch lr set out resume eval-every patience distributed ${common}`;
+const training =
+  `preset steps batch lr set out resume eval-every patience until split distributed ${common}`;
 
 /** The flags that scripts rely on. Later ones may be added, none of these may go. */
 const contract: Record<string, string> = {
