@@ -22,7 +22,14 @@ const layers = [
   ["core/mod.ts"],
   ["core/testing/", "examples/"],
   ["tasks/shared/"],
-  ["tasks/bench/", "tasks/fetch_data/", "tasks/report/", "tasks/setup/", "tasks/visualize/"],
+  [
+    "tasks/bench/",
+    "tasks/eval/",
+    "tasks/fetch_data/",
+    "tasks/report/",
+    "tasks/setup/",
+    "tasks/visualize/",
+  ],
   ["tasks/"],
   ["checks/"],
 ];

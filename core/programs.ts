@@ -33,6 +33,7 @@ export function windowLogits(
  * Computes -log p(target) of every position of `rows` windows: inputs `tokens` and `targets`
  * [rows, time], output `nats` [rows, time].
  *
+ * @param time Characters of a window, at most and by default the model's context.
  * @param keepMask Leave the mask token's logit in the softmax, as the original's loss does.
  *
  * ```ts
@@ -54,10 +55,10 @@ export function targetNats(
   model: LanguageModel,
   config: ModelConfig,
   rows: number,
-  { keepMask = false }: { keepMask?: boolean } = {},
+  { keepMask = false, time = config.context }: { keepMask?: boolean; time?: number } = {},
 ): Program {
   const { attend, kind } = model;
-  const window: TensorSpec = { shape: [rows, config.context], dtype: "int32" };
+  const window: TensorSpec = { shape: [rows, time], dtype: "int32" };
   return {
     inputs: { tokens: window, targets: window },
     body(weights, { tokens, targets }) {

@@ -27,8 +27,17 @@ import { cutIntoBlocks } from "../core/scoring/rows.ts";
 import { loadScorer, type Scorer } from "../core/scoring/scorer.ts";
 import type { Engine } from "../engines/engine.ts";
 import { UserError } from "../engines/errors.ts";
+import { listBits, paintBits, readOwnText, scoreOwnText } from "./eval/own_text.ts";
 import { commonFlags, parseFlags, reportsFlag, UsageError } from "./shared/flags.ts";
-import { Interrupted, interruption, note, print, printJson, runTask } from "./shared/run.ts";
+import {
+  Interrupted,
+  interruption,
+  note,
+  print,
+  printJson,
+  runTask,
+  takesEscapeCodes,
+} from "./shared/run.ts";
 import { commandLine } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
 import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./shared/eval_tables.ts";
@@ -66,6 +75,7 @@ const task = {
     "deno task eval --model diffusion --estimator nelbo --passes 32 --json",
     "deno task eval --model diffusion --weights new.safetensors --against old.safetensors",
     "deno task eval --model diffusion --estimator left-to-right --blocks 435",
+    "deno task eval --text my-poem.txt",
   ],
 } as const;
 
@@ -92,6 +102,11 @@ const flags = {
     default: 16,
     help: "nelbo: passes over the blocks",
   },
+  text: {
+    type: "path",
+    placeholder: "FILE|-",
+    help: "instead: show how many bits each character of this text costs, - reads stdin",
+  },
   ...reportsFlag,
   ...commonFlags,
 } as const;
@@ -105,6 +120,7 @@ export async function main(args: string[]): Promise<void> {
   const kinds = values.model || values.weights
     ? [values.model] // without one, the file says it
     : await findTrainedKinds(listFittingModels(values.estimator), { purpose: "score" });
+  if (values.text !== undefined) return await showOwnText(values.text, kinds, values);
   const text = await loadChosenText(values.data);
   const candidates = await loadCandidates(kinds, text, values);
   const corpus = readCorpusFor(text, candidates.map(({ saved }) => saved));
@@ -177,7 +193,9 @@ export async function main(args: string[]): Promise<void> {
 const NO_QUALITY =
   'Sample quality of these weights was not measured yet: "deno task quality" does that.';
 
-function checkUsage({ model, estimator, weights, against }: EvalValues): void {
+function checkUsage(
+  { model, estimator, weights, against, blocks, text }: EvalValues,
+): void {
   if (model && estimator && listEstimators(model, estimator).length === 0) {
     throw new UsageError(
       `Cannot score the ${model} model with --estimator ${estimator}: expected ${
@@ -185,11 +203,37 @@ function checkUsage({ model, estimator, weights, against }: EvalValues): void {
       }`,
     );
   }
+  const others = { against, estimator, blocks };
+  const [other] = Object.entries(others).find(([, value]) => value !== undefined) ?? [];
+  if (text !== undefined && other !== undefined) {
+    throw new UsageError(
+      `Cannot use --${other} with --text: it is for scores of the validation text; leave it out`,
+    );
+  }
   if (against !== undefined && model === undefined && weights === undefined) {
     throw new UsageError(
       "Cannot use --against alone: expected --model gpt or --model diffusion with it, or --weights",
     );
   }
+}
+
+/** Scores a text of the user's own, character by character. */
+async function showOwnText(
+  path: string,
+  kinds: (ModelKind | undefined)[],
+  values: EvalValues,
+): Promise<void> {
+  const text = await readOwnText(path);
+  const chosen: ChosenWeights[] = [];
+  for (const kind of kinds) {
+    if (kind !== undefined) chosen.push(await loadChosenWeights(kind, values));
+    else chosen.push(...readAsEachModel(await loadNamedWeights(values.weights!, values), values));
+  }
+  const engine = await startEngineFromFlags(values);
+  const scored = [];
+  for (const saved of chosen) scored.push(await scoreOwnText(engine, saved, text));
+  if (values.json) printJson({ text, models: scored });
+  else print((takesEscapeCodes(Deno.stdout) ? paintBits : listBits)(text, scored));
 }
 
 /** Lists the models that the estimator fits; without one, both. */

@@ -326,3 +326,44 @@ Deno.test("a diffusion model with a causal mode is scored as both models, writte
     }));
     assertEquals(texts[0], texts[1]);
   }));
+
+Deno.test("eval --text gives the bits of each character under both models, and refuses what doesn't fit", () =>
+  inFolder(async (folder) => {
+    await writeWeights(folder, {
+      change(weights) { // a network that knows nothing
+        for (const { data } of Object.values(weights)) data.fill(0);
+      },
+    });
+    const own = "to be, or not to be\n".repeat(3);
+    await Deno.writeTextFile(join(folder, "own.txt"), own);
+    const result = await jsonOf(folder, "eval", ...engine, "--text", "own.txt");
+    assertEquals(result.text, own);
+    assertEquals(result.models.map(({ model }: { model: string }) => model), ["gpt", "diffusion"]);
+    for (const { model, bits, mean_bits } of result.models) {
+      assertEquals(bits.length, own.length);
+      assertEquals(bits.indexOf(null), model === "gpt" ? 0 : -1);
+      // every character costs log2 65, in float32
+      assertAlmostEquals(mean_bits, Math.log2(65), 1e-5);
+    }
+    const listed = await runTaskIn(
+      folder,
+      "eval",
+      ...engine,
+      "--model",
+      "gpt",
+      "--text",
+      "own.txt",
+    );
+    assertMatch(listed.stdout, /^gpt \(weights[^\n]+to its left: 6.02 bits per character\n\n/);
+    assertFailed(
+      await runTaskIn(folder, "eval", "--text", "own.txt", "--blocks", "3"),
+      2,
+      "Cannot use --blocks with --text",
+    );
+    await Deno.writeTextFile(join(folder, "own.txt"), "\u{1f600} ".repeat(6000));
+    assertFailed(
+      await runTaskIn(folder, "eval", "--text", "own.txt"),
+      1,
+      "it has 12,000 characters, expected at most 10,000",
+    );
+  }));

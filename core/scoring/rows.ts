@@ -171,14 +171,26 @@ export async function* score<R extends Row>(
   scorer: Scorer,
   rows: Iterable<R>,
   total: number,
-  { keepMask = false, onProgress, signal }: ScoreOptions & { keepMask?: boolean },
+  options: ScoreOptions & { keepMask?: boolean },
 ): AsyncGenerator<{ row: R; nats: number }> {
+  for await (const { row, nats } of scoreEach(scorer, rows, total, options)) {
+    yield { row, nats: sum(nats) };
+  }
+}
+
+/** The same with the nats of each of the row's scored positions, in their order. */
+export async function* scoreEach<R extends Row>(
+  scorer: Scorer,
+  rows: Iterable<R>,
+  total: number,
+  { keepMask = false, onProgress, signal }: ScoreOptions & { keepMask?: boolean },
+): AsyncGenerator<{ row: R; nats: number[] }> {
   let done = 0;
   for (const call of inGroups(rows, scorer.rows)) {
     signal?.throwIfAborted();
     const answer = await ask(scorer, call, keepMask);
     for (const [i, row] of call.entries()) {
-      yield { row, nats: sum(row.scored.map((position) => answer[i * scorer.context + position])) };
+      yield { row, nats: row.scored.map((position) => answer[i * scorer.context + position]) };
     }
     done += call.length;
     onProgress?.(done, total);

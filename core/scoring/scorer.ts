@@ -52,6 +52,7 @@ export function makeScorer(
  * Loads a network to score with.
  *
  * @param options.rows Rows of one call. Default: as `chooseRows` says.
+ * @param options.time Characters of a row, at most and by default the model's context.
  * @param options.keepMask Load what `masked-mean` needs, too. Default false.
  */
 export async function loadScorer(
@@ -59,12 +60,16 @@ export async function loadScorer(
   model: LanguageModel,
   config: ModelConfig,
   weights: HostTensors,
-  { rows = chooseRows(config), keepMask = false }: { rows?: number; keepMask?: boolean } = {},
+  { rows = chooseRows(config), time = config.context, keepMask = false }: {
+    rows?: number;
+    time?: number;
+    keepMask?: boolean;
+  } = {},
 ): Promise<Scorer & Disposable> {
-  const nats = targetNats(model, config, rows);
-  const natsWithMask = targetNats(model, config, rows, { keepMask });
+  const nats = targetNats(model, config, rows, { time });
+  const natsWithMask = targetNats(model, config, rows, { time, keepMask });
   const session = await engine.load(weights, keepMask ? { nats, natsWithMask } : { nats });
-  const scorer = makeScorer(config, rows, session, keepMask ? session : undefined);
+  const scorer = makeScorer({ context: time }, rows, session, keepMask ? session : undefined);
   return { ...scorer, [Symbol.dispose]: () => session.dispose() };
 }
 
