@@ -15,6 +15,7 @@ import {
   type Measures,
 } from "../core/scoring/quality/measure.ts";
 import { makeCopyFinder } from "../core/scoring/quality/memorisation.ts";
+import { writeFromTable } from "../core/scoring/quality/ngram_text.ts";
 import {
   cutText,
   halve,
@@ -31,7 +32,14 @@ import {
 import { loadScorer } from "../core/scoring/scorer.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { collectWords } from "../core/scoring/quality/words.ts";
-import { commonFlags, parseFlags, reportsFlag, UsageError } from "./shared/flags.ts";
+import {
+  commonFlags,
+  flagName,
+  nextSeed,
+  parseFlags,
+  reportsFlag,
+  UsageError,
+} from "./shared/flags.ts";
 import { Interrupted, interruption, note, print, printJson, runTask } from "./shared/run.ts";
 import { commandLine } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
@@ -55,7 +63,7 @@ const task = {
   name: "quality",
   summary:
     "Measure how trained models write, over a range of temperatures, compared with held-out " +
-    "and shuffled text. Without --model, every model that was trained. Each text is kept, so a run " +
+    "and shuffled text, and with text of a table of 6-grams. Without --model, every model that was trained. Each text is kept, so a run " +
     "that was stopped resumes.",
   examples: [
     "deno task quality",
@@ -64,6 +72,9 @@ const task = {
   ],
 } as const;
 
+/** A small GPT of another seed, which is there to judge only. */
+const INDEPENDENT = "weights/judge.safetensors";
+
 const flags = {
   model: { choices: ["gpt", "diffusion"], help: "model to use", defaultHelp: "both" },
   ...weightsFlags,
@@ -71,6 +82,11 @@ const flags = {
     type: "path",
     help: "weights of the GPT that judges",
     defaultHelp: "weights/gpt.safetensors, or those trained last",
+  },
+  independentJudge: {
+    type: "path",
+    help: "weights of another GPT that judges, and writes none of the texts",
+    defaultHelp: INDEPENDENT,
   },
   temperature: {
     type: "number",
@@ -135,7 +151,9 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
     measured.push(planSamples(await loadChosenWeights(kind, values), values));
   }
   const corpus = readCorpusFor(text, measured.map(({ saved }) => saved));
-  const judge = await chooseJudge(values, listAllCharacters(corpus, measured));
+  const characters = listAllCharacters(corpus, measured);
+  const judge = await chooseJudge(values, characters);
+  const independent = await chooseIndependentJudge(values, characters);
   const context = (judge ?? measured[0].saved).config.context;
   const [reference, heldOut] = halve(corpus.validation);
   const pieces = cutText(heldOut, values.length);
@@ -150,16 +168,20 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
   const keepResult = await openResults(values.reports);
   const engine = await startEngineFromFlags(values);
 
-  using judging = judge && await loadJudge(engine, judge);
+  using judging = judge && await putOnEngine(engine, judge);
+  using judgingToo = independent && await putOnEngine(engine, independent);
+  const ngram = makeNgramJudge(corpus, characters);
   const measures: Measures = {
     gpt: judging,
-    ngram: makeNgramJudge(corpus, measured),
+    independent: judgingToo,
+    ngram,
     context,
     reference: countReference(reference),
     words: collectWords(corpus.train),
     memorised: makeCopyFinder(corpus.train),
   };
   const references = await measureReferences(pieces, measures, values.seed);
+  const controls = await measureControls(ngram, measured[0].prompt, measures, values);
   const halves = measureDivergences(heldOut, measures.reference);
   const results: QualityResult[] = [];
   for (const model of measured) {
@@ -169,9 +191,10 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
       kind: "quality",
       model: saved.config.kind,
       prompt,
-      rows: [...references, ...rows],
+      rows: [...references, ...controls, ...rows],
       judges: {
-        gpt: judge ? { weights: judge.path, weightsSha256: judge.sha256, context } : null,
+        gpt: describeJudge(judge),
+        independent: describeJudge(independent),
         ngram: { name: measures.ngram.judge.name, context },
       },
       halves,
@@ -216,22 +239,44 @@ async function chooseJudge(
   characters: string[],
 ): Promise<ChosenWeights | undefined> {
   const path = values.judge ?? await findDefaultWeights("gpt");
-  if (path === undefined) {
-    note('no GPT judges: none was trained yet ("deno task train-gpt" does that)');
-    return undefined;
-  }
-  const judge = await loadNamedWeights(path, { ...values, onlyComplete: true }, "gpt");
-  const unknown = characters.find((char) => !judge.vocabulary.includes(char));
-  if (values.judge !== undefined || unknown === undefined) return judge;
-  note(
-    `no GPT judges: ${path} was trained on another text (it has no ${JSON.stringify(unknown)}); ` +
-      "name one with --judge",
-  );
-  return undefined;
+  if (path !== undefined) return await loadJudge(path, "judge", values, characters);
+  note('no GPT judges: none was trained yet ("deno task train-gpt" does that)');
 }
 
-/** Puts the GPT that judges on the engine, until it is disposed. */
-async function loadJudge(engine: Engine, { config, weights, vocabulary }: ChosenWeights) {
+/** Loads the GPT that only judges; undefined where there is none, or it lacks characters. */
+async function chooseIndependentJudge(
+  values: QualityValues,
+  characters: string[],
+): Promise<ChosenWeights | undefined> {
+  const isThere = await Deno.stat(INDEPENDENT).then(() => true, () => false);
+  const path = values.independentJudge ?? (isThere ? INDEPENDENT : undefined);
+  if (path !== undefined) return await loadJudge(path, "independentJudge", values, characters);
+}
+
+/** Loads a GPT; undefined where it lacks characters, unless the flag names it. */
+async function loadJudge(
+  path: string,
+  flag: "judge" | "independentJudge",
+  values: QualityValues,
+  characters: string[],
+): Promise<ChosenWeights | undefined> {
+  const judge = await loadNamedWeights(path, { ...values, onlyComplete: true }, "gpt");
+  const unknown = characters.find((char) => !judge.vocabulary.includes(char));
+  if (values[flag] !== undefined || unknown === undefined) return judge;
+  const who = flag === "judge" ? "GPT judges" : "independent GPT judges";
+  note(
+    `no ${who}: ${path} was trained on another text (it has no ${JSON.stringify(unknown)}); ` +
+      `name one with --${flagName(flag)}`,
+  );
+}
+
+function describeJudge(judge: ChosenWeights | undefined) {
+  if (judge === undefined) return null;
+  return { weights: judge.path, weightsSha256: judge.sha256, context: judge.config.context };
+}
+
+/** Puts a GPT that judges on the engine, until it is disposed. */
+async function putOnEngine(engine: Engine, { config, weights, vocabulary }: ChosenWeights) {
   const scorer = await loadScorer(engine, models.gpt, config, weights);
   const { encode } = makeTokenizer("gpt", vocabulary);
   return {
@@ -250,12 +295,38 @@ function listAllCharacters(corpus: Corpus, measured: MeasuredModel[]): string[] 
 }
 
 /** Trains Kneser-Ney on the training text, for all characters. */
-function makeNgramJudge(corpus: Corpus, measured: MeasuredModel[]): Measures["ngram"] {
-  const characters = listAllCharacters(corpus, measured);
-  const { encode } = makeTokenizer("gpt", characters);
+function makeNgramJudge(corpus: Corpus, characters: string[]) {
+  const { encode, decode } = makeTokenizer("gpt", characters);
   using progress = showCounting(corpus);
   const tokens = encode(corpus.train);
-  return { judge: kneserNey(tokens, characters.length, 6, progress.onProgress), encode };
+  return { judge: kneserNey(tokens, characters.length, 6, progress.onProgress), encode, decode };
+}
+
+/** Measures what the table of n-grams writes by itself at each temperature: a control. */
+async function measureControls(
+  { judge: table, encode, decode }: ReturnType<typeof makeNgramJudge>,
+  prompt: string,
+  measures: Measures,
+  { temperature: temperatures, count, length, seed }: QualityValues,
+): Promise<QualityRow[]> {
+  const rows: QualityRow[] = [];
+  for (const temperature of temperatures) {
+    const texts = Array.from({ length: count }, (_, i) => {
+      const random = seededRandom(nextSeed(seed, i));
+      return decode(writeFromTable(table, encode(prompt), length, { temperature, random }));
+    });
+    rows.push({
+      source: "n-grams",
+      sampler: null,
+      temperature,
+      settings: { temperature },
+      texts: count,
+      length,
+      figures: toFigures(await measureQuality(texts, measures, { signal: interruption() })),
+      cost: null,
+    });
+  }
+  return rows;
 }
 
 /** Measures held-out text and the same shuffled, for comparison with the samples. */

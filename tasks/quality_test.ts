@@ -31,6 +31,8 @@ Deno.test("quality sets samples of both models next to held-out and shuffled tex
         ["held-out", null, null],
         ["shuffled-words", null, null],
         ["shuffled-characters", null, null],
+        ["n-grams", null, 0.5],
+        ["n-grams", null, 1],
         ["gpt", "autoregressive", 0.5],
         ["gpt", "autoregressive", 1],
         ["diffusion", "threshold", 0.5],
@@ -38,6 +40,7 @@ Deno.test("quality sets samples of both models next to held-out and shuffled tex
       ],
     );
     assertEquals([judges.gpt.weights, judges.gpt.context], ["weights/gpt-smoke.safetensors", 32]);
+    assertEquals(judges.independent, null); // no weights/judge.safetensors
     assertEquals(halves.length, 5);
     const of = (source: string) => (rows as QualityRow[]).find((row) => row.source === source)!;
     for (const { figures, texts, length, cost, source } of rows as QualityRow[]) {
@@ -53,12 +56,15 @@ Deno.test("quality sets samples of both models next to held-out and shuffled tex
     assert(plain.judge_ngram!.mean < 1 && shuffled.judge_ngram!.mean > 4);
     assert(plain.found_30!.mean > 0.5 && shuffled.found_30!.mean === 0);
     assertAlmostEquals(plain.entropy!.mean, shuffled.entropy!.mean, 1e-9);
+    // The table alone spells as well as the text that it counted: real words don't tell.
+    const control = of("n-grams").figures;
+    assert(control.judge_ngram!.mean < 1 && control.real_words!.mean > 0.9);
 
     const { quality, problems } = await readResults(join(folder, "reports"));
     assertEquals(problems, []);
     assertEquals(quality.map(({ model }) => model).toSorted(), ["diffusion", "gpt"]);
     const { provenance, ...gpt } = quality.find(({ model }) => model === "gpt")!;
-    assertEquals(gpt.rows, rows.slice(0, 5));
+    assertEquals(gpt.rows, rows.slice(0, 7));
     assertMatch(provenance.command, /^deno task quality --length 60/);
 
     const again = await runTaskIn(folder, "quality", ...flags);
@@ -73,14 +79,16 @@ Deno.test("quality sets samples of both models next to held-out and shuffled tex
     assertMatch((await runTaskIn(folder, "eval", ...scored)).stdout, /^gpt autoregressive +0\.5 /m);
   }));
 
-Deno.test("quality takes several samplers, each with the flags that mean something to it, and does without a judge", () =>
+Deno.test("quality takes several samplers, each with the flags that mean something to it, and either judge may be missing", () =>
   inLongFolder(async (folder) => {
-    await Deno.remove(join(folder, "weights/gpt-smoke.safetensors"));
+    const gpt = join(folder, "weights/gpt-smoke.safetensors");
+    await Deno.rename(gpt, join(folder, "other-gpt.safetensors"));
     const samplers = ["--sampler", "threshold", "--sampler", "entropy", "--entropy-bound", "1"];
-    const flags = [...samplers, ...short, ...engine, ...text];
+    const judge = ["--independent-judge", "other-gpt.safetensors"];
+    const flags = [...samplers, ...judge, ...short, ...engine, ...text];
     const { rows, judges } = await jsonOf(folder, "quality", ...flags);
-    assertEquals(judges.gpt, null);
-    const written = (rows as QualityRow[]).slice(3);
+    assertEquals([judges.gpt, judges.independent.weights], [null, "other-gpt.safetensors"]);
+    const written = (rows as QualityRow[]).filter(({ source }) => source === "diffusion");
     assertEquals(
       written.map(({ sampler, settings }) => [sampler, settings["entropy-bound"] ?? null]),
       [
@@ -90,7 +98,10 @@ Deno.test("quality takes several samplers, each with the flags that mean somethi
         ["entropy", 1],
       ],
     );
-    assertEquals(written.map(({ figures }) => figures.judge_gpt), [null, null, null, null]);
+    for (const { figures } of written) {
+      assertEquals(figures.judge_gpt, null);
+      assertAlmostEquals(figures.judge_independent!.mean, Math.log2(65), 0.5);
+    }
   }));
 
 Deno.test("quality killed at any moment resumes with the texts that it has, to the same figures", () =>
@@ -114,7 +125,8 @@ Deno.test("quality killed at any moment resumes with the texts that it has, to t
     assertEquals(new Set(texts.map(({ key }) => key)).size, 6);
     const entropies = texts.slice(0, 3).map(({ value: { text } }) => computeEntropy(text));
     const mean = entropies.reduce((a, b) => a + b) / 3;
-    assertAlmostEquals(rows[3].figures.entropy.mean, mean, 1e-12);
+    const [row] = (rows as QualityRow[]).filter(({ source }) => source === "diffusion");
+    assertAlmostEquals(row.figures.entropy!.mean, mean, 1e-12);
 
     await Deno.remove(partial, { recursive: true });
     const fresh = await jsonOf(folder, "quality", ...flags);

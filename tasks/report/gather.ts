@@ -192,7 +192,8 @@ type Measured = Pick<QualityEntry, "row" | "result">;
  */
 function measurementOf({ row, result }: Measured): unknown[] {
   const made = [result.provenance.weightsSha256, row.sampler, result.prompt, row.settings];
-  return [row.source, yardstick({ row, result }), ...(row.sampler === null ? [] : made)];
+  const own = row.sampler === null ? [row.temperature] : made;
+  return [row.source, yardstick({ row, result }), ...own];
 }
 
 /**
@@ -200,17 +201,18 @@ function measurementOf({ row, result }: Measured): unknown[] {
  * judges, the training text.
  */
 export function yardstick({ row, result }: Measured): string {
-  const { gpt, ngram } = result.judges;
+  const { gpt, independent, ngram } = result.judges;
   return JSON.stringify([
     row.length,
     gpt?.weightsSha256 ?? null,
     gpt?.context ?? null,
+    independent?.weightsSha256 ?? null,
     ngram,
     result.provenance.corpusSha256,
   ]);
 }
 
-/** Tells rows of a model's texts from those of reference texts. */
+/** Tells rows of a model's texts from those of reference texts and of the table of n-grams. */
 export function isWritten({ row }: Measured): boolean {
   return isModel(row.source);
 }

@@ -34,7 +34,7 @@ Deno.test("gather finds nothing stale and nothing missing in complete results of
   const data = await gather(everything(), unchanged);
   const shown = [...data.evaluations, ...data.samples, ...Object.values(data.runs)];
   assertEquals(shown.length, 4 + 2 + 2);
-  assertEquals(data.quality.length, 3 + 2 * 3); // the reference texts once
+  assertEquals(data.quality.length, 6 + 2 * 3); // the reference texts and controls once
   assertEquals(shown.flatMap((entry) => entry.stale), []);
   assertEquals(data.missing, []);
 });

@@ -175,7 +175,7 @@ Deno.test("buildPage prints every figure of sample quality, each reference text 
   const { document } = parseHTML(await pageOf(results));
   const shown = numbersIn(document.querySelector("#quality-table")!);
   const memory = numbersIn(document.querySelector("#memory-table")!);
-  const written = results.quality.flatMap(({ rows }, i) => i === 0 ? rows : rows.slice(3));
+  const written = results.quality.flatMap(({ rows }, i) => i === 0 ? rows : rows.slice(6));
   const inMemory = ["longest_match", "found_30", "found_50"];
   for (const { figures, cost } of written) {
     for (const [name, spread] of Object.entries(figures)) {
@@ -183,7 +183,7 @@ Deno.test("buildPage prints every figure of sample quality, each reference text 
     }
     if (cost) assert(shown.includes(cost.forwards.mean) && shown.includes(cost.seconds.mean));
   }
-  assertEquals(document.querySelectorAll("#memory-table tbody tr").length, 3 + 2 * 3);
+  assertEquals(document.querySelectorAll("#memory-table tbody tr").length, 6 + 2 * 3);
 });
 
 Deno.test("buildPage keeps figures of different contexts in groups of their own", async () => {
@@ -209,7 +209,7 @@ Deno.test("buildPage never draws texts of different lengths, judges or training 
   short.provenance = { ...short.provenance, command: "deno task quality --length 500" };
   results.quality.push(short);
   const { document } = parseHTML(await pageOf(results));
-  assertEquals(document.querySelectorAll("#memory-table tbody tr").length, 3 + 2 * 3);
+  assertEquals(document.querySelectorAll("#memory-table tbody tr").length, 6 + 2 * 3);
   const apart = [...document.querySelectorAll("#temperature > .fine code")];
   assertEquals(apart.map(({ textContent }) => textContent), ["deno task quality --length 500"]);
 });

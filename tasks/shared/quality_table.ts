@@ -40,8 +40,8 @@ async function listQualityFiles(folder: string): Promise<string[]> {
 }
 
 /** Formats a cell: the mean, and the deviation if there is one. */
-function formatSpread(spread: Spread | null, digits: number, scale = 1): string {
-  if (spread === null) return "-";
+function formatSpread(spread: Spread | null | undefined, digits: number, scale = 1): string {
+  if (!spread) return "-";
   const mean = (scale * spread.mean).toFixed(digits);
   return spread.sd === null ? mean : `${mean} ±${(scale * spread.sd).toFixed(digits)}`;
 }
@@ -62,6 +62,7 @@ const tables: Column[][] = [
   [
     ...origin,
     figure("judge_gpt", "GPT judge", 2),
+    figure("judge_independent", "independent", 2),
     figure("judge_ngram", "6-gram judge", 2),
     figure("entropy", "entropy", 2),
     figure("real_words", "words %", 1, 100),
@@ -81,17 +82,19 @@ const tables: Column[][] = [
 
 const MEANING =
   "Mean ± standard deviation over texts of one length. What to aim at is the row held-out, not the lowest figure: a text " +
-  "that repeats itself costs a judge next to nothing. GPT judge, 6-gram judge: bits per character under the GPT and under " +
-  "Kneser-Ney; a GPT judges its own text too kindly. entropy: of characters, in bits. words: share that the training " +
-  "text has. longest, 30-grams, 50-grams: what occurs in the training text verbatim. distinct-n: different " +
+  "that repeats itself costs a judge next to nothing, so below that row lower is no longer better. The rows n-grams are a " +
+  "control: text of the 6-gram table alone, without a network. A figure that they reach (real words, above all) can't " +
+  "tell whether a network writes well. GPT judge, independent, 6-gram judge: bits per character under the GPT, under a " +
+  "GPT that wrote none of the texts, and under Kneser-Ney; the GPT judges its own text too kindly, and the 6-grams " +
+  "theirs. entropy: of characters, in bits. words: share that the training text has. longest, 30-grams, 50-grams: what occurs in the training text verbatim. distinct-n: different " +
   "n-grams of all. JSD-n: divergence in bits of n-grams from those of the first half of the validation text; the row " +
   "held-out, from its second half, is the noise floor.";
 
 /** Lists the rows of all results, reference texts of one length once. */
 export function withoutRepeats(results: QualityResult[]): QualityRow[] {
   const references = new Set<string>();
-  return results.flatMap(({ rows }) => rows).filter(({ source, sampler, length }) => {
-    const reference = `${source} ${length}`;
+  return results.flatMap(({ rows }) => rows).filter(({ source, sampler, temperature, length }) => {
+    const reference = `${source} ${temperature} ${length}`;
     if (sampler !== null) return true;
     if (references.has(reference)) return false;
     references.add(reference);

@@ -278,6 +278,7 @@ export function toComparisonRow(
 /** The figures of sample quality as results spell them, and as core/scoring/quality/measure.ts computes them. */
 const figureNames = {
   judge_gpt: "judgeGpt",
+  judge_independent: "judgeIndependent",
   judge_ngram: "judgeNgram",
   entropy: "entropy",
   distinct_2: "distinct2",
@@ -299,7 +300,12 @@ export const qualityFigures = Object.keys(figureNames) as QualityFigure[];
 const spread = object({ mean: number, sd: v.nullable(number) });
 export type Spread = v.InferOutput<typeof spread>;
 
-const figures = object(mapFigures(() => v.nullable(spread)));
+/** Not in results of 1.0.0: those that came later. */
+const laterFigures: QualityFigure[] = ["judge_independent"];
+const figures = object(mapFigures((name) => {
+  const figure = v.nullable(spread);
+  return laterFigures.includes(name) ? v.optional(figure) : figure;
+}));
 
 function mapFigures<Value>(valueOf: (name: QualityFigure) => Value): Record<QualityFigure, Value> {
   return Object.fromEntries(qualityFigures.map((name) => [name, valueOf(name)])) as Record<
@@ -315,9 +321,20 @@ export function toFigures(figures: QualityFigures): QualityRow["figures"] {
 
 /** A line of the table of sample quality: texts of one length, made in one way. */
 const qualityRow = object({
-  source: oneOf("gpt", "diffusion", "held-out", "shuffled-words", "shuffled-characters"),
+  /** `n-grams` is text that the n-gram judge's own table wrote: a control. */
+  source: oneOf(
+    ...[
+      "gpt",
+      "diffusion",
+      "held-out",
+      "shuffled-words",
+      "shuffled-characters",
+      "n-grams",
+    ] as const,
+  ),
   /** The sampler, as in a sample's result; null for text that no model wrote. */
   sampler: v.nullable(text),
+  /** null for text that nothing drew. */
   temperature: v.nullable(number),
   settings: dictionary(setting),
   /** The number of texts, with consecutive seeds. */
@@ -332,14 +349,18 @@ const qualityRow = object({
 export type QualityRow = v.InferOutput<typeof qualityRow>;
 export type TextSource = QualityRow["source"];
 
+const gptJudge = object({ weights: text, weightsSha256: text, context: count });
+
 const qualityResult = object({
   kind: oneOf("quality"),
   model,
   prompt: text,
-  /** The three reference texts first, then the model's own rows. */
+  /** The three reference texts first, then the table's own texts, then the model's. */
   rows: list(qualityRow),
   judges: object({
-    gpt: v.nullable(object({ weights: text, weightsSha256: text, context: count })),
+    gpt: v.nullable(gptJudge),
+    /** A GPT that wrote none of the texts and steered no sampler; not in results of 1.0.0. */
+    independent: v.optional(v.nullable(gptJudge)),
     ngram: object({ name: baselineName, context: count }),
   }),
   /**

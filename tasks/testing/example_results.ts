@@ -230,6 +230,12 @@ export function exampleQuality(
     figures: figures(bpc),
     cost: null,
   });
+  const control = (temperature: number): QualityRow => ({
+    ...reference("n-grams", 1.2 + temperature),
+    temperature,
+    settings: { temperature },
+    texts: 3,
+  });
   const written = (temperature: number): QualityRow => ({
     source: model,
     sampler: model === "gpt" ? "autoregressive" : "threshold",
@@ -248,10 +254,16 @@ export function exampleQuality(
       reference("held-out", 2.5),
       reference("shuffled-words", 3.3),
       reference("shuffled-characters", 7.5),
+      ...[0.5, 0.8, 1].map(control),
       ...[0.5, 0.8, 1].map(written),
     ],
     judges: {
       gpt: { weights: "weights/gpt-small.safetensors", weightsSha256: "1".repeat(64), context: 64 },
+      independent: {
+        weights: "weights/judge.safetensors",
+        weightsSha256: "2".repeat(64),
+        context: 128,
+      },
       ngram: { name: "kneser-ney-6", context: 64 },
     },
     halves: [0.0007, 0.008, 0.05, 0.15, 0.29],

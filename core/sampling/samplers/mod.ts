@@ -50,6 +50,7 @@ export interface ListedOption {
 export const reservedKeys: readonly string[] = [
   ...["model", "weights", "gptWeights", "heads", "blockSize", "engine", "precision", "threads"],
   ...["prompt", "promptLen", "template", "gap", "length", "count", "blocks", "data", "judge"],
+  ...["independentJudge"],
   ...["sampler", "temperature", "topK", "topP", "overlap", "window", "drafts", "ngrams"],
   ...["seed", "signal", "compare", "speed", "svg", "reports", "json", "help"],
 ];

@@ -4,8 +4,10 @@
  * noise dear.
  *
  * Cheap is not good: the same line again and again costs next to nothing. What to aim at is the
- * figure of held-out text, and the entropy of the text has to be read with it. A GPT judges itself
- * too kindly, which is why there is a second judge.
+ * figure of held-out text, and the entropy of the text has to be read with it. A judge is too kind
+ * to what it wrote or steered itself, so there are three: the GPT (which writes, too), the table of
+ * n-grams (which drafts for the GPT, and glues together what the sampler `copula` writes), and a
+ * smaller GPT of another seed, which does nothing but judge.
  */
 import { type Baseline, sumNats } from "../baselines.ts";
 import { cutIntoPieces, nextCharacterRows, score, type ScoreOptions } from "../rows.ts";

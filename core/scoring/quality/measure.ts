@@ -18,6 +18,8 @@ export interface Spread {
 export interface QualityFigures {
   /** Bits per character that the text costs under a GPT. */
   judgeGpt: Spread | null;
+  /** The same under a GPT that wrote none of the texts and steered no sampler. */
+  judgeIndependent: Spread | null;
   /** The same under Kneser-Ney of order 6. */
   judgeNgram: Spread | null;
   /** Entropy of single characters, in bits. */
@@ -41,10 +43,18 @@ export interface QualityFigures {
   found50: Spread | null;
 }
 
+/** A GPT that judges, and its encoding. */
+export interface GptJudge {
+  scorer: Scorer;
+  encode: (text: string) => Int32Array;
+}
+
 /** The judges and reference texts by which texts are measured. */
 export interface Measures {
-  /** A GPT and its encoding, or nothing if there is none. */
-  gpt?: { scorer: Scorer; encode: (text: string) => Int32Array };
+  /** Nothing if there is none, as with the next. */
+  gpt?: GptJudge;
+  /** A GPT that wrote none of the texts and steered no sampler. */
+  independent?: GptJudge;
   ngram: { judge: Baseline; encode: (text: string) => Int32Array };
   /** Characters that a judge sees at once. */
   context: number;
@@ -75,13 +85,17 @@ export async function measureQuality(
   measures: Measures,
   options: ScoreOptions = {},
 ): Promise<QualityFigures> {
-  const { gpt, ngram, context, reference, words, memorised } = measures;
-  const judged = gpt && await judgeByGpt(gpt.scorer, texts.map(gpt.encode), options);
+  const { gpt, independent, ngram, context, reference, words, memorised } = measures;
+  const askGpt = async (judge?: GptJudge) =>
+    judge && await judgeByGpt(judge.scorer, texts.map(judge.encode), options);
+  const judged = await askGpt(gpt);
+  const judgedAgain = await askGpt(independent);
   const copied = texts.map(memorised);
   const divergence = texts.map((text) => measureDivergences(text, reference));
   const each = (measure: (text: string, i: number) => number) => summarize(texts.map(measure));
   return {
     judgeGpt: each((_, i) => judged?.[i] ?? NaN),
+    judgeIndependent: each((_, i) => judgedAgain?.[i] ?? NaN),
     judgeNgram: each((text) => judgeByBaseline(ngram.judge, ngram.encode(text), context)),
     entropy: each(computeEntropy),
     distinct2: each((text) => measureDistinct(text, 2)),

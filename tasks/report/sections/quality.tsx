@@ -39,6 +39,12 @@ function findHeldOut({ references }: Measured, figure: QualityFigure): Spread | 
   return references.find(({ row }) => row.source === "held-out")?.row.figures[figure] ?? null;
 }
 
+/** The texts that the table of n-grams wrote by itself, by temperature. */
+function findControls({ references }: Measured): QualityRow[] {
+  return references.map(({ row }) => row).filter(({ source }) => source === "n-grams")
+    .sort((a, b) => (a.temperature ?? 0) - (b.temperature ?? 0));
+}
+
 /** The number of texts behind each point. */
 function describeTexts({ entries }: Measured): string {
   const counts = [...new Set(entries.map(({ row }) => row.texts))].sort((a, b) => a - b);
@@ -48,19 +54,27 @@ function describeTexts({ entries }: Measured): string {
 
 /** Says which models judge how likely the texts are. */
 function describeJudges({ entries: [{ result: { judges } }] }: Measured): string {
-  const ngram = baselineTitle(judges.ngram.name);
-  return judges.gpt
-    ? `The judges are ${stem(judges.gpt.weights)} (context ${judges.gpt.context}) and ${ngram}.`
-    : `The judge is ${ngram}; there was no GPT to judge.`;
+  const { gpt, independent, ngram } = judges;
+  const gpts = [gpt, independent].flatMap((judge) =>
+    judge ? [`${stem(judge.weights)} (context ${judge.context})`] : []
+  );
+  const all = [...gpts, baselineTitle(ngram.name)];
+  return all.length > 1
+    ? `The judges are ${listed(all)}.`
+    : `The judge is ${all[0]}; there was no GPT to judge.`;
 }
 
 const listCommands = (entries: QualityEntry[]) =>
   entries.map(({ result }) => result.provenance.command);
 
-function Legend({ series }: Measured) {
+function Legend(measured: Measured) {
+  const hasControls = findControls(measured).length > 0;
   return (
     <>
-      {series.map(({ name, model, index }) => <SymbolKey of={model} index={index} label={name} />)}
+      {measured.series.map(({ name, model, index }) => (
+        <SymbolKey of={model} index={index} label={name} />
+      ))}
+      {hasControls && <Key of="muted" shape="line">a table of n-grams alone: the control</Key>}
       <Key of="ink" shape="dash">held-out text: what to aim at</Key>
     </>
   );
@@ -75,6 +89,7 @@ interface Panel {
 /** The figures that the small charts show, best known first. */
 const PANELS: Panel[] = [
   { figure: "judge_gpt", title: "bits per character, GPT judge" },
+  { figure: "judge_independent", title: "bits per character, independent judge" },
   { figure: "judge_ngram", title: "bits per character, n-gram judge" },
   { figure: "real_words", title: "real words", isShare: true },
   { figure: "distinct_4", title: "distinct 4-grams", isShare: true },
@@ -99,7 +114,7 @@ interface PanelsProps {
 
 function Panels(props: PanelsProps) {
   const panels = PANELS.filter(({ figure }) =>
-    props.entries.some(({ row }) => row.figures[figure] !== null && props.axis.of(row) !== null)
+    props.entries.some(({ row }) => row.figures[figure] && props.axis.of(row) !== null)
   );
   return (
     <div class="small-charts">
@@ -127,11 +142,19 @@ function PanelChart({ panel, measured, axis, entries }: PanelsProps & { panel: P
     series.entries.filter((entry) => entries.includes(entry)).flatMap(({ row }): Dot[] => {
       const x = axis.of(row);
       const spread = row.figures[figure];
-      return x === null || spread === null ? [] : [{ x, spread, series, row }];
+      return x === null || !spread ? [] : [{ x, spread, series, row }];
     })
   );
   const aim = findHeldOut(measured, figure);
   const says = (value: number) => isShare ? percent(value) : value.toFixed(2);
+  const controls = findControls(measured).flatMap((row) => {
+    const spread = row.figures[figure];
+    return spread ? [{ x: axis.of(row), row, y: spread.mean }] : [];
+  });
+  const shownAt = new Set(entries.map(({ row }) => row.temperature));
+  const describeControl = ({ row, y }: { row: QualityRow; y: number }) =>
+    `a table of n-grams alone, temperature ${row.temperature}: ${says(y)}`;
+  const stroked = { stroke: color("muted"), strokeWidth: 1.5 };
   const y = ({ spread }: Dot) => spread.mean;
   const stroke = ({ series }: Dot) => color(series.model);
   const describe = ({ series, spread, row }: Dot) => {
@@ -161,6 +184,23 @@ function PanelChart({ panel, measured, axis, entries }: PanelsProps & { panel: P
           ...dashed,
           title: () => `held-out text: ${says(aim.mean)}`,
         }),
+        // Along the axis where the control has a place on it, else across the whole chart.
+        axis.lines
+          ? Plot.lineY(controls, { x: "x", y: "y", ...stroked })
+          : Plot.ruleY(controls.filter(({ row }) => shownAt.has(row.temperature)), {
+            y: "y",
+            ...stroked,
+            title: describeControl,
+          }),
+        axis.lines
+          ? Plot.dot(controls, {
+            x: "x",
+            y: "y",
+            r: 2.5,
+            fill: color("muted"),
+            title: describeControl,
+          })
+          : null,
         axis.lines
           ? Plot.lineY(dots, {
             x: "x",
@@ -225,8 +265,10 @@ function costSection(measured: Measured): Part {
         shows={`Means at temperature ${temperature}, with standard deviations as bars: ${
           describeTexts(measured)
         }. ${describeJudges(measured)}`}
-        not={"Sense, and taste. A GPT judges its own text too kindly; the n-grams know nothing " +
-          "beyond a few letters. A forward pass does not cost both models the same, and seconds " +
+        not={"Sense, and taste. A GPT judges its own text too kindly, and the n-grams what they " +
+          "wrote or steered. Below held-out text lower is no longer better, and a figure that the " +
+          "table of n-grams reaches alone, such as real words, can't tell whether a network writes " +
+          "well. A forward pass does not cost both models the same, and seconds " +
           "are those of one machine, which may have been busy."}
         commands={listCommands(entries)}
         marks={entries}
@@ -295,6 +337,7 @@ function makeColumn(figure: QualityFigure, title: string, digits: number, scale?
 
 const COLUMNS: Column[] = [
   makeColumn("judge_gpt", "GPT judge, bits", 3),
+  makeColumn("judge_independent", "Independent judge, bits", 3),
   makeColumn("judge_ngram", "n-gram judge, bits", 3),
   makeColumn("real_words", "Words, %", 1, 100),
   makeColumn("entropy", "Entropy, bits", 3),
@@ -340,6 +383,7 @@ function FigureTable({ caption, columns, entries }: FigureTableProps) {
 }
 
 function RowTitle({ source, sampler, settings, temperature }: QualityRow) {
+  if (source === "n-grams") return <span>n-grams alone, temperature {temperature}</span>;
   if (!isModel(source)) return <span>{source.replace("-", " ")}</span>;
   return (
     <>
