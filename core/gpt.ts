@@ -9,6 +9,7 @@ import type { Fixed, GenerationOptions, Network } from "./language_model.ts";
 import { type Attend, attendLeft } from "./model.ts";
 import type { Random } from "./random.ts";
 import { candidates, draw } from "./sampling/draw.ts";
+import { generateWithDrafts } from "./sampling/speculative.ts";
 import { listCharacters } from "./data/tokenizer.ts";
 
 /** The name of this model. */
@@ -33,7 +34,10 @@ export function batch(windows: Int32Array[], config: TrainingConfig, random: Ran
   });
 }
 
-/** Continues the prompt from left to right, one character per forward pass. */
+/**
+ * Continues the prompt from left to right, one character per forward pass, or a few where a table of
+ * n-grams drafts them.
+ */
 export async function* generate(
   network: Network,
   prompt: Int32Array,
@@ -41,6 +45,10 @@ export async function* generate(
   options: GenerationOptions,
   random: Random,
 ): AsyncGenerator<Fixed[]> {
+  const { ngrams } = options;
+  if (ngrams && network.drafts) {
+    return yield* generateWithDrafts(network, prompt, length, { ...options, ngrams }, random);
+  }
   const text = [...prompt], end = prompt.length + length;
   while (text.length < end) {
     const [logits] = await network.logits(text);

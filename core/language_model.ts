@@ -41,11 +41,14 @@ export interface Network {
   context: number;
   /** Number of tokens, the mask included. */
   vocab: number;
+  /** How many drafted characters a GPT checks in a forward pass; none without it. */
+  drafts?: number;
   /**
-   * Logits of the positions that the model draws from, [vocab] each: a GPT's last one, all those of
-   * a diffusion model.
+   * Logits of the positions that the model draws from, [vocab] each: all those of a diffusion model;
+   * of a GPT the last `count` (default 1, at most `drafts + 1`), or only the first of these, at
+   * least one, where a window ends.
    */
-  logits(tokens: ArrayLike<number>): Promise<Float32Array[]>;
+  logits(tokens: ArrayLike<number>, count?: number): Promise<Float32Array[]>;
 }
 
 /** A network, the model that it belongs to, and how much it was used. */

@@ -67,7 +67,7 @@ export { type Communicator, joinRanks, type Mpi } from "./training/mpi.ts";
 export { write } from "./sampling/write.ts";
 export type { Change, Step, WriteOptions, WriteRequest, Writing } from "./sampling/write.ts";
 export type { Block } from "./sampling/blocks.ts";
-export { loadNetwork, loadNetworks } from "./sampling/network.ts";
+export { loadNetwork, loadNetworks, type NetworkOptions } from "./sampling/network.ts";
 export { defaultOptions, defaultSampler, samplerList, samplers } from "./sampling/samplers/mod.ts";
 export type { SamplerName } from "./sampling/samplers/mod.ts";
 export { defineSampler, drawEach, revealPerPass } from "./sampling/samplers/sampler.ts";

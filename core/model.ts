@@ -227,7 +227,7 @@ function mlp(x: Tensor3D, block: BlockWeights): Tensor3D {
 }
 
 /** Added to scores: 0 on and left of the diagonal, minus infinity right of it. [time, time] */
-function hideRight(time: number): Tensor2D {
+export function hideRight(time: number): Tensor2D {
   const hidden = new Float32Array(time * time);
   for (let row = 0; row < time; row++) {
     hidden.fill(-Infinity, row * time + row + 1, (row + 1) * time);

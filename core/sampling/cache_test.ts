@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Cache, next, prefill } from "./cache.ts";
+import { Cache, cachePrograms, windowStart } from "./cache.ts";
 import { makeConfig } from "../config.ts";
 import { type Session, startEngine, UserError } from "@tiny-diffusion/engines";
 import * as gpt from "../gpt.ts";
@@ -27,7 +27,7 @@ const weights: HostTensors = Object.fromEntries(
 );
 
 const { engine } = await startEngine("onnx", { threads: 1 });
-const session = await engine.load(weights, { prefill: prefill(config), next: next(config) });
+const session = await engine.load(weights, cachePrograms(config));
 const uncached = await engine.load(weights, { logits: windowLogits(gpt, config, 1) });
 
 /** Logits after the last of at most `context` tokens, all of them read anew. */
@@ -36,18 +36,6 @@ async function fresh(tokens: number[]): Promise<Float32Array> {
   window.set(tokens);
   const { logits } = await uncached.run("logits", { tokens: window });
   return logits.slice((tokens.length - 1) * vocab, tokens.length * vocab);
-}
-
-/**
- * Where the window starts after `length` tokens: it grows until it is full, then its last half is
- * kept.
- */
-function windowStart(prompt: number, length: number): number {
-  let start = prompt > context ? prompt - context / 2 : 0;
-  for (let n = prompt; n <= length; n++) {
-    if (n - start > context) start = n - context / 2;
-  }
-  return start;
 }
 
 function largestDifference(ours: Float32Array, theirs: Float32Array): number {
@@ -73,7 +61,7 @@ for (const prompt of prompts) {
     const greedy = [...tokens];
     while (tokens.length < length) {
       const [logits] = await network.logits(tokens);
-      const expected = await fresh(greedy.slice(windowStart(prompt.length, greedy.length)));
+      const expected = await fresh(greedy.slice(windowStart(greedy.length, context)));
       const difference = largestDifference(logits, expected);
       assert(difference <= TOLERANCE, `logits after ${tokens.length} differ by ${difference}`);
       tokens.push(argmax(logits));
@@ -85,15 +73,16 @@ for (const prompt of prompts) {
 }
 
 /** A cache as the network that one text sees. */
-function cached(on = session): Network & { passes: number } {
-  const cache = new Cache(on, config);
+function cached(on = session, drafts = 0): Network & { passes: number } {
+  const cache = new Cache(on, config, 1, drafts + 1);
   return {
     context,
     vocab,
+    drafts,
     passes: 0,
-    async logits(tokens) {
+    async logits(tokens, count = 1) {
       this.passes++;
-      return await cache.logits([tokens]);
+      return (await cache.logits([{ tokens, count }]))[0];
     },
   };
 }
@@ -112,13 +101,13 @@ function counted(): { session: Session; runs: string[] } {
 Deno.test("a window of 32 is read anew every 17 characters once it is full", async () => {
   const { session, runs } = counted();
   const network = cached(session);
-  const options = plainOptions({ temperature: 0 });
+  const options = plainOptions();
   const steps = gpt.generate(network, encode("ROMEO:"), 100, options, seededRandom(1));
   assertEquals((await Array.fromAsync(steps)).length, 100);
   assertEquals(network.passes, 100);
   // Characters 6 to 32 fill the window; the 33rd is read with the 15 before it, which leaves room
   // for 16 more.
-  const reads = runs.flatMap((name, i) => name === "prefill" ? [6 + i] : []);
+  const reads = runs.flatMap((name, i) => name === "start" ? [6 + i] : []);
   assertEquals(reads, [6, 33, 50, 67, 84, 101]);
 });
 
@@ -161,7 +150,7 @@ Deno.test("a GPT refuses to continue an empty text", async () => {
 Deno.test("several texts in one cache, each in its own row, get the logits that each gets alone", async () => {
   const rows = 3;
   const together = new Cache(
-    await engine.load(weights, { prefill: prefill(config), next: next(config, rows) }),
+    await engine.load(weights, cachePrograms(config, rows)),
     config,
     rows,
   );
@@ -173,15 +162,64 @@ Deno.test("several texts in one cache, each in its own row, get the logits that 
     const lengths = texts.map((_, row) => round - 3 * row + 1);
     const asked = texts.map((text, row) => {
       if (lengths[row] < 1 || lengths[row] > text.length) return undefined;
-      return encode(text.slice(0, lengths[row]));
+      return { tokens: encode(text.slice(0, lengths[row])), count: 1 };
     });
     const answers = await together.logits(asked);
-    for (const [row, tokens] of asked.entries()) {
-      if (tokens === undefined) continue;
-      const difference = largestDifference(answers[row], await fresh([...tokens]));
+    for (const [row, question] of asked.entries()) {
+      if (question === undefined) continue;
+      const [logits] = answers[row];
+      const difference = largestDifference(logits, await fresh([...question.tokens]));
       assert(difference <= TOLERANCE, `row ${row} after ${lengths[row]} is off by ${difference}`);
       compared++;
     }
   }
   assertEquals(compared, texts.join("").length);
+});
+
+Deno.test("a window begins where the last one was full, with its last half", () => {
+  for (const size of [2, 5, 32]) {
+    let start = 0;
+    for (let length = 1; length <= 200; length++) {
+      if (length - start > size) start = length - Math.ceil(size / 2);
+      assertEquals(windowStart(length, size), start, `length ${length}, context ${size}`);
+    }
+  }
+});
+
+Deno.test("several positions at once get the logits that each gets alone, whatever was read before", async () => {
+  const drafts = 4, rows = 2;
+  const together = new Cache(
+    await engine.load(weights, cachePrograms(config, rows, drafts + 1)),
+    config,
+    rows,
+    drafts + 1,
+  );
+  const random = seededRandom(1);
+  let compared = 0, cut = 0;
+  // Each text goes on from one of the positions that were just read, as where drafts are rejected.
+  const texts = [[...encode("ROMEO:\n")], [...encode("First Citizen:\nBefore we")]];
+  while (texts[0].length < 3 * context) {
+    const counts = texts.map(() => 1 + random.integer(drafts + 1));
+    const asked = texts.map((text, row) => [
+      ...text,
+      ...Array.from({ length: counts[row] - 1 }, () => random.integer(vocab)),
+    ]);
+    const answers = await together.logits(
+      asked.map((tokens, row) => ({ tokens, count: counts[row] })),
+    );
+    for (const [row, logits] of answers.entries()) {
+      assert(logits.length >= 1 && logits.length <= counts[row]);
+      if (logits.length < counts[row]) cut++;
+      for (const [i, ours] of logits.entries()) {
+        const seen = asked[row].slice(0, texts[row].length + i);
+        const expected = await fresh(seen.slice(windowStart(seen.length, context)));
+        const difference = largestDifference(ours, expected);
+        assert(difference <= TOLERANCE, `row ${row}, ${seen.length} characters: ${difference}`);
+        compared++;
+      }
+      const kept = random.integer(logits.length);
+      texts[row] = [...asked[row].slice(0, texts[row].length + kept), random.integer(vocab)];
+    }
+  }
+  assert(compared > 100 && cut > 2, `${compared} compared, ${cut} cut short by a window's end`);
 });

@@ -4,9 +4,25 @@ import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import type { ModelConfig } from "../config.ts";
 import type { LanguageModel, TrainedNetwork } from "../language_model.ts";
 import { windowLogits } from "../programs.ts";
-import { Cache, next, prefill } from "./cache.ts";
+import { Cache, cachePrograms, type Question } from "./cache.ts";
 import { openLanes } from "./lanes.ts";
 import { WindowNetwork } from "./window_network.ts";
+
+/** Options of loading a network. */
+export interface NetworkOptions {
+  /** GPT: number of networks. @default {1} */
+  rows?: number;
+  /**
+   * GPT: characters that a table of n-grams may draft for each forward pass, which then takes half
+   * as long again for 8. @default {0}
+   */
+  drafts?: number;
+  /**
+   * Diffusion: characters that the network reads at once, at most (and by default) its context. The
+   * time of a pass grows with it.
+   */
+  window?: number;
+}
 
 /**
  * Loads a network for one text at a time, see `loadNetworks`; dispose it when its text is done. An
@@ -17,7 +33,7 @@ export async function loadNetwork(
   model: LanguageModel,
   config: ModelConfig,
   weights: HostTensors,
-  options: { window?: number } = {},
+  options: Omit<NetworkOptions, "rows"> = {},
 ): Promise<TrainedNetwork & Disposable> {
   const [network] = await loadNetworks(engine, model, config, weights, options);
   return network;
@@ -34,27 +50,22 @@ export async function loadNetwork(
  *
  * A diffusion model is always one network and gains nothing from more: one window already uses the
  * whole processor (docs/lab-log.md).
- *
- * @param options.rows GPT: number of networks. Default 1.
- * @param options.window Diffusion: characters that the network reads at once, at most (and by
- * default) its context. The time of a pass grows with it.
  */
 export async function loadNetworks(
   engine: Engine,
   model: LanguageModel,
   config: ModelConfig,
   weights: HostTensors,
-  { rows = 1, window = config.context }: { rows?: number; window?: number } = {},
+  { rows = 1, window = config.context, drafts = 0 }: NetworkOptions = {},
 ): Promise<(TrainedNetwork & Disposable)[]> {
   if (model.kind === "diffusion") {
     const session = await engine.load(weights, { logits: windowLogits(model, config, 1, window) });
     return [new WindowNetwork(session, model, window, config.vocab)];
   }
-  const programs = { prefill: prefill(config), next: next(config, rows) };
-  const session = await engine.load(weights, programs);
-  const cache = new Cache(session, config, rows);
-  const lanes = openLanes<ArrayLike<number>, Float32Array>(
-    (texts) => cache.logits(texts),
+  const session = await engine.load(weights, cachePrograms(config, rows, drafts + 1));
+  const cache = new Cache(session, config, rows, drafts + 1);
+  const lanes = openLanes<Question, Float32Array[]>(
+    (questions) => cache.logits(questions),
     rows,
     () => session.dispose(),
   );
@@ -64,10 +75,11 @@ export async function loadNetworks(
       model,
       context,
       vocab,
+      drafts,
       forwards: 0,
-      async logits(text: ArrayLike<number>) {
+      async logits(tokens: ArrayLike<number>, count = 1) {
         network.forwards++;
-        return [await lane.ask(text)];
+        return await lane.ask({ tokens, count });
       },
       [Symbol.dispose]: () => lane[Symbol.dispose](),
     };

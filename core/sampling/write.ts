@@ -155,12 +155,13 @@ export async function write(
   const paced: Network = {
     context,
     vocab,
-    async logits(tokens) {
+    drafts: network.drafts,
+    async logits(tokens, count) {
       clock.pause();
       await yieldToEventLoop();
       clock.resume();
       signal?.throwIfAborted();
-      return await network.logits(tokens);
+      return await network.logits(tokens, count);
     },
   };
   const start = countLengthPasses(pieces) > 0
