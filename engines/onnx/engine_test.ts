@@ -11,7 +11,8 @@ import type { Graph } from "../record/graph.ts";
 import { inputsOf, kernelCases, programOf } from "../testing/kernel_cases.ts";
 import { onnxEngine } from "./engine.ts";
 import { inputName, onnxModel, onnxStepsModel, outputName } from "./model.ts";
-import { decodeModel, type GraphProto } from "./proto.ts";
+import { decodeModel } from "../testing/onnx_proto.ts";
+import type { GraphProto } from "./proto.ts";
 import { loadOnnxruntime, type Onnxruntime } from "./runtime.ts";
 import { compile } from "../record/compile.ts";
 

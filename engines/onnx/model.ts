@@ -25,7 +25,9 @@ import {
   type TensorProto,
   valueInfo,
 } from "./proto.ts";
-import type { OnnxDevice } from "./runtime.ts";
+
+/** The devices that can compute; onnxruntime calls them execution providers. */
+export type OnnxDevice = "cpu" | "cuda" | "webgpu";
 
 /** The domain of onnxruntime's own operators, which precedes their names. */
 const MICROSOFT = "com.microsoft";

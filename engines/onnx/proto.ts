@@ -1,80 +1,58 @@
 /**
- * The part of ONNX's format that we write, in the field's own language. Names and numbers are those
- * of `onnx/onnx.proto3`; all that we leave out is optional. What is `optional` here is written even
- * where it is zero or empty.
+ * The part of ONNX's format that we write, and its encoding as protocol buffers
+ * (https://protobuf.dev/programming-guides/encoding). Names and numbers are those of
+ * `onnx/onnx.proto3`. Libraries for this make functions from text, which the policy of a web page
+ * may forbid.
  */
-import protobuf from "protobufjs";
 
-const { root } = protobuf.parse(
-  `
-syntax = "proto3";
-package onnx;
+/** A field: its number, and the type of its value or of its entries. */
+type Field = [number: number, type: "int" | "float" | "string" | "bytes" | Fields];
+interface Fields {
+  [name: string]: Field;
+}
 
-message ModelProto {
-  int64 ir_version = 1;
-  string producer_name = 2;
-  GraphProto graph = 7;
-  repeated OperatorSetIdProto opset_import = 8;
-}
-message OperatorSetIdProto {
-  optional string domain = 1;
-  int64 version = 2;
-}
-message GraphProto {
-  repeated NodeProto node = 1;
-  string name = 2;
-  repeated TensorProto initializer = 5;
-  repeated ValueInfoProto input = 11;
-  repeated ValueInfoProto output = 12;
-}
-message NodeProto {
-  repeated string input = 1;
-  repeated string output = 2;
-  string name = 3;
-  string op_type = 4;
-  repeated AttributeProto attribute = 5;
-  optional string domain = 7;
-}
-message AttributeProto {
-  string name = 1;
-  optional float f = 2;
-  optional int64 i = 3;
-  optional bytes s = 4;
-  GraphProto g = 6;
-  repeated int64 ints = 8;
-  int32 type = 20;
-}
-message TensorProto {
-  repeated int64 dims = 1;
-  int32 data_type = 2;
-  string name = 8;
-  optional bytes raw_data = 9;
-}
-message ValueInfoProto {
-  string name = 1;
-  TypeProto type = 2;
-}
-message TypeProto {
-  message Tensor {
-    int32 elem_type = 1;
-    TensorShapeProto shape = 2;
-  }
-  oneof value { Tensor tensor_type = 1; }
-}
-message TensorShapeProto {
-  message Dimension {
-    oneof value {
-      int64 dim_value = 1;
-      string dim_param = 2;
-    }
-  }
-  repeated Dimension dim = 1;
-}
-`,
-  { keepCase: true },
-);
-
-const Model = root.lookupType("onnx.ModelProto");
+const dimension: Fields = { dim_value: [1, "int"], dim_param: [2, "string"] };
+const tensorType: Fields = { elem_type: [1, "int"], shape: [2, { dim: [1, dimension] }] };
+const valueInfoFields: Fields = {
+  name: [1, "string"],
+  type: [2, { tensor_type: [1, tensorType] }],
+};
+const tensor: Fields = {
+  dims: [1, "int"],
+  data_type: [2, "int"],
+  name: [8, "string"],
+  raw_data: [9, "bytes"],
+};
+const attributeFields: Fields = {
+  name: [1, "string"],
+  f: [2, "float"],
+  i: [3, "int"],
+  s: [4, "bytes"],
+  ints: [8, "int"],
+  type: [20, "int"],
+};
+const node: Fields = {
+  input: [1, "string"],
+  output: [2, "string"],
+  name: [3, "string"],
+  op_type: [4, "string"],
+  attribute: [5, attributeFields],
+  domain: [7, "string"],
+};
+const graphFields: Fields = {
+  node: [1, node],
+  name: [2, "string"],
+  initializer: [5, tensor],
+  input: [11, valueInfoFields],
+  output: [12, valueInfoFields],
+};
+attributeFields.g = [6, graphFields]; // the body of a loop
+const model: Fields = {
+  ir_version: [1, "int"],
+  producer_name: [2, "string"],
+  graph: [7, graphFields],
+  opset_import: [8, { domain: [1, "string"], version: [2, "int"] }],
+};
 
 /** TensorProto.DataType */
 export const dataTypes = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
@@ -135,7 +113,7 @@ export function valueInfo(
 
 /** Encodes a model whose operators are those of ONNX's set 18 and of the first of other domains. */
 export function encodeModel(graph: GraphProto, domains: string[]): Uint8Array {
-  return Model.encode({
+  return join(encode({
     ir_version: 8,
     producer_name: "tiny-diffusion",
     opset_import: [
@@ -143,10 +121,54 @@ export function encodeModel(graph: GraphProto, domains: string[]): Uint8Array {
       ...domains.map((domain) => ({ domain, version: 1 })),
     ],
     graph,
-  }).finish();
+  }, model));
 }
 
-/** Decodes a model, for tests. */
-export function decodeModel(model: Uint8Array): { graph: GraphProto } {
-  return Model.decode(model) as unknown as { graph: GraphProto };
+/** Encodes a message, in pieces: large tensors are copied only when these are joined. */
+function encode(message: object, fields: Fields): Uint8Array[] {
+  return Object.entries(message).flatMap(([name, value]) => {
+    const [number, type] = fields[name];
+    if (value === undefined) return [];
+    if (type === "int" && Array.isArray(value)) { // packed: one field for all
+      return withLength(number, value.map(varint));
+    }
+    return (Array.isArray(value) ? value : [value]).flatMap((each) => {
+      switch (type) {
+        case "int":
+          return [varint(number << 3), varint(each)];
+        case "float":
+          return [varint(number << 3 | 5), new Uint8Array(Float32Array.of(each).buffer)];
+        case "string":
+          return withLength(number, [new TextEncoder().encode(each)]);
+        case "bytes":
+          return withLength(number, [each]);
+        default:
+          return withLength(number, encode(each, type));
+      }
+    });
+  });
+}
+
+function withLength(number: number, pieces: Uint8Array[]): Uint8Array[] {
+  return [varint(number << 3 | 2), varint(lengthOf(pieces)), ...pieces];
+}
+
+/** Encodes an integer, seven bits a byte, the lowest first; a negative one as 64 bits. */
+function varint(value: number): Uint8Array {
+  const bytes: number[] = [];
+  let rest = BigInt.asUintN(64, BigInt(value));
+  for (; rest > 127n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
+  return Uint8Array.from([...bytes, Number(rest)]);
+}
+
+const lengthOf = (pieces: Uint8Array[]) => pieces.reduce((sum, { length }) => sum + length, 0);
+
+function join(pieces: Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(lengthOf(pieces));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
 }

@@ -20,11 +20,9 @@ import type * as onnxruntime from "onnxruntime-node";
 import { cudaDevices, opens, vulkanDevices } from "../devices.ts";
 import { firstLine, UserError } from "../errors.ts";
 import { readRecord, setupCommand } from "../installation.ts";
+import type { OnnxDevice } from "./model.ts";
 
 export type Onnxruntime = typeof onnxruntime;
-
-/** The devices that can compute; onnxruntime calls them execution providers. */
-export type OnnxDevice = "cpu" | "cuda" | "webgpu";
 
 /** The record that setup writes last, once all of it works. */
 export interface OnnxCudaInstallation {

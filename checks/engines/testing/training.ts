@@ -10,7 +10,7 @@ import { assertSameWeights, ranksInProcess } from "../../../core/testing/ranks.t
 import { models } from "../../../core/models.ts";
 import { drawStepInputs, initialState, trainStep } from "../../../core/training/step.ts";
 import { seededRandom } from "../../../core/random.ts";
-import { makeLocalStepper } from "../../../core/training/trainer.ts";
+import { makeLocalStepper } from "../../../core/training/loop.ts";
 import type { HostTensors } from "../../../engines/tensors.ts";
 import { makeTokenizer } from "../../../core/data/tokenizer.ts";
 import { backends, eagerEngine } from "../../../engines/eager.ts";
