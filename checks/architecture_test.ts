@@ -15,7 +15,7 @@ const layers = [
   ["core/model.ts"],
   ["core/language_model.ts", "core/checkpoint_schema.ts"],
   ["core/programs.ts", "core/foreign_weights.ts"],
-  ["core/checkpoint.ts", "core/sampling/", "core/scoring/"],
+  ["core/checkpoint_format.ts", "core/checkpoint.ts", "core/sampling/", "core/scoring/"],
   ["core/gpt.ts", "core/training/"],
   ["core/diffusion.ts"],
   ["core/models.ts"],

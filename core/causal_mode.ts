@@ -2,7 +2,7 @@
  * One network that learned both objectives: a diffusion model some of whose windows were trained as
  * a GPT's (the setting `causalRows`; arXiv:2512.14549) can also be used as one.
  */
-import type { SavedModel } from "./checkpoint.ts";
+import type { SavedModel } from "./checkpoint_format.ts";
 import type { Config } from "./config.ts";
 import type { HostTensor, HostTensors } from "@tiny-diffusion/engines/tensors";
 

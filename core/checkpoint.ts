@@ -1,41 +1,27 @@
 /**
- * The files of a run: an export (the best weights and what is needed to use them) and a training
- * state (everything needed to resume exactly where it stopped), each a safetensors file with JSON
- * texts in its metadata. PyTorch's `.pt` files, which hold nothing but weights, are read as well.
+ * The files of a run: an export and a training state, whose bytes `checkpoint_format.ts` describes.
+ * PyTorch's `.pt` files, which hold nothing but weights, are read as well.
  */
-import { quoted } from "@tiny-diffusion/engines/errors";
-import type { HostTensor, HostTensors } from "@tiny-diffusion/engines/tensors";
 import { hasCausalMode, takeCausalMode } from "./causal_mode.ts";
 import {
-  type FileTensors,
-  type ModelFacts,
-  readFacts,
-  readTrainingFacts,
-  refuse,
-  requireFacts,
-  requireMoments,
-  requireParameters,
-  requireTrainingFacts,
-  toMetadata,
-  type TrainingFacts,
-} from "./checkpoint_schema.ts";
+  decodeTraining,
+  encodeTraining,
+  encodeWeights,
+  isForeign,
+  readExport,
+  type SavedModel,
+  type TrainingState,
+} from "./checkpoint_format.ts";
+import { type FileTensors, refuse, requireParameters } from "./checkpoint_schema.ts";
 import type { Config } from "./config.ts";
 import { adviseJoining, findPieces, isPiece } from "./files/pieces.ts";
 import { readPtFile } from "./files/pt.ts";
 import { readBytes, sha256Hex } from "./files/read.ts";
-import { readSafetensors, type StoredDType, writeSafetensors } from "./files/safetensors.ts";
+import { readSafetensors, type StoredDType } from "./files/safetensors.ts";
 import { writeFileAtomically } from "./files/write.ts";
 import { type ForeignOptions, inferFacts, otherKind, unwrapNames } from "./foreign_weights.ts";
-import { parameterShapes } from "./model.ts";
 
-const exportFormat = "tiny-diffusion/1";
-const trainingFormat = "tiny-diffusion-training/1";
-
-/** Weights and what is needed to use them. */
-export interface SavedModel extends ModelFacts {
-  /** By the names of `parameterShapes`. */
-  weights: HostTensors;
-}
+export type { SavedModel, TrainingState };
 
 /** A model with what is known of the file that it came from. */
 export interface LoadedModel extends SavedModel {
@@ -43,14 +29,6 @@ export interface LoadedModel extends SavedModel {
   sha256: string;
   /** The types of the weights in the file, where some are not float32, to which they were turned. */
   dtypes?: StoredDType[];
-}
-
-/** Everything that a run needs to resume as if it had never stopped. */
-export interface TrainingState extends TrainingFacts {
-  /** By the names of `parameterShapes`. */
-  weights: HostTensors;
-  /** The tensors of the optimizer: `<moment>/<parameter>`, of its shape, or any other name. */
-  moments: HostTensors;
 }
 
 /** Expectations of a file of weights, and assumptions where it does not say. */
@@ -71,13 +49,10 @@ export interface LoadOptions extends ForeignOptions {
  */
 export async function saveWeights(
   path: string,
-  { weights, sha256: _1, dtypes: _2, ...facts }: SavedModel & Partial<LoadedModel>,
-  { dtype = "float32" }: { dtype?: "float32" | "float16" } = {},
+  { sha256: _1, dtypes: _2, ...model }: SavedModel & Partial<LoadedModel>,
+  options: { dtype?: "float32" | "float16" } = {},
 ): Promise<string> {
-  const action = `save ${JSON.stringify(path)}`;
-  requireFacts(action, facts);
-  const tensors = requireParameters(action, weights, facts.config);
-  const bytes = writeSafetensors(tensors, toMetadata(exportFormat, facts), { dtype });
+  const bytes = encodeWeights(path, model, options);
   await writeFileAtomically(path, bytes);
   return await sha256Hex(bytes);
 }
@@ -106,27 +81,12 @@ export async function loadWeights(path: string, options: LoadOptions = {}): Prom
     sha256: await sha256Hex(bytes),
     ...(dtypes.some((dtype) => dtype !== "F32") ? { dtypes } : {}),
   };
-  if (metadata.format === exportFormat) {
-    const facts = readFacts(action, metadata);
-    const model = { ...facts, weights: requireParameters(action, tensors, facts.config), ...file };
+  if (!isForeign(metadata)) {
+    const model = { ...readExport(action, tensors, metadata), ...file };
     const isCausal = options.expectKind === "gpt" && hasCausalMode(model.config);
     const used = isCausal ? takeCausalMode(model) : model;
     requireAsExpected(action, used.config, options);
     return used;
-  }
-  if (metadata.format === trainingFormat) {
-    throw refuse(
-      action,
-      "it is the state of a training run, expected exported weights",
-      'give the file next to it without ".training" in its name',
-    );
-  }
-  if (metadata.format?.startsWith("tiny-diffusion")) {
-    throw refuse(
-      action,
-      `its format is ${quoted(metadata.format)}, expected "${exportFormat}"`,
-      "use the version of this project that wrote it",
-    );
   }
   const named = unwrapNames(tensors);
   const facts = await inferFacts(action, named, options);
@@ -148,18 +108,8 @@ export function trainingPath(exportPath: string): string {
  *
  * @throws {UserError} If the weights do not fit the config, or any number is not finite.
  */
-export async function saveTraining(
-  path: string,
-  { weights, moments, ...facts }: TrainingState,
-): Promise<void> {
-  const action = `save ${JSON.stringify(path)}`;
-  requireTrainingFacts(action, facts);
-  const tensors = {
-    ...requireParameters(action, weights, facts.config),
-    ...requireMoments(action, moments, facts.config),
-  };
-  const bytes = writeSafetensors(tensors, toMetadata(trainingFormat, facts));
-  await writeFileAtomically(path, bytes, { isTrainingState: true });
+export async function saveTraining(path: string, state: TrainingState): Promise<void> {
+  await writeFileAtomically(path, encodeTraining(path, state), { isTrainingState: true });
 }
 
 /**
@@ -175,16 +125,8 @@ export async function loadTraining(
   const action = `load ${JSON.stringify(path)}`;
   const bytes = await readBytes(path, { action: "load", advice });
   requireWeights(action, bytes);
-  const { tensors, metadata } = readSafetensors(bytes, { name: path });
-  if (metadata.format !== trainingFormat) {
-    throw refuse(
-      action,
-      `its format is ${quoted(metadata.format ?? "unknown")}, expected "${trainingFormat}"`,
-      "only the file NAME.training.safetensors of a run can be resumed",
-    );
-  }
-  const facts = readTrainingFacts(action, metadata);
-  const { config } = facts;
+  const state = decodeTraining(path, bytes);
+  const { config } = state;
   if (expectKind !== undefined && config.kind !== expectKind) {
     throw refuse(
       action,
@@ -192,22 +134,7 @@ export async function loadTraining(
       `continue with "deno task train-${config.kind}", or give another --out`,
     );
   }
-  const { weights, moments } = splitState(tensors, config);
-  return {
-    ...facts,
-    weights: requireParameters(action, weights, config),
-    moments: requireMoments(action, moments, config),
-  };
-}
-
-/** Splits the tensors of an engine's state, or of its file, into weights and moments. */
-export function splitState<T extends HostTensor>(state: Record<string, T>, config: Config) {
-  const parameters = parameterShapes(config);
-  const { weights = [], moments = [] } = Object.groupBy(
-    Object.entries(state),
-    ([name]) => Object.hasOwn(parameters, name) ? "weights" : "moments",
-  );
-  return { weights: Object.fromEntries(weights), moments: Object.fromEntries(moments) };
+  return state;
 }
 
 interface TensorFile {

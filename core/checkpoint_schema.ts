@@ -37,7 +37,7 @@ export interface TrainingFacts
   extends Pick<ModelFacts, "config" | "vocabulary" | "command" | "engine" | "precision"> {
   /** States of the random generators, by use. */
   random: Record<string, number[]>;
-  /** The counters of the run by name; see `zeroCounters` in core/training/trainer.ts. */
+  /** The counters of the run by name; see `zeroCounters` in core/training/loop.ts. */
   counters: Record<string, number>;
   /** The best validation so far; null before the first. */
   bestScore: number | null;

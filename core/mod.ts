@@ -51,9 +51,12 @@ export type { Dropout } from "./dropout.ts";
 
 // training
 export { train } from "./training/trainer.ts";
-export type { TrainingObserver, TrainingResult, TrainingRun } from "./training/trainer.ts";
-export type { RunPoint, StepOutcome, Stepper } from "./training/trainer.ts";
-export type { SampleReport, StepReport, ValidationReport } from "./training/trainer.ts";
+export type { TrainingRun } from "./training/trainer.ts";
+export { makeLocalStepper, runTraining } from "./training/loop.ts";
+export type { RunPoint, StepOutcome, Stepper } from "./training/loop.ts";
+export type { SampleReport, StepReport, ValidationReport } from "./training/loop.ts";
+export type { TrainingObserver, TrainingResult } from "./training/loop.ts";
+export type { TrainingStore, TrainingTask } from "./training/loop.ts";
 export { type LoadedModel, type LoadOptions, loadTraining, loadWeights } from "./checkpoint.ts";
 export { type SavedModel, saveWeights, trainingPath, type TrainingState } from "./checkpoint.ts";
 export type { ModelFacts, TrainingFacts } from "./checkpoint_schema.ts";

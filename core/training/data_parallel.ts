@@ -27,7 +27,7 @@ import {
   type StepInputs,
   validationNats,
 } from "./step.ts";
-import type { Stepper } from "./trainer.ts";
+import type { Stepper } from "./loop.ts";
 
 /** The programs of a rank. */
 export type ParallelPrograms = { gradientSums: Program; stepFromSums: Program; nats: Program };

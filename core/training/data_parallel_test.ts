@@ -20,7 +20,8 @@ import { seededRandom } from "../random.ts";
 import { inFolder } from "../testing/temporary_folder.ts";
 import { makeCorpus } from "../data/corpus.ts";
 import { makeTokenizer } from "../data/tokenizer.ts";
-import { train, type TrainingObserver, type TrainingRun } from "./trainer.ts";
+import type { TrainingObserver } from "./loop.ts";
+import { train, type TrainingRun } from "./trainer.ts";
 import {
   assignRows,
   gradientSums,

@@ -18,7 +18,8 @@ import { models } from "../models.ts";
 import { seededRandom } from "../random.ts";
 import { type Patches, withPatchedDeno } from "../testing/patched_deno.ts";
 import { inFolder } from "../testing/temporary_folder.ts";
-import { train, type TrainingObserver, type TrainingRun } from "./trainer.ts";
+import type { TrainingObserver } from "./loop.ts";
+import { train, type TrainingRun } from "./trainer.ts";
 
 /** Some 8,000 characters of made-up sentences: quickly learnt, not at once. */
 const text = (() => {

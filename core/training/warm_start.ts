@@ -4,7 +4,7 @@
  */
 import { UserError } from "@tiny-diffusion/engines/errors";
 import type { HostTensor, HostTensors } from "@tiny-diffusion/engines/tensors";
-import type { SavedModel } from "../checkpoint.ts";
+import type { SavedModel } from "../checkpoint_format.ts";
 import type { ModelConfig } from "../config.ts";
 
 /**

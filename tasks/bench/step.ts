@@ -15,7 +15,7 @@ import { models } from "../../core/models.ts";
 import { drawStepInputs, initialState, trainStep } from "../../core/training/step.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { HostTensors } from "../../engines/tensors.ts";
-import { makeStepGroups } from "../../core/training/trainer.ts";
+import { makeStepGroups } from "../../core/training/loop.ts";
 import { runTask } from "../shared/run.ts";
 
 /** The first line that a contestant writes. */

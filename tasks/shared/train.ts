@@ -30,12 +30,8 @@ import { makeFolder, requireWritable, writeFileAtomically } from "../../core/fil
 import type { LanguageModel } from "../../core/language_model.ts";
 import { makeParallelStepper, requireSameFacts } from "../../core/training/data_parallel.ts";
 import { joinRanks, type Mpi } from "../../core/training/mpi.ts";
-import {
-  train,
-  type TrainingObserver,
-  type TrainingResult,
-  type TrainingRun,
-} from "../../core/training/trainer.ts";
+import type { TrainingObserver, TrainingResult } from "../../core/training/loop.ts";
+import { train, type TrainingRun } from "../../core/training/trainer.ts";
 import { UserError } from "../../engines/errors.ts";
 import { commonFlags, parseFlags, reportsFlag, UsageError, type Values } from "./flags.ts";
 import { Interrupted, interruption, note, print, printJson } from "./run.ts";
