@@ -271,12 +271,14 @@ export async function runTraining(
     const bpc = await score(stop);
     const best = bpc < progress.bestBpc;
     if (best) {
+      const weights = stepper.saves ? await readExported(session, config) : {};
+      requireFloat16(weights, step, isSaved);
       // The state that another run left must not remain next to this run's weights, should the next
       // write be the last.
       if (progress.bestBpc === Infinity) await checkpoint();
       progress.bestBpc = bpc;
       counters.bestStep = step;
-      if (stepper.saves) await saveBest(store, run, facts, session, progress);
+      if (stepper.saves) await saveBest(store, run, facts, weights, progress);
     }
     counters.sinceBest = best ? 0 : counters.sinceBest + 1;
     counters.validatedStep = step;
@@ -468,8 +470,7 @@ function countStep(
     throw new UserError({
       action: "continue training",
       found: `the loss of step ${step} is ${lossNats} (gradient norm ${gradientNorm})`,
-      advice: (isSaved ? "the last checkpoint is as it was, " : "nothing was saved yet, ") +
-        "try a lower --lr (with Muon also --set muonLearningRate=X)",
+      advice: adviseLowerRate(isSaved),
     });
   }
   if (counters.step === counters.validatedStep) counters.lossSum = counters.lossCount = 0;
@@ -478,6 +479,10 @@ function countStep(
   counters.lossSum += lossNats;
   counters.lossCount++;
 }
+
+const adviseLowerRate = (isSaved: boolean) =>
+  (isSaved ? "the last checkpoint is as it was, " : "nothing was saved yet, ") +
+  "try a lower --lr (with Muon also --set muonLearningRate=X)";
 
 /** Reads the weights that are validated and exported: the average where there is one. */
 async function readExported(
@@ -489,18 +494,32 @@ async function readExported(
   return Object.fromEntries(names.map((name) => [name, state[averageName(name, config)]]));
 }
 
+/** @throws {UserError} If weights have grown beyond float16, in which they are saved. */
+function requireFloat16(weights: HostTensors, step: number, isSaved: boolean): void {
+  for (const [name, { data }] of Object.entries(weights)) {
+    const grown = data.find((value) => Math.abs(Math.f16round(value)) === Infinity);
+    if (grown === undefined) continue;
+    throw new UserError({
+      action: "continue training",
+      found: `at step ${step} a weight of "${name}" has grown to ${grown.toPrecision(3)}, ` +
+        "expected at most 65504 in size, the largest number in float16",
+      advice: adviseLowerRate(isSaved),
+    });
+  }
+}
+
 /** Saves the weights that were validated. */
 async function saveBest(
   store: TrainingStore,
-  { config, corpus }: TrainingTask,
+  { corpus }: TrainingTask,
   facts: RunFacts,
-  session: Pick<Session, "readState">,
+  weights: HostTensors,
   { counters: { step }, bestBpc }: RunState,
 ): Promise<void> {
   await store.saveWeights({
     ...facts,
     prompt: takeOpening(corpus.text),
-    weights: await readExported(session, config),
+    weights,
     step,
     scores: { val_bpc: bestBpc },
   });

@@ -320,11 +320,41 @@ for (
     }));
 }
 
-Deno.test("a learning rate far too large is reported as such", () =>
+Deno.test("a learning rate far too large is reported as such, without a checkpoint that is not there", () =>
   inFolder(async (folder) => {
     const run = runIn(folder, "diffusion", { learningRate: 1e30, evalEvery: 20 });
-    await assertRejects(() => train(run), UserError, "Cannot continue training: the loss of step");
+    const { message } = await assertRejects(() => train(run), UserError);
+    assertMatch(
+      message,
+      /^Cannot continue training: the loss of step [^;]+; nothing was saved yet, try a lower --lr \(/,
+    );
     assertEquals(filesOf(folder), []);
+  }));
+
+Deno.test("weights that outgrow float16 end a run with what grew and what to do, and nothing is replaced", () =>
+  inFolder(async (folder) => {
+    const run = runIn(folder, "gpt", { learningRate: 1e5, steps: 2, evalEvery: 1 });
+    const { message } = await assertRejects(() => train(run), UserError);
+    assertMatch(
+      message,
+      /^Cannot continue training: at step 1 a weight of "\S+" has grown to -?1.00e\+5, [^;]+; nothing was saved yet, try a lower --lr/,
+    );
+    assertEquals(filesOf(folder), []);
+    const good = runIn(folder, "gpt", { steps: 2, evalEvery: 1 });
+    await train(good);
+    const before = await bytesOf(good);
+    const later = await resumed(good);
+    const config = { ...later.config, learningRate: 1e7, steps: 9 };
+    let bits = 1; // better and better, whatever the weights
+    const engine = changedEngine(onnx, (answer, program) => {
+      if (program === "nats") answer.nats.fill(bits *= 0.9);
+    });
+    await assertRejects(
+      () => train({ ...later, config, engine }),
+      UserError,
+      "; the last checkpoint is as it was, try a lower --lr",
+    );
+    assertEquals(await bytesOf(good), before);
   }));
 
 /** Makes validations come out as `figures` in nats, one after another. */
