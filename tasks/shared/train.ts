@@ -335,12 +335,7 @@ async function prepareRun(
   ranks?: Mpi,
 ): Promise<{ run: TrainingRun; corpus: Corpus; stop: AbortSignal }> {
   const whole = await loadCorpus(values.data ?? await findLatestCorpus());
-  const resume = values.resume
-    ? await loadTraining(trainingPath(path), {
-      expectKind: model.kind,
-      advice: "leave out --resume to start from the beginning",
-    })
-    : undefined;
+  const resume = values.resume ? await loadRun(model, path, tell) : undefined;
   const config = resume
     ? resumeConfig(resume, whole, values)
     : makeConfig(model.kind, values.preset ?? DEFAULT_PRESET, model.vocabulary(whole.text).length, {
@@ -397,6 +392,28 @@ async function prepareRun(
     counters: resume?.counters,
   });
   return { run: { ...run, stepper }, corpus, stop: stepper.stop };
+}
+
+/**
+ * Loads the state of a run. Where its best weights are gone, the state forgets them: the run then
+ * validates, and saves what is the best from there.
+ */
+async function loadRun(
+  { kind }: LanguageModel,
+  path: string,
+  tell: (line: string) => void,
+): Promise<TrainingState> {
+  const state = await loadTraining(trainingPath(path), {
+    expectKind: kind,
+    advice: "leave out --resume to start from the beginning",
+  });
+  const { bestScore, counters } = state;
+  if (bestScore === null || await Deno.stat(path).then(() => true, () => false)) return state;
+  tell(
+    `note: ${path} is gone, which held the best weights so far (of step ${counters.bestStep}); ` +
+      "the next ones are saved",
+  );
+  return { ...state, bestScore: null, counters: { ...counters, sinceBest: 0, validatedStep: 0 } };
 }
 
 /** Whether nothing is left to do of a run that is resumed, not even its last validation. */

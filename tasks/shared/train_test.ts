@@ -321,6 +321,27 @@ Deno.test("--resume takes the run's settings, and of what is typed how long it l
     assert(!same.stderr.includes("note:"), same.stderr);
   }));
 
+Deno.test("a run whose best weights are gone saves others when it is resumed, also if nothing was left to do", () =>
+  inTextFolder(async (folder) => {
+    const flags = [...smoke, "--data", "text.txt", "--out", "run.safetensors"];
+    const path = join(folder, "run.safetensors");
+    // So fast that it only becomes worse.
+    const { best_step } = await jsonOf(folder, "train-gpt", ...flags, "--lr=3", "--eval-every=1");
+    assertEquals(best_step, 1);
+    await Deno.remove(path);
+    const resumed = await runTaskIn(folder, "train-gpt", ...flags, "--resume", "--json");
+    assertEquals(resumed.code, 0, resumed.stderr);
+    const says =
+      /^note: run.safetensors is gone, which held the best weights so far \(of step 1\); /m;
+    assertMatch(resumed.stderr, says);
+    const { best_step: step, val_bpc } = JSON.parse(resumed.stdout);
+    const weights = await loadWeights(path);
+    const { counters, bestScore } = await loadTraining(trainingPath(path));
+    assert(step > 1);
+    assertEquals([weights.step, weights.scores.val_bpc], [step, val_bpc]);
+    assertEquals([counters.bestStep, bestScore], [step, val_bpc]);
+  }));
+
 Deno.test("a new run under an old name says so, and the old one can be used and gone on with", () =>
   inTextFolder(async (folder) => {
     const flags = [...smoke, "--data", "text.txt", "--eval-every", "2"];
