@@ -55,7 +55,8 @@ export function describeText({ path, characters }: Corpus): string {
  * @returns undefined if there are none.
  */
 export async function findDefaultWeights(kind: ModelKind): Promise<string | undefined> {
-  return await readTime(shippedPath(kind)) ? shippedPath(kind) : await findLatestWeights(kind);
+  const isShipped = await readTime(shippedPath(kind)) !== undefined;
+  return isShipped ? shippedPath(kind) : await findLatestWeights(kind);
 }
 
 /** The path of the weights that are included in the project. */
@@ -69,7 +70,7 @@ async function findLatestWeights(kind: ModelKind): Promise<string | undefined> {
       if (!name.startsWith(`${kind}-`) || !isExportPath(name)) continue;
       const path = `weights/${name}`;
       const time = await readTime(path);
-      if (time && time > (latest?.time ?? 0)) latest = { path, time };
+      if (time !== undefined && time > (latest?.time ?? -Infinity)) latest = { path, time };
     }
   } catch (error) {
     const isMissing = error instanceof Deno.errors.NotFound ||
@@ -100,10 +101,13 @@ export async function findTrainedKinds(
   });
 }
 
-/** Reads when a file was last changed; undefined if there is none. */
+/**
+ * Reads when a file was last changed; undefined if there is none. The time may well be 0, as in
+ * container images whose builds are reproducible.
+ */
 async function readTime(path: string): Promise<number | undefined> {
   try {
-    return (await Deno.stat(path)).mtime?.getTime() ?? 1;
+    return (await Deno.stat(path)).mtime?.getTime() ?? 0;
   } catch {
     return undefined;
   }

@@ -198,6 +198,12 @@ Deno.test("without --weights the project's own are taken, else those trained las
     assertEquals(await chosen(), "weights/gpt-new.safetensors");
     copy("gpt.safetensors", 400);
     assertEquals(await chosen(), "weights/gpt.safetensors");
+    for (const { name } of Deno.readDirSync(join(folder, "weights"))) {
+      Deno.utimeSync(join(folder, "weights", name), 0, 0); // as in an image of a container
+    }
+    assertEquals(await chosen(), "weights/gpt.safetensors");
+    Deno.removeSync(join(folder, "weights/gpt.safetensors"));
+    assertMatch(await chosen() ?? "none", /^weights\/gpt-(old|new|smoke)\.safetensors$/);
   }));
 
 Deno.test("findDefaultWeights takes the export trained last, never a state or what a later run has replaced", () =>
