@@ -20,14 +20,19 @@ const task = {
 } as const;
 
 const flags = {
-  out: { type: "path", default: "reports/index.html", help: "file to write" },
+  out: {
+    type: "path",
+    help: "file to write",
+    defaultHelp: "index.html in the folder of --reports",
+  },
   noModel: { type: "boolean", help: "leave out the page that runs the model in the browser" },
   ...reportsFlag,
   ...outputFlags,
 } as const;
 
 export async function main(args: string[]): Promise<void> {
-  const { out, noModel, reports, json } = parseFlags(task, flags, args);
+  const { noModel, reports, json, ...values } = parseFlags(task, flags, args);
+  const out = values.out ?? join(reports, "index.html");
   await requirePlace(out);
   const tryIt = noModel ? undefined : await writeTryIt(join(dirname(out), "try-it"), { note });
   const { bytes, data } = await writeReport(out, { reports, tryIt });

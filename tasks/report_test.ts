@@ -28,6 +28,9 @@ Deno.test("report --json prints the path and the size of the page, and nothing e
     assertEquals([code, stderr], [0, ""]);
     const { size } = await Deno.stat(join(folder, "reports/index.html"));
     assertEquals(JSON.parse(stdout), { path: "reports/index.html", bytes: size });
+    await Deno.rename(join(folder, "reports"), join(folder, "mine"));
+    const mine = await report(folder, "--json", "--no-model", "--reports", "mine");
+    assertEquals([mine.code, JSON.parse(mine.stdout).path], [0, "mine/index.html"]);
   });
 });
 

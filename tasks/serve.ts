@@ -1,15 +1,15 @@
 /** Serves the report and the page to try the model on this machine, and opens the browser. */
 import { join } from "@std/path";
 import { quoted, UserError } from "../engines/errors.ts";
-import { outputFlags, parseFlags } from "./shared/flags.ts";
+import { outputFlags, parseFlags, reportsFlag } from "./shared/flags.ts";
 import { interruption, note, print, printJson, runTask } from "./shared/run.ts";
 import { readTryIt, writeTryIt } from "./report/tryit.ts";
 import { fileHandler, forHosts } from "./report/tryit/server.ts";
 
 const task = {
   name: "serve",
-  summary: "Serve reports/ to the browser of this machine and open the page to try the model; " +
-    "Ctrl-C ends it.",
+  summary: "Serve the folder of reports to the browser of this machine and open the page to try " +
+    "the model; Ctrl-C ends it.",
   examples: ["deno task serve", "deno task serve --port 8080 --no-open"],
 } as const;
 
@@ -22,28 +22,27 @@ const flags = {
     help: "port on 127.0.0.1; 0 = any free one",
   },
   noOpen: { type: "boolean", help: "don't open the browser" },
+  reports: { ...reportsFlag.reports, help: "the folder to serve" },
   ...outputFlags,
 } as const;
 
-const ROOT = "reports";
-
 export async function main(args: string[]): Promise<void> {
-  const { port, noOpen, json } = parseFlags(task, flags, args);
+  const { port, noOpen, reports, json } = parseFlags(task, flags, args);
   const signal = interruption();
-  const folder = join(ROOT, "try-it");
-  const report = join(ROOT, "index.html");
+  const folder = join(reports, "try-it");
+  const report = join(reports, "index.html");
   const tryIt = await readTryIt(folder) ?? await writeTryIt(folder, { note, signal });
   const hasReport = await Deno.stat(report).then(({ isFile }) => isFile, () => false);
   if (!tryIt && !hasReport) {
     const advice = 'run "deno task report"';
     throw new UserError({
-      action: `serve ${quoted(ROOT)}`,
+      action: `serve ${quoted(reports)}`,
       found: "there is no page in it",
       advice,
     });
   }
   const page = tryIt ? "/try-it/" : "/";
-  const handler = forHosts(() => server.addr.port, fileHandler(ROOT, { home: page }));
+  const handler = forHosts(() => server.addr.port, fileHandler(reports, { home: page }));
   const server = listen(port, handler, signal);
   const url = new URL(page, `http://127.0.0.1:${server.addr.port}`).href;
   if (json) {

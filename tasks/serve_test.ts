@@ -224,10 +224,10 @@ testOnUnix(
       );
       assertEquals(namesIn(folder), []);
       await writeWeights(folder);
-      const server = await serving(folder, "--port=0");
+      const server = await serving(folder, "--port=0", "--reports=mine");
       const url = server.line.split(" ")[0];
       const model = await fetch(new URL("model.onnx", url));
-      const { size } = await Deno.stat(join(folder, "reports/try-it/model.onnx"));
+      const { size } = await Deno.stat(join(folder, "mine/try-it/model.onnx"));
       assertEquals((await model.bytes()).length, size);
       const { code } = await server.end("SIGTERM");
       assertEquals(code, 143);
