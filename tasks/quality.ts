@@ -76,7 +76,11 @@ const task = {
 const INDEPENDENT = "weights/judge.safetensors";
 
 const flags = {
-  model: { choices: ["gpt", "diffusion"], help: "model to use", defaultHelp: "both" },
+  model: {
+    choices: ["gpt", "diffusion"],
+    help: "model to use",
+    defaultHelp: "both, or what --weights is",
+  },
   ...weightsFlags,
   judge: {
     type: "path",
@@ -143,12 +147,16 @@ export async function main(args: string[]): Promise<void> {
 async function measure(values: QualityValues, args: string[]): Promise<void> {
   const text = await loadChosenText(values.data);
   const purpose = { purpose: "sample from", first: "diffusion" } as const;
-  const kinds = values.model
-    ? [values.model]
+  const kinds = values.model || values.weights
+    ? [values.model] // without one, the file says it
     : await findTrainedKinds(["gpt", "diffusion"], purpose);
   const measured: MeasuredModel[] = [];
   for (const kind of kinds) {
-    measured.push(planSamples(await loadChosenWeights(kind, values), values));
+    const saved = kind === undefined
+      ? await loadNamedWeights(values.weights!, values)
+      : await loadChosenWeights(kind, values);
+    const model = values.weights === undefined ? values.model : saved.config.kind;
+    measured.push(planSamples(saved, { ...values, model }));
   }
   const corpus = readCorpusFor(text, measured.map(({ saved }) => saved));
   const characters = listAllCharacters(corpus, measured);
@@ -184,49 +192,52 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
   const controls = await measureControls(ngram, measured[0].prompt, measures, values);
   const halves = measureDivergences(heldOut, measures.reference);
   const results: QualityResult[] = [];
-  for (const model of measured) {
-    const { saved, prompt } = model;
-    const rows = await measureSamples(engine, model, measures, values);
-    const result: QualityResult = {
-      kind: "quality",
-      model: saved.config.kind,
-      prompt,
-      rows: [...references, ...controls, ...rows],
-      judges: {
-        gpt: describeJudge(judge),
-        independent: describeJudge(independent),
-        ngram: { name: measures.ngram.judge.name, context },
-      },
-      halves,
-      provenance: await provenance({
-        command: commandLine("quality", args),
-        engine,
-        threads: values.threads,
-        seed: values.seed,
-        weights: saved,
-        corpus,
-      }),
-    };
-    await keepResult(result);
-    results.push(result);
+  const show = () => {
+    if (values.json) {
+      printJson({ rows: withoutRepeats(results), judges: results[0].judges, halves });
+    } else print(qualityTables(results));
+  };
+  try {
+    for (const model of measured) {
+      const { saved, prompt } = model;
+      const rows = await measureSamples(engine, model, measures, values);
+      const result: QualityResult = {
+        kind: "quality",
+        model: saved.config.kind,
+        prompt,
+        rows: [...references, ...controls, ...rows],
+        judges: {
+          gpt: describeJudge(judge),
+          independent: describeJudge(independent),
+          ngram: { name: measures.ngram.judge.name, context },
+        },
+        halves,
+        provenance: await provenance({
+          command: commandLine("quality", args),
+          engine,
+          threads: values.threads,
+          seed: values.seed,
+          weights: saved,
+          corpus,
+        }),
+      };
+      results.push(result);
+      await keepResult(result);
+    }
+  } catch (error) {
+    if (results.length > 0 && !(error instanceof Interrupted)) show();
+    throw error;
   }
-  if (values.json) {
-    printJson({ rows: withoutRepeats(results), judges: results[0].judges, halves });
-  } else print(qualityTables(results));
+  show();
 }
 
-function checkUsage({ model, weights, temperature }: QualityValues): void {
+function checkUsage({ temperature }: QualityValues): void {
   if (new Set(temperature).size < 2) {
     throw new UsageError(
       `Cannot measure at temperature ${
         temperature[0]
       } alone: expected two or more, since a lower ` +
         "one makes nearly every figure look better; give --temperature again",
-    );
-  }
-  if (weights !== undefined && model === undefined) {
-    throw new UsageError(
-      "Cannot use --weights alone: also give --model gpt or --model diffusion",
     );
   }
 }

@@ -1,6 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { computeEntropy } from "../core/scoring/quality/ngrams.ts";
+import { loadWeights, saveWeights } from "../core/checkpoint.ts";
 import { qualityFigures, type QualityRow } from "./shared/results.ts";
 import { KILLED } from "../core/testing/system.ts";
 import { readResults } from "./report/read_results.ts";
@@ -135,6 +136,25 @@ Deno.test("quality killed at any moment resumes with the texts that it has, to t
     assertEquals(figures(fresh.rows), figures(rows));
   }));
 
+Deno.test("quality takes the model from the file, and prints what it measured when a later model fails", () =>
+  inLongFolder(async (folder) => {
+    const path = join(folder, "weights/diffusion-smoke.safetensors");
+    const { weights, ...saved } = await loadWeights(path);
+    weights["lm_head.weight"].data.fill(3e38); // its logits overflow
+    await saveWeights(path, { weights, ...saved });
+    const flags = [...short, ...engine, ...text];
+    const file = ["--weights", "weights/gpt-smoke.safetensors"];
+    const [{ rows }, both] = await Promise.all([
+      jsonOf(folder, "quality", ...flags, ...file),
+      runTaskIn(folder, "quality", ...flags, "--json", "--reports", "text.txt"), // can't keep it
+    ]);
+    assertEquals(both.code, 1, both.stderr);
+    assertMatch(both.stderr, /\nerror: Cannot choose a character: [^\n]+\n$/);
+    const facts = (rows: QualityRow[]) => rows.map(({ source, figures }) => [source, figures]);
+    assertEquals(facts(rows).map(([source]) => source).slice(3), ["gpt", "gpt"]);
+    assertEquals(facts(JSON.parse(both.stdout).rows), facts(rows));
+  }));
+
 Deno.test("quality refuses a lone temperature, too few texts, and what can't be measured", () =>
   inLongFolder(async (folder) => {
     const cases: [args: string[], code: number, says: string][] = [
@@ -145,7 +165,11 @@ Deno.test("quality refuses a lone temperature, too few texts, and what can't be 
       ],
       [["--temperature", "0.8", "--temperature", "0.8"], 2, "expected two or more"],
       [["--count", "2"], 2, "at least 3"],
-      [["--weights", "weights/gpt-smoke.safetensors"], 2, "also give --model gpt or --model diff"],
+      [
+        [...text, "--weights", "weights/gpt-smoke.safetensors", "--sampler", "entropy"],
+        2,
+        "Cannot use --sampler with --model gpt",
+      ],
       [
         [...text, "--model", "gpt", "--sampler", "entropy"],
         2,
