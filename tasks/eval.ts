@@ -82,7 +82,8 @@ const task = {
 const flags = {
   model: {
     choices: ["gpt", "diffusion"],
-    help: "model to use (default: both, or what --weights is)",
+    help: "model to use",
+    defaultHelp: "both, or what --weights is",
   },
   ...weightsFlags,
   against: { type: "path", help: "other weights to compare with, on the same blocks and masks" },

@@ -113,6 +113,32 @@ async function baselineNats(path: string, count: number): Promise<number[]> {
 
 const byName = (a: EvaluationRow, b: EvaluationRow) => a.estimator < b.estimator ? -1 : 1;
 
+Deno.test("rows that are there are printed and kept when a later one fails", () =>
+  inTrainedFolder(async (folder) => {
+    const path = join(folder, "weights/diffusion-smoke.safetensors");
+    const { weights, ...saved } = await loadWeights(path);
+    weights["lm_head.weight"].data.fill(3e38); // its logits overflow
+    await saveWeights(path, { weights, ...saved });
+    const flags = [...engine, ...text, "--blocks", "4", "--passes", "2"];
+    const [table, json, unkept] = await Promise.all([
+      runTaskIn(folder, "eval", ...flags),
+      runTaskIn(folder, "eval", ...flags, "--json", "--reports", "mine"),
+      runTaskIn(folder, "eval", ...flags, "--reports", "text.txt"),
+    ]);
+    for (const { code, stderr } of [table, json, unkept]) {
+      assertEquals(code, 1, stderr);
+      assertMatch(stderr, /\nerror: Cannot [^\n]+\n$/);
+    }
+    const models = ["uniform", "unigram", "kneser-ney-6", "gpt"];
+    assertEquals(JSON.parse(json.stdout).rows.map(({ model }: EvaluationRow) => model), models);
+    for (const { stdout } of [table, unkept]) {
+      for (const model of models) assert(stdout.includes(`\n${model} `), stdout);
+      assert(!stdout.includes("nelbo"), stdout);
+    }
+    const { evaluations } = await readResults(join(folder, "reports"));
+    assertEquals(evaluations.map(({ rows }) => rows.map(({ model }) => model)), [["gpt"]]);
+  }));
+
 Deno.test("eval without --model scores what fits the text and says why it leaves out the rest", () =>
   inTrainedFolder(async (folder) => {
     const path = join(folder, "weights/gpt-smoke.safetensors");

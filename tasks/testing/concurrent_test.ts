@@ -103,6 +103,9 @@ Deno.test("of two evaluations that would keep the same pieces the second is refu
       const refused = await runTaskIn(folder, "eval", ...args);
       assertFailed(refused, 1, `${journal}": process ${Deno.pid} (since`);
       assert(!/(nelbo|masked-mean), row/.test(refused.stderr), refused.stderr);
+      // Its advice can be followed.
+      assert(refused.stderr.includes("or give another folder with --reports"), refused.stderr);
+      assertEquals((await jsonOf(folder, "eval", ...args, "--reports", "mine")).rows, rows);
     }
     // For real, they may also come one after the other.
     const both = await Promise.all([1, 2].map(() => runTaskIn(folder, "eval", ...args)));

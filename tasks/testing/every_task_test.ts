@@ -1,14 +1,27 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { loadCorpus } from "../../core/data/corpus.ts";
-import { testOnUnix } from "../../core/testing/system.ts";
+import { testOnLinux, testOnUnix } from "../../core/testing/system.ts";
 import { writeExample } from "./example_results.ts";
 import { readResults } from "../report/read_results.ts";
-import { assertFailed, inFolder, jsonOf, namesIn, runTaskIn, signalled } from "./task_process.ts";
+import { runProgram } from "../shared/process.ts";
+import { quoteForShell } from "../shared/text.ts";
+import {
+  assertFailed,
+  denoArguments,
+  exampleText,
+  inFolder,
+  inTrainedFolder,
+  jsonOf,
+  namesIn,
+  runTaskIn,
+  signalled,
+} from "./task_process.ts";
 
 const common = "engine precision seed data threads json";
 const training =
-  `preset steps batch lr set out resume eval-every patience until split distributed ${common}`;
+  "preset steps batch lr set out resume eval-every patience until split distributed reports " +
+  common;
 
 /** The flags that scripts rely on. Later ones may be added, none of these may go. */
 const contract: Record<string, string> = {
@@ -17,15 +30,15 @@ const contract: Record<string, string> = {
   "train-diffusion": training,
   "sample":
     "model weights prompt template gap length count sampler denoising-steps temperature top-k " +
-    `top-p threshold entropy-bound grid remask-cap overlap window heads block-size ${common}`,
+    `top-p threshold entropy-bound grid remask-cap overlap window heads block-size reports ${common}`,
   "visualize":
     "compare blocks speed svg prompt-len prompt template gap temperature top-k top-p sampler threshold " +
     `denoising-steps overlap weights gpt-weights heads block-size ${common}`,
-  "eval": `model weights against blocks estimator passes heads block-size ${common}`,
+  "eval": `model weights against blocks estimator passes heads block-size reports ${common}`,
   "quality": "model weights judge temperature count length prompt top-k top-p sampler " +
-    `heads block-size ${common}`,
-  "report": "out no-model json",
-  "serve": "port no-open json",
+    `heads block-size reports ${common}`,
+  "report": "out no-model reports json",
+  "serve": "port no-open reports json",
   "bench": `preset model batch set steps pytorch ${common}`,
   "engines": "json",
   "convert": "heads block-size json",
@@ -131,6 +144,51 @@ Deno.test("from a text in other scripts to the page, each task gives the JSON th
     const left = namesIn(folder).filter((name) => /\.(tmp|lock)$/.test(name));
     assertEquals(left, []);
   }));
+
+/** Runs command lines on a terminal of their own, and returns what they wrote there. */
+async function onTerminal(folder: string, settings: string, lines: string[][]): Promise<string> {
+  const commands = lines.map(([task, ...args]) => {
+    const [run, ...rest] = denoArguments(task, args);
+    // Quiet: Deno may have to say that it fetches something, in colours of its own.
+    return [Deno.execPath(), run, "--quiet", ...rest].map((word) => quoteForShell(word)).join(" ");
+  });
+  const script = ["-qec", [settings, ...commands].join("; "), "/dev/null"];
+  return (await runProgram("script", script, { cwd: folder })).stdout;
+}
+
+testOnLinux(
+  "with TERM=dumb or NO_COLOR, no task writes an escape code to a terminal",
+  () =>
+    inTrainedFolder(async (folder) => {
+      const common = ["--data", "text.txt", "--engine", "onnx", "--threads", "1"];
+      const train = ["train-gpt", "--preset", "smoke", "--steps", "2", ...common];
+      const gpt = ["--model", "gpt", ...common];
+      const work = [
+        ["fetch-data", "--file", "text.txt"],
+        [...train, "--out", "a.safetensors"],
+        ["sample", "--length", "9", ...gpt],
+        ["visualize", "--blocks", "1", ...common],
+        ["eval", "--blocks", "2", ...gpt],
+        ["quality", "--length", "50", "--temperature", "0", "--temperature", "1", ...gpt],
+        ["convert", "weights/gpt-smoke.safetensors", "gpt.onnx"],
+        ["report", "--no-model"],
+      ];
+      const slips = Object.keys(contract).map((task) => [task, "--jsom"]);
+      const [dumb, plain, usual] = await Promise.all([
+        onTerminal(folder, "unset NO_COLOR; export TERM=dumb", [...work, ["sample", "--jsom"]]),
+        onTerminal(folder, "export TERM=xterm NO_COLOR=1", [work[3], ...slips]),
+        onTerminal(folder, "unset NO_COLOR; export TERM=xterm", [
+          [...train, "--out", "b.safetensors"],
+          ["sample", "--jsom"],
+        ]),
+      ]);
+      assertEquals([dumb, plain].map((written) => written.includes("\x1b")), [false, false]);
+      assertEquals(dumb.split("error: ").length, 1 + 1, dumb); // the slip
+      assertEquals(plain.split('did you mean "--json"').length, 1 + slips.length, plain);
+      // Elsewhere there are some: of the progress, and of an error.
+      assert(usual.includes("\x1b[2Kstep 2") && usual.includes("\x1b[1m\x1b[31merror:"), usual);
+    }, { text: exampleText(160) }),
+);
 
 testOnUnix(
   "signals",
