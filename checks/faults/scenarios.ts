@@ -127,7 +127,8 @@ export const scenarios: Scenario[] = [
     name: "eval",
     args: task("eval", ...evaluated),
     prepare: writeWeights,
-    between: /\.jsonl$/,
+    between: /\.jsonl$|-evaluation\.json$/, // a result grows by the row
+
     secondary: /reports/,
   },
   {
