@@ -51,7 +51,20 @@ export function kneserNey(
   order = 6,
   onProgress?: (done: number, total: number) => void,
 ): NgramTable {
-  const levels = tryToCount(training, vocab, order, onProgress);
+  return smooth(countNgrams(training, vocab, order, onProgress));
+}
+
+/** The n-grams of a text up to some length, with their counts. */
+export interface NgramCounts {
+  /** Number of characters. */
+  vocab: number;
+  /** The n-grams of each length from 1 on. */
+  levels: NgramLevel[];
+}
+
+/** Turns counts into probabilities. */
+export function smooth({ vocab, levels }: NgramCounts): NgramTable {
+  const order = levels.length;
   const occurrenceDiscounts = levels.map(({ occurrences }) => estimateDiscounts(occurrences));
   const contextDiscounts = levels.map(({ contexts }) => estimateDiscounts(contexts));
 
@@ -132,7 +145,7 @@ export function kneserNey(
  * All n-grams of one length in sorted order, as the children of those that are one shorter: a node
  * is an n-gram, and its children are that n-gram with one more character at the end.
  */
-interface Level {
+export interface NgramLevel {
   /** The last character of each n-gram; rising among the children of one node. */
   characters: Uint16Array | Uint32Array;
   /** The count of each. */
@@ -146,17 +159,40 @@ interface Level {
 }
 
 /**
+ * Counts the n-grams of a text, as `kneserNey` does.
+ *
+ * @throws {UserError} If there is not enough memory.
+ */
+export function countNgrams(
+  training: Int32Array,
+  vocab: number,
+  order = 6,
+  onProgress?: (done: number, total: number) => void,
+): NgramCounts {
+  try {
+    return { vocab, levels: countLevels(training, vocab, order, onProgress) };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error; // the engine's for an array too large
+    throw new UserError({
+      action: `count the n-grams of ${training.length} characters`,
+      found: "there is not enough memory",
+      advice: "take a shorter text with --data",
+    }, { cause: error });
+  }
+}
+
+/**
  * Counts n-grams level by level. Two counting sorts, by last character and then by parent, bring
  * equal n-grams next to each other, so no hash table is needed, which would overflow on large
  * texts.
  */
-function countNgrams(
+function countLevels(
   text: Int32Array,
   vocab: number,
   order: number,
   onProgress?: (done: number, total: number) => void,
-): Level[] {
-  const levels: Level[] = [];
+): NgramLevel[] {
+  const levels: NgramLevel[] = [];
   let parents = new Uint32Array(text.length); // node of the n-gram that starts at each position
   let parentCount = 1;
   for (let length = 1; length <= order; length++) {
@@ -184,7 +220,7 @@ function countNgrams(
     }
     for (let node = 0; node < parentCount; node++) firstChild[node + 1] += firstChild[node];
 
-    const level: Level = {
+    const level: NgramLevel = {
       characters: new (vocab > 2 ** 16 ? Uint32Array : Uint16Array)(count),
       occurrences: new Uint32Array(count),
       contexts: new Uint32Array(count),
@@ -210,19 +246,6 @@ function countNgrams(
   return levels;
 }
 
-function tryToCount(...args: Parameters<typeof countNgrams>): Level[] {
-  try {
-    return countNgrams(...args);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error; // the engine's for an array too large
-    throw new UserError({
-      action: `count the n-grams of ${args[0].length} characters`,
-      found: "there is not enough memory",
-      advice: "take a shorter text with --data",
-    }, { cause: error });
-  }
-}
-
 /** Sorts items by `keys[item]`, each from 0 to `keyCount - 1`, and leaves the order of equal ones. */
 function sortByKey(
   keys: Int32Array | Uint32Array,
@@ -238,7 +261,11 @@ function sortByKey(
 }
 
 /** The child of `node` that ends in `character`; -1 if there is none. */
-function findChild({ characters, firstChild }: Level, node: number, character: number): number {
+export function findChild(
+  { characters, firstChild }: Pick<NgramLevel, "characters" | "firstChild">,
+  node: number,
+  character: number,
+): number {
   let low = firstChild[node];
   let high = firstChild[node + 1];
   while (low < high) {
