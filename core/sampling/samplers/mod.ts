@@ -3,13 +3,14 @@ import type { ModelKind } from "../../config.ts";
 import type { GenerationOptions } from "../../language_model.ts";
 import { ancestral } from "./ancestral.ts";
 import { confidence } from "./confidence.ts";
+import { copula } from "./copula.ts";
 import { entropy } from "./entropy.ts";
 import { remask } from "./remask.ts";
 import type { ChoiceOption, DefinedSampler, NumberOption } from "./sampler.ts";
 import { threshold } from "./threshold.ts";
 
 /** The samplers in the order in which they are shown; a new one is imported and added here. */
-export const samplerList = [threshold, confidence, entropy, ancestral, remask] as const;
+export const samplerList = [threshold, confidence, entropy, copula, ancestral, remask] as const;
 
 /** The name of a sampler. */
 export type SamplerName = typeof samplerList[number]["name"];

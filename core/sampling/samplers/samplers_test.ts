@@ -9,6 +9,7 @@ import {
 } from "@std/assert";
 import * as fc from "fast-check";
 import * as diffusion from "../../diffusion.ts";
+import { kneserNey } from "../../ngrams/kneser_ney.ts";
 import { seededRandom } from "../../random.ts";
 import { certainty } from "../draw.ts";
 import { maskedWindow } from "../../testing/masked_window.ts";
@@ -44,13 +45,18 @@ function samplerWith(name: SamplerName, settings: AnySettings): DefinedSampler {
   return sampler.with(Object.fromEntries(own) as DefinedSampler["settings"]);
 }
 
+/** A table of so many characters, five as in `noisy`, or three as in the toy world. */
+const tableOf = (vocab: number) =>
+  kneserNey(Int32Array.from({ length: 99 }, (_, i) => (i * i + (i >> 2)) % vocab), vocab, 3);
+const ngrams = tableOf(5), toyNgrams = tableOf(TOY.vocab - 1);
+
 function optionsFor(
   name: SamplerName,
   settings: AnySettings = {},
   truncation: Partial<Truncation> = {},
 ) {
   const sampler = samplerWith(name, { threshold: 0.9, ...settings });
-  return plainOptions({ overlap: 2, sampler, ...truncation });
+  return plainOptions({ overlap: 2, sampler, ngrams, ...truncation });
 }
 
 /** A network with random logits whose favourite is always the mask; it counts its passes. */
@@ -105,13 +111,8 @@ for (const name of names) {
         const masked = Array.from({ length: hidden }, (_, i) => 1 + i);
         const forward = () => network.logits(text);
         let steps = 0, before = 0;
-        for await (
-          const fixed of options.sampler.fill(
-            maskedWindow(masked, forward, text),
-            options,
-            seededRandom(seed),
-          )
-        ) {
+        const window = { ...maskedWindow(masked, forward, text), ngrams };
+        for await (const fixed of options.sampler.fill(window, options, seededRandom(seed))) {
           const revealed = fixed.filter(({ token }) => token !== MASK);
           assertEquals(
             network.passes - before,
@@ -133,7 +134,9 @@ for (const name of names) {
         assert(network.passes <= maxPasses(hidden), `${network.passes}`);
         assert(maxPasses(hidden) <= hidden * maxPasses(1), `${maxPasses(hidden)}`);
         if (name !== "remask") assertEquals(steps, network.passes);
-        if (["threshold", "confidence", "entropy"].includes(name)) assert(network.passes <= hidden);
+        if (["threshold", "confidence", "entropy", "copula"].includes(name)) {
+          assert(network.passes <= hidden);
+        }
       },
     ));
   });
@@ -188,7 +191,7 @@ Deno.test("an option that is a flag already, or differs from another sampler's o
   );
 });
 
-for (const name of ["threshold", "confidence", "entropy"] as const) {
+for (const name of ["threshold", "confidence", "entropy", "copula"] as const) {
   Deno.test(`${name} does not depend on the seed at temperature 0`, async () => {
     const options = optionsFor(name, { denoisingSteps: 4 }, { temperature: 0 });
     const [one, two] = await Promise.all([1, 2].map((seed) => toyString(options, seed)));
@@ -198,7 +201,8 @@ for (const name of ["threshold", "confidence", "entropy"] as const) {
 
 const world = toyWorld();
 
-async function toyString(options: GenerationOptions, seed: number): Promise<number[]> {
+async function toyString(plain: GenerationOptions, seed: number): Promise<number[]> {
+  const options = { ...plain, ngrams: toyNgrams };
   const text = new Array<number>(TOY.length).fill(MASK);
   const random = seededRandom(seed), network = toyNetwork(world);
   for await (
@@ -235,6 +239,7 @@ const oneAtATime: [SamplerName, AnySettings, Order][] = [
   ["threshold", { threshold: 1 }, leftToRight],
   ["confidence", { denoisingSteps: TOY.length }, surest],
   ["entropy", { entropyBound: 0 }, leastUncertain],
+  ["copula", { longestRun: 1 }, leftToRight],
   ["ancestral", { denoisingSteps: 400, grid: "uniform" }, anyOrder],
   ["ancestral", { denoisingSteps: 400, grid: "cosine" }, anyOrder],
   ["remask", { denoisingSteps: 400, remaskCap: 0 }, anyOrder],
@@ -270,6 +275,7 @@ Deno.test("all characters at once do not follow the exact distribution of any or
       ["threshold", { threshold: 0.01 }, leftToRight],
       ["confidence", { denoisingSteps: 1 }, surest],
       ["entropy", { entropyBound: 100 }, leastUncertain],
+      ["copula", { entropyBudget: 100 }, leftToRight],
       ["ancestral", { denoisingSteps: 1 }, anyOrder],
     ] as [SamplerName, AnySettings, Order][]
   ) {
