@@ -15,7 +15,7 @@ import { type Engine, startEngine } from "@tiny-diffusion/engines";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { models } from "../models.ts";
 import { drawStepInputs, drawWindows, initialState } from "./step.ts";
-import { gradients } from "../testing/gradients.ts";
+import { gradients } from "./gradients.ts";
 import { seededRandom } from "../random.ts";
 import { inFolder } from "../testing/temporary_folder.ts";
 import { makeCorpus } from "../data/corpus.ts";

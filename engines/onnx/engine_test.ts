@@ -4,7 +4,7 @@ import { drawWindows } from "../../core/training/step.ts";
 import { initialWeights } from "../../core/model.ts";
 import { models } from "../../core/models.ts";
 import { drawStepInputs, initialState, trainStep } from "../../core/training/step.ts";
-import { gradients } from "../../core/testing/gradients.ts";
+import { gradients } from "../../core/training/gradients.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { HostTensors } from "../tensors.ts";
 import type { Graph } from "../record/graph.ts";

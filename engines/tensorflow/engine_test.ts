@@ -9,7 +9,7 @@ import { initialWeights } from "../../core/model.ts";
 import { initialMoments, scheduleAt } from "../../core/training/optimizer.ts";
 import { targetNats } from "../../core/programs.ts";
 import { trainStep } from "../../core/training/step.ts";
-import { gradients } from "../../core/testing/gradients.ts";
+import { gradients } from "../../core/training/gradients.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { HostTensors } from "../tensors.ts";
 import { UserError } from "../errors.ts";

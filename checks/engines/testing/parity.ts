@@ -13,7 +13,7 @@ import { parameterShapes } from "../../../core/model.ts";
 import { initialMoments, scheduleAt } from "../../../core/training/optimizer.ts";
 import { windowLogits } from "../../../core/programs.ts";
 import { trainStep } from "../../../core/training/step.ts";
-import { gradients } from "../../../core/testing/gradients.ts";
+import { gradients } from "../../../core/training/gradients.ts";
 import type { HostTensors } from "../../../engines/tensors.ts";
 import {
   type EngineCase,

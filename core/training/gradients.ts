@@ -1,8 +1,8 @@
-/** The gradients of a batch, for tests. */
+/** The gradients of a batch alone, to compare engines by. */
 import type { Program } from "@tiny-diffusion/engines";
 import type { Config } from "../config.ts";
 import type { LanguageModel } from "../language_model.ts";
-import { batchInputs, computeGradients } from "../training/step.ts";
+import { batchInputs, computeGradients } from "./step.ts";
 
 /** Computes loss and gradients alone: outputs `loss`, and `gradient/NAME` for each weight. */
 export function gradients(model: LanguageModel, config: Config, rows: number): Program {
