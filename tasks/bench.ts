@@ -4,7 +4,6 @@
  * change in the machine's speed affects all of them. One more process multiplies large matrices:
  * its speed is called the peak.
  */
-import { fromFileUrl } from "@std/path";
 import {
   checkModelConfig,
   makeConfig,
@@ -15,15 +14,15 @@ import {
 import { loadCorpus } from "../core/data/corpus.ts";
 import { median } from "../core/scoring/statistics.ts";
 import { listCharacters } from "../core/data/tokenizer.ts";
-import { type Contest, type Measured, readLines, type Ready } from "./bench/step.ts";
-import { quoted, UserError } from "../engines/errors.ts";
+import { Contestant, inTurns, ratio } from "./bench/contestant.ts";
+import { UserError } from "../engines/errors.ts";
 import { commonFlags, parseFlags } from "./shared/flags.ts";
 import { startProgress } from "./shared/progress.ts";
 import { note, print, printJson, runTask } from "./shared/run.ts";
 import { parseSettings, setFlag } from "./shared/settings.ts";
 
 const ROUNDS = 5;
-/** The size of the matrices whose product gives the peak: larger ones are not faster. */
+/** The size of the matrices whose product gives the peak: on a CPU larger ones are not faster. */
 const PEAK_SIZE = 1536;
 
 const task = {
@@ -123,10 +122,8 @@ export async function main(args: string[]): Promise<void> {
     throw new UserError({ action: "compare", found: "no engine has such a precision" });
   }
   if (values.pytorch) {
-    const script = fromFileUrl(new URL("bench/pytorch/step.py", import.meta.url));
-    const command = [values.pytorch, script, JSON.stringify({ ...config, threads })];
-    const what = `PyTorch in ${quoted(values.pytorch)}`;
-    contestants.push(stack.use(await Contestant.start(what, command, "f32")));
+    const started = Contestant.startPytorch(values.pytorch, { work: config, threads });
+    contestants.push(stack.use(await started));
   }
   const peak = stack.use(
     await Contestant.startEngine({ engine: "auto", precision: "f32", threads, work: PEAK_SIZE }),
@@ -136,7 +133,7 @@ export async function main(args: string[]): Promise<void> {
   for (const contestant of [...contestants, peak]) await contestant.run(2); // warm-up, not counted
   let done = 0;
   for (let round = 0; round < ROUNDS; round++) {
-    for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
+    for (const contestant of inTurns(contestants, round)) {
       contestant.rounds.push(await contestant.run(perRound));
       done++;
       progress.update({ done, fields: { engine: contestant.name } });
@@ -185,91 +182,6 @@ function describeRow(row: BenchRow): string {
   ];
   if (row.pytorch_ratio) facts.push(`${row.pytorch_ratio.toFixed(2)} of PyTorch's time`);
   return facts.join("  ");
-}
-
-/** A process that trains on command. */
-class Contestant implements Disposable {
-  readonly rounds: Measured[] = [];
-  name = "";
-  flops?: number;
-  readonly #process: Deno.ChildProcess;
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
-  readonly #answers: AsyncIterator<string>;
-
-  /** @throws {UserError} If there is no such program. */
-  private constructor(
-    /** The name that errors use. */
-    readonly what: string,
-    [program, ...args]: string[],
-    readonly precision: string,
-  ) {
-    const streams = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
-    try {
-      this.#process = new Deno.Command(program, { args, ...streams }).spawn();
-    } catch (error) {
-      const found = error instanceof Deno.errors.NotFound
-        ? "there is no such program"
-        : (error as Error).message;
-      const advice = "check the path";
-      throw new UserError({ action: `start ${what}`, found, advice }, { cause: error });
-    }
-    this.#writer = this.#process.stdin.getWriter();
-    this.#answers = readLines(this.#process.stdout)[Symbol.asyncIterator]();
-  }
-
-  static startEngine(contest: Contest): Promise<Contestant> {
-    const script = fromFileUrl(new URL("bench/step.ts", import.meta.url));
-    const allowed = ["read", "write", "env", "ffi", "sys"].map((what) => `--allow-${what}`);
-    const command = [Deno.execPath(), "run", "--no-prompt", ...allowed, script];
-    command.push(JSON.stringify(contest));
-    return Contestant.start(`the engine "${contest.engine}"`, command, contest.precision);
-  }
-
-  /** @throws {UserError} If there is no such program, or it ends before it is ready. */
-  static async start(what: string, command: string[], precision: string): Promise<Contestant> {
-    const contestant = new Contestant(what, command, precision);
-    try {
-      return Object.assign(contestant, await contestant.#answer<Ready>());
-    } catch (error) {
-      contestant[Symbol.dispose]();
-      throw error;
-    }
-  }
-
-  async run(steps: number): Promise<Measured> {
-    // If it has ended, there is no answer, and its last words are on stderr.
-    await this.#writer.write(new TextEncoder().encode(`${steps}\n`)).catch(() => {});
-    return await this.#answer<Measured>();
-  }
-
-  async #answer<Answer>(): Promise<Answer> {
-    const { value, done } = await this.#answers.next();
-    const action = `time a step of ${this.what}`;
-    if (done) {
-      const [lastLine] = (await this.#process.stderr.text()).trim().split("\n").slice(-1);
-      const complaint = lastLine.replace(/^error: /, "");
-      throw new UserError({ action, found: complaint || "its process ended without a message" });
-    }
-    try {
-      return JSON.parse(value);
-    } catch (error) {
-      const found = `it answered ${quoted(value.slice(0, 60))}, expected figures as JSON`;
-      throw new UserError({ action, found, advice: "check that it is a Python" }, { cause: error });
-    }
-  }
-
-  [Symbol.dispose](): void {
-    try {
-      this.#process.kill();
-    } catch {
-      // it has ended already
-    }
-  }
-}
-
-/** Returns the median over the rounds of a's median step divided by b's. */
-function ratio(a: Contestant, b: Contestant): number {
-  return median(a.rounds.map(({ ms }, round) => median(ms) / median(b.rounds[round].ms)));
 }
 
 if (import.meta.main) await runTask(main, Deno.args);

@@ -1,7 +1,7 @@
-"""One training step of the same network in PyTorch, for `deno task bench -- --pytorch PYTHON`.
+"""One training step of the same network in PyTorch, for `--pytorch PYTHON` of `bench` and `check-gpu`.
 
-The original's modules, loss and AdamW, in eager mode, written from what core/model.ts describes. Speaks as tasks/bench/step.ts
-does: a line with a number of steps in, a line of JSON with their milliseconds out.
+The original's modules, loss and AdamW, in eager mode or compiled, written from what core/model.ts describes. Speaks as
+tasks/bench/step.ts does: a line with a number of steps in, a line of JSON with their milliseconds out.
 """
 import json
 import sys
@@ -94,17 +94,21 @@ def resident_bytes():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def main():
-    settings = json.loads(sys.argv[1])
-    B, T, V = settings["batch"], settings["context"], settings["vocab"]
-    diffusion = settings["kind"] == "diffusion"
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.manual_seed(1)
-    torch.set_num_threads(settings["threads"])
+def prepare_product(size, device):
+    """Multiplies two large matrices: its speed is called the peak."""
+    a = torch.full((size, size), 1 / size, device=device)
+    return lambda: (a @ a).sum().item()
+
+
+def prepare_training(config, device, compile):
+    B, T, V = config["batch"], config["context"], config["vocab"]
+    diffusion = config["kind"] == "diffusion"
     model = Model(
-        V, T, settings["layers"], settings["heads"], settings["width"], not diffusion
+        V, T, config["layers"], config["heads"], config["width"], not diffusion
     ).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings["learningRate"])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config["learningRate"])
+    if compile:
+        model = torch.compile(model)
 
     def step():
         x = torch.randint(1, V, (B, T), device=device)
@@ -120,7 +124,25 @@ def main():
         optimizer.step()
         return loss.item()
 
-    print(json.dumps({"name": f"pytorch {torch.__version__.split('+')[0]} {device}"}), flush=True)
+    return step
+
+
+def main():
+    settings = json.loads(sys.argv[1])
+    work, compile = settings["work"], settings.get("compile", False)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.manual_seed(1)
+    torch.set_num_threads(settings["threads"])
+    if device == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32, which our engines use, too
+    if isinstance(work, int):
+        step = prepare_product(work, device)
+    else:
+        step = prepare_training(work, device, compile)
+
+    mode = " compiled" if compile else ""
+    name = f"pytorch {torch.__version__.split('+')[0]} {device}{mode}"
+    print(json.dumps({"name": name}), flush=True)
     for line in sys.stdin:
         times = []
         for _ in range(int(line)):
