@@ -53,6 +53,9 @@ const { rows: written } = await task(
 );
 assert(written.length > 0);
 
+const checked = await task("check-gpu", "--engine", "onnx", "--preset", "smoke");
+assertEquals(checked.rows.filter((row: { part: string }) => row.part === "sampling").length, 2);
+
 const film = await task(
   "visualize",
   "--blocks",

@@ -30,6 +30,7 @@ const layers = [
     "tasks/setup/",
     "tasks/visualize/",
   ],
+  ["tasks/check_gpu/"],
   ["tasks/"],
   ["checks/"],
 ];

@@ -150,6 +150,11 @@ export const scenarios: Scenario[] = [
     secondary: /reports/,
   },
   {
+    name: "check-gpu",
+    args: task("check-gpu", "--part", "losses", "--preset", "smoke", ...engine),
+    between: /gpu\/.*\.json$/,
+  },
+  {
     name: "report over another page",
     args: task("report", "--no-model"),
     prepare: writeResults,

@@ -35,13 +35,8 @@ export interface Origin {
 export async function provenance(
   { command, engine, threads, seed, weights, corpus }: Origin,
 ): Promise<Provenance> {
-  const cores = cpus();
   return {
-    date: new Date().toISOString(),
-    machine: `${cores[0]?.model.trim() || "unknown processor"}, ${cores.length} cores, ` +
-      `${system()} ${release()}`,
-    versions: { deno: Deno.version.deno, ...await libraryVersions() },
-    commit: await gitCommit(),
+    ...await describeSurroundings(),
     command,
     engine: engine.name,
     precision: engine.precision,
@@ -52,6 +47,18 @@ export async function provenance(
     corpus: corpus?.path ?? "",
     corpusSha256: corpus?.sha256 ?? "",
     config: weights.config,
+  };
+}
+
+/** Describes this moment: the date, the machine, the versions and the commit. */
+export async function describeSurroundings() {
+  const cores = cpus();
+  return {
+    date: new Date().toISOString(),
+    machine: `${cores[0]?.model.trim() || "unknown processor"}, ${cores.length} cores, ` +
+      `${system()} ${release()}`,
+    versions: { deno: Deno.version.deno, ...await libraryVersions() },
+    commit: await gitCommit(),
   };
 }
 

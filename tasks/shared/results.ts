@@ -432,6 +432,71 @@ export type RunLine =
   | v.InferOutput<typeof validationLine>
   | v.InferOutput<typeof sampleLine>;
 
+// ---------------------------------------------------------------- checks of GPUs
+
+/** The parts of `check-gpu`, in order. */
+export const gpuCheckParts = [
+  "machine",
+  "engines",
+  "parity",
+  "losses",
+  "speed",
+  "training",
+  "sampling",
+] as const;
+export type GpuCheckPart = typeof gpuCheckParts[number];
+
+/** What one part of `check-gpu` found about one subject. */
+const finding = object({
+  /** An engine, PyTorch, or what of the machine was looked at. */
+  subject: text,
+  /** Of an engine's matrix products. */
+  precision: v.optional(text),
+  /**
+   * `differs`: computed, but not what was expected. `absent`: not on this machine, which is no
+   * failure. `too long`: cut off at the part's limit, or not begun as the time was over.
+   */
+  outcome: oneOf("ok", "differs", "failed", "too long", "absent"),
+  /** The finding in words. */
+  summary: text,
+  /** The same in figures. */
+  figures: dictionary(
+    v.union([number, text, truth, list(number)], "a number, a string, true, false or a list"),
+  ),
+});
+export type Finding = v.InferOutput<typeof finding>;
+
+/** A line of the table of `check-gpu`. */
+const gpuCheckRow = object({
+  part: oneOf(...gpuCheckParts),
+  ...finding.entries,
+  /** From the start of the part's process to this finding. */
+  seconds: number,
+});
+export type GpuCheckRow = v.InferOutput<typeof gpuCheckRow>;
+
+/** The file of a check, `reports/gpu/DATE.json`. */
+export const gpuCheckResult = object({
+  kind: oneOf("gpu-check"),
+  /** As in `provenance`. */
+  date,
+  command: text,
+  machine: text,
+  versions: dictionary(text),
+  commit: v.optional(text),
+  /** The network that is timed, trained and, in the preset `full`, sampled from. */
+  preset: text,
+  batch: count,
+  rows: list(gpuCheckRow),
+  /** Whether all that could run agrees: no row is `differs`, `failed` or `too long`. */
+  agrees: truth,
+  seconds: number,
+});
+export type GpuCheckResult = v.InferOutput<typeof gpuCheckResult>;
+
+/** Reads a finding from the JSON that the process of a part writes. */
+export const parseFinding = (json: string): Finding => parse(finding, JSON.parse(json));
+
 // ---------------------------------------------------------------- reading
 
 const result = v.variant(

@@ -40,6 +40,7 @@ const contract: Record<string, string> = {
   "report": "out no-model reports json",
   "serve": "port no-open reports json",
   "bench": `preset model batch set steps pytorch ${common}`,
+  "check-gpu": "engine precision part preset batch pytorch threads reports json",
   "engines": "json",
   "convert": "heads block-size json",
   "quickstart": `file ${common}`,

@@ -3,16 +3,12 @@
  * step.
  */
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { type Config, makeConfig, type ModelKind } from "../../../core/config.ts";
-import { drawWindows } from "../../../core/training/step.ts";
+import type { Config, ModelKind } from "../../../core/config.ts";
 import { makeParallelStepper } from "../../../core/training/data_parallel.ts";
 import { assertSameWeights, ranksInProcess } from "../../../core/testing/ranks.ts";
-import { models } from "../../../core/models.ts";
-import { drawStepInputs, initialState, trainStep } from "../../../core/training/step.ts";
-import { seededRandom } from "../../../core/random.ts";
 import { makeLocalStepper } from "../../../core/training/loop.ts";
 import type { HostTensors } from "../../../engines/tensors.ts";
-import { makeTokenizer } from "../../../core/data/tokenizer.ts";
+import { beginRun } from "../../../tasks/check_gpu/losses.ts";
 import { backends, eagerEngine } from "../../../engines/eager.ts";
 import {
   type Engine,
@@ -37,29 +33,12 @@ const isLong = Deno.env.get("LONG") === "yes";
 /** Steps that an engine trains: operation by operation one takes 0.05 to 1 s, recorded a few ms. */
 const stepsOf = ({ name }: Engine) => isLong || !name.startsWith("eager:") ? 50 : 2;
 
-const words = ["the", "king", "and", "queen", "of", "hearts", "speak", "softly", "to", "thee"];
-
 type Optimizer = Config["optimizer"];
 
 /** A run's beginning, the same each time: its state, and the inputs of its steps. */
 function beginning(kind: ModelKind, optimizer: Optimizer, steps: number) {
-  const model = models[kind];
-  const random = seededRandom(1);
-  const text = Array.from({ length: 400 }, () => words[random.integer(words.length)]).join(" ");
-  const vocabulary = model.vocabulary(text);
-  const { encode } = makeTokenizer(model.kind, vocabulary);
-  const config = makeConfig(kind, "smoke", vocabulary.length, {
-    optimizer,
-    learningRate: 3e-3,
-    ...optimizer === "muon" ? everythingElse : {},
-  });
-  const tokens = encode(text);
-  const state = initialState(config, random);
-  const inputs = Array.from({ length: steps }, (_, i) => {
-    const windows = drawWindows(tokens, config.batch, config.context, random);
-    return drawStepInputs(model, config, windows, i + 1, random);
-  });
-  return { model, config, state, inputs, program: trainStep(model, config) };
+  const changes = optimizer === "muon" ? everythingElse : {};
+  return beginRun(kind, "smoke", steps, { optimizer, learningRate: 3e-3, ...changes });
 }
 
 /** Runs with Muon also have all else that a recipe can have. */

@@ -1,0 +1,31 @@
+/** Command lines: of the parts, and of other tasks for the parts that use them as a user does. */
+import { fromFileUrl, join } from "@std/path";
+import type { PartRequest } from "./request.ts";
+
+/** The arguments with which `deno` runs a task on the engine of a part; it prints JSON. */
+export function taskCommand(
+  task: string,
+  { combinations: [{ engine, precision }], threads, folder }: PartRequest,
+  flags: string[],
+): string[] {
+  const script = fromFileUrl(new URL(`../${task.replaceAll("-", "_")}.ts`, import.meta.url));
+  const compute = ["--engine", engine, "--precision", precision, "--threads", `${threads}`];
+  const results = ["--reports", join(folder, "reports"), "--json"];
+  return ["run", "--no-prompt", ...permissions, script, ...flags, ...compute, ...results];
+}
+
+/** The command that runs a part. */
+export function partCommand(request: PartRequest): string[] {
+  const script = fromFileUrl(new URL("part.ts", import.meta.url));
+  // Deno shows a file of /proc, such as the driver's version, only to a process with all of them.
+  const allowed = request.part === "machine" ? ["--allow-all"] : [...permissions, "--allow-run"];
+  return [Deno.execPath(), "run", "--no-prompt", ...allowed, script, JSON.stringify(request)];
+}
+
+/** The permissions of everything that starts engines. */
+export const permissions = ["read", "write", "env", "ffi", "sys"].map((what) => `--allow-${what}`);
+
+/** The last line that a task said, without its label. */
+export function lastWords(stderr: string): string {
+  return stderr.trim().split("\n").at(-1)!.replace(/^error: /, "").slice(0, 300);
+}
