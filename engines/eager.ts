@@ -19,8 +19,23 @@ import { mapValues } from "@std/collections/map-values";
 export const backends: Record<"cpu" | "wasm" | "webgpu", () => Promise<unknown>> = {
   cpu: () => Promise.resolve(),
   wasm: () => import("@tensorflow/tfjs-backend-wasm"),
-  webgpu: () => import("@tensorflow/tfjs-backend-webgpu"),
+  webgpu: () => {
+    quietWayland();
+    return import("@tensorflow/tfjs-backend-webgpu");
+  },
 };
+
+/**
+ * Deno asks Wayland, too, for a GPU, which on a machine without a desktop complains on stderr that it
+ * has no folder. Any will do, as there is nothing in it.
+ */
+function quietWayland(): void {
+  try {
+    if (!Deno.env.has("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/");
+  } catch {
+    // without that permission, it complains
+  }
+}
 
 /**
  * An engine that calls programs on a backend of tfjs.

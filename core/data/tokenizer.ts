@@ -137,10 +137,12 @@ function unknownCharacters(unknown: string[], known: number, what: string): User
   const more = unknown.length > 5 ? ` and ${formatNumber(unknown.length - 5)} more` : "";
   const named = unknown.slice(0, 5).map(nameCharacter).join(", ") + more;
   const [are, them] = unknown.length === 1 ? ["is not one of", "it"] : ["are not among", "them"];
+  // Shells hand on "\\n" as two characters.
+  const lineEnds = unknown.includes("\\") ? 'type line ends as such and not as "\\n", ' : "";
   return new UserError({
     action: `encode ${what}`,
     found: `${named} ${are} the ${formatNumber(known)} characters of this model`,
-    advice: `remove ${them} or train on a text that has ${them}`,
+    advice: `${lineEnds}remove ${them} or train on a text that has ${them}`,
   });
 }
 

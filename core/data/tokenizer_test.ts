@@ -55,6 +55,13 @@ Deno.test("encode names an unknown character and what to do about it", () => {
   );
 });
 
+Deno.test("encode says how to type a line end where a shell handed on a backslash", () => {
+  const { encode } = makeTokenizer("gpt", ["a", "n"]);
+  const says =
+    '; type line ends as such and not as "\\n", remove it or train on a text that has it';
+  assertThrows(() => encode("a\\n", "the prompt"), UserError, says);
+});
+
 Deno.test("encode names five of many unknown characters, each once, and counts the rest", () => {
   const { encode } = makeTokenizer("gpt", ["a"]);
   const { message } = assertThrows(() => encode("zzyyxwvut\n😀"), UserError);

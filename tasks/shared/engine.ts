@@ -16,7 +16,7 @@ export async function startEngineFromFlags(
   const cores = navigator.hardwareConcurrency;
   if (threads !== undefined && threads > cores) {
     tell(
-      `warning: --threads ${threads} is more than the ${cores} cores here, and slower than they`,
+      `warning: --threads ${threads} is more than there are cores here (${cores}), and slower`,
     );
   }
   const { engine, reason } = await startEngine(name, { precision, threads });

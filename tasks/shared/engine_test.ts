@@ -12,7 +12,7 @@ Deno.test("more threads than cores are warned of, and as many are not", async ()
   const started = "engine: onnx, f32";
   assertEquals(await linesOf(cores), [started]);
   assertEquals(await linesOf(cores + 1), [
-    `warning: --threads ${cores + 1} is more than the ${cores} cores here, and slower than they`,
+    `warning: --threads ${cores + 1} is more than there are cores here (${cores}), and slower`,
     started,
   ]);
 });
