@@ -71,7 +71,13 @@ export { write } from "./sampling/write.ts";
 export type { Change, Step, WriteOptions, WriteRequest, Writing } from "./sampling/write.ts";
 export type { Block } from "./sampling/blocks.ts";
 export { loadNetwork, loadNetworks, type NetworkOptions } from "./sampling/network.ts";
-export { defaultOptions, defaultSampler, samplerList, samplers } from "./sampling/samplers/mod.ts";
+export {
+  defaultOptions,
+  defaultSampler,
+  defaultWindow,
+  originalOptions,
+} from "./sampling/defaults.ts";
+export { samplerList, samplers } from "./sampling/samplers/mod.ts";
 export type { SamplerName } from "./sampling/samplers/mod.ts";
 export { defineSampler, drawEach, revealPerPass } from "./sampling/samplers/sampler.ts";
 export type { DefinedSampler, Pass, SamplerDefinition } from "./sampling/samplers/sampler.ts";

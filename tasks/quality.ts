@@ -47,7 +47,7 @@ import { openResults, PARTIAL, provenance } from "./shared/provenance.ts";
 import { showCounting } from "./shared/progress.ts";
 import { type MeasuredModel, measureSamples, planSamples } from "./shared/quality_samples.ts";
 import { qualityTables, withoutRepeats } from "./shared/quality_table.ts";
-import { samplerFlags, truncationFlags } from "./shared/sampling_flags.ts";
+import { originalFlag, samplerFlags, truncationFlags } from "./shared/sampling_flags.ts";
 import {
   type ChosenWeights,
   findDefaultWeights,
@@ -122,6 +122,7 @@ const flags = {
   topP: truncationFlags.topP,
   ...samplerFlags,
   sampler: { ...samplerFlags.sampler, multiple: true },
+  ...originalFlag,
   ...reportsFlag,
   ...commonFlags,
 } as const;

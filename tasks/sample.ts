@@ -26,6 +26,7 @@ import { openResults, provenance } from "./shared/provenance.ts";
 import {
   checkTemplate,
   chooseSampling,
+  originalFlag,
   samplerFlags,
   templateFlags,
   truncationFlags,
@@ -76,6 +77,7 @@ const flags = {
   },
   ...truncationFlags,
   ...samplerFlags,
+  ...originalFlag,
   ...reportsFlag,
   ...commonFlags,
 } as const;

@@ -14,6 +14,7 @@ import { Interrupted, interruption, note, printJson, runTask } from "./shared/ru
 import {
   checkTemplate,
   chooseSampling,
+  originalFlag,
   samplerFlags,
   type Sampling,
   templateFlags,
@@ -73,6 +74,7 @@ const flags = {
   ...templateFlags,
   ...truncationFlags,
   ...samplerFlags,
+  ...originalFlag,
   ...weightsFlags,
   gptWeights: {
     type: "path",
@@ -208,8 +210,8 @@ async function planGpt(values: Flags, request: WriteRequest): Promise<Part> {
     onlyComplete: true,
     otherKindAdvice: "give them as --weights",
   });
-  const { temperature, topK, topP } = values;
-  const sampling = chooseSampling(saved.config, { temperature, topK, topP });
+  const { temperature, topK, topP, asOriginal } = values;
+  const sampling = chooseSampling(saved.config, { temperature, topK, topP, asOriginal });
   const tokenizer = makeTokenizer("gpt", saved.vocabulary);
   limitPasses("gpt", tokenizer, request, sampling.options, sampling.window);
   return { kind: "gpt", title: "GPT", saved, tokenizer, sampling, request };

@@ -11,9 +11,9 @@ import { yieldToEventLoop } from "../event_loop.ts";
 import type { GenerationOptions, Network, TrainedNetwork } from "../language_model.ts";
 import { seededRandom } from "../random.ts";
 import { type Block, cutBlocks } from "./blocks.ts";
+import { defaultOptions } from "./defaults.ts";
 import { checkTruncation } from "./draw.ts";
 import { chooseLengths, countLengthPasses, joinPieces, type TokenPiece } from "./gap_length.ts";
-import { defaultOptions } from "./samplers/mod.ts";
 import { parseTemplate } from "./template.ts";
 
 /** A text to continue, or a template to fill. */
@@ -146,7 +146,7 @@ export async function write(
   { seed = 1337, signal, ...changes }: WriteOptions = {},
 ): Promise<Writing> {
   const { model, context, vocab } = network;
-  const options = { ...defaultOptions(model.kind, context), ...changes };
+  const options = { ...defaultOptions(model.kind, context, changes.sampler), ...changes };
   checkTruncation(options);
   const { pieces, hiddenPrefix, length } = encodeRequest(model.kind, tokenizer, request);
   const random = seededRandom(seed);

@@ -6,7 +6,8 @@ import * as gpt from "../gpt.ts";
 import type { LanguageModel, TrainedNetwork } from "../language_model.ts";
 import { seededRandom } from "../random.ts";
 import { plainOptions } from "../testing/options.ts";
-import { defaultOptions, samplers } from "./samplers/mod.ts";
+import { defaultOptions } from "./defaults.ts";
+import { samplers } from "./samplers/mod.ts";
 import { limitPasses, type Step, write } from "./write.ts";
 
 const characters = ["\n", "a", "b", "c", "d"];

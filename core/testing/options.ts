@@ -1,6 +1,7 @@
 /** Options of generation for tests. */
 import type { GenerationOptions } from "../language_model.ts";
-import { defaultOptions, samplers } from "../sampling/samplers/mod.ts";
+import { defaultOptions } from "../sampling/defaults.ts";
+import { samplers } from "../sampling/samplers/mod.ts";
 
 /**
  * The plainest: the model's own probabilities, one character at a time unless the sampler says

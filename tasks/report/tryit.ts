@@ -51,7 +51,7 @@ interface Contents extends TryIt {
   /** Raised when the same weights would give another model file. */
   exporter: number;
 }
-const EXPORTER = 2;
+const EXPORTER = 3;
 const CONTENTS = "contents.json";
 
 /** Reads what `writeTryIt` has written into a folder; undefined if it has not, or not to its end. */
@@ -159,6 +159,7 @@ async function makePage(
   script: string,
 ): Promise<string> {
   const { tryItPage } = await import("./tryit/page.tsx");
+  const { defaultWindow } = await import("../../core/sampling/defaults.ts");
   const { layers, width, context } = config;
   const parameters = Object.values(weights).reduce((sum, { data }) => sum + data.length, 0);
   const styles = await Promise.all(
@@ -168,11 +169,11 @@ async function makePage(
   );
   const facts = {
     vocabulary,
-    context,
+    context: defaultWindow(context),
     prompt,
     modelBytes,
     weights: path,
-    template: makeTemplate(vocabulary, context, prompt),
+    template: makeTemplate(vocabulary, defaultWindow(context), prompt),
     description: `${layers} layers, ${width} wide, context ${context}: ` +
       `${parameters.toLocaleString("en-US")} parameters, stored as ${PRECISION} ` +
       `(${megabytes(modelBytes)} MB), computed in float32`,

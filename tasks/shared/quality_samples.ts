@@ -43,15 +43,17 @@ export type QualityFlags = Omit<SamplingValues, "temperature" | "sampler"> & {
  */
 export function planSamples(saved: ChosenWeights, values: QualityFlags): MeasuredModel {
   const { config, vocabulary } = saved;
-  const { topK, topP, model, length, sampler: names, temperature: temperatures } = values;
+  const { topK, topP, asOriginal, model, length, sampler: names, temperature: temperatures } =
+    values;
   // Without --model, a GPT ignores the flags that are meant for the samplers.
   const isPlain = config.kind === "gpt" && model === undefined;
-  const given = isPlain ? { topK, topP } : values;
+  const given = isPlain ? { topK, topP, asOriginal } : values;
   const samplers = isPlain || names.length === 0 ? [undefined] : names;
   const samplings = samplers.flatMap((sampler) =>
     temperatures.map((temperature) => {
       const among = names.length > 0 ? names : undefined;
-      return chooseSampling(config, { ...given, sampler, temperature }, among);
+      const chosen = { ...given, sampler, temperature };
+      return chooseSampling(config, chosen, { among, varied: ["temperature"] });
     })
   );
   const tokenizer = makeTokenizer(config.kind, vocabulary);

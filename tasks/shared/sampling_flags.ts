@@ -6,17 +6,17 @@ import { UserError } from "../../engines/errors.ts";
 import type { ModelConfig, ModelKind } from "../../core/config.ts";
 import type { GenerationOptions } from "../../core/language_model.ts";
 import {
-  collectOptions,
   defaultOptions,
   defaultSampler,
-  type SamplerName,
-  samplers,
-} from "../../core/sampling/samplers/mod.ts";
+  defaultWindow,
+  originalOptions,
+} from "../../core/sampling/defaults.ts";
+import { collectOptions, type SamplerName, samplers } from "../../core/sampling/samplers/mod.ts";
 import type { DefinedSampler } from "../../core/sampling/samplers/sampler.ts";
 import { parseTemplate } from "../../core/sampling/template.ts";
 import { type Flag, flagName, UsageError } from "./flags.ts";
 
-const usual = defaultOptions("diffusion", 256);
+const usual = { gpt: defaultOptions("gpt", 256), diffusion: defaultOptions("diffusion", 256) };
 
 export const templateFlags = {
   template: {
@@ -36,14 +36,15 @@ export const truncationFlags = {
   temperature: {
     type: "number",
     min: 0,
-    default: usual.temperature,
     help: "0 = always the likeliest character",
+    defaultHelp: `${usual.gpt.temperature} for a GPT, for diffusion by sampler: ` +
+      `${usual.diffusion.temperature} for ${defaultSampler.name}`,
   },
   topK: {
     type: "integer",
     min: 1,
     help: "draw among the k likeliest",
-    defaultHelp: `${usual.topK} for diffusion, all for a GPT`,
+    defaultHelp: "all, but 2 for the sampler threshold",
   },
   topP: {
     type: "number",
@@ -78,13 +79,27 @@ export const samplerFlags = {
     type: "integer",
     min: 0,
     help: "diffusion: characters that a block sees of the text before it",
-    defaultHelp: `${usual.overlap}, or half of a shorter window`,
+    defaultHelp: "half of the window, at most 64",
   },
   window: {
     type: "integer",
     min: 2,
     help: "diffusion: characters that the network reads at once",
-    defaultHelp: "its context",
+    defaultHelp: `${defaultWindow(Infinity)}, or its context where that is shorter`,
+  },
+} as const;
+
+const { temperature, topK, overlap, sampler: { name, settings } } = originalOptions(
+  "diffusion",
+  256,
+);
+
+/** The flag of the original's way to write; it takes the place of all flags that say how. */
+export const originalFlag = {
+  asOriginal: {
+    type: "boolean",
+    help: `write as the original does; diffusion: sampler ${name} ${settings.threshold}, ` +
+      `temperature ${temperature}, top-k ${topK}, its whole context as the window, overlap ${overlap}`,
   },
 } as const;
 
@@ -93,12 +108,13 @@ export const samplerFlags = {
  * looked up by the keys of the chosen sampler's options.
  */
 export interface SamplingValues {
-  temperature: number;
+  temperature?: number;
   topK?: number;
   topP?: number;
   sampler?: SamplerName;
   overlap?: number;
   window?: number;
+  asOriginal?: boolean;
 }
 
 /** The options of writing, and their record. */
@@ -115,17 +131,22 @@ export interface Sampling {
 /**
  * Makes options from the flags.
  *
- * @param among The samplers of the command line: a flag that applies to one of them is not a
+ * @param options.among The samplers of the command line: a flag that applies to one of them is not a
  * mistake.
+ * @param options.varied Flags that `--as-original` leaves free.
  * @throws {UsageError} If a flag does not apply to the model or the samplers, or is out of the
  * model's range.
  */
 export function chooseSampling(
   { kind, vocab, context }: ModelConfig & { kind: ModelKind },
   values: SamplingValues,
-  among: readonly string[] = [values.sampler ?? defaultSampler.name],
+  { among = [values.sampler ?? defaultSampler.name], varied = [] }: {
+    among?: readonly string[];
+    varied?: readonly string[];
+  } = {},
 ): Sampling {
-  const { temperature, topP, window = context } = values;
+  if (values.asOriginal) refuseContradictions(values, varied);
+  const { topP, window = values.asOriginal ? context : defaultWindow(context) } = values;
   const characters = vocab - (kind === "diffusion" ? 1 : 0);
   if (values.topK !== undefined && values.topK > characters) {
     throw new UsageError(
@@ -136,13 +157,20 @@ export function chooseSampling(
   if (window > context) {
     throw new UsageError(`Cannot use --window ${window}: expected at most the context, ${context}`);
   }
-  const defaults = defaultOptions(kind, window);
-  const { topK = defaults.topK, overlap = defaults.overlap } = values;
+  const defaults = values.asOriginal
+    ? originalOptions(kind, context)
+    : defaultOptions(kind, window, chooseSampler(values));
+  const {
+    temperature = defaults.temperature,
+    topK = defaults.topK,
+    overlap = defaults.overlap,
+  } = values;
   if (overlap >= window) {
-    const limit = values.window === undefined ? "the context" : "the window";
-    throw new UsageError(`Cannot use --overlap ${overlap}: expected less than ${limit}, ${window}`);
+    throw new UsageError(
+      `Cannot use --overlap ${overlap}: expected less than the window, ${window}`,
+    );
   }
-  const sampler = chooseSampler(values);
+  const { sampler } = defaults;
   const options = { temperature, topK, topP, overlap, sampler };
   const settings = { temperature, "top-k": topK ?? "all", "top-p": topP ?? 1 };
   if (kind === "gpt") {
@@ -158,8 +186,24 @@ export function chooseSampling(
   };
 }
 
+/** Refuses flags next to `--as-original`, which says all that they say. */
+function refuseContradictions(values: SamplingValues, varied: readonly string[]): void {
+  const keys = Object.keys({ ...truncationFlags, ...samplerFlags });
+  const given = keys.find((key) => {
+    const value = values[key as keyof SamplingValues];
+    return value !== undefined && !varied.includes(key);
+  });
+  if (given === undefined) return;
+  throw new UsageError(
+    `Cannot use --${flagName(given)} with --as-original, which sets all that says how to write; ` +
+      "leave one of them out",
+  );
+}
+
 /** The sampler with those of its options that were given. */
-function chooseSampler({ sampler: name, ...values }: SamplingValues): DefinedSampler {
+function chooseSampler(
+  { sampler: name, asOriginal: _, ...values }: SamplingValues,
+): DefinedSampler {
   const sampler: DefinedSampler = name === undefined ? defaultSampler : samplers[name];
   const own = Object.entries(values)
     .filter(([key, value]) => Object.hasOwn(sampler.options, key) && value !== undefined);

@@ -21,7 +21,7 @@ export const entropy = defineSampler({
     entropyBound: {
       type: "number",
       min: 0,
-      default: 0.5,
+      default: 0.3,
       help: "largest error of a pass, in nats",
       short: "bound #",
     },

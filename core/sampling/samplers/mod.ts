@@ -1,6 +1,4 @@
-/** The samplers, all their options, and the defaults of generation. */
-import type { ModelKind } from "../../config.ts";
-import type { GenerationOptions } from "../../language_model.ts";
+/** The samplers, and all their options. */
 import { ancestral } from "./ancestral.ts";
 import { confidence } from "./confidence.ts";
 import { copula } from "./copula.ts";
@@ -36,9 +34,6 @@ export const samplers: {
   [Listed in typeof samplerList[number] as Listed["name"]]: Listed;
 } = Object.fromEntries(samplerList.map((sampler) => [sampler.name, sampler])) as typeof samplers;
 
-/** The sampler that is used where none is chosen. */
-export const defaultSampler: DefinedSampler = threshold;
-
 /** An option, and the names of the samplers that have it. */
 export interface ListedOption {
   /** The option itself. */
@@ -51,7 +46,7 @@ export interface ListedOption {
 export const reservedKeys: readonly string[] = [
   ...["model", "weights", "gptWeights", "heads", "blockSize", "engine", "precision", "threads"],
   ...["prompt", "promptLen", "template", "gap", "length", "count", "blocks", "data", "judge"],
-  ...["independentJudge"],
+  ...["independentJudge", "asOriginal"],
   ...["sampler", "temperature", "topK", "topP", "overlap", "window", "drafts", "ngrams"],
   ...["seed", "signal", "compare", "speed", "svg", "reports", "json", "help"],
 ];
@@ -86,21 +81,4 @@ export function collectOptions(
     }
   }
   return all;
-}
-
-/**
- * Returns how to generate unless chosen otherwise. Temperature and top-k are the original's.
- *
- * Its overlap was 16; the 8 characters after a border then cost 0.035 ± 0.017 bits more each, with
- * 64 none that could be measured (docs/lab-log.md, "overlap").
- *
- * @param context Tokens that the network reads at once.
- */
-export function defaultOptions(kind: ModelKind, context: number): GenerationOptions {
-  return {
-    temperature: 0.8,
-    topK: kind === "gpt" ? undefined : 2, // a GPT draws among all characters
-    overlap: Math.min(64, context >> 1),
-    sampler: defaultSampler,
-  };
 }

@@ -91,6 +91,11 @@ function start(): void {
   });
   scrubber.addEventListener("input", () => staged && draw(staged, scrubber.valueAsNumber));
   form.addEventListener("change", showFields);
+  sampler.addEventListener("change", () => { // each has its own best settings
+    const { temperature, topK } = sampler.selectedOptions[0].dataset;
+    input("temperature").value = temperature!;
+    input("top-k").value = topK!;
+  });
   form.addEventListener("input", ({ target }) => checkAbove(target as HTMLInputElement));
   showFields();
 }

@@ -18,6 +18,7 @@ export type PageRequest = WriteRequest & { seed: number; settings?: Settings };
 export interface ModelFacts {
   /** The characters in token order; entry 0 is the mask. */
   vocabulary: string[];
+  /** Characters that the network reads at once: the default window of the tasks. */
   context: number;
   /** The default of each option. */
   prompt: string;

@@ -2,13 +2,13 @@
  * The try-it page: a form, a stage, and the script and the worker that run the model. Its policy
  * lets it load only the files next to it.
  */
+import { defaultOptions, defaultSampler } from "../../../core/sampling/defaults.ts";
 import {
   collectOptions,
-  defaultOptions,
-  defaultSampler,
   type ListedOption,
   samplerList,
 } from "../../../core/sampling/samplers/mod.ts";
+import type { Sampler } from "../../../core/language_model.ts";
 import { htmlDocument } from "../document.tsx";
 import { type Child, DataScript } from "../markup.tsx";
 import { Scale, Sign, SURENESS } from "../signs.tsx";
@@ -111,13 +111,24 @@ function Form(facts: PageFacts) {
 
 function Settings({ vocabulary, context }: PageFacts) {
   const characters = vocabulary.length - 1; // without the mask
-  const { temperature, topK } = defaultOptions("diffusion", context);
+  const usual = (sampler: Sampler = defaultSampler) => {
+    const { temperature, topK = characters } = defaultOptions("diffusion", context, sampler);
+    return { temperature, topK: Math.min(topK, characters) };
+  };
+  const { temperature, topK } = usual();
   return (
     <div class="fields">
       <Field label="Sampler">
         <select id="sampler">
-          {samplerList.map(({ name, source }) => (
-            <option title={source} selected={name === defaultSampler.name}>{name}</option>
+          {samplerList.map((sampler) => (
+            <option
+              title={sampler.source}
+              selected={sampler.name === defaultSampler.name}
+              data-temperature={usual(sampler).temperature}
+              data-top-k={usual(sampler).topK}
+            >
+              {sampler.name}
+            </option>
           ))}
         </select>
       </Field>
@@ -136,7 +147,7 @@ function Settings({ vocabulary, context }: PageFacts) {
         <NumberInput
           id="top-k"
           setting="topK"
-          value={Math.min(topK!, characters)}
+          value={topK}
           min={1}
           max={characters}
         />

@@ -3,7 +3,8 @@
  */
 import type { Tokenizer } from "../../../core/data/tokenizer.ts";
 import * as diffusion from "../../../core/diffusion.ts";
-import { defaultSampler, samplers } from "../../../core/sampling/samplers/mod.ts";
+import { defaultSampler } from "../../../core/sampling/defaults.ts";
+import { samplers } from "../../../core/sampling/samplers/mod.ts";
 import type { DefinedSampler } from "../../../core/sampling/samplers/sampler.ts";
 import type { TrainedNetwork } from "../../../core/language_model.ts";
 import { WindowNetwork } from "../../../core/sampling/window_network.ts";
