@@ -145,7 +145,7 @@ Deno.test("sampling refuses a wrong command line with exit code 2, and an unknow
       [["--top-p", "1.5"], 2, "expected a number, above 0 and at most 1"],
       [["--top-k", "66"], 2, "expected at most 65, the characters of the model"],
       [["--model", "gpt", "--top-k", "66"], 2, "expected at most 65"],
-      [["--overlap", "32"], 2, "expected less than the context, 32"],
+      [["--overlap", "32"], 2, "expected less than the window, 32"],
       [["--prompt", "Où?"], 1, '"ù" (U+00F9) is not one of the 65 characters of this model'],
       [["--data", "none.txt"], 1, 'Cannot read the text "none.txt": no such file'],
       [
@@ -168,7 +168,7 @@ Deno.test("the largest and smallest options that are allowed give a text", () =>
       ["--overlap", "31"],
       ["--overlap", "0"],
       ["--top-k", "65"],
-      ["--threshold", "1e-9"],
+      ["--sampler", "threshold", "--threshold", "1e-9"],
       ["--temperature", "1e-300"],
       ["--temperature", "1e300"],
       ["--top-p", "1e-9"],

@@ -65,8 +65,8 @@ async function write(page: Page, { request }: Reference): Promise<void> {
     await page.fill("#prompt", request.prompt!);
     await page.fill("#length", String(request.length));
   }
-  await page.selectOption("#sampler", settings.sampler ?? "threshold");
-  const usual = { temperature: 0.8, topK: 2, threshold: 0.95, denoisingSteps: 64 },
+  await page.selectOption("#sampler", settings.sampler ?? "entropy"); // sets temperature and top-k
+  const usual = { threshold: 0.95, denoisingSteps: 64, entropyBound: 0.3 },
     { sampler: _, ...chosen } = settings;
   for (const [name, value] of Object.entries({ ...usual, ...chosen })) {
     const input = page.locator(`[data-setting="${name}"]`);
@@ -203,7 +203,7 @@ testInChromium("The try-it page", async (browser, t) => {
         assertEquals(
           await textOf(page, "command"),
           "deno task sample --weights=weights/diffusion-smoke.safetensors --prompt=Who --length=40 " +
-            "--sampler=remask --denoising-steps=64 --remask-cap=0.3 --temperature=0.8 --top-k=9 --seed=5",
+            "--sampler=remask --denoising-steps=64 --remask-cap=0.3 --temperature=0.5 --top-k=9 --seed=5",
         );
       });
 

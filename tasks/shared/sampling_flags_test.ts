@@ -1,24 +1,27 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { makeConfig, type ModelKind } from "../../core/config.ts";
+import { defaultOptions } from "../../core/sampling/defaults.ts";
 import { samplers } from "../../core/sampling/samplers/mod.ts";
 import { parseFlags, UsageError } from "./flags.ts";
-import { chooseSampling, samplerFlags, truncationFlags } from "./sampling_flags.ts";
+import { chooseSampling, originalFlag, samplerFlags, truncationFlags } from "./sampling_flags.ts";
 
 const task = { name: "sample", summary: "", examples: [] };
 
 function sampling(kind: ModelKind, ...args: string[]) {
   const config = makeConfig(kind, "smoke", kind === "diffusion" ? 66 : 65);
-  return chooseSampling(config, parseFlags(task, { ...truncationFlags, ...samplerFlags }, args));
+  const table = { ...truncationFlags, ...samplerFlags, ...originalFlag };
+  return chooseSampling(config, parseFlags(task, table, args));
 }
 
-Deno.test("without flags, sampling is as in the original's last lines", () => {
+Deno.test("without flags, sampling is as core's defaults say, and they are recorded", () => {
   const { options, name, window, settings } = sampling("diffusion");
-  assertEquals([name, window], ["threshold", 32]);
-  const { temperature, topK, topP, overlap, sampler } = options;
-  assertEquals([temperature, topK, topP, overlap], [0.8, 2, undefined, 16]);
-  assertEquals([sampler.name, sampler.settings], ["threshold", { threshold: 0.95 }]);
+  assertEquals([name, window], ["entropy", 32]);
+  assertEquals({ ...options, sampler: name }, {
+    ...{ ...defaultOptions("diffusion", 32), sampler: "entropy", topP: undefined },
+  });
   assertEquals(settings, {
-    ...{ temperature: 0.8, "top-k": 2, "top-p": 1, threshold: 0.95, overlap: 16, window: 32 },
+    ...{ temperature: 0.65, "top-k": "all", "top-p": 1, "entropy-bound": 0.3 },
+    ...{ overlap: 16, window: 32 },
   });
   const gpt = sampling("gpt");
   assertEquals([gpt.name, gpt.options.topK], ["autoregressive", undefined]);
@@ -26,9 +29,39 @@ Deno.test("without flags, sampling is as in the original's last lines", () => {
   assertEquals(sampling("gpt", "--temperature", "0").name, "greedy");
 });
 
+Deno.test("--as-original writes as in the original's last lines, and no flag contradicts it", () => {
+  const config = makeConfig("diffusion", "full", 66);
+  const { options, name, window } = chooseSampling(config, { asOriginal: true });
+  const { temperature, topK, topP, overlap, sampler } = options;
+  assertEquals([name, window, overlap], ["threshold", 256, 16]);
+  assertEquals([temperature, topK, topP], [0.8, 2, undefined]);
+  assertEquals(sampler.settings, { threshold: 0.95 });
+  assertEquals(sampling("gpt", "--as-original").settings, sampling("gpt").settings);
+
+  for (
+    const flag of [
+      "--temperature=0.8",
+      "--top-p=1",
+      "--sampler=threshold",
+      "--window=9",
+      "--grid=cosine",
+    ]
+  ) {
+    const [given] = flag.split("=");
+    assertThrows(
+      () => sampling("diffusion", "--as-original", flag),
+      UsageError,
+      `Cannot use ${given} with --as-original`,
+    );
+  }
+  const swept = { asOriginal: true, temperature: 0.5 };
+  const { settings } = chooseSampling(config, swept, { varied: ["temperature"] });
+  assertEquals([settings.temperature, settings["top-k"]], [0.5, 2]);
+});
+
 Deno.test("each sampler is given its own flags, and they are recorded", () => {
   const cases: [flags: string[], settings: Record<string, number | string>][] = [
-    [["--threshold", "0.7"], { threshold: 0.7 }],
+    [["--sampler", "threshold", "--threshold", "0.7"], { threshold: 0.7 }],
     [["--sampler", "confidence", "--denoising-steps", "9"], { "denoising-steps": 9 }],
     [["--sampler", "entropy", "--entropy-bound", "2"], { "entropy-bound": 2 }],
     [["--sampler", "copula", "--longest-run", "3"], {
@@ -45,7 +78,8 @@ Deno.test("each sampler is given its own flags, and they are recorded", () => {
     const { name, options, settings } = sampling("diffusion", ...flags);
     assertEquals(options.sampler.name, name);
     assert(Object.hasOwn(samplers, name));
-    const shared = { temperature: 0.8, "top-k": 2, "top-p": 1, overlap: 16, window: 32 };
+    const { temperature, topK } = defaultOptions("diffusion", 32, options.sampler);
+    const shared = { temperature, "top-k": topK ?? "all", "top-p": 1, overlap: 16, window: 32 };
     assertEquals(settings, { ...shared, ...own });
   }
 });
@@ -55,7 +89,7 @@ Deno.test("a flag that the model or the sampler has no use for is refused, and s
     [
       "diffusion",
       ["--denoising-steps", "9"],
-      "--denoising-steps with the sampler threshold: it applies only to confidence, ancestral, remask",
+      "--denoising-steps with the sampler entropy: it applies only to confidence, ancestral, remask",
     ],
     [
       "diffusion",
@@ -72,7 +106,7 @@ Deno.test("a flag that the model or the sampler has no use for is refused, and s
       ["--sampler", "confidence", "--grid", "cosine"],
       "--grid with the sampler confidence",
     ],
-    ["diffusion", ["--entropy-bound", "1"], "--entropy-bound with the sampler threshold"],
+    ["diffusion", ["--threshold", "1"], "--threshold with the sampler entropy"],
     [
       "gpt",
       ["--sampler", "entropy"],
@@ -88,7 +122,7 @@ Deno.test("a flag that the model or the sampler has no use for is refused, and s
       "--top-k 66: expected at most 65, the characters of the model",
     ],
     ["diffusion", ["--window", "33"], "--window 33: expected at most the context, 32"],
-    ["diffusion", ["--overlap", "32"], "--overlap 32: expected less than the context, 32"],
+    ["diffusion", ["--overlap", "32"], "--overlap 32: expected less than the window, 32"],
     [
       "diffusion",
       ["--overlap", "8", "--window", "8"],

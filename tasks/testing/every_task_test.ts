@@ -30,13 +30,14 @@ const contract: Record<string, string> = {
   "train-diffusion": training,
   "sample":
     "model weights prompt template gap length count sampler denoising-steps temperature top-k " +
-    `top-p threshold entropy-bound grid remask-cap overlap window heads block-size reports ${common}`,
+    `top-p threshold entropy-bound grid remask-cap overlap window as-original heads block-size ` +
+    `reports ${common}`,
   "visualize":
     "compare blocks speed svg prompt-len prompt template gap temperature top-k top-p sampler threshold " +
-    `denoising-steps overlap weights gpt-weights heads block-size ${common}`,
+    `denoising-steps overlap as-original weights gpt-weights heads block-size ${common}`,
   "eval": `model weights against blocks estimator passes heads block-size reports ${common}`,
-  "quality": "model weights judge temperature count length prompt top-k top-p sampler " +
-    `heads block-size reports ${common}`,
+  "quality": "model weights judge independent-judge temperature count length prompt top-k top-p " +
+    `sampler as-original heads block-size reports ${common}`,
   "report": "out no-model reports json",
   "serve": "port no-open reports json",
   "bench": `preset model batch set steps pytorch ${common}`,

@@ -40,7 +40,12 @@ export interface References {
  * are the same to the network, and rounding decides which one it is surest of.
  */
 export const requests: PageRequest[] = [
-  { seed: 1, prompt: "First Citizen:\n", length: 60, settings: { threshold: 0.8 } },
+  {
+    seed: 1,
+    prompt: "First Citizen:\n",
+    length: 60,
+    settings: { sampler: "threshold", threshold: 0.8 },
+  },
   { seed: 2, prompt: "The", length: 90, settings: { sampler: "confidence", denoisingSteps: 12 } },
   { seed: 3, prompt: "Who", length: 40, settings: { sampler: "entropy", entropyBound: 2 } },
   { seed: 4, prompt: "Who", length: 40, settings: { sampler: "ancestral", temperature: 1 } },
