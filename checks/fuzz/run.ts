@@ -164,6 +164,7 @@ async function main([name, second, seed, current, findings]: string[]): Promise<
       return finding === undefined ? 0 : 1;
     }
     const summary = await fuzz(name, Number(second), Number(seed), current, findings);
+    await Deno.remove(current);
     console.log(JSON.stringify(summary));
     return summary.findings === 0 ? 0 : 1;
   } finally {
