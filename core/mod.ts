@@ -72,6 +72,7 @@ export type { Change, Step, WriteOptions, WriteRequest, Writing } from "./sampli
 export type { Block } from "./sampling/blocks.ts";
 export { loadNetwork, loadNetworks, type NetworkOptions } from "./sampling/network.ts";
 export {
+  chooseDefaultSampler,
   defaultOptions,
   defaultSampler,
   defaultWindow,

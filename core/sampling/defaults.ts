@@ -11,15 +11,22 @@
  */
 import type { ModelKind } from "../config.ts";
 import type { GenerationOptions, Sampler, Truncation } from "../language_model.ts";
+import type { NgramTable } from "../ngrams/kneser_ney.ts";
 import { samplers } from "./samplers/mod.ts";
 import type { DefinedSampler } from "./samplers/sampler.ts";
 
-/** The sampler that is used where none is chosen, at the defaults of its options. */
+/** The sampler that is used where none is chosen, and there is no table of n-grams. */
 export const defaultSampler: DefinedSampler = samplers.entropy;
+
+/** Returns the sampler that is used where none is chosen, at the defaults of its options. */
+export function chooseDefaultSampler(ngrams?: NgramTable): DefinedSampler {
+  return ngrams === undefined ? defaultSampler : samplers.copula;
+}
 
 /** Temperature and top-k by sampler; without top-k all characters may be drawn. */
 const measured: Readonly<Record<string, Truncation>> = {
   entropy: { temperature: 0.65 },
+  copula: { temperature: 0.5 },
   confidence: { temperature: 0.5 },
   ancestral: { temperature: 0.5 },
   remask: { temperature: 0.5 },
@@ -42,17 +49,21 @@ export function defaultWindow(context: number): number {
  * far as that could be measured (docs/lab-log.md, "Overlap of blocks").
  *
  * @param context Tokens that the network reads at once.
- * @param sampler The sampler of a diffusion model, which decides about temperature and top-k.
+ * @param chosen The sampler of a diffusion model, which decides about temperature and top-k, and the
+ * table of n-grams, which decides about the sampler where none is chosen.
  */
 export function defaultOptions(
   kind: ModelKind,
   context: number,
-  sampler: Sampler = defaultSampler,
+  { ngrams, sampler = chooseDefaultSampler(ngrams) }: {
+    ngrams?: NgramTable;
+    sampler?: Sampler;
+  } = {},
 ): GenerationOptions {
   const overlap = Math.min(64, context >> 1);
-  if (kind === "gpt") return { temperature: 0.8, topK: undefined, overlap, sampler };
+  if (kind === "gpt") return { temperature: 0.8, topK: undefined, overlap, sampler, ngrams };
   const { temperature, topK } = measured[sampler.name] ?? measured[defaultSampler.name];
-  return { temperature, topK, overlap, sampler };
+  return { temperature, topK, overlap, sampler, ngrams };
 }
 
 /**

@@ -1,9 +1,10 @@
 import { assertEquals } from "@std/assert";
+import { kneserNey } from "../ngrams/kneser_ney.ts";
 import { defaultOptions, defaultSampler, defaultWindow, originalOptions } from "./defaults.ts";
 
 Deno.test("a sampler that was never measured has the temperature and top-k of the default one", () => {
   const own = { ...defaultSampler, name: "own" };
-  const { sampler, ...rest } = defaultOptions("diffusion", 64, own);
+  const { sampler, ...rest } = defaultOptions("diffusion", 64, { sampler: own });
   assertEquals(sampler, own);
   const { sampler: _, ...usual } = defaultOptions("diffusion", 64);
   assertEquals(rest, usual);
@@ -25,4 +26,12 @@ Deno.test("a GPT draws among all characters, as does the original's; the origina
     [0.8, undefined],
   ]);
   assertEquals(originalOptions("diffusion", 256).topK, 2);
+});
+
+Deno.test("where there is a table of n-grams the sampler is the one that uses it, unless another is chosen", () => {
+  const ngrams = kneserNey(Int32Array.of(0, 1, 0), 2, 2);
+  const options = defaultOptions("diffusion", 64, { ngrams });
+  assertEquals([options.sampler.name, options.ngrams], ["copula", ngrams]);
+  const chosen = defaultOptions("diffusion", 64, { ngrams, sampler: defaultSampler });
+  assertEquals(chosen.sampler, defaultSampler);
 });

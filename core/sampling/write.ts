@@ -146,7 +146,7 @@ export async function write(
   { seed = 1337, signal, ...changes }: WriteOptions = {},
 ): Promise<Writing> {
   const { model, context, vocab } = network;
-  const options = { ...defaultOptions(model.kind, context, changes.sampler), ...changes };
+  const options = { ...defaultOptions(model.kind, context, changes), ...changes };
   checkTruncation(options);
   const { pieces, hiddenPrefix, length } = encodeRequest(model.kind, tokenizer, request);
   const random = seededRandom(seed);

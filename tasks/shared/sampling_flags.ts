@@ -159,7 +159,7 @@ export function chooseSampling(
   }
   const defaults = values.asOriginal
     ? originalOptions(kind, context)
-    : defaultOptions(kind, window, chooseSampler(values));
+    : defaultOptions(kind, window, { sampler: chooseSampler(values) });
   const {
     temperature = defaults.temperature,
     topK = defaults.topK,

@@ -78,7 +78,7 @@ Deno.test("each sampler is given its own flags, and they are recorded", () => {
     const { name, options, settings } = sampling("diffusion", ...flags);
     assertEquals(options.sampler.name, name);
     assert(Object.hasOwn(samplers, name));
-    const { temperature, topK } = defaultOptions("diffusion", 32, options.sampler);
+    const { temperature, topK } = defaultOptions("diffusion", 32, options);
     const shared = { temperature, "top-k": topK ?? "all", "top-p": 1, overlap: 16, window: 32 };
     assertEquals(settings, { ...shared, ...own });
   }

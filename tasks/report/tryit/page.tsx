@@ -112,7 +112,7 @@ function Form(facts: PageFacts) {
 function Settings({ vocabulary, context }: PageFacts) {
   const characters = vocabulary.length - 1; // without the mask
   const usual = (sampler: Sampler = defaultSampler) => {
-    const { temperature, topK = characters } = defaultOptions("diffusion", context, sampler);
+    const { temperature, topK = characters } = defaultOptions("diffusion", context, { sampler });
     return { temperature, topK: Math.min(topK, characters) };
   };
   const { temperature, topK } = usual();
