@@ -77,7 +77,7 @@ export async function createBrowserEngine(
   const engine = await engineOn(onnxruntime, {
     name,
     device: device === "wasm" ? "cpu" : device,
-    fillsOutputs: false,
+    isWeb: true,
   });
   return { ...engine, threads: count };
 }

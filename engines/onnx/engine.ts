@@ -28,6 +28,6 @@ export async function onnxEngine(
     name,
     device,
     threads,
-    fillsOutputs: true,
+    isWeb: false,
   });
 }

@@ -52,8 +52,11 @@ export interface OnnxSettings {
   device: OnnxDevice;
   /** Threads inside one operator on the CPU, where a session and not the build has them. */
   threads?: number;
-  /** Whether results can be written into given memory: onnxruntime-node can, onnxruntime-web can't. */
-  fillsOutputs: boolean;
+  /**
+   * Whether it is onnxruntime-web, which can't write results into given memory, nor do two things
+   * at once: a second call would spoil the first one's stack.
+   */
+  isWeb: boolean;
 }
 
 /**
@@ -79,14 +82,23 @@ type OrtTensors = Record<string, Tensor>;
 /** onnxruntime with the settings for its sessions. */
 class Runtime {
   readonly device: OnnxDevice;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(readonly onnxruntime: OnnxruntimeApi, readonly settings: OnnxSettings) {
     this.device = settings.device;
   }
 
+  /** Makes a call, after those before it where they can't be made at once. */
+  async call<T>(make: () => Promise<T>): Promise<T> {
+    if (!this.settings.isWeb) return await make();
+    const made = this.#last.then(make);
+    this.#last = made.catch(() => {});
+    return await made;
+  }
+
   /** @param stay Outputs to leave on the device that computes them. */
   async createSession(model: Uint8Array, stay: string[] = []): Promise<InferenceSession> {
-    return await this.onnxruntime.InferenceSession.create(model, {
+    const options: onnxruntime.InferenceSession.SessionOptions = {
       executionProviders: [this.device],
       intraOpNumThreads: this.settings.threads,
       interOpNumThreads: 1,
@@ -95,7 +107,13 @@ class Runtime {
       ...stay.length > 0 && {
         preferredOutputLocation: Object.fromEntries(stay.map((name) => [name, "gpu-buffer"])),
       },
-    });
+    };
+    return await this.call(() => this.onnxruntime.InferenceSession.create(model, options));
+  }
+
+  /** Frees a session that may still be loading; whoever asked for it has the error if that failed. */
+  release(made: InferenceSession | Promise<InferenceSession>): void {
+    this.call(async () => await (await made).release()).catch(() => {});
   }
 
   tensor(data: Float32Array | Int32Array | BigInt64Array, shape: readonly number[]): Tensor {
@@ -159,7 +177,7 @@ class OnnxSession implements Session {
     this.#programs = programs;
     this.#state = mapValues(state, ({ data, shape }) => runtime.tensor(data.slice(), shape));
     this.#replaced = replaced;
-    const fills = runtime.settings.fillsOutputs && !this.#staysOnDevice;
+    const fills = !runtime.settings.isWeb && !this.#staysOnDevice;
     const spare = fills ? [...this.#replaced] : [];
     this.#spare = Object.fromEntries(spare.map((name) => {
       const { shape } = state[name];
@@ -247,9 +265,8 @@ class OnnxSession implements Session {
     for (const key of Object.keys(graph.newState)) {
       fetches[named(newStateName(key))] = this.#spare[key] ?? null;
     }
-    const fetched = await session.run(
-      wanted,
-      fetches as onnxruntime.InferenceSession.OnnxValueMapType,
+    const fetched = await this.runtime.call(() =>
+      session.run(wanted, fetches as onnxruntime.InferenceSession.OnnxValueMapType)
     );
     for (const key of Object.keys(graph.newState)) {
       const result = fetched[named(newStateName(key))];
@@ -300,10 +317,8 @@ class OnnxSession implements Session {
     this.#reader ??= this.runtime.createSession(onnxModel(identityGraph(replaced)));
     const feeds = this.#stateFeeds();
     const reader = await this.#reader;
-    const fetched = await reader.run(
-      Object.fromEntries(reader.inputNames.map((name) => [name, feeds[name]])),
-      names.map(outputName),
-    );
+    const wanted = Object.fromEntries(reader.inputNames.map((name) => [name, feeds[name]]));
+    const fetched = await this.runtime.call(() => reader.run(wanted, names.map(outputName)));
     return Object.fromEntries(names.map((name) => [name, fetched[outputName(name)]]));
   }
 
@@ -324,18 +339,13 @@ class OnnxSession implements Session {
   dispose() {
     for (const tensor of Object.values(this.#state)) if (isOnDevice(tensor)) tensor.dispose();
     for (const { session, loop } of Object.values(this.#programs)) {
-      session.release();
-      release(loop);
+      this.runtime.release(session);
+      if (loop) this.runtime.release(loop);
     }
-    release(this.#reader);
+    if (this.#reader) this.runtime.release(this.#reader);
     this.#programs = {};
     this.#state = this.#spare = {};
   }
-}
-
-/** Frees a session that may still be loading; whoever asked for it has the error if that failed. */
-function release(made: Promise<InferenceSession> | undefined): void {
-  made?.then((session) => session.release(), () => {});
 }
 
 function isOnDevice(tensor: Tensor): boolean {

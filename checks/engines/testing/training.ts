@@ -70,10 +70,29 @@ async function lossesOf(session: Session<{ step: Program }>, inputs: Inputs[]): 
   return losses;
 }
 
-interface Trained {
+/** The result of a run. */
+export interface Trained {
   losses: number[];
   state: HostTensors;
 }
+
+/** Trains a model for some steps. */
+export async function trainFor(
+  engine: Engine,
+  kind: ModelKind,
+  optimizer: Optimizer,
+  steps: number,
+): Promise<Trained> {
+  const { state, inputs, program } = beginning(kind, optimizer, steps);
+  const session = await engine.load(state, { step: program });
+  const losses = await lossesOf(session, inputs);
+  const trained = { losses, state: await session.readState() };
+  session.dispose();
+  return trained;
+}
+
+/** The results that engines are compared with, by model, optimizer and steps; made when needed. */
+export const references: Record<string, Promise<Trained>> = {};
 
 /**
  * Trains on the engine that the others are compared with. By default that is tfjs on WebAssembly,
@@ -81,17 +100,11 @@ interface Trained {
  * it; in the long check it is the latter.
  */
 async function expected(kind: ModelKind, optimizer: Optimizer, steps: number): Promise<Trained> {
-  return await (known[`${kind} ${optimizer} ${steps}`] ??= (async () => {
+  return await (references[`${kind} ${optimizer} ${steps}`] ??= (async () => {
     const engine = isLong ? await referenceEngine() : await eagerEngine("wasm", backends.wasm);
-    const { state, inputs, program } = beginning(kind, optimizer, steps);
-    const session = await engine.load(state, { step: program });
-    const losses = await lossesOf(session, inputs);
-    const trained = { losses, state: await session.readState() };
-    session.dispose();
-    return trained;
+    return await trainFor(engine, kind, optimizer, steps);
   })());
 }
-const known: Record<string, Promise<Trained>> = {};
 
 export const trainingCases: EngineCase[] = (["gpt", "diffusion"] as const).flatMap((kind) =>
   (["adamw", "muon"] as const).map((optimizer): EngineCase => ({

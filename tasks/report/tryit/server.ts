@@ -15,6 +15,7 @@ const types: Record<string, string> = {
   ".png": "image/png",
   ".wasm": "application/wasm",
   ".onnx": "application/octet-stream",
+  ".safetensors": "application/octet-stream",
 };
 
 const isolation = {
