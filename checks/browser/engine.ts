@@ -1,29 +1,45 @@
 /**
- * The suite of engines in Chromium, on onnxruntime-web: WebAssembly, and WebGPU in software.
+ * The engine `onnx` over onnxruntime-web, in Chromium: the suite of engines on WebAssembly and on
+ * WebGPU (in software), and the first steps of the quickstart's runs, in losses and in speed, next
+ * to native onnx.
  *
  *     deno task --cwd checks browser-engine
+ *     LONG=yes TEXT=data/tinyshakespeare.txt deno task --cwd checks browser-engine
+ *
+ * With LONG=yes it trains 50 steps everywhere; on WebGPU in software that alone takes half an hour.
  */
 import { assert, assertEquals } from "@std/assert";
-import { join } from "@std/path";
 import type { Browser, Page } from "playwright-core";
 import { fileHandler } from "../../tasks/report/tryit/server.ts";
-import { openPage, outputOf, projectScript, testInChromium } from "./testing/in_browser.ts";
+import {
+  ofProject,
+  openPage,
+  outputOf,
+  projectScript,
+  testInChromium,
+} from "./testing/in_browser.ts";
+
+const isLong = Deno.env.get("LONG") === "yes";
+/** Any text in English will do; the project's own is always there. */
+const text = ofProject(Deno.env.get("TEXT") ?? "docs/lab-log.md");
 
 const site = await Deno.makeTempDir();
 Deno.test.afterAll(() => Deno.remove(site, { recursive: true }));
 let written: Promise<string> | undefined;
 
-/** Opens a page with a worker that `ask` asks. */
-async function openWorker(browser: Browser) {
+/** A page with a worker that runs `checks/engines/browser/worker.ts`. */
+async function openWorker(browser: Browser, variables = "") {
   await (written ??= outputOf(projectScript("checks/engines/browser/write_site.ts", site, ".")));
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, fileHandler(site));
   const url = `http://127.0.0.1:${server.addr.port}/`;
   const { page } = await openPage(browser, url, { isOwn: (asked) => asked.startsWith(url) });
-  await page.evaluate(() => {
-    Object.assign(globalThis, { worker: new Worker("worker.js", { type: "module" }) });
-  });
+  await page.evaluate((variables) => {
+    const worker = new Worker(`worker.js?${variables}`, { type: "module" });
+    Object.assign(globalThis, { worker });
+  }, variables);
   return {
     page,
+    url,
     async [Symbol.asyncDispose]() {
       await page.context().close();
       await server.shutdown();
@@ -31,14 +47,14 @@ async function openWorker(browser: Browser) {
   };
 }
 
-/** Sends a request to the worker of `checks/engines/browser/worker.ts`. */
-// deno-lint-ignore no-explicit-any -- the types would bring the whole project into this config
+/** Asks the worker. */
+// deno-lint-ignore no-explicit-any -- its types would bring the whole project into this config
 async function ask(page: Page, request: Record<string, unknown>): Promise<any> {
   const { result, error } = await page.evaluate((request) => {
     const { worker } = globalThis as unknown as { worker: Worker };
     return new Promise<{ result?: unknown; error?: string }>((resolve) => {
       worker.onmessage = ({ data }) => resolve(data);
-      worker.onerror = ({ message }) => resolve({ error: message });
+      worker.onerror = ({ message }) => resolve({ error: message || "the worker does not load" });
       worker.postMessage(request);
     });
   }, request);
@@ -46,18 +62,109 @@ async function ask(page: Page, request: Record<string, unknown>): Promise<any> {
   return result;
 }
 
-const only = Deno.env.get('CASE');
-const inSoftware = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
-
-for (const [device, flags] of Object.entries({ wasm: [], webgpu: inSoftware })) {
-  testInChromium(`onnx:${device} in Chromium`, async (browser, t) => {
-    await using opened = await openWorker(browser);
+const devices = [
+  { device: "wasm", flags: [], threads: 2, variables: "" },
+  {
+    device: "webgpu",
+    flags: ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
+    threads: 1,
+    variables: isLong ? "" : "STEPS=4", // a step takes a second in software
+  },
+];
+for (const { device, flags, threads, variables } of devices) {
+  testInChromium(`onnx:${device} passes the suite of engines in Chromium`, async (browser, t) => {
+    await using opened = await openWorker(browser, variables);
     const { page } = opened;
-    const { names, threads } = await ask(page, { type: "start", device, threads: 2 });
-    assertEquals(threads, device === "wasm" ? 2 : 1);
-    assert(names.length > 20);
-    for (const name of names.filter((n: string) => !only || n.includes(only))) {
+    const started = await ask(page, { type: "start", device, threads: 2 });
+    assertEquals(started.threads, threads);
+    assert(started.names.length > 20, `${started.names.length} cases`);
+    for (const name of started.names) {
       await t.step(name, () => ask(page, { type: "case", name }));
     }
   }, flags);
+}
+
+/** The answer to a request for steps. */
+interface Made {
+  losses: number[];
+  ms: number;
+}
+
+/** A run of `checks/engines/browser/run_in_deno.ts`. */
+function startInDeno(...args: string[]) {
+  const path = ofProject("checks/engines/browser/run_in_deno.ts");
+  const script = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--config", ofProject("deno.json"), path, ...args],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = script.stdin.getWriter();
+  const reader = script.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const errors = new Response(script.stderr).text();
+  return {
+    async readLine() {
+      let line = "";
+      while (!line.endsWith("\n")) {
+        const { value, done } = await reader.read();
+        if (done) throw new Error(await errors);
+        line += value;
+      }
+      return JSON.parse(line);
+    },
+    async makeSteps(count: number): Promise<Made> {
+      await writer.write(new TextEncoder().encode(`${count}\n`));
+      return await this.readLine();
+    },
+    async [Symbol.asyncDispose]() {
+      await writer.close();
+      await script.status;
+      await Promise.all([reader.cancel(), errors]);
+    },
+  };
+}
+
+/**
+ * Most by which a loss may differ from native onnx's. Both compute in float32, in another order;
+ * training then moves the two apart, step by step.
+ */
+const LOSS_APART = 1e-4;
+
+for (const kind of ["gpt", "diffusion"]) {
+  for (const threads of [1, 2]) {
+    const name = `a ${kind} of preset quickstart has native onnx's losses in Chromium and the bits ` +
+      `of onnxruntime-web in Deno, ${threads} thread${threads > 1 ? "s" : ""}`;
+    testInChromium(name, async (browser) => {
+      await using opened = await openWorker(browser);
+      const { page, url } = opened;
+      await ask(page, { type: "start", device: "wasm", threads });
+      const run = { kind, preset: "quickstart", text: await Deno.readTextFile(text) };
+      const chars = await ask(page, { type: "run", run });
+      const args = [kind, "quickstart", text, String(threads)];
+      await using native = startInDeno(...args);
+      await using web = startInDeno(...args.with(3, "1"), url);
+      assertEquals(await native.readLine(), chars);
+      assertEquals(await web.readLine(), chars);
+      const rounds: { ours: Made; theirs: Made }[] = [];
+      for (let step = 0; step < (isLong ? 50 : 5); step++) { // in turn, as machines are not steady
+        const ours: Made = await ask(page, { type: "steps", count: 1 });
+        rounds.push({ ours, theirs: await native.makeSteps(1) });
+        if (threads === 1) assertEquals(ours.losses, (await web.makeSteps(1)).losses);
+      }
+      const apart = rounds.map(({ ours, theirs }) => Math.abs(ours.losses[0] - theirs.losses[0]));
+      const first = apart.findIndex((difference) => difference > LOSS_APART);
+      const rate = (pick: (round: { ours: Made; theirs: Made }) => Made) => {
+        const ms = rounds.slice(2).map((round) => pick(round).ms).toSorted((a, b) => a - b);
+        return 1000 * chars / ms[ms.length >> 1]; // the first two steps prepare what others use
+      };
+      const [ourRate, theirRate] = [rate(({ ours }) => ours), rate(({ theirs }) => theirs)];
+      console.log(
+        `${kind}, threads ${threads}: ${Math.round(ourRate)} characters a second, native onnx ` +
+          `${Math.round(theirRate)}, ratio ${(ourRate / theirRate).toFixed(2)}; losses of ` +
+          `${apart.length} steps are at most ${Math.max(...apart)} apart` +
+          (first === -1 ? "" : `, the first beyond ${LOSS_APART} is that of step ${first + 1}`),
+      );
+      if (!isLong) assertEquals(first, -1);
+    });
+  }
 }

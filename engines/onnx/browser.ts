@@ -46,11 +46,12 @@ export interface BrowserEngine extends Engine {
 declare const crossOriginIsolated: boolean | undefined; // not among Deno's types
 
 /**
- * Chooses the number of threads: half of what the browser counts, at most 8, as most computers
- * count each core twice.
+ * Chooses the number of threads: half of what the browser counts, as most computers count each core
+ * twice, from 2, where it counts as many, to 8.
  */
 export function defaultThreads(): number {
-  return Math.max(1, Math.min(8, Math.ceil(navigator.hardwareConcurrency / 2)));
+  const count = navigator.hardwareConcurrency;
+  return Math.min(count, Math.max(2, Math.min(8, Math.ceil(count / 2))));
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Runs the suite of engines, and recorded runs of training, in a browser's worker. `write_site.ts`
+ * Runs the suite of engines, and runs of training, in a browser's worker. `write_site.ts`
  * makes the folder that it is served from.
  */
 import "./no_deno.ts";
@@ -12,8 +12,8 @@ import { kernelsCases } from "../../../engines/testing/kernels.ts";
 import { sessionCases } from "../../../engines/testing/sessions.ts";
 import { evaluationCases } from "../testing/evaluation.ts";
 import { parityCases } from "../testing/parity.ts";
-import { recordRun, type RunRequest } from "../testing/recorded_run.ts";
 import { samplingCases } from "../testing/sampling.ts";
+import { type RunRequest, type StartedRun, startRun } from "../testing/started_run.ts";
 import { references, trainingCases } from "../testing/training.ts";
 import { fromJson } from "./references.ts";
 
@@ -21,7 +21,8 @@ import { fromJson } from "./references.ts";
 export type Request =
   | { type: "start"; device: BrowserDevice; threads?: number }
   | { type: "case"; name: string }
-  | { type: "train"; run: RunRequest };
+  | { type: "run"; run: RunRequest }
+  | { type: "steps"; count: number };
 
 const cases = [
   ...sessionCases,
@@ -32,6 +33,7 @@ const cases = [
   ...evaluationCases,
 ];
 let engine: BrowserEngine;
+let run: StartedRun | undefined;
 
 async function answer(request: Request): Promise<unknown> {
   switch (request.type) {
@@ -50,8 +52,12 @@ async function answer(request: Request): Promise<unknown> {
     }
     case "case":
       return await cases.find(({ name }) => name === request.name)!.run(engine);
-    case "train":
-      return await recordRun(engine, request.run);
+    case "run":
+      run?.dispose();
+      run = await startRun(engine, request.run);
+      return run.chars;
+    case "steps":
+      return await run!.makeSteps(request.count);
   }
 }
 

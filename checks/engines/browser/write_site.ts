@@ -1,6 +1,6 @@
 /**
  * Writes the folder that `checks/browser/engine.ts` serves: the worker, onnxruntime-web, the
- * original's figures, and the results of native onnx for the suite's runs of 50 steps. It runs with
+ * original's figures, and the results of native onnx for the suite's runs of training. It runs with
  * the project's config, which that test lacks.
  *
  *     deno run -A checks/engines/browser/write_site.ts FOLDER
@@ -34,7 +34,10 @@ const engine = await onnxEngine();
 const references: Record<string, ReturnType<typeof toJson>> = {};
 for (const kind of ["gpt", "diffusion"] as const) {
   for (const optimizer of ["adamw", "muon"] as const) {
-    references[`${kind} ${optimizer} 50`] = toJson(await trainFor(engine, kind, optimizer, 50));
+    for (const steps of [4, 50]) {
+      const name = `${kind} ${optimizer} ${steps}`;
+      references[name] = toJson(await trainFor(engine, kind, optimizer, steps));
+    }
   }
 }
 await Deno.writeTextFile(join(folder, "references.json"), JSON.stringify(references));
