@@ -234,14 +234,14 @@ function* inGroups<R>(rows: Iterable<R>, size: number): Generator<R[]> {
 }
 
 /** Replaces the tokens at `masked` by the mask. */
-function hide(tokens: Int32Array, masked: number[]): Int32Array {
+export function hide(tokens: Int32Array, masked: number[]): Int32Array {
   const hidden = tokens.slice();
   for (const position of masked) hidden[position] = MASK_TOKEN;
   return hidden;
 }
 
 /** Lists the integers from `start` up to, not including, `end`. */
-function range(start: number, end: number): number[] {
+export function range(start: number, end: number): number[] {
   return Array.from({ length: end - start }, (_, i) => start + i);
 }
 
@@ -249,7 +249,7 @@ function range(start: number, end: number): number[] {
  * Draws `count` of the items in random order, each set and order as likely as any other. Reorders
  * the array that it is given.
  */
-function drawFrom(items: number[], count: number, random: Random): number[] {
+export function drawFrom<Item>(items: Item[], count: number, random: Random): Item[] {
   for (let i = 0; i < count; i++) {
     const other = i + random.integer(items.length - i);
     [items[i], items[other]] = [items[other], items[i]];

@@ -103,7 +103,7 @@ export interface PassView extends Pick<MaskedWindow, "before"> {
  */
 export function computeLaw(view: PassView, position: number, networkWeight: number): Float64Array {
   const { logits, seen, now, before, ngrams } = view;
-  const network = softmax(logits[position]);
+  const network = computeMarginal(logits[position]);
   if (now[position - 1] === MASK_TOKEN) return network; // of two apart, the table knows nothing
   const right = readRight(seen, position);
   const table = readTable(ngrams, readLeft(now, before, position, ngrams.order), right);
@@ -127,7 +127,7 @@ function sumOverPrevious(
 ): Float64Array {
   const left = readLeft(seen, before, position - 1, ngrams.order);
   const total = new Float64Array(ngrams.vocab);
-  for (const [previous, share] of softmax(logits[position - 1]).entries()) {
+  for (const [previous, share] of computeMarginal(logits[position - 1]).entries()) {
     if (share < 1e-3) continue; // a tenth of the rows, and the same figures to 0.003 bits
     const row = readTable(ngrams, [...left, previous], right);
     for (let x = 0; x < total.length; x++) total[x] += share * row[x];
@@ -175,8 +175,8 @@ function readRight(window: Int32Array, position: number): number[] {
   return following.slice(0, end === -1 ? undefined : end).map((token) => token - 1);
 }
 
-/** Computes the probabilities of the characters, [vocab - 1]: the mask has none. */
-function softmax(logits: Float32Array): Float64Array {
+/** Computes the probability of each character from its logits, [vocab - 1]; the mask has none. */
+export function computeMarginal(logits: Float32Array): Float64Array {
   const ofCharacters = Float64Array.from(logits.subarray(1));
   const largest = ofCharacters.reduce((a, b) => Math.max(a, b));
   return normalize(ofCharacters.map((logit) => Math.exp(logit - largest)));
@@ -193,6 +193,6 @@ function toLogits(law: Float64Array): Float32Array {
 }
 
 /** Computes the entropy of a law, in nats. */
-function entropyOf(law: Float64Array): number {
+export function entropyOf(law: Float64Array): number {
   return law.reduce((sum, p) => p > 0 ? sum - p * Math.log(p) : sum, 0);
 }
