@@ -27,6 +27,7 @@ import { cutIntoBlocks } from "../core/scoring/rows.ts";
 import { loadScorer, type Scorer } from "../core/scoring/scorer.ts";
 import type { Engine } from "../engines/engine.ts";
 import { UserError } from "../engines/errors.ts";
+import { decoderTable, priceDecodersOf } from "./eval/decoders.ts";
 import { listBits, paintBits, readOwnText, scoreOwnText } from "./eval/own_text.ts";
 import { commonFlags, parseFlags, reportsFlag, UsageError } from "./shared/flags.ts";
 import {
@@ -48,6 +49,7 @@ import { latestQuality, qualityTables } from "./shared/quality_table.ts";
 import {
   type BaselineRow,
   type ComparisonRow,
+  type DecoderPrices,
   type EvaluationResult,
   type EvaluationRow,
   toComparisonRow,
@@ -103,6 +105,12 @@ const flags = {
     default: 16,
     help: "nelbo: passes over the blocks",
   },
+  decoders: {
+    type: "integer",
+    min: 0,
+    default: 8,
+    help: "blocks on which to price several characters a pass, 0 = none; not with --estimator",
+  },
   text: {
     type: "path",
     placeholder: "FILE|-",
@@ -132,17 +140,21 @@ export async function main(args: string[]): Promise<void> {
   const scored: Scored<EvaluationRow>[] = [];
   const baselines = new Map<number, BaselineRow[]>(); // by context
   const comparisons: ComparisonRow[] = [];
+  const decoders: DecoderPrices[] = [];
   const show = async () => {
     const rows = [...baselines.values(), scored.map(({ row }) => row)].flat();
     const hashes = [...new Set(candidates.map(({ saved }) => saved.sha256))];
     const found = await Promise.all(hashes.map((hash) => latestQuality(hash, values.reports)));
     const quality = found.filter((result) => !!result);
-    if (values.json) return printJson({ rows, comparisons, notes: notesOn(rows), quality });
+    if (values.json) {
+      return printJson({ rows, comparisons, notes: notesOn(rows), decoders, quality });
+    }
     print(
       [
         evaluationTable(rows),
         maskShareTable(rows),
         comparisonTable(comparisons),
+        decoderTable(decoders),
         quality.length > 0 ? qualityTables(quality) : NO_QUALITY,
       ].filter((part) => part !== "").join("\n\n"),
     );
@@ -188,6 +200,18 @@ export async function main(args: string[]): Promise<void> {
       result.comparisons!.push(...own);
       file = await keepResult(result, file) ?? file; // already now, as the next estimator may fail
     }
+    const { saved, blocks } = candidate;
+    if (saved.config.kind === "gpt" || values.estimator || values.decoders === 0) return;
+    result.decoders = await priceDecodersOf(
+      engine,
+      saved,
+      blocks,
+      corpus,
+      [best, ...scored.filter(({ estimator }) => estimator === "exact")],
+      { count: values.decoders, seed: values.seed },
+    );
+    decoders.push(result.decoders);
+    await keepResult(result, file);
   }
 }
 

@@ -239,6 +239,42 @@ const comparisonRow = object({
 });
 export type ComparisonRow = v.InferOutput<typeof comparisonRow>;
 
+/** The price of a way to write several characters a pass, see core/scoring/decoders.ts. */
+const decoderRow = object({
+  order: oneOf("left-to-right", "drawn"),
+  draws: oneOf("independent", "copula"),
+  /** Characters of a run; with a budget, at most. */
+  run: count,
+  /** In nats; null for runs of equal length. */
+  entropy_budget: v.nullable(number),
+  /** On average. */
+  characters_per_pass: number,
+  /** Bits per character, and its error by bootstrap over blocks. */
+  bpc: number,
+  se_blocks: number,
+  /** Bits per character above one character a pass in the same order, and the error of that. */
+  above_one: number,
+  se_above_one: number,
+});
+export type DecoderRow = v.InferOutput<typeof decoderRow>;
+
+const decoderPrices = object({
+  /** The file of the diffusion model. */
+  weights: text,
+  /** Characters of a block, and the number of blocks. */
+  context: count,
+  blocks: count,
+  /** The weight of the network in the copula, 0 to 1. */
+  network_weight: number,
+  rows: list(decoderRow),
+  /** Bits per character of other models on the same blocks. */
+  references: list(object({
+    model: v.union([model, baselineName], "gpt, diffusion or a baseline"),
+    bpc: number,
+  })),
+});
+export type DecoderPrices = v.InferOutput<typeof decoderPrices>;
+
 const evaluationResult = object({
   kind: oneOf("evaluation"),
   /** The figures of the weights that `provenance` names. */
@@ -247,6 +283,8 @@ const evaluationResult = object({
   baselines: v.optional(list(baselineRow)),
   /** Comparisons of these weights (`a`) with baselines, and with what was scored in the same run. */
   comparisons: v.optional(list(comparisonRow)),
+  /** Of a diffusion model; not in results of 1.0.0. */
+  decoders: v.optional(decoderPrices),
   provenance,
 });
 export type EvaluationResult = v.InferOutput<typeof evaluationResult>;

@@ -65,7 +65,7 @@ Deno.test("each sampler is given its own flags, and they are recorded", () => {
     [["--sampler", "confidence", "--denoising-steps", "9"], { "denoising-steps": 9 }],
     [["--sampler", "entropy", "--entropy-bound", "2"], { "entropy-bound": 2 }],
     [["--sampler", "copula", "--longest-run", "3"], {
-      ...{ "entropy-budget": 6, "longest-run": 3, "network-weight": 1 },
+      ...{ "entropy-budget": 10, "longest-run": 3, "network-weight": 1 },
     }],
     [["--sampler", "ancestral", "--grid", "uniform"], { "denoising-steps": 64, grid: "uniform" }],
     [["--sampler", "remask", "--remask-cap", "0.1"], {

@@ -31,7 +31,7 @@ export const copula = defineSampler({
     entropyBudget: {
       type: "number",
       min: 0,
-      default: 6,
+      default: 10,
       help: "largest sum of the entropies of a run after its first character, in nats",
       short: "budget #",
     },
@@ -39,7 +39,7 @@ export const copula = defineSampler({
       type: "integer",
       min: 1,
       max: 1024,
-      default: 12,
+      default: 16,
       help: "most characters of a run",
       short: "runs to #",
     },

@@ -1,0 +1,105 @@
+/** Prices decoders that write several characters a pass, for `eval`, and prints them. */
+import { models } from "../../core/models.ts";
+import type { Corpus } from "../../core/data/corpus.ts";
+import { makeTokenizer } from "../../core/data/tokenizer.ts";
+import { kneserNey } from "../../core/ngrams/kneser_ney.ts";
+import { seededRandom } from "../../core/random.ts";
+import { loadNetwork } from "../../core/sampling/network.ts";
+import { copula } from "../../core/sampling/samplers/copula.ts";
+import type { BlockFigures } from "../../core/scoring/comparison.ts";
+import { type DecoderPrice, priceDecoders } from "../../core/scoring/decoders.ts";
+import { spaceEvenly } from "../../core/scoring/rows.ts";
+import type { Engine } from "../../engines/engine.ts";
+import { startProgress } from "../shared/progress.ts";
+import type { DecoderPrices, DecoderRow } from "../shared/results.ts";
+import { interruption } from "../shared/run.ts";
+import { alignedTable, wrap } from "../shared/text.ts";
+import type { ChosenWeights } from "../shared/weights.ts";
+
+/**
+ * Prices the decoders of a diffusion model on `count` evenly spaced blocks.
+ *
+ * @param others Other models, for their bits per character on the same blocks.
+ */
+export async function priceDecodersOf(
+  engine: Engine,
+  { config, weights, vocabulary, path }: ChosenWeights,
+  blocks: Int32Array[],
+  corpus: Corpus,
+  others: BlockFigures[],
+  { count, seed }: { count: number; seed: number },
+): Promise<DecoderPrices> {
+  const { encode } = makeTokenizer("gpt", vocabulary.slice(1)); // characters without the mask
+  const ngrams = kneserNey(encode(corpus.train, "the text"), vocabulary.length - 1);
+  const indices = spaceEvenly(blocks.length, count);
+  const chosen = indices.map((index) => blocks[index]);
+  using network = await loadNetwork(engine, models.diffusion, config, weights);
+  let progress: ReturnType<typeof startProgress> | undefined;
+  try {
+    const prices = await priceDecoders(network, ngrams, chosen, {
+      random: seededRandom(seed),
+      signal: interruption(),
+      onProgress(done, total) {
+        progress ??= startProgress({ total, unit: "diffusion decoders, pass" });
+        progress.update({ done });
+      },
+    });
+    const { context } = config;
+    return {
+      weights: path,
+      context,
+      blocks: chosen.length,
+      network_weight: copula.settings.networkWeight,
+      rows: prices.map(toRow),
+      references: others.flatMap((other) => {
+        const bpc = other.context === context ? averageOn(other, indices) : undefined;
+        return bpc === undefined ? [] : [{ model: other.model, bpc }];
+      }),
+    };
+  } finally {
+    progress?.finish();
+  }
+}
+
+function toRow(price: DecoderPrice): DecoderRow {
+  return {
+    order: price.order,
+    draws: price.draws,
+    run: price.run,
+    entropy_budget: price.entropyBudget,
+    characters_per_pass: price.charactersPerPass,
+    bpc: price.bpc,
+    se_blocks: price.seBlocks,
+    above_one: price.aboveOne,
+    se_above_one: price.seAboveOne,
+  };
+}
+
+/** Computes the bits per character on these blocks, if all of them were scored. */
+function averageOn({ indices, perBlock }: BlockFigures, blocks: number[]): number | undefined {
+  const places = blocks.map((block) => indices.indexOf(block));
+  if (places.includes(-1)) return undefined;
+  return places.reduce((sum, place) => sum + perBlock[place], 0) / places.length / Math.LN2;
+}
+
+/** Formats a line for each decoder; "" if there is none. */
+export function decoderTable(all: DecoderPrices[]): string {
+  return all.map(({ weights, rows, references, context, blocks }) => {
+    const head = ["order", "draws", "run", "chars/pass", "bits/char", "± blocks", "above 1", "±"];
+    const lines = rows.map((row) => [
+      row.order,
+      row.draws,
+      row.entropy_budget === null ? `${row.run}` : `budget ${row.entropy_budget}`,
+      row.characters_per_pass.toFixed(2),
+      row.bpc.toFixed(4),
+      row.se_blocks.toFixed(4),
+      (row.above_one < 0 ? "" : "+") + row.above_one.toFixed(4),
+      row.se_above_one.toFixed(4),
+    ]);
+    const shown = references.map(({ model, bpc }) => `${model} ${bpc.toFixed(4)}`);
+    const meaning = `Bits per character of decoders that write several characters a pass with ` +
+      `${weights}, on ${blocks} blocks of ${context}. On the same blocks: ${shown.join(", ")}. ` +
+      "above 1: more than one character a pass, from the network alone, in the same order.";
+    return `${wrap(meaning)}\n\n${alignedTable(head, lines)}`;
+  }).join("\n\n");
+}
