@@ -3,7 +3,7 @@ import { join } from "@std/path";
 import { scoreBaseline, trainBaselines } from "../core/scoring/baselines.ts";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
 import { encodeCorpus, loadCorpus } from "../core/data/corpus.ts";
-import type { ComparisonRow, EvaluationRow } from "./shared/results.ts";
+import type { ComparisonRow, DecoderPrices, EvaluationRow } from "./shared/results.ts";
 import { KILLED, testOnUnix } from "../core/testing/system.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { cutIntoBlocks, spaceEvenly } from "../core/scoring/rows.ts";
@@ -30,8 +30,9 @@ Deno.test("eval without --model scores both models with every estimator, the sam
         for (const { data } of Object.values(weights)) data.fill(0);
       },
     });
-    const flags = ["--", ...engine, ...text, "--blocks", "4", "--passes", "2"];
-    const { rows, comparisons, notes, quality } = await jsonOf(folder, "eval", ...flags);
+    const counts = ["--blocks", "4", "--passes", "2", "--decoders", "4"];
+    const flags = ["--", ...engine, ...text, ...counts];
+    const { rows, comparisons, notes, decoders, quality } = await jsonOf(folder, "eval", ...flags);
     assertEquals((rows as EvaluationRow[]).map((row) => [row.model, row.estimator, row.weights]), [
       ["uniform", "exact", ""],
       ["unigram", "exact", ""],
@@ -86,14 +87,23 @@ Deno.test("eval without --model scores both models with every estimator, the sam
         assertEquals([blocks, chars], [4, 4 * 31]);
       }
     }
+    const [{ rows: prices, references, ...of }] = decoders as DecoderPrices[];
+    assertEquals([of.weights, of.context, of.blocks], [models[1].weights, 32, 4]);
+    assertEquals(references.map(({ model }) => model), ["kneser-ney-6", "gpt"]);
+    assertEquals(prices.length, 2 * 2 * 5 + 1);
+    for (const { draws, run, bpc, above_one } of prices) {
+      if (draws === "independent" || run === 1) assertAlmostEquals(bpc, Math.log2(65), 5e-6);
+      else assert(above_one < -1, `${above_one}`); // the table of this text alone knows something
+    }
     const again = await jsonOf(folder, "eval", ...flags);
-    assertEquals([again.rows, again.comparisons], [rows, comparisons]);
+    assertEquals([again.rows, again.comparisons, again.decoders], [rows, comparisons, decoders]);
 
     const { evaluations, problems } = await readResults(join(folder, "reports"));
     assertEquals([evaluations.length, problems], [4, []]); // a file a model and a run
     const kept = evaluations.slice(0, 2).flatMap(({ rows }) => rows);
     assertEquals(kept.toSorted(byName), models.toSorted(byName));
     assertEquals(evaluations[0].baselines, rows.slice(0, 3));
+    assertEquals(evaluations.flatMap((kept) => kept.decoders ?? []), [decoders[0], decoders[0]]);
     assertEquals(evaluations.slice(0, 2).flatMap((kept) => kept.comparisons).length, 5);
 
     const { stdout } = await runTaskIn(folder, "eval", ...flags, "--model", "gpt");

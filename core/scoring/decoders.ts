@@ -182,7 +182,7 @@ async function costLeftToRight(
 
 /**
  * Costs the decoders of a drawn order, by passes at evenly spread moments. Any hidden run is as
- * likely to be the next one as any other, so each pass takes the mean over all of them.
+ * likely to be the next one as any other, so each pass takes the mean over all their characters.
  */
 async function costDrawn(
   block: Int32Array,
@@ -201,7 +201,7 @@ async function costDrawn(
       const shown = Math.floor((pass + random.uniform()) / drawnPasses * pieces.length);
       const hidden = drawFrom([...pieces], Math.max(1, pieces.length - shown), random);
       const view = await look(block, hidden.flat());
-      const share = pieces.length / hidden.length / drawnPasses;
+      const share = (block.length - 1) / hidden.flat().length / drawnPasses;
       for (const piece of hidden) {
         for (const character of scoreRun(view, block, piece, networkWeight)) {
           for (const draws of DRAWS) nats[draws] += share * character[draws];
