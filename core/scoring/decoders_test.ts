@@ -49,7 +49,7 @@ Deno.test("one character a pass from left to right costs what the estimator left
   for (const one of ones) assertAlmostEquals(one.aboveOne, 0, 1e-6);
 });
 
-Deno.test("independent runs cost the sum over the rows in which they and all after them are hidden", async () => {
+Deno.test("independent runs cost the sum over the rows in which they and all after them are hidden", () => {
   const [, a, b, c] = strings[5];
   const nats = (seen: number[], position: number, token: number) =>
     toyNats(world(seen), position, token);
