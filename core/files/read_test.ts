@@ -17,6 +17,9 @@ Deno.test("a file that is missing, a folder or too large can't be read, in one l
       error.message,
       `Cannot load ${JSON.stringify(missing)}: no such file; train one first`,
     );
+    const relative = await assertRejects(() => readBytes("no/such"), Error);
+    const place = `; check the path (looked for in ${JSON.stringify(Deno.cwd())})`;
+    assertEquals(relative.message, `Cannot read "no/such": no such file${place}`);
     await assertRejects(() => readBytes(folder), Error, "it is a folder; give the path of a file");
     await assertRejects(() => readBytes(join(path, "x")), Error, "a part of the path is not a");
     await assertRejects(

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { commonFlags, HelpRequest, parseFlags, UsageError } from "./flags.ts";
+import { commonFlags, HelpRequest, nextSeed, parseFlags, UsageError } from "./flags.ts";
 import { helpText } from "./help.ts";
 
 const task = {
@@ -149,6 +149,10 @@ Deno.test("limits: min and max belong to the range, above does not", () => {
   for (const args of [["--length", "0"], ["--length", "100001"], ["--top-p", "0"]]) {
     assertStringIncludes(mistakes(...args), ": expected a");
   }
+});
+
+Deno.test("the seed after another one is a seed that the flag takes, also after the largest", () => {
+  assertEquals([nextSeed(7, 2), nextSeed(commonFlags.seed.max, 1)], [9, commonFlags.seed.min]);
 });
 
 Deno.test("an unknown flag is refused and the nearest one named", () => {

@@ -130,9 +130,12 @@ export function startProgress(options: ProgressOptions): Progress {
 }
 
 /** Shows how n-grams are counted, where the text is so long that this takes seconds. */
-export function showCounting({ characters }: { characters: number }) {
+export function showCounting(
+  { characters }: { characters: number },
+  around: Pick<ProgressOptions, "stream" | "now"> = {},
+) {
   const enabled = characters > 2e6;
-  const progress = startProgress({ total: 6, unit: "n-grams up to length", enabled });
+  const progress = startProgress({ total: 6, unit: "n-grams up to length", enabled, ...around });
   return {
     onProgress: (done: number) => progress.update({ done }),
     [Symbol.dispose]: () => progress.finish(),

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertLessOrEqual, assertMatch, assertThrows } from "@std/assert";
-import { type Progress, startProgress } from "./progress.ts";
+import { type Progress, showCounting, startProgress } from "./progress.ts";
 import { duration } from "./text.ts";
 
 /** A terminal that is a list of rows, or a file, with a clock that is moved by hand. */
@@ -148,6 +148,22 @@ Deno.test("nothing is written if nothing was done, or if switched off", () => {
   silent.note("saved");
   silent.finish();
   assertEquals(around.written, "");
+});
+
+Deno.test("counting n-grams is shown for a long text, and not for one that takes no time", () => {
+  for (
+    const [characters, row] of [[1e6, ""], [3e6, "n-grams up to length 6/6  in 30 s"]] as const
+  ) {
+    const around = fakeSurroundings({ terminal: false });
+    {
+      using counting = showCounting({ characters }, around);
+      for (let done = 1; done <= 6; done++) {
+        around.time += 5_000;
+        counting.onProgress(done);
+      }
+    }
+    assertEquals(around.rows().at(-2) ?? "", row);
+  }
 });
 
 Deno.test("durations read well on both sides of each border", () => {
