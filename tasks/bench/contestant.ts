@@ -11,7 +11,7 @@ export interface PytorchSettings extends Pick<Contest, "work" | "threads"> {
 }
 
 /** Lists contestants in the order of a round: reversed every other time. */
-export function inTurns(contestants: Contestant[], round: number): Contestant[] {
+export function inTurns<Each>(contestants: Each[], round: number): Each[] {
   return round % 2 === 0 ? contestants : contestants.toReversed();
 }
 
