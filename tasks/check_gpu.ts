@@ -2,10 +2,8 @@
  * Finds out in five minutes what the GPU of a machine is worth to this project: a table, row by row
  * as it comes, and one JSON file that has what the table has and the figures behind it.
  */
-import { join } from "@std/path";
 import { type PresetName, presets } from "../core/config.ts";
 import { describeIoError } from "../core/files/errors.ts";
-import { makeFolder, requireWritable, writeFileAtomically } from "../core/files/write.ts";
 import type { Precision } from "../engines/engine.ts";
 import { type EngineName, engineNames, hasPrecision } from "../engines/names.ts";
 import { type Job, runJob } from "./check_gpu/jobs.ts";
@@ -13,7 +11,7 @@ import { compareLosses } from "./check_gpu/losses.ts";
 import type { Combination, PartRequest } from "./check_gpu/request.ts";
 import { partCommand } from "./check_gpu/tasks.ts";
 import { commonFlags, parseFlags, reportsFlag } from "./shared/flags.ts";
-import { describeSurroundings } from "./shared/provenance.ts";
+import { describeSurroundings, GPU, openResults } from "./shared/provenance.ts";
 import {
   type GpuCheckPart,
   gpuCheckParts,
@@ -100,9 +98,9 @@ export async function main(args: string[]): Promise<void> {
     agrees: true,
     seconds: 0,
   };
-  const file = join(values.reports, "gpu", `${surroundings.date.replace(/[:.]/g, "-")}.json`);
-  await makeFolder(join(values.reports, "gpu"));
-  await requireWritable(file);
+  const keepResult = await openResults(values.reports, GPU);
+  let file: string | undefined;
+  const where = () => file === undefined ? "not kept" : `kept as ${file}`;
   const say = values.json ? note : print;
   say(`${surroundings.machine}; preset ${result.preset}, batch ${result.batch}\n${tableHead}`);
 
@@ -142,10 +140,10 @@ export async function main(args: string[]): Promise<void> {
       result.agrees &&= isGood(row);
       result.seconds = secondsSpent();
       say(formatRow(row));
-      await writeFileAtomically(file, new TextEncoder().encode(JSON.stringify(result) + "\n"));
+      file = await keepResult(result, file);
     }
     if (stop.aborted) {
-      throw new Interrupted(stop.reason.signal, `Interrupted: what was found is in ${file}`);
+      throw new Interrupted(stop.reason.signal, `Interrupted; ${where()}`);
     }
     return rows;
   }
@@ -173,7 +171,7 @@ export async function main(args: string[]): Promise<void> {
     await Deno.remove(folder, { recursive: true });
   }
   if (values.json) printJson(result);
-  else print(`\n${summarize(result)}; ${file}`);
+  else print(`\n${summarize(result)}; ${where()}`);
   if (!result.agrees) Deno.exit(1);
 }
 

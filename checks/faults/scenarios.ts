@@ -152,7 +152,8 @@ export const scenarios: Scenario[] = [
   {
     name: "check-gpu",
     args: task("check-gpu", "--part", "losses", "--preset", "smoke", ...engine),
-    between: /gpu\/.*\.json$/,
+    between: /\.json$/,
+    secondary: /reports/,
   },
   {
     name: "report over another page",

@@ -11,12 +11,14 @@ import {
   writeFileAtomically,
 } from "../../core/files/write.ts";
 import { UserError } from "../../engines/errors.ts";
-import type { Provenance, Result } from "./results.ts";
+import type { GpuCheckResult, Provenance, Result } from "./results.ts";
 import { isFromSystem, note } from "./run.ts";
 
 // Folders below that of --reports.
 export const RESULTS = "results";
 export const RUNS = "runs";
+/** Results of `check-gpu`. */
+export const GPU = "gpu";
 /** Pieces of long computations, from which a later run resumes. */
 export const PARTIAL = "partial";
 
@@ -82,19 +84,21 @@ async function gitCommit(): Promise<string | undefined> {
 }
 
 /**
- * Keeps a result in a file of `reports/results/`.
+ * Keeps a result in a file of `reports/results/`, or of the folder that was opened.
  *
  * @param path The file that an earlier call returned, to replace it.
  * @returns The path of the file; undefined if it could not be written.
  */
-export type KeepResult = (result: Result, path?: string) => Promise<string | undefined>;
+export type KeepResult = (result: Kept, path?: string) => Promise<string | undefined>;
+
+type Kept = Result | GpuCheckResult;
 
 /**
  * Checks that results can be kept, before the work that leads to them. Where they can't, as in a
  * checkout that is only read, a note says so and they are skipped.
  */
-export async function openResults(reports: string): Promise<KeepResult> {
-  const folder = join(reports, RESULTS);
+export async function openResults(reports: string, name = RESULTS): Promise<KeepResult> {
+  const folder = join(reports, name);
   const works = await tryTo("results are not kept", reports, async () => {
     await makeFolder(folder);
     await removeLeftovers(folder); // every result has a unique name, so no later one replaces them
@@ -134,7 +138,9 @@ export async function tryTo<T>(
   }
 }
 
-function choosePath(folder: string, { kind, provenance: { date } }: Result): string {
+function choosePath(folder: string, result: Kept): string {
+  const { kind } = result;
+  const { date } = "date" in result ? result : result.provenance;
   const moment = date.replace(/[:.]/g, "-");
   return join(folder, `${moment}-${kind}-${crypto.randomUUID().slice(0, 8)}.json`);
 }
