@@ -2,6 +2,7 @@
  * Finds out in five minutes what the GPU of a machine is worth to this project: a table, row by row
  * as it comes, and one JSON file that has what the table has and the figures behind it.
  */
+import { fromFileUrl, join } from "@std/path";
 import { type PresetName, presets } from "../core/config.ts";
 import { describeIoError } from "../core/files/errors.ts";
 import type { Precision } from "../engines/engine.ts";
@@ -9,7 +10,7 @@ import { type EngineName, engineNames, hasPrecision } from "../engines/names.ts"
 import { type Job, runJob } from "./check_gpu/jobs.ts";
 import { compareLosses } from "./check_gpu/losses.ts";
 import type { Combination, PartRequest } from "./check_gpu/request.ts";
-import { partCommand } from "./check_gpu/tasks.ts";
+import { permissions } from "./check_gpu/tasks.ts";
 import { commonFlags, parseFlags, reportsFlag } from "./shared/flags.ts";
 import { describeSurroundings, GPU, openResults } from "./shared/provenance.ts";
 import {
@@ -80,7 +81,7 @@ const limits: Record<GpuCheckPart, number> = {
 };
 /** The engine that losses are compared with. */
 const reference: Combination = { engine: "onnx", precision: "f32" };
-/** Compared with PyTorch's float32 figures, of which TF32 products would be too far off. */
+/** Switches TF32 off, whose products would be too far from the original's figures. */
 const exactProducts = { NVIDIA_TF32_OVERRIDE: "0" };
 
 export async function main(args: string[]): Promise<void> {
@@ -115,23 +116,12 @@ export async function main(args: string[]): Promise<void> {
     combinations: Combination[] = [],
     complete = (row: GpuCheckRow) => row,
   ): Promise<GpuCheckRow[]> {
-    const limitSeconds = Math.min(limits[part], LIMIT_SECONDS - secondsSpent());
     const { preset, pytorch, threads = navigator.hardwareConcurrency } = values;
-    const own = await Deno.makeTempDir({ dir: folder });
-    const request: PartRequest = {
+    const job = makeJob({
       ...{ part, combinations, preset, batch: result.batch, threads, pytorch },
-      ...{ limitSeconds, folder: own },
-    };
-    const [{ engine, precision }] = combinations.length === 1 ? combinations : [noEngine];
-    const env = part === "parity" ? exactProducts : undefined;
-    const job: Job = {
-      part,
-      subject: engine,
-      precision,
-      command: partCommand(request),
-      env,
-      limitSeconds,
-    };
+      limitSeconds: Math.min(limits[part], LIMIT_SECONDS - secondsSpent()),
+      folder: join(folder, `${result.rows.length}`),
+    });
     const rows: GpuCheckRow[] = [];
     for await (const found of runJob(job, stop)) {
       const row = complete(found);
@@ -175,7 +165,23 @@ export async function main(args: string[]): Promise<void> {
   if (!result.agrees) Deno.exit(1);
 }
 
-const noEngine = { engine: "", precision: undefined };
+/** Describes the process of a part. */
+function makeJob(request: PartRequest): Job {
+  const { part, combinations, limitSeconds } = request;
+  const [only] = combinations.length === 1 ? combinations : [];
+  const script = fromFileUrl(new URL("check_gpu/part.ts", import.meta.url));
+  // Deno shows a file of /proc, such as the driver's version, only to a process with all of them.
+  const allowed = part === "machine" ? ["--allow-all"] : [...permissions, "--allow-run"];
+  const command = [Deno.execPath(), "run", "--no-prompt", ...allowed, script];
+  return {
+    part,
+    subject: only?.engine ?? "all",
+    precision: only?.precision,
+    command: [...command, JSON.stringify(request)],
+    env: part === "parity" ? exactProducts : undefined,
+    limitSeconds,
+  };
+}
 
 type Run = (
   part: GpuCheckPart,

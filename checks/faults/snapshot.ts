@@ -30,7 +30,7 @@ export function lasting(json: string): string {
  * clock.
  */
 export function steadyName(path: string): string {
-  return path.replace(/\d{4}-\d\d-\d\dT[\d-]+Z-(\w+)-[0-9a-f]{8}/g, "TIME-$1")
+  return path.replace(/\d{4}-\d\d-\d\dT[\d-]+Z-([\w-]+?)-[0-9a-f]{8}\b/g, "TIME-$1")
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, "UUID")
     .replace(/\.partial-[0-9a-f]{8}/g, ".partial-RANDOM")
     .replace(/(library|bare)-[0-9a-f]{8,12}\b/g, "$1-RANDOM") // folders of a setup

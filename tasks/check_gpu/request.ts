@@ -23,7 +23,7 @@ export interface PartRequest {
   pytorch?: string;
   /** The seconds that the part may take. */
   limitSeconds: number;
-  /** A folder for its files. */
+  /** A folder to make for its files; it is removed with them. */
   folder: string;
 }
 

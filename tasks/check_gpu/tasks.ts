@@ -1,4 +1,4 @@
-/** Command lines: of the parts, and of other tasks for the parts that use them as a user does. */
+/** The command lines of other tasks, for the parts that use them as a user does. */
 import { fromFileUrl, join } from "@std/path";
 import type { PartRequest } from "./request.ts";
 
@@ -12,14 +12,6 @@ export function taskCommand(
   const compute = ["--engine", engine, "--precision", precision, "--threads", `${threads}`];
   const results = ["--reports", join(folder, "reports"), "--json"];
   return ["run", "--no-prompt", ...permissions, script, ...flags, ...compute, ...results];
-}
-
-/** The command that runs a part. */
-export function partCommand(request: PartRequest): string[] {
-  const script = fromFileUrl(new URL("part.ts", import.meta.url));
-  // Deno shows a file of /proc, such as the driver's version, only to a process with all of them.
-  const allowed = request.part === "machine" ? ["--allow-all"] : [...permissions, "--allow-run"];
-  return [Deno.execPath(), "run", "--no-prompt", ...allowed, script, JSON.stringify(request)];
 }
 
 /** The permissions of everything that starts engines. */

@@ -5,6 +5,7 @@
  */
 import { join } from "@std/path";
 import { trainingPath } from "../../core/checkpoint.ts";
+import { makeFolder } from "../../core/files/write.ts";
 import { readSafetensors } from "../../core/files/safetensors.ts";
 import { runProgram, spawnProgram } from "../shared/process.ts";
 import type { Finding } from "../shared/results.ts";
@@ -18,6 +19,7 @@ const WORDS = 4000;
 
 export async function* trainAndResume(request: PartRequest): AsyncGenerator<Finding> {
   const { combinations: [{ engine: subject, precision }], folder, preset } = request;
+  await makeFolder(folder);
   const text = join(folder, "words.txt");
   await Deno.writeTextFile(text, makeWords(WORDS));
   const path = (name: string) => join(folder, `${name}.safetensors`);
