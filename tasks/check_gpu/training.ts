@@ -10,7 +10,7 @@ import { readSafetensors } from "../../core/files/safetensors.ts";
 import { runProgram, spawnProgram } from "../shared/process.ts";
 import type { Finding } from "../shared/results.ts";
 import { percent } from "../shared/text.ts";
-import { makeWords } from "./losses.ts";
+import { makeWords } from "./begin_run.ts";
 import type { PartRequest } from "./request.ts";
 import { lastWords, taskCommand } from "./tasks.ts";
 

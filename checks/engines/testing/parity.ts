@@ -6,7 +6,7 @@ import {
   compareGradients,
   compareSteps,
   type Difference,
-} from "../../../tasks/check_gpu/parity.ts";
+} from "../../../tasks/check_gpu/original.ts";
 
 export const parityCases: EngineCase[] = Object.values(models).flatMap((model) =>
   [

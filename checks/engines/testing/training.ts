@@ -8,7 +8,7 @@ import { makeParallelStepper } from "../../../core/training/data_parallel.ts";
 import { assertSameWeights, ranksInProcess } from "../../../core/testing/ranks.ts";
 import { makeLocalStepper } from "../../../core/training/loop.ts";
 import type { HostTensors } from "../../../engines/tensors.ts";
-import { beginRun } from "../../../tasks/check_gpu/losses.ts";
+import { beginRun } from "../../../tasks/check_gpu/begin_run.ts";
 import { backends, eagerEngine } from "../../../engines/eager.ts";
 import {
   type Engine,
