@@ -24,6 +24,7 @@ const layers = [
   ["tasks/shared/"],
   [
     "tasks/bench/",
+    "tasks/bundle/",
     "tasks/eval/",
     "tasks/fetch_data/",
     "tasks/report/",

@@ -2,7 +2,7 @@
  * Where the setup tasks put what an engine needs besides npm packages, and the record by which the
  * engine finds it.
  */
-import { join } from "@std/path";
+import { dirname, join, resolve } from "@std/path";
 import { firstLine, UserError } from "./errors.ts";
 
 /** The engines that have a setup, by the name of its folder. */
@@ -34,10 +34,15 @@ export const installationFile = (what: SetUp): string =>
  * Reads a setup's record.
  *
  * @param keys Its entries that must be text.
+ * @param paths Those of them that are paths, or empty: in a bundle they are relative to the record.
  * @throws {NotSetUpError} If there is none.
  * @throws {UserError} If it can't be read or is damaged.
  */
-export async function readRecord<T>(what: SetUp, keys: (keyof T)[]): Promise<T> {
+export async function readRecord<T>(
+  what: SetUp,
+  keys: (keyof T)[],
+  paths: (keyof T)[] = [],
+): Promise<T> {
   const action = `use what \`deno task setup-${what}\` has installed`;
   const file = installationFile(what);
   let text: string;
@@ -53,8 +58,11 @@ export async function readRecord<T>(what: SetUp, keys: (keyof T)[]): Promise<T> 
     throw new UserError({ action, found }, { cause: error });
   }
   try {
-    const record = JSON.parse(text) as T;
-    if (keys.every((key) => typeof record[key] === "string")) return record;
+    const record = JSON.parse(text);
+    if ([...keys, ...paths].every((key) => typeof record[key] === "string")) {
+      for (const key of paths) if (record[key]) record[key] = resolve(dirname(file), record[key]);
+      return record;
+    }
   } catch {
     // Reported below.
   }

@@ -37,7 +37,7 @@ export interface OnnxCudaInstallation {
 }
 
 export const readOnnxCuda = (): Promise<OnnxCudaInstallation> =>
-  readRecord<OnnxCudaInstallation>("onnx-cuda", ["version", "folder", "packages", "prefix"]);
+  readRecord<OnnxCudaInstallation>("onnx-cuda", ["version"], ["folder", "packages", "prefix"]);
 
 /** Whether this is a file of a checkout: only then can setup's onnxruntime take npm's place. */
 const isFile = import.meta.url.startsWith("file:");

@@ -61,7 +61,7 @@ const SETUP = setupCommand("tensorflow");
  * @throws {UserError} As `readRecord`.
  */
 export const readInstallation = (): Promise<Installation> =>
-  readRecord<Installation>("tensorflow", ["version", "arch", "addon", "package", "prefix"]);
+  readRecord<Installation>("tensorflow", ["version", "arch"], ["addon", "package", "prefix"]);
 
 let loaded: { binding: Binding; installation: Installation; threads?: number } | undefined;
 

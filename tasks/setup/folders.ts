@@ -157,7 +157,7 @@ export async function uninstallFrom(
   { prefix, json }: { prefix?: string; json: boolean },
 ): Promise<void> {
   const { what } = folders;
-  const recorded = await readRecord<{ prefix: string }>(what, ["prefix"])
+  const recorded = await readRecord<{ prefix: string }>(what, [], ["prefix"])
     .then(({ prefix }) => prefix, () => undefined);
   const folder = resolve(prefix ?? recorded ?? installationFolder(what));
   if (await exists(folder)) {

@@ -44,6 +44,7 @@ const contract: Record<string, string> = {
   "check-gpu": "engine precision part preset batch pytorch threads reports json",
   "engines": "json",
   "convert": "heads block-size json",
+  "bundle": "engine with-data with-weights split out json",
   "quickstart": `file ${common}`,
   "setup-tensorflow": "cuda prefix uninstall json",
   "setup-onnx-cuda": "libraries prefix uninstall json",
