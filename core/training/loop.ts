@@ -377,12 +377,12 @@ function makeDeadline(until = Infinity) {
     isTimeUp() {
       const { stepSeconds, scoreSeconds, sampleSeconds, saveSeconds } = clock;
       const seconds = stepSeconds + scoreSeconds + sampleSeconds + 2 * saveSeconds;
-      // Half as much again, as machines are not steady; half a second to end the process.
-      return secondsLeft() < 1.5 * seconds + 0.5;
+      // Half as much again, as machines are not steady; a second for `deno task` and for the end.
+      return secondsLeft() < 1.5 * seconds + 1;
     },
     /** Aborts while there is still time to save. */
     lateForScoring() {
-      const seconds = secondsLeft() - 3 * clock.saveSeconds - 0.5;
+      const seconds = secondsLeft() - 3 * clock.saveSeconds - 1;
       return AbortSignal.timeout(Math.max(0, 1000 * seconds));
     },
     refuse() {

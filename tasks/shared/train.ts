@@ -35,7 +35,7 @@ import { train, type TrainingRun } from "../../core/training/trainer.ts";
 import { UserError } from "../../engines/errors.ts";
 import { commonFlags, parseFlags, reportsFlag, UsageError, type Values } from "./flags.ts";
 import { Interrupted, interruption, note, print, printJson } from "./run.ts";
-import { commandLine, withoutControls } from "./text.ts";
+import { commandLine, quantity, withoutControls } from "./text.ts";
 import { startEngineFromFlags } from "./engine.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { openRunLog, type RunLog, runLogPath } from "./run_log.ts";
@@ -242,7 +242,7 @@ async function trainAndReport(
   progress.finish();
   if (values.split !== undefined && result.bestStep > 0) {
     const pieces = await writePieces(path, await readBytes(path), values.split);
-    note(`in pieces: ${pieces.join(" ")}; ${adviseJoining(path)}`);
+    note(`${path} is there in ${quantity(pieces.length, "piece")}, too; ${adviseJoining(path)}`);
   }
   const { json } = values;
   reportResult(result, header, { json, resumeCommand, ranks: ranks?.size ?? 1 });
