@@ -80,6 +80,7 @@ export {
 } from "./sampling/defaults.ts";
 export { samplerList, samplers } from "./sampling/samplers/mod.ts";
 export type { SamplerName } from "./sampling/samplers/mod.ts";
+export { computeLaw, type PassView } from "./sampling/samplers/copula.ts";
 export { defineSampler, drawEach, revealPerPass } from "./sampling/samplers/sampler.ts";
 export type { DefinedSampler, Pass, SamplerDefinition } from "./sampling/samplers/sampler.ts";
 export type { ChoiceOption, NumberOption, OptionText } from "./sampling/samplers/sampler.ts";
@@ -91,6 +92,8 @@ export { type Gap, parseTemplate, type Piece } from "./sampling/template.ts";
 export { evaluate, type EvaluateOptions, type Evaluation } from "./scoring/estimators.ts";
 export { cutIntoBlocks } from "./scoring/rows.ts";
 export type { EstimateOptions, Estimator } from "./scoring/estimators.ts";
+export { type Decoder, type DecoderPrice, priceDecoders } from "./scoring/decoders.ts";
+export type { PriceOptions } from "./scoring/decoders.ts";
 export { loadScorer, makeScorer } from "./scoring/scorer.ts";
 export type { Scorer } from "./scoring/scorer.ts";
 export type { ScoreOptions } from "./scoring/rows.ts";

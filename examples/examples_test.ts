@@ -40,3 +40,9 @@ Deno.test("train_plain.ts trains, and writes what it has learned", async () => {
   assertMatch(text, /^to be[ benort,:]{90,120}$/);
   assert(text.includes("or not to be"), text);
 });
+
+Deno.test("two_characters.ts prints what docs/sampling.md shows", async () => {
+  const document = await Deno.readTextFile(new URL("../docs/sampling.md", import.meta.url));
+  const shown = document.split("$ deno run examples/two_characters.ts\n")[1].split("```")[0];
+  assertEquals(await runExample("two_characters.ts"), shown);
+});

@@ -13,6 +13,7 @@ import type { Results } from "./read_results.ts";
 import type {
   BaselineEntry,
   ComparisonEntry,
+  DecoderEntry,
   EvaluationEntry,
   Marked,
   Pair,
@@ -110,6 +111,7 @@ export async function gather(results: Results, hash: Hash): Promise<ReportData> 
   const evaluations: EvaluationEntry[] = [];
   const baselines: BaselineEntry[] = [];
   const comparisons: ComparisonEntry[] = [];
+  const decoders: DecoderEntry[] = [];
   // Of the same figure on two texts, the page shows the one on the race's.
   const isOwn = ({ provenance }: { provenance: Provenance }) =>
     Number(compareText(provenance).length === 0);
@@ -119,6 +121,7 @@ export async function gather(results: Results, hash: Hash): Promise<ReportData> 
     const ofText = { stale: await checkText(provenance), other: compareText(provenance) };
     evaluations.push(...result.rows.map((row) => ({ row, provenance, ...marked })));
     baselines.push(...(result.baselines ?? []).map((row) => ({ row, provenance, ...ofText })));
+    if (result.decoders) decoders.push({ prices: result.decoders, provenance, ...marked });
     comparisons.push(
       ...(result.comparisons ?? []).map((comparison) => ({ comparison, provenance, ...marked })),
     );
@@ -140,6 +143,7 @@ export async function gather(results: Results, hash: Hash): Promise<ReportData> 
       comparisons,
       ({ comparison: { a, b, context } }) => [figureOf(a), figureOf(b), context],
     ),
+    decoders: firstOfEach(decoders, ({ prices: { weights, context } }) => [weights, context]),
     samples,
     race,
     runs: pairUp(runs, ({ run }) => run.header.model, likenessOfRuns),

@@ -6,6 +6,7 @@ import { htmlDocument } from "./document.tsx";
 import { DataScript, type Part } from "./markup.tsx";
 import type { ReportData } from "./report_data.ts";
 import { bitsPerCharacter } from "./sections/bits.tsx";
+import { decoders } from "./sections/decoders.tsx";
 import { fiveChanges, readChanges } from "./sections/five_changes.tsx";
 import { Glance } from "./sections/glance.tsx";
 import { training } from "./sections/loss.tsx";
@@ -30,6 +31,7 @@ export async function buildPage(data: ReportData, { tryIt = null }: { tryIt?: Pa
     tryIt,
     bitsPerCharacter(data),
     maskShare(data),
+    decoders(data),
     training(data),
     ...quality(data),
     samples(data),

@@ -254,7 +254,7 @@ Deno.test("buildPage gives each chart a label, a text with its limits and a comm
   const { document } = parseHTML(await pageOf(everything()));
   const charts = [...document.querySelectorAll("figure.chart")];
   assertEquals(charts.map(({ id }) => id), [
-    ...["bits-chart-64", "mask-chart", "loss-chart", "cost-chart"],
+    ...["bits-chart-64", "mask-chart", "decoder-chart", "loss-chart", "cost-chart"],
     ...["temperature-chart", "memory-chart"],
   ]);
   for (const chart of charts) {

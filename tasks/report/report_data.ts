@@ -3,6 +3,7 @@ import type { ModelKind } from "../../core/config.ts";
 import type {
   BaselineRow,
   ComparisonRow,
+  DecoderPrices,
   EvaluationRow,
   Provenance,
   QualityResult,
@@ -34,6 +35,11 @@ export interface ComparisonEntry extends Marked {
   provenance: Provenance;
 }
 
+export interface DecoderEntry extends Marked {
+  prices: DecoderPrices;
+  provenance: Provenance;
+}
+
 export interface SampleEntry extends Marked {
   result: SampleResult;
 }
@@ -54,6 +60,8 @@ export interface ReportData {
   evaluations: EvaluationEntry[];
   baselines: BaselineEntry[];
   comparisons: ComparisonEntry[];
+  /** The prices of several characters a pass. */
+  decoders: DecoderEntry[];
   /** All of them, newest first. */
   samples: SampleEntry[];
   /** The two that open the race. Their weights are the ones that the page is about. */

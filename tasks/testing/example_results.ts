@@ -10,7 +10,10 @@ import { sha256Hex } from "../../core/files/read.ts";
 import { type Random, seededRandom } from "../../core/random.ts";
 import {
   type BaselineRow,
+  type DecoderPrices,
+  type DecoderRow,
   type EvaluationResult,
+  type EvaluationRow,
   type GenerationStep,
   type Provenance,
   qualityFigures,
@@ -206,7 +209,35 @@ export function exampleEvaluation(
     context: common.context,
     blocks: common.blocks,
   }];
-  return { kind: "evaluation", rows, baselines, comparisons, provenance };
+  const result = { kind: "evaluation", rows, baselines, comparisons, provenance } as const;
+  return model === "gpt" ? result : { ...result, decoders: exampleDecoders(row) };
+}
+
+/** Prices of decoders: dear if drawn independently, nearly for nothing by copula. */
+function exampleDecoders({ weights, context }: EvaluationRow): DecoderPrices {
+  const price = (
+    order: DecoderRow["order"],
+    draws: DecoderRow["draws"],
+    run: number,
+    entropy_budget: number | null = null,
+  ): DecoderRow => {
+    const above_one = (draws === "independent" ? 0.5 : 0.01) * Math.log2(run);
+    return {
+      ...{ order, draws, run, entropy_budget },
+      characters_per_pass: entropy_budget === null ? run : 0.6 * run,
+      ...{ bpc: 2.31 + above_one, se_blocks: 0.1, above_one, se_above_one: 0.02 },
+    };
+  };
+  const each = (["left-to-right", "drawn"] as const).flatMap((order) =>
+    (["independent", "copula"] as const).flatMap((draws) =>
+      [1, 2, 4, 8, 16].map((run) => price(order, draws, run))
+    )
+  );
+  return {
+    ...{ weights, context, blocks: 8, network_weight: 1 },
+    rows: [...each, price("left-to-right", "copula", 16, 10)],
+    references: [{ model: "kneser-ney-6", bpc: 2.2329 }, { model: "gpt", bpc: 2.1203 }],
+  };
 }
 
 /** The quality of one model's samples over three temperatures, next to the reference texts. */
