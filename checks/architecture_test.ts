@@ -27,6 +27,7 @@ const layers = [
     "tasks/bundle/",
     "tasks/eval/",
     "tasks/fetch_data/",
+    "tasks/page/",
     "tasks/report/",
     "tasks/setup/",
     "tasks/visualize/",

@@ -143,6 +143,18 @@ export const presets = {
     steps: { gpt: 30, diffusion: 30 },
     evalEvery: 15,
   },
+  /** Writes words after a minute of training in a browser. */
+  tiny: {
+    ...original,
+    ...tuned,
+    layers: 2,
+    heads: 2,
+    width: 64,
+    context: 64,
+    batch: 24,
+    steps: { gpt: 1000, diffusion: 1500 },
+    evalEvery: 50,
+  },
   /** The original's recipe on a small network, for comparing engines. */
   small: {
     ...original,

@@ -4,12 +4,12 @@
  */
 import { dirname, join } from "@std/path";
 import { makeFolder, requireWritable, writeFileAtomically } from "../core/files/write.ts";
+import { writePage, type WrittenPage } from "./page/write.ts";
 import { gather, makeHash } from "./report/gather.ts";
 import { buildPage } from "./report/page.tsx";
 import { readResults } from "./report/read_results.ts";
 import type { ReportData } from "./report/report_data.ts";
-import { tryItSection } from "./report/sections/try_it.tsx";
-import { type TryIt, writeTryIt } from "./report/tryit.ts";
+import { browserPageSection } from "./report/sections/browser_page.tsx";
 import { outputFlags, parseFlags, reportsFlag } from "./shared/flags.ts";
 import { note, print, printJson, runTask } from "./shared/run.ts";
 
@@ -25,7 +25,10 @@ const flags = {
     help: "file to write",
     defaultHelp: "index.html in the folder of --reports",
   },
-  noModel: { type: "boolean", help: "leave out the page that runs the model in the browser" },
+  noModel: {
+    type: "boolean",
+    help: "leave out the page on which both models learn in the browser",
+  },
   ...reportsFlag,
   ...outputFlags,
 } as const;
@@ -34,8 +37,10 @@ export async function main(args: string[]): Promise<void> {
   const { noModel, reports, json, ...values } = parseFlags(task, flags, args);
   const out = values.out ?? join(reports, "index.html");
   await requirePlace(out);
-  const tryIt = noModel ? undefined : await writeTryIt(join(dirname(out), "try-it"), { note });
-  const { bytes, data } = await writeReport(out, { reports, tryIt });
+  const page = noModel
+    ? undefined
+    : await writePage(join(dirname(out), "page"), { hasReport: true, note });
+  const { bytes, data } = await writeReport(out, { reports, page });
   for (const problem of data.problems) note(problem);
   for (const { what, command } of data.missing) note(`Not there yet: ${what}; run "${command}"`);
   const shown = [
@@ -54,23 +59,24 @@ export async function main(args: string[]): Promise<void> {
  * Writes the page from what is under `root`: `reports/results/*.json`, `reports/runs/*.jsonl`, and
  * the weights and texts that these name, to see whether they have changed since.
  *
- * @param options.tryIt The page with the model, if there is one to link to.
+ * @param options.page The page on which models learn, if there is one to link to.
  * @returns The size of the page, and what it shows.
  * @throws {Error} If `out` can't be written; a page that was there stays.
  */
 export async function writeReport(
   out: string,
-  { root = ".", reports = join(root, "reports"), tryIt }: {
+  { root = ".", reports = join(root, "reports"), page }: {
     root?: string;
     reports?: string;
-    tryIt?: TryIt;
+    page?: WrittenPage;
   } = {},
 ): Promise<{ bytes: number; data: ReportData }> {
   await requirePlace(out);
   const data = await gather(await readResults(reports), makeHash(root));
-  const page = new TextEncoder().encode(await buildPage(data, { tryIt: tryItSection(tryIt, out) }));
-  await writeFileAtomically(out, page);
-  return { bytes: page.length, data };
+  const html = await buildPage(data, { tryIt: browserPageSection(page, out) });
+  const bytes = new TextEncoder().encode(html);
+  await writeFileAtomically(out, bytes);
+  return { bytes: bytes.length, data };
 }
 
 async function requirePlace(out: string): Promise<void> {

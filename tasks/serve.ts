@@ -1,10 +1,10 @@
-/** Serves the report and the page to try the model on this machine, and opens the browser. */
+/** Serves the report and the page on which both models learn, and opens the browser. */
 import { join } from "@std/path";
 import { quoted, UserError } from "../engines/errors.ts";
 import { outputFlags, parseFlags, reportsFlag } from "./shared/flags.ts";
 import { interruption, note, print, printJson, runTask } from "./shared/run.ts";
-import { readTryIt, writeTryIt } from "./report/tryit.ts";
-import { fileHandler, forHosts } from "./report/tryit/server.ts";
+import { fileHandler, forHosts } from "./page/server.ts";
+import { readPage, writePage } from "./page/write.ts";
 
 const task = {
   name: "serve",
@@ -29,11 +29,12 @@ const flags = {
 export async function main(args: string[]): Promise<void> {
   const { port, noOpen, reports, json } = parseFlags(task, flags, args);
   const signal = interruption();
-  const folder = join(reports, "try-it");
+  const folder = join(reports, "page");
   const report = join(reports, "index.html");
-  const tryIt = await readTryIt(folder) ?? await writeTryIt(folder, { note, signal });
   const hasReport = await Deno.stat(report).then(({ isFile }) => isFile, () => false);
-  if (!tryIt && !hasReport) {
+  const written = await readPage(folder) ??
+    await writePage(folder, { hasReport, note, signal });
+  if (!written && !hasReport) {
     const advice = 'run "deno task report"';
     throw new UserError({
       action: `serve ${quoted(reports)}`,
@@ -41,15 +42,15 @@ export async function main(args: string[]): Promise<void> {
       advice,
     });
   }
-  const page = tryIt ? "/try-it/" : "/";
+  const page = written ? "/page/" : "/";
   const handler = forHosts(() => server.addr.port, fileHandler(reports, { home: page }));
   const server = listen(port, handler, signal);
   const url = new URL(page, `http://127.0.0.1:${server.addr.port}`).href;
   if (json) {
-    const bytes = tryIt?.bytes ?? (await Deno.stat(report)).size;
-    printJson({ url, path: tryIt?.path ?? report, bytes });
+    const bytes = written?.bytes ?? (await Deno.stat(report)).size;
+    printJson({ url, path: written?.path ?? report, bytes });
   } else print(`${url} (Ctrl-C ends it)`);
-  if (tryIt && hasReport) note(`the report: ${new URL("/", url)}`);
+  if (written && hasReport) note(`the report: ${new URL("/", url)}`);
   if (!noOpen) openBrowser(url);
   await server.finished;
 }

@@ -1,30 +1,23 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { testOnUnix } from "../core/testing/system.ts";
-import { fileHandler } from "./report/tryit/server.ts";
-import {
-  assertFailed,
-  denoArguments,
-  inFolder,
-  namesIn,
-  runTaskIn,
-  writeWeights,
-} from "./testing/task_process.ts";
+import { fileHandler } from "./page/server.ts";
+import { assertFailed, denoArguments, inFolder, runTaskIn } from "./testing/task_process.ts";
 
 /** A folder as `report` leaves it, with files of a few bytes, and a secret beside it. */
 async function writeSite(folder: string): Promise<string> {
   const root = join(folder, "reports");
-  await Deno.mkdir(join(root, "try-it"), { recursive: true });
+  await Deno.mkdir(join(root, "page"), { recursive: true });
   const files = {
     "index.html": "<p>report",
     ".hidden.json": "{}",
     "notes.exe": "",
-    "try-it/index.html": "<p>try it",
-    "try-it/worker.js": "self.name",
-    "try-it/ort.wasm.mjs": "export {}",
-    "try-it/ort.wasm": "\0asm",
-    "try-it/model.onnx": "0123456789",
-    "try-it/contents.json": '{"weights":"w","weightsSha256":"0"}',
+    "page/index.html": "<p>learn",
+    "page/worker.js": "self.name",
+    "page/ort.wasm.mjs": "export {}",
+    "page/ort.wasm": "\0asm",
+    "page/model.onnx": "0123456789",
+    "page/contents.json": '{"bytes":9,"startBytes":5,"texts":[]}',
     "a b é.json": "[]",
     "../secret.json": '"secret"',
   };
@@ -42,11 +35,11 @@ Deno.test("every kind of file has its MIME type, its bytes, and the headers that
     const handler = fileHandler(await writeSite(folder));
     const expected: [path: string, type: string, text: string][] = [
       ["/", "text/html; charset=utf-8", "<p>report"],
-      ["/try-it/", "text/html; charset=utf-8", "<p>try it"],
-      ["/try-it/worker.js", "text/javascript; charset=utf-8", "self.name"],
-      ["/try-it/ort.wasm.mjs", "text/javascript; charset=utf-8", "export {}"],
-      ["/try-it/ort.wasm", "application/wasm", "\0asm"],
-      ["/try-it/model.onnx", "application/octet-stream", "0123456789"],
+      ["/page/", "text/html; charset=utf-8", "<p>learn"],
+      ["/page/worker.js", "text/javascript; charset=utf-8", "self.name"],
+      ["/page/ort.wasm.mjs", "text/javascript; charset=utf-8", "export {}"],
+      ["/page/ort.wasm", "application/wasm", "\0asm"],
+      ["/page/model.onnx", "application/octet-stream", "0123456789"],
       ["/a%20b%20%C3%A9.json?x=1", "application/json; charset=utf-8", "[]"],
     ];
     for (const [path, type, text] of expected) {
@@ -67,8 +60,8 @@ Deno.test("every kind of file has its MIME type, its bytes, and the headers that
       const known = { headers: { "if-none-match": headers.get("etag")! } };
       assertEquals((await handler(get(path, known))).status, 304);
     }
-    await Deno.writeTextFile(join(folder, "reports/try-it/model.onnx"), "another");
-    assertEquals(await (await handler(get("/try-it/model.onnx"))).text(), "another");
+    await Deno.writeTextFile(join(folder, "reports/page/model.onnx"), "another");
+    assertEquals(await (await handler(get("/page/model.onnx"))).text(), "another");
   }));
 
 testOnUnix(
@@ -86,7 +79,7 @@ testOnUnix(
         "/../secret.json",
         "/%2e%2e/secret.json",
         "/..%2fsecret.json",
-        "/try-it/..%2f..%2fsecret.json",
+        "/page/..%2f..%2fsecret.json",
         "/..%5csecret.json",
         "/link.json",
         "/up/secret.json",
@@ -112,18 +105,18 @@ testOnUnix(
     }),
 );
 
-Deno.test("a folder is its page, and without a report the first page is the model's", () =>
+Deno.test("a folder is its page, and without a report the first page is the one on which models learn", () =>
   inFolder(async (folder) => {
     const root = await writeSite(folder);
-    const handler = fileHandler(root, { home: "/try-it/" });
+    const handler = fileHandler(root, { home: "/page/" });
     const to = async (path: string) => {
       const response = await handler(get(path));
       return [response.status, response.headers.get("location")];
     };
-    assertEquals(await to("/try-it"), [302, "/try-it/"]);
+    assertEquals(await to("/page"), [302, "/page/"]);
     assertEquals(await to("/"), [200, null]);
     await Deno.remove(join(root, "index.html"));
-    assertEquals(await to("/"), [302, "/try-it/"]);
+    assertEquals(await to("/"), [302, "/page/"]);
     await Deno.mkdir(join(root, "empty"));
     assertEquals(await to("/empty/"), [404, null]);
   }));
@@ -164,11 +157,11 @@ testOnUnix(
       await writeSite(folder);
       const server = await serving(folder, "--port", "0", "--json");
       const { url, path, bytes, ...rest } = JSON.parse(server.line);
-      assertEquals([path, rest], [join("reports", "try-it", "index.html"), {}]);
+      assertEquals([path, rest], [join("reports", "page", "index.html"), {}]);
       assert(bytes > 0, `${bytes} bytes`);
       const { hostname, port, pathname } = new URL(url);
-      assertEquals([hostname, pathname], ["127.0.0.1", "/try-it/"]);
-      assertEquals(await (await fetch(url)).text(), "<p>try it");
+      assertEquals([hostname, pathname], ["127.0.0.1", "/page/"]);
+      assertEquals(await (await fetch(url)).text(), "<p>learn");
 
       // As no URL is: fetch would tidy such a path up before it is sent.
       const ask = async (path: string, host: string) => {
@@ -213,22 +206,15 @@ testOnUnix(
 
 testOnUnix(
   "signals",
-  "it builds the model's page if there is none, and without weights and pages says what to do",
+  "it writes the page on which models learn if there is none, and serves it",
   () =>
     inFolder(async (folder) => {
-      const nothing = await runTaskIn(folder, "serve", "--no-open");
-      assertFailed(
-        nothing,
-        1,
-        'Cannot serve "reports": there is no page in it; run "deno task report"',
-      );
-      assertEquals(namesIn(folder), []);
-      await writeWeights(folder);
       const server = await serving(folder, "--port=0", "--reports=mine");
       const url = server.line.split(" ")[0];
-      const model = await fetch(new URL("model.onnx", url));
-      const { size } = await Deno.stat(join(folder, "mine/try-it/model.onnx"));
-      assertEquals((await model.bytes()).length, size);
+      for (const name of ["page.js", "worker.js", "isolation.js", "page.css"]) {
+        const { size } = await Deno.stat(join(folder, "mine/page", name));
+        assertEquals((await (await fetch(new URL(name, url))).bytes()).length, size);
+      }
       const { code } = await server.end("SIGTERM");
       assertEquals(code, 143);
     }),

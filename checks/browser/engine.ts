@@ -10,7 +10,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import type { Browser, Page } from "playwright-core";
-import { fileHandler } from "../../tasks/report/tryit/server.ts";
+import { fileHandler } from "../../tasks/page/server.ts";
 import {
   ofProject,
   openPage,

@@ -171,12 +171,13 @@ export const scenarios: Scenario[] = [
     prepare: writeOld,
   },
   {
-    name: "report with the model over those of another",
+    name: "report with the page over those of other texts",
     args: task("report"),
     prepare: async (folder) => {
       await writeResults(folder);
       await run(folder, "report");
-      await writeWeights(folder, { change: (weights) => weights["lm_head.weight"].data.fill(0.5) });
+      await Deno.mkdir(join(folder, "data"), { recursive: true });
+      await Deno.writeTextFile(join(folder, "data/another.txt"), "another text");
     },
     between: /contents\.json$/,
   },

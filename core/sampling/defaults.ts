@@ -1,6 +1,6 @@
 /**
  * How to write unless chosen otherwise: the best settings that were measured, in one place. `write`,
- * the tasks and the try-it page take them from here.
+ * the tasks and the page in the browser take them from here.
  *
  * "Best": the GPT judge finds the text as likely as it does with one character a pass, most 4-grams
  * are different ones, and it takes the fewest passes. Measured with the included weights, 3 texts of

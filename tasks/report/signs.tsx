@@ -1,4 +1,4 @@
-/** The signs and colours of texts that are being written, as the race and the try-it page have them. */
+/** The signs and colours of texts that are being written, as the race and the page in the browser have them. */
 
 /** Classes of the colours for how sure the model was, and for how late a character was fixed. */
 export const SURENESS = ["c0", "c1", "c2", "c3", "c4"];

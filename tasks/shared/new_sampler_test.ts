@@ -38,10 +38,12 @@ export const outwards = defineSampler({
 
 /** Uses the page and the report's labels of the copy, and prints what they say as JSON. */
 const SCRIPT = `
-import { tryItPage } from "./tasks/report/tryit/page.tsx";
+import { renderToString } from "preact-render-to-string";
+import { h } from "preact";
+import { WriteSettingFields } from "./tasks/page/client/write_settings.tsx";
 import { describeSampler } from "./tasks/report/words.ts";
-const facts = { vocabulary: ["_", "a"], context: 32, prompt: "a", template: "a_", modelBytes: 1 };
-const page = await tryItPage({ ...facts, weights: "w", description: "d" }, { style: "", script: "" });
+const settings = { sampler: "outwards", temperature: 0.8, topK: 2 };
+const page = renderToString(h(WriteSettingFields, { settings, mode: "gaps", setSettings() {} }));
 const label = describeSampler("outwards", JSON.parse(Deno.args[0]));
 console.log(JSON.stringify({ page, label }));
 `;
@@ -126,19 +128,9 @@ Deno.test("a sampler in one file and its place in the list has its flag, its hel
     assertEquals(shown.code, 0, shown.errors);
     const { page, label } = JSON.parse(shown.out);
     assertEquals(label, "outwards, 3 at once");
-    assertMatch(page, /<option title="a test"[^>]*>outwards<\/option>/);
-    const field = /<div data-for="outwards">.*?<\/div>/s.exec(page)?.[0] ?? "";
-    assertMatch(field, /<span>Characters to fix at once<\/span>/);
-    const input = /<input [^>]*>/.exec(field)?.[0] ?? "";
-    for (
-      const attribute of [
-        'type="number"',
-        'min="1"',
-        'max="8"',
-        'value="2"',
-        'data-setting="atOnce"',
-      ]
-    ) {
-      assert(input.includes(attribute), `${input} has no ${attribute}`);
+    assert(page.includes('value="outwards"'), page);
+    const field = /<span>Characters to fix at once<\/span><input [^>]*>/.exec(page)?.[0] ?? "";
+    for (const attribute of ['type="number"', 'min="1"', 'max="8"', 'value="2"', 'step="1"']) {
+      assert(field.includes(attribute), `${field} has no ${attribute}`);
     }
   }));

@@ -35,6 +35,9 @@ export function duration(milliseconds: number): string {
   return `${Math.floor(minutes / 60)} h ${padded(minutes % 60)} min`;
 }
 
+/** A size in megabytes: `14.8`. */
+export const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
+
 /** A share in percent: `12.3 %`. */
 export const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 

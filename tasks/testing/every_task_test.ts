@@ -20,8 +20,8 @@ import {
 
 const common = "engine precision seed data threads json";
 const training =
-  "preset steps batch lr set out resume eval-every patience until split distributed reports " +
-  common;
+  "preset steps batch lr set out resume eval-every sample-every patience until split distributed " +
+  `reports ${common}`;
 
 /** The flags that scripts rely on. Later ones may be added, none of these may go. */
 const contract: Record<string, string> = {
@@ -35,11 +35,12 @@ const contract: Record<string, string> = {
   "visualize":
     "compare blocks speed svg prompt-len prompt template gap temperature top-k top-p sampler threshold " +
     `denoising-steps overlap as-original weights gpt-weights heads block-size ${common}`,
-  "eval": `model weights against blocks estimator passes heads block-size reports ${common}`,
+  "eval": `model weights against blocks estimator passes text heads block-size reports ${common}`,
   "quality": "model weights judge independent-judge temperature count length prompt top-k top-p " +
     `sampler as-original heads block-size reports ${common}`,
   "report": "out no-model reports json",
   "serve": "port no-open reports json",
+  "page": "out json",
   "bench": `preset model batch set steps pytorch ${common}`,
   "check-gpu": "engine precision part preset batch pytorch threads reports json",
   "engines": "json",
@@ -199,17 +200,17 @@ testOnUnix(
   () =>
     inFolder(async (folder) => {
       const read = () => Deno.readTextFile(join(folder, "reports/index.html"));
-      assertEquals((await runTaskIn(folder, "report")).code, 0);
+      assertEquals((await runTaskIn(folder, "report", "--no-model")).code, 0);
       const old = await read();
       await writeExample(folder);
       for (const [i, delay] of [100, 200, 300, 400, 500, 600].entries()) {
         const signal = (["SIGINT", "SIGTERM", "SIGKILL"] as const)[i % 3];
-        const { code, stderr } = await signalled(signal, delay, folder, "report");
+        const { code, stderr } = await signalled(signal, delay, folder, "report", "--no-model");
         assert([0, 130, 143, 137].includes(code), stderr);
         const page = await read();
         assert(page === old || page.includes("Watch them write") && page.endsWith("</html>\n"));
       }
-      assertEquals((await runTaskIn(folder, "report")).code, 0);
+      assertEquals((await runTaskIn(folder, "report", "--no-model")).code, 0);
       assert((await read()).includes("Watch them write"));
       assertEquals(namesIn(join(folder, "reports")).filter((name) => /^\./.test(name)), []);
     }),

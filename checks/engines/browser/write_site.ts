@@ -7,7 +7,7 @@
  */
 import { fromFileUrl, join } from "@std/path";
 import { onnxEngine } from "../../../engines/onnx/engine.ts";
-import { fetchOnnxruntime, onnxruntimeNames } from "../../../tasks/report/tryit/bundle.ts";
+import { fetchOnnxruntime, onnxruntimeNames } from "../../../tasks/page/bundle.ts";
 import { runDeno } from "../../../tasks/shared/process.ts";
 import { trainFor } from "../testing/training.ts";
 import { toJson } from "./references.ts";

@@ -16,6 +16,7 @@ const types: Record<string, string> = {
   ".wasm": "application/wasm",
   ".onnx": "application/octet-stream",
   ".safetensors": "application/octet-stream",
+  ".txt": "text/plain; charset=utf-8",
 };
 
 const isolation = {

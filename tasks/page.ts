@@ -1,0 +1,43 @@
+/** Writes the page on which both models learn in the browser, as a folder for any static host. */
+import { writePage } from "./page/write.ts";
+import { megabytes } from "./shared/text.ts";
+import { UserError } from "../engines/errors.ts";
+import { outputFlags, parseFlags } from "./shared/flags.ts";
+import { interruption, note, print, printJson, runTask } from "./shared/run.ts";
+
+const task = {
+  name: "page",
+  summary:
+    "Write the page on which a GPT and a diffusion model learn a text in the browser, as a " +
+    "folder for any static host, such as GitHub Pages.",
+  examples: ["deno task page --out site"],
+} as const;
+
+const flags = {
+  out: { type: "path", default: "reports/page", help: "folder to write" },
+  ...outputFlags,
+} as const;
+
+export async function main(args: string[]): Promise<void> {
+  const { out, json } = parseFlags(task, flags, args);
+  let problem = "";
+  const page = await writePage(out, {
+    signal: interruption(),
+    note: (line) => {
+      problem = line;
+      note(line);
+    },
+  });
+  if (!page) throw new UserError({ action: `write the page into "${out}"`, found: problem });
+  const { bytes, startBytes, path } = page;
+  if (json) printJson({ path, bytes, start_bytes: startBytes });
+  else {
+    print(
+      `Wrote "${path}": ${megabytes(startBytes)} MB to start training, ${
+        megabytes(bytes)
+      } MB in all`,
+    );
+  }
+}
+
+if (import.meta.main) await runTask(main, Deno.args);

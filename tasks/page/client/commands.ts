@@ -1,0 +1,50 @@
+/** The commands of Deno that do the same as the page. */
+import { type Config, makeConfig } from "../../../core/config.ts";
+import type { PageRequest, TextFacts } from "../messages.ts";
+
+/** The command that trains such a model. */
+export function describeTraining(config: Config, text: TextFacts | undefined): string {
+  const usual = makeConfig(config.kind, config.preset, config.vocab);
+  const flags = { preset: config.preset, seed: config.seed };
+  const own = (["batch", "steps"] as const).filter((name) => config[name] !== usual[name]);
+  const set = (["layers", "heads", "width", "context"] as const)
+    .filter((name) => config[name] !== usual[name]);
+  return [
+    `deno task train-${config.kind}`,
+    ...Object.entries(flags).map(([name, value]) => `--${name} ${value}`),
+    ...own.map((name) => `--${name} ${config[name]}`),
+    ...set.map((name) => `--set ${name}=${config[name]}`),
+    `--data ${quoted(dataPath(text))}`,
+  ].join(" ");
+}
+
+const dataPath = (text: TextFacts | undefined) => {
+  const name = text?.name ?? "text";
+  return /\.\w+$/.test(name) ? name : `${name}.txt`;
+};
+
+/** The command that writes the same text. */
+export function describeWriting(request: PageRequest, kind: "gpt" | "diffusion"): string {
+  const { sampler, ...settings } = request.settings;
+  const isOwn = request.source === "own";
+  const ofDiffusion = kind === "diffusion" ? { sampler, ...settings } : {
+    temperature: settings.temperature,
+  };
+  const flags = Object.entries({
+    ...kind === "gpt" && { model: kind },
+    ...isOwn && { weights: `${kind}-page.safetensors` },
+    ..."template" in request
+      ? { template: request.template }
+      : { prompt: request.prompt, length: request.length },
+    ...ofDiffusion,
+    seed: request.seed,
+  });
+  const dashed = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return ["deno task sample"].concat(
+    flags.map(([key, value]) => `--${dashed(key)}=${quoted(String(value))}`),
+  ).join(" ");
+}
+
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
