@@ -3,6 +3,7 @@
  * as it comes, and one JSON file that has what the table has and the figures behind it.
  */
 import { fromFileUrl, join } from "@std/path";
+import { tmpdir } from "node:os";
 import { type PresetName, presets } from "../core/config.ts";
 import { describeIoError } from "../core/files/errors.ts";
 import type { Precision } from "../engines/engine.ts";
@@ -107,7 +108,7 @@ export async function main(args: string[]): Promise<void> {
 
   const stop = interruption();
   const folder = await Deno.makeTempDir().catch((error) => {
-    throw describeIoError("make a folder", "for temporary files", error);
+    throw describeIoError("make a folder in", tmpdir(), error);
   });
 
   /** Runs a part in its own process; each row is printed and stored as it comes. */
@@ -158,7 +159,9 @@ export async function main(args: string[]): Promise<void> {
       else for (const combination of combinations) await run(part, [combination]);
     }
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(folder, { recursive: true }).catch((error) => {
+      note(`warning: ${describeIoError("remove", folder, error).message}`);
+    });
   }
   if (values.json) printJson(result);
   else print(`\n${summarize(result)}; ${where()}`);
