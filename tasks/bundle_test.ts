@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { dirname, join } from "@std/path";
 import process from "node:process";
 import { testOnUnix } from "../core/testing/system.ts";
 import { type BundleFile, writeBundle } from "./bundle/archive.ts";
@@ -27,6 +27,83 @@ Deno.test("a bundle has this system's onnxruntime, no results, and tasks that us
   const { tasks } = JSON.parse(texts!["deno.json"]);
   assertMatch(tasks["sample"].command, /^deno run --cached-only --frozen --no-prompt /);
 });
+
+testOnUnix(
+  "bundles",
+  "what a setup has installed is taken along, with a record that is relative to it",
+  () =>
+    inFolder(async (folder) => {
+      const write = async (path: string, text: string) => {
+        await Deno.mkdir(dirname(join(folder, path)), { recursive: true });
+        await Deno.writeTextFile(join(folder, path), text);
+      };
+      const wheel = join(folder, "wheel/site-packages/tensorflow");
+      await write("wheel/site-packages/tensorflow/libtensorflow_cc.so.2", "");
+      await write("wheel/site-packages/nvidia/cudnn/lib/libcudnn.so.9", "");
+      await write("tensorflow/addon/b.node", `\0/nowhere\0${wheel}\0`);
+      await write("onnx-cuda/library/libonnxruntime.so.1", "");
+      const at = (path: string) => join(folder, path);
+      const records = {
+        "tensorflow": {
+          version: "2.21",
+          arch: "x86_64",
+          addon: at("tensorflow/addon/b.node"),
+          package: at("tensorflow/addon/package"),
+          prefix: at("tensorflow"),
+          cuda: true,
+        },
+        "onnx-cuda": {
+          version: "1.30",
+          folder: at("onnx-cuda/library"),
+          packages: at("onnx-cuda/full"),
+          prefix: at("onnx-cuda"),
+        },
+      };
+      for (const [what, record] of Object.entries(records)) {
+        await write(`${what}/installation.json`, JSON.stringify(record));
+      }
+      const variables = ["TINY_DIFFUSION_TENSORFLOW", "TINY_DIFFUSION_ONNX_CUDA"];
+      const before = variables.map((name) => Deno.env.get(name));
+      const restore = (values: (string | undefined)[]) =>
+        variables.forEach((name, i) =>
+          values[i] === undefined ? Deno.env.delete(name) : Deno.env.set(name, values[i])
+        );
+      try {
+        restore([at("tensorflow"), at("onnx-cuda")]);
+        const engines = ["tensorflow", "onnx:cuda"] as const;
+        const parts = await listParts(
+          { engines, withData: false, withWeights: false, out: "docs" },
+          signal,
+        );
+        const partOf = (name: string) => parts.find((part) => part.name === name)!;
+        const { links, texts } = partOf("tensorflow");
+        const to = ".offline/tensorflow";
+        assertEquals(
+          links[`${to}/site-packages/tensorflow/libtensorflow_cc.so.2`],
+          join(wheel, "libtensorflow_cc.so.2"),
+        );
+        assertEquals(links[`${to}/site-packages/nvidia`], at("wheel/site-packages/nvidia"));
+        assertEquals(JSON.parse(texts![`${to}/installation.json`]), {
+          ...records.tensorflow,
+          addon: "tfjs_binding.node",
+          package: "package",
+          prefix: ".",
+        });
+        const cuda = partOf("onnx-cuda");
+        assertEquals(
+          cuda.links[".offline/onnx-cuda/packages/nvidia/cudnn/lib"],
+          at("onnx-cuda/full/nvidia/cudnn/lib"),
+        );
+        assert(".offline/onnx-cuda/library/libonnxruntime.so.1" in cuda.links);
+        const { folder: library, packages } = JSON.parse(
+          cuda.texts![".offline/onnx-cuda/installation.json"],
+        );
+        assertEquals([library, packages], ["library", "packages"]);
+      } finally {
+        restore(before);
+      }
+    }),
+);
 
 /** Writes a bundle whose `deno` prints what it was started with. */
 async function writeExample(folder: string, size = Infinity): Promise<BundleFile[]> {

@@ -3,7 +3,11 @@ import { basename, dirname, join, relative, resolve } from "@std/path";
 import { isExportPath } from "../../core/checkpoint.ts";
 import { findLatestCorpus } from "../../core/data/corpus.ts";
 import { UserError } from "../../engines/errors.ts";
-import { type OnnxCudaInstallation, readOnnxCuda } from "../../engines/onnx/runtime.ts";
+import {
+  CUDA_LIBRARIES,
+  type OnnxCudaInstallation,
+  readOnnxCuda,
+} from "../../engines/onnx/runtime.ts";
 import { readInstallation } from "../../engines/tensorflow/binding.ts";
 import type { EngineName } from "../../engines/names.ts";
 import { runDeno, runProgram } from "../shared/process.ts";
@@ -141,7 +145,8 @@ async function tensorflowPart(): Promise<Part> {
   for (const name of TENSORFLOW_LIBRARIES) {
     links[join(to, "site-packages", "tensorflow", name)] = join(libraries, name);
   }
-  if (cuda) links[join(to, "site-packages", "nvidia")] = join(libraries, "..", "nvidia");
+  const nvidia = join(libraries, "..", "nvidia");
+  if (cuda && await exists(nvidia)) links[join(to, "site-packages", "nvidia")] = nvidia;
   const record = { ...installation, addon: "tfjs_binding.node", package: "package", prefix: "." };
   return { name: "tensorflow", links, texts: asRecord(to, record) };
 }
@@ -174,7 +179,8 @@ async function cudaPart(): Promise<Part> {
   for await (const { name } of Deno.readDir(folder)) {
     if (name !== "installation.json") links[join(to, "library", name)] = join(folder, name);
   }
-  if (packages) links[join(to, "packages", "nvidia")] = join(packages, "nvidia");
+  const paths = packages ? new Set(CUDA_LIBRARIES.map(({ path }) => path)) : [];
+  for (const path of paths) links[join(to, "packages", path)] = join(packages, path);
   const record: OnnxCudaInstallation = {
     ...installation,
     folder: "library",

@@ -58,6 +58,7 @@ offline="$project/.offline"
 [ "$(cat "$offline/bundle" 2>/dev/null)" = "$bundle" ] ||
   fail "use $project: it was not unpacked from this bundle; move it, or this bundle, elsewhere"
 
+unset NPM_CONFIG_REGISTRY # the cache is sorted by registries; .npmrc of the bundle names its own
 export DENO_DIR="$offline/cache" DENO_NO_UPDATE_CHECK=1 PATH="$offline:$PATH"
 libraries=
 if [ -d "$offline/tensorflow" ]; then
