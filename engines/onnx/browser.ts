@@ -78,6 +78,7 @@ export async function createBrowserEngine(
   const engine = await engineOn(onnxruntime, {
     name,
     device: device === "wasm" ? "cpu" : device,
+    threads: count,
     isWeb: true,
   });
   return { ...engine, threads: count };

@@ -50,8 +50,8 @@ export interface OnnxSettings {
   name: string;
   /** The device that computes. */
   device: OnnxDevice;
-  /** Threads inside one operator on the CPU, where a session and not the build has them. */
-  threads?: number;
+  /** Threads inside one operator on the CPU. */
+  threads: number;
   /**
    * Whether it is onnxruntime-web, which can't write results into given memory, nor do two things
    * at once: a second call would spoil the first one's stack.

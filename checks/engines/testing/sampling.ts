@@ -5,6 +5,7 @@
 import { assertEquals, assertGreater } from "@std/assert";
 import { makeConfig, type ModelKind } from "../../../core/config.ts";
 import { initialWeights } from "../../../core/model.ts";
+import { kneserNey } from "../../../core/ngrams/kneser_ney.ts";
 import { models } from "../../../core/models.ts";
 import { loadNetworks } from "../../../core/sampling/network.ts";
 import type { GenerationOptions, TrainedNetwork } from "../../../core/language_model.ts";
@@ -19,7 +20,14 @@ import { type EngineCase, referenceEngine } from "../../../engines/testing/engin
 
 /** Each is a beginning to continue, or a text with gaps. */
 const beginnings = ["To be", "To {1..3}, or ___ to be"];
-const characters = listCharacters(beginnings.join("").replaceAll(/[{}\d_.]/g, "") + "hn\n");
+const known = beginnings.join("").replaceAll(/[{}\d_.]/g, "") + "hn\n";
+const characters = listCharacters(known);
+/** The sampler copula reads one. */
+const ngrams = kneserNey(
+  Int32Array.from(known, (character) => characters.indexOf(character)),
+  characters.length,
+  2,
+);
 
 /**
  * A context so short that a GPT's cache is filled and read anew, and a diffusion model goes through
@@ -59,7 +67,8 @@ async function writeTexts(engine: Engine, kind: ModelKind, name: SamplerName): P
     seed: number,
   ) => {
     using own = network;
-    const writing = await writeText(own, tokenizer, request, { ...optionsWith(name), seed });
+    const options = { ...optionsWith(name), ...kind === "diffusion" && { ngrams }, seed };
+    const writing = await writeText(own, tokenizer, request, options);
     return await writing.finish();
   };
   if (kind === "gpt") {
