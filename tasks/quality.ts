@@ -43,6 +43,7 @@ import {
 import { Interrupted, interruption, note, print, printJson, runTask } from "./shared/run.ts";
 import { commandLine } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
+import { draftFlags } from "./shared/ngrams.ts";
 import { openResults, PARTIAL, provenance } from "./shared/provenance.ts";
 import { showCounting } from "./shared/progress.ts";
 import { type MeasuredModel, measureSamples, planSamples } from "./shared/quality_samples.ts";
@@ -122,6 +123,7 @@ const flags = {
   topP: truncationFlags.topP,
   ...samplerFlags,
   sampler: { ...samplerFlags.sampler, multiple: true },
+  ...draftFlags,
   ...originalFlag,
   ...reportsFlag,
   ...commonFlags,
@@ -157,7 +159,7 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
       ? await loadNamedWeights(values.weights!, values)
       : await loadChosenWeights(kind, values);
     const model = values.weights === undefined ? values.model : saved.config.kind;
-    measured.push(planSamples(saved, { ...values, model }));
+    measured.push(await planSamples(saved, { ...values, model }));
   }
   const corpus = readCorpusFor(text, measured.map(({ saved }) => saved));
   const characters = listAllCharacters(corpus, measured);

@@ -21,6 +21,7 @@ import { commonFlags, nextSeed, parseFlags, reportsFlag, UsageError } from "./sh
 import { Interrupted, interruption, note, printJson, printText, runTask } from "./shared/run.ts";
 import { commandLine, percent, quantity } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
+import { addNgrams, draftFlags, refuseDrafts } from "./shared/ngrams.ts";
 import { startProgress } from "./shared/progress.ts";
 import { openResults, provenance } from "./shared/provenance.ts";
 import {
@@ -77,6 +78,7 @@ const flags = {
   },
   ...truncationFlags,
   ...samplerFlags,
+  ...draftFlags,
   ...originalFlag,
   ...reportsFlag,
   ...commonFlags,
@@ -89,10 +91,12 @@ export async function main(args: string[]): Promise<void> {
   const values = parseFlags(task, flags, args);
   const { model: kind, template, gap, count, seed } = values;
   refuseTemplateMistakes(kind, values);
+  refuseDrafts(kind, values);
   const saved = await loadChosenWeights(kind, values);
   const { config, vocabulary, weights } = saved;
   const tokenizer = makeTokenizer(kind, vocabulary);
-  const { options, name, window, settings } = chooseSampling(config, values);
+  const chosen = chooseSampling(config, values);
+  const { name, window } = chosen;
   const prompt = values.prompt ?? saved.prompt ?? "";
   const length = values.length ?? (template === undefined ? 2000 : 0);
   const request: WriteRequest = template === undefined
@@ -100,20 +104,26 @@ export async function main(args: string[]): Promise<void> {
     : { template, gap, length };
   const most = await encodeFor(
     saved,
-    () => limitPasses(kind, tokenizer, request, options, window),
+    () => limitPasses(kind, tokenizer, request, chosen.options, window),
   );
 
   const known = await loadTrainingWords(values.data, saved);
   // Whether it writes words of a text that it never saw says nothing about the model.
   const words = known && await noteOtherText(saved, known) ? undefined : known;
+  const [{ options, settings, drafts }] = await addNgrams([chosen], saved, values);
   const keepResult = await openResults(values.reports);
 
   const engine = await startEngineFromFlags(values);
   const { forwards, characters } = most;
   const limit = quantity(forwards, "forward pass", "forward passes");
-  note(`sampler: ${name}, at most ${limit} for ${quantity(characters, "character")}`);
+  const withDrafts = drafts ? `, ${quantity(drafts, "draft", "drafts")} a pass` : "";
+  note(`sampler: ${name}${withDrafts}, at most ${limit} for ${quantity(characters, "character")}`);
   const rows = Math.min(count, MOST_ROWS);
-  const networks = await loadNetworks(engine, models[kind], config, weights, { rows, window });
+  const networks = await loadNetworks(engine, models[kind], config, weights, {
+    rows,
+    window,
+    drafts,
+  });
 
   const signal = interruption();
   const texts: Writing[] = []; // by number, those that an interruption cut short among them
@@ -187,6 +197,7 @@ export async function main(args: string[]): Promise<void> {
       prompt: template ?? prompt,
       sampler: name,
       engine: engine.name,
+      drafts: drafts ?? 0,
       forwards_at_most: forwards,
       samples: samples.map(({ text, seed, forwards, seconds, steps }) => ({
         text,

@@ -47,7 +47,9 @@ for (const model of ["gpt", "diffusion"] as const) {
         sample(folder, model, ...flags, "--seed", "6"),
       ]);
       assertEquals(Object.keys(three), [
-        ...["model", "weights", "prompt", "sampler", "engine", "forwards_at_most", "samples"],
+        ...["model", "weights", "prompt", "sampler", "engine", "drafts", "forwards_at_most"],
+        "samples",
+        ,
       ]);
       assertEquals(Object.keys(three.samples[0]), [
         ...["text", "seed", "forwards", "seconds", "chars_per_forward"],

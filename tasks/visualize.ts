@@ -9,6 +9,7 @@ import { models } from "../core/models.ts";
 import { loadNetwork } from "../core/sampling/network.ts";
 import { limitPasses, write, type WriteRequest } from "../core/sampling/write.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
+import { addNgrams, draftFlags, refuseDrafts } from "./shared/ngrams.ts";
 import { commonFlags, flagName, parseFlags, UsageError, type Values } from "./shared/flags.ts";
 import { Interrupted, interruption, note, printJson, runTask } from "./shared/run.ts";
 import {
@@ -74,6 +75,7 @@ const flags = {
   ...templateFlags,
   ...truncationFlags,
   ...samplerFlags,
+  ...draftFlags,
   ...originalFlag,
   ...weightsFlags,
   gptWeights: {
@@ -109,9 +111,9 @@ export async function main(args: string[]): Promise<void> {
   using networks = new DisposableStack();
   const sides: Side[] = [];
   for (const { kind, title, saved, tokenizer, sampling, request } of parts) {
-    const { window: context, options } = sampling;
+    const { window, options, drafts } = sampling;
     const { config, weights } = saved;
-    const loaded = await loadNetwork(engine, models[kind], config, weights, { window: context });
+    const loaded = await loadNetwork(engine, models[kind], config, weights, { window, drafts });
     const writing = await write(networks.use(loaded), tokenizer, request, {
       ...options,
       seed: values.seed,
@@ -161,6 +163,10 @@ function refuseContradictions(values: Flags): void {
   if (prompt !== undefined && promptLen !== undefined) {
     throw new UsageError("Cannot use --prompt with --prompt-len: expected one of them");
   }
+  if (values.drafts !== undefined && !values.compare) {
+    throw new UsageError("Cannot use --drafts without --compare: drafts are for the GPT");
+  }
+  refuseDrafts("gpt", values);
   checkTemplate(values);
   if (template === undefined) return;
   if (values.compare) {
@@ -211,9 +217,10 @@ async function planGpt(values: Flags, request: WriteRequest): Promise<Part> {
     otherKindAdvice: "give them as --weights",
   });
   const { temperature, topK, topP, asOriginal } = values;
-  const sampling = chooseSampling(saved.config, { temperature, topK, topP, asOriginal });
+  const chosen = chooseSampling(saved.config, { temperature, topK, topP, asOriginal });
   const tokenizer = makeTokenizer("gpt", saved.vocabulary);
-  limitPasses("gpt", tokenizer, request, sampling.options, sampling.window);
+  limitPasses("gpt", tokenizer, request, chosen.options, chosen.window);
+  const [sampling] = await addNgrams([chosen], saved, values);
   return { kind: "gpt", title: "GPT", saved, tokenizer, sampling, request };
 }
 

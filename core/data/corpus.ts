@@ -267,18 +267,30 @@ export async function countNextFetch(folder: string): Promise<number> {
  * @throws {UserError} If none was fetched.
  */
 export async function findLatestCorpus(folder = "data"): Promise<string> {
-  const isLater = (a: CorpusInfo, b: CorpusInfo) =>
-    a.fetch === b.fetch ? a.fetched > b.fetched : (a.fetch ?? 0) > (b.fetch ?? 0);
-  let latest: CorpusInfo & { path: string } | undefined;
-  for (const info of await listFetched(folder)) {
-    if (await isFile(info.path) && (!latest || isLater(info, latest))) latest = info;
-  }
-  if (latest) return latest.path;
+  const path = await findCorpus({ folder });
+  if (path !== undefined) return path;
   throw new UserError({
     action: `find a text in ${JSON.stringify(folder)}`,
     found: "none was fetched yet",
     advice: 'run "deno task fetch-data", or give a file with --data',
   });
+}
+
+/**
+ * Finds the text that was fetched last, among those with a SHA-256 if one is given. Returns its
+ * path, or undefined if there is none.
+ */
+export async function findCorpus(
+  { sha256, folder = "data" }: { sha256?: string; folder?: string } = {},
+): Promise<string | undefined> {
+  const isLater = (a: CorpusInfo, b: CorpusInfo) =>
+    a.fetch === b.fetch ? a.fetched > b.fetched : (a.fetch ?? 0) > (b.fetch ?? 0);
+  let latest: CorpusInfo & { path: string } | undefined;
+  for (const info of await listFetched(folder)) {
+    if (sha256 !== undefined && info.sha256 !== sha256) continue;
+    if (await isFile(info.path) && (!latest || isLater(info, latest))) latest = info;
+  }
+  return latest?.path;
 }
 
 /** Lists what the JSON files of a folder say of texts, by name. */

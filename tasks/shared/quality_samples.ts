@@ -12,6 +12,7 @@ import type { Engine } from "../../engines/engine.ts";
 import { nextSeed } from "./flags.ts";
 import { interruption, note } from "./run.ts";
 import { openJournal } from "./journal.ts";
+import { addNgrams, refuseDrafts } from "./ngrams.ts";
 import { startProgress } from "./progress.ts";
 import { PARTIAL, tryTo } from "./provenance.ts";
 import { type QualityRow, toFigures } from "./results.ts";
@@ -31,6 +32,8 @@ export type QualityFlags = Omit<SamplingValues, "temperature" | "sampler"> & {
   model?: ModelKind;
   prompt?: string;
   length: number;
+  drafts?: number;
+  data?: string;
   temperature: number[];
   sampler: SamplerName[];
 };
@@ -41,7 +44,11 @@ export type QualityFlags = Omit<SamplingValues, "temperature" | "sampler"> & {
  * @throws {UsageError} If the flags mean nothing to the model.
  * @throws {UserError} If the model lacks characters of the prompt.
  */
-export function planSamples(saved: ChosenWeights, values: QualityFlags): MeasuredModel {
+export async function planSamples(
+  saved: ChosenWeights,
+  values: QualityFlags,
+): Promise<MeasuredModel> {
+  refuseDrafts(values.model, values);
   const { config, vocabulary } = saved;
   const { topK, topP, asOriginal, model, length, sampler: names, temperature: temperatures } =
     values;
@@ -60,7 +67,7 @@ export function planSamples(saved: ChosenWeights, values: QualityFlags): Measure
   const prompt = values.prompt ?? saved.prompt ?? "";
   const [{ options, window }] = samplings;
   limitPasses(config.kind, tokenizer, { prompt, length }, options, window); // refuses a wrong prompt
-  return { saved, tokenizer, prompt, samplings };
+  return { saved, tokenizer, prompt, samplings: await addNgrams(samplings, saved, values) };
 }
 
 /** A text without the prompt, as the journal keeps it. */
@@ -117,8 +124,8 @@ export async function measureSamples(
     const total = texts.length * length;
     const before = total - missing.length * length;
     using progress = startProgress({ total, unit: `${kind}, character`, done: before });
-    const { window } = samplings[0];
-    using network = await loadNetwork(engine, models[kind], config, weights, { window });
+    const { window, drafts } = samplings[0];
+    using network = await loadNetwork(engine, models[kind], config, weights, { window, drafts });
     for (const [i, text] of missing.entries()) {
       text.kept = await writeText(network, model, text, length, (done) => {
         const { name, options: { temperature } } = text.sampling;

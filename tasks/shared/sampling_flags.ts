@@ -124,6 +124,8 @@ export interface Sampling {
   name: string;
   /** Characters that the network reads at once. */
   window: number;
+  /** Characters that a table of n-grams drafts for each pass of a GPT; none without it. */
+  drafts?: number;
   /** The settings as used, by the names of their flags. */
   settings: Record<string, number | string>;
 }

@@ -30,14 +30,14 @@ const contract: Record<string, string> = {
   "train-diffusion": training,
   "sample":
     "model weights prompt template gap length count sampler denoising-steps temperature top-k " +
-    `top-p threshold entropy-bound grid remask-cap overlap window as-original heads block-size ` +
+    `top-p threshold entropy-bound grid remask-cap overlap window drafts as-original heads block-size ` +
     `reports ${common}`,
   "visualize":
     "compare blocks speed svg prompt-len prompt template gap temperature top-k top-p sampler threshold " +
-    `denoising-steps overlap as-original weights gpt-weights heads block-size ${common}`,
+    `denoising-steps overlap drafts as-original weights gpt-weights heads block-size ${common}`,
   "eval": `model weights against blocks estimator passes text heads block-size reports ${common}`,
   "quality": "model weights judge independent-judge temperature count length prompt top-k top-p " +
-    `sampler as-original heads block-size reports ${common}`,
+    `sampler drafts as-original heads block-size reports ${common}`,
   "report": "out no-model reports json",
   "serve": "port no-open reports json",
   "page": "out json",
@@ -46,6 +46,7 @@ const contract: Record<string, string> = {
   "engines": "json",
   "convert": "heads block-size json",
   "bundle": "engine with-data with-weights split out json",
+  "ngrams": "data folder json",
   "quickstart": `file ${common}`,
   "setup-tensorflow": "cuda prefix uninstall json",
   "setup-onnx-cuda": "libraries prefix uninstall json",
