@@ -27,7 +27,7 @@ const tables = (folder: string) => namesIn(folder).filter((name) => name.endsWit
 Deno.test("a GPT drafts from a stored table as from the text, and without both writes a character a pass", () =>
   inTrainedFolder(async (folder) => {
     const fromText = await sample(folder, "--data", "text.txt");
-    assertEquals(fromText.drafts, 8);
+    assertEquals(fromText.drafts, 11);
     const stored = await jsonOf(folder, "ngrams", "--data", "text.txt");
     assertEquals(tables(folder), [stored.path]);
     const size = (await Deno.stat(join(folder, stored.path))).size;

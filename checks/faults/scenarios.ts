@@ -166,6 +166,14 @@ export const scenarios: Scenario[] = [
     prepare: writeOld,
   })),
   {
+    name: "ngrams over another table",
+    args: task("ngrams", ...data),
+    async prepare(folder) {
+      await writeWeights(folder);
+      await run(folder, "ngrams", ...data);
+    },
+  },
+  {
     name: "visualize --svg",
     args: task("visualize", "--svg", "film.svg", "--blocks", "1", ...engine),
     prepare: writeOld,

@@ -2,6 +2,7 @@
 import { commandArguments } from "./command_line.ts";
 import { corpus } from "./corpus.ts";
 import { metadata } from "./metadata.ts";
+import { ngrams } from "./ngrams.ts";
 import { pickle, pt, zip } from "./pytorch.ts";
 import { results } from "./results.ts";
 import { safetensors } from "./safetensors.ts";
@@ -13,6 +14,7 @@ export const targets: Record<string, Target> = {
   zip,
   pt,
   metadata,
+  ngrams,
   results,
   corpus,
   arguments: commandArguments,

@@ -14,7 +14,7 @@ import type { Sampling } from "./sampling_flags.ts";
 import type { ChosenWeights } from "./weights.ts";
 
 /** Measured: docs/sampling.md, "Drafts". */
-const DEFAULT_DRAFTS = 8;
+const DEFAULT_DRAFTS = 11;
 
 export const draftFlags = {
   drafts: {
