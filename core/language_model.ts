@@ -118,6 +118,8 @@ export interface Sampler {
   readonly name: string;
   /** The values of its options. */
   readonly settings: Readonly<Record<string, number | string>>;
+  /** Whether it needs a table of n-grams. @default {false} */
+  readonly usesNgrams?: boolean;
   /**
    * Returns an upper bound on the forward passes needed to fill `count` masked positions of a window:
    * at most `count` times that for one position.

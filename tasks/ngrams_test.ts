@@ -48,6 +48,8 @@ Deno.test("a GPT drafts from a stored table as from the text, and without both w
     assertEquals(without.code, 0);
     assertEquals(without.stdout.trimEnd(), plain.samples[0].text.trimEnd());
     assertMatch(without.stderr, /^note: no drafts, so one character in a pass: [^\n]+--data$/m);
+    const copula = await runTaskIn(folder, "sample", "--sampler", "copula", "--length", "9");
+    assertFailed(copula, 1, "Cannot use the sampler copula: it needs a table of n-grams, and the");
   }));
 
 Deno.test("a damaged table of n-grams, or one of another text, is refused in a line", () =>

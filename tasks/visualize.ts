@@ -192,8 +192,8 @@ async function planDiffusion(values: Flags): Promise<Part> {
     ...values,
     otherKindAdvice: "give them as --gpt-weights with --compare",
   });
-  const sampling = chooseSampling(saved.config, values);
-  const { window: context, options } = sampling;
+  const chosen = chooseSampling(saved.config, values);
+  const { window: context, options } = chosen;
   const tokenizer = makeTokenizer("diffusion", saved.vocabulary);
   const { template, gap, blocks = 5 } = values;
   const planPrompt = async () => {
@@ -204,6 +204,7 @@ async function planDiffusion(values: Flags): Promise<Part> {
   const request = template === undefined ? await planPrompt() : { template, gap };
   // Refuses a wrong request before anything is computed.
   await encodeFor(saved, () => limitPasses("diffusion", tokenizer, request, options, context));
+  const [sampling] = await addNgrams([chosen], saved, values);
   const title = `Diffusion, sampler ${sampling.name}`;
   return { kind: "diffusion", title, saved, tokenizer, sampling, request };
 }

@@ -53,18 +53,35 @@ export function refuseDrafts(kind: ModelKind | undefined, values: DraftValues): 
 }
 
 /**
- * Adds the table of n-grams to ways of writing that use one. A GPT without a table writes one
- * character in a pass, and a note says why.
+ * Adds the table of n-grams to ways of writing that use one: a GPT with drafts, and samplers. A GPT
+ * without a table writes one character in a pass, and a note says why.
  *
- * @throws {UserError} If the table is damaged, or of another text.
+ * @throws {UserError} If the table is damaged or of another text, or a sampler's is missing.
  */
 export async function addNgrams(
   samplings: Sampling[],
   saved: ChosenWeights,
   { data, asOriginal, drafts = asOriginal ? 0 : DEFAULT_DRAFTS }: DraftValues & { data?: string },
 ): Promise<Sampling[]> {
-  if (saved.config.kind !== "gpt") return samplings;
+  if (saved.config.kind === "diffusion") {
+    const user = samplings.find(({ options }) => options.sampler.usesNgrams);
+    if (!user) return samplings;
+    const ngrams = await findNgrams(saved, data);
+    if (ngrams) return samplings.map((one) => ({ ...one, options: { ...one.options, ngrams } }));
+    throw new UserError({
+      action: `use the sampler ${user.name}`,
+      found: `it needs a table of n-grams, and ${describeMissingText(saved)}`,
+      advice:
+        'get it with "deno task fetch-data", name it with --data, or choose another --sampler',
+    });
+  }
   const ngrams = drafts > 0 ? await findNgrams(saved, data) : undefined;
+  if (drafts > 0 && !ngrams) {
+    note(
+      "note: no drafts, so one character in a pass: they need a table of n-grams, and " +
+        `${describeMissingText(saved)}; get it with "deno task fetch-data", or name it with --data`,
+    );
+  }
   const used = ngrams ? drafts : 0;
   return samplings.map((sampling) => ({
     ...sampling,
@@ -76,7 +93,7 @@ export async function addNgrams(
 
 /**
  * Finds the table of n-grams of the text on which weights were trained: stored next to them, or else
- * counted in that text. Where there is neither, a note says so.
+ * counted in that text.
  */
 async function findNgrams(
   saved: ChosenWeights,
@@ -85,17 +102,11 @@ async function findNgrams(
   const stored = await loadStoredNgrams(saved);
   if (stored) return stored;
   const corpus = await findText(saved, data);
-  if (corpus) {
-    const vocabulary = listCharactersOf(saved);
-    const { encode } = makeTokenizer("gpt", vocabulary);
-    using progress = showCounting(corpus);
-    return kneserNey(encode(corpus.train), vocabulary.length, 6, progress.onProgress);
-  }
-  note(
-    "note: no drafts, so one character in a pass: they need a table of n-grams, and the text on " +
-      `which ${saved.path} was trained was not found; get it with "deno task fetch-data", or give ` +
-      "it with --data",
-  );
+  if (!corpus) return undefined;
+  const vocabulary = listCharactersOf(saved);
+  const { encode } = makeTokenizer("gpt", vocabulary);
+  using progress = showCounting(corpus);
+  return kneserNey(encode(corpus.train), vocabulary.length, 6, progress.onProgress);
 }
 
 async function loadStoredNgrams(saved: ChosenWeights): Promise<NgramTable | undefined> {
@@ -137,6 +148,9 @@ async function findText(
     : corpus.sha256 === corpusSha256;
   return isSame ? corpus : undefined;
 }
+
+const describeMissingText = ({ path }: ChosenWeights) =>
+  `the text on which ${path} was trained was not found`;
 
 /** The characters of a model, without the mask. */
 const listCharactersOf = ({ config, vocabulary }: ChosenWeights): string[] =>

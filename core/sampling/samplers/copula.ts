@@ -52,6 +52,7 @@ export const copula = defineSampler({
       short: "weight #",
     },
   },
+  usesNgrams: true,
   maxPasses: (count) => count,
   fill: ({ entropyBudget, longestRun, networkWeight }) =>
     async function* ({ masked, tokens, before, ngrams, forward }, truncation, random) {

@@ -65,6 +65,8 @@ export interface SamplerDefinition<Options extends SamplerOptions, Name extends 
   source: string;
   /** The options; one that several samplers of the list have has to be the same object. */
   options: Options;
+  /** Whether it needs a table of n-grams. @default {false} */
+  usesNgrams?: boolean;
   /**
    * Returns an upper bound on the forward passes needed to fill `count` masked positions of a window:
    * at most `count` times that for one position.
@@ -132,6 +134,7 @@ export function defineSampler<
     source,
     options,
     settings,
+    usesNgrams: definition.usesNgrams,
     maxPasses: (count) => definition.maxPasses(count, settings),
     fill: definition.fill(settings),
     with(changes) {
