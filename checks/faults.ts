@@ -2,7 +2,8 @@
  * Makes each call by which each task changes a file go wrong, once for each way: no space, no
  * permission, a broken disk, the process killed before it, within it, after it. Then there must be
  * one line of error that says what to do, no file may be half new, and the same command must do its
- * work when it is run again. See `faults/`.
+ * work when it is run again. What a command can do without (messages, logs, results) must not end
+ * it. See `faults/`.
  *
  *   deno task --cwd checks faults [WORDS IN THE NAMES OF SCENARIOS]
  *
@@ -12,7 +13,7 @@ import { startProgress } from "../tasks/shared/progress.ts";
 import { scenarios } from "./faults/scenarios.ts";
 import { steadyName } from "./faults/snapshot.ts";
 import { missedCalls } from "./faults/strace.ts";
-import { listFaults, record, type Scenario, stage, tryFault } from "./faults/sweep.ts";
+import { listFaults, record, type Scenario, stage, tryFault, tryStream } from "./faults/sweep.ts";
 
 const chosen = scenarios.filter(({ name }) =>
   Deno.args.length === 0 || Deno.args.some((word) => name.includes(word))
@@ -48,13 +49,22 @@ async function sweep(scenario: Scenario, root: string) {
     console.log([`${name}: ${how} at ${at} ${call} ${path}`, ...outcome.wrong].join("\n    "));
   }
   progress.clear();
+  for (const stream of ["stderr", "stdout"] as const) {
+    for (const how of ["ENOSPC", "EIO"] as const) {
+      const lines = await tryStream(staged, stream, how, recording);
+      if (lines.length === 0) continue;
+      wrong++;
+      console.log([`${name}: ${how} on ${stream}`, ...lines].join("\n    "));
+    }
+  }
   const kinds = Object.entries(Object.groupBy(faults, ({ how }) => how))
     .map(([how, { length }]) => `${length} ${how}`).join(", ");
   const without = endured.size === 0 ? "" : `; does without ${[...endured].join(", ")}`;
   console.log(
-    `${name}: ${recording.calls.length} calls, ${faults.length} faults (${kinds}), ${wrong} wrong${without}`,
+    `${name}: ${recording.calls.length} calls, ${faults.length} faults (${kinds}), 4 of streams, ` +
+      `${wrong} wrong${without}`,
   );
-  return { faults: faults.length, wrong };
+  return { faults: faults.length + 4, wrong };
 }
 
 let faults = 0;

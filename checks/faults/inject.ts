@@ -14,6 +14,8 @@
  * - `how=ENOSPC`: half of a write's bytes are written; then this call fails, and each later one
  *   that needs space.
  * - `how=EACCES|EIO`: this call fails.
+ * - `stream=stdout|stderr`, with `how=ENOSPC|EIO`: each write to it fails, as to a file on a full disk
+ *   or a terminal that was closed.
  */
 
 /** A call, as it is logged. */
@@ -25,6 +27,9 @@ export interface Call {
 
 /** The ways in which a call can go wrong. */
 export type How = "before" | "after" | "half" | "ENOSPC" | "EACCES" | "EIO";
+
+/** A stream that can't be written. */
+export type Stream = "stdout" | "stderr";
 
 /** A call that goes wrong. */
 export interface Fault extends Call {
@@ -38,6 +43,7 @@ const asked = new URL(import.meta.url).searchParams;
 const log = asked.get("log");
 const at = Number(asked.get("at"));
 const how = asked.get("how") as How | null;
+const stream = asked.get("stream") as Stream | null;
 let calls = 0;
 let isFull = false;
 const paths = new WeakMap<object, string>();
@@ -149,5 +155,10 @@ for (const name of ["open", "openSync"]) {
   changes[name] = (...args) => {
     const file = opened(...args);
     return name === "open" ? file.then((file: object) => keep(file, args[0])) : keep(file, args[0]);
+  };
+}
+if (stream) {
+  Deno[stream].writeSync = () => {
+    throw systemError(how!, "");
   };
 }

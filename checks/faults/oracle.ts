@@ -1,6 +1,6 @@
 /** Judges a run with a fault, and the same command run once more. */
 import { basename, dirname } from "@std/path";
-import type { Fault } from "./inject.ts";
+import type { Fault, How, Stream } from "./inject.ts";
 import { isTemporary, type Snapshot, steadyName, TORN } from "./snapshot.ts";
 
 /** The result of a run. */
@@ -66,6 +66,26 @@ export function judgeFault(fault: Fault, { code, stderr, left }: Ended, expected
       wrong.push(...compareFolders(primary(left), primary(undisturbed), { mayStay }));
     }
   } else if (code === 0) wrong.push(...compareFolders(left, undisturbed, { mayStay }));
+  return wrong;
+}
+
+/**
+ * Lists what is wrong after a stream could not be written. Messages are dispensable: without stderr
+ * the command does its work. Without stdout it does it, too, and says that the result is lost.
+ */
+export function judgeStream(
+  stream: Stream,
+  how: How,
+  { code, stderr, left }: Ended,
+  { undisturbed }: Expected,
+): string[] {
+  if (typeof left === "string") return left.split("\n");
+  const wrong = compareFolders(left, undisturbed);
+  const expected = stream === "stdout" ? 1 : 0;
+  if (code !== expected) wrong.push(`exit code ${code}, expected ${expected}`);
+  else if (code === 1) {
+    wrong.push(...judgeMessage(stderr, { at: 0, call: "write", path: stream, how }));
+  }
   return wrong;
 }
 

@@ -2,8 +2,15 @@
 import { join } from "@std/path";
 import { cp } from "node:fs/promises";
 import { runProgram } from "../../tasks/shared/process.ts";
-import type { Call, Fault, How } from "./inject.ts";
-import { compareFolders, type Ended, type Expected, judgeFault, judgeRepeat } from "./oracle.ts";
+import type { Call, Fault, How, Stream } from "./inject.ts";
+import {
+  compareFolders,
+  type Ended,
+  type Expected,
+  judgeFault,
+  judgeRepeat,
+  judgeStream,
+} from "./oracle.ts";
 import { lasting, snapshot, steadyName } from "./snapshot.ts";
 
 /** A command, and the folder that it finds. */
@@ -142,6 +149,22 @@ export async function tryFault(
     wrong.push(...await goOn.wrong(folder, await run(goOn.args)));
   }
   return { wrong, endured: ended.code === 0 };
+}
+
+/** Runs a scenario of which one stream can't be written, and lists what is wrong. */
+export async function tryStream(
+  { scenario, reset, run }: Stage,
+  stream: Stream,
+  how: "ENOSPC" | "EIO",
+  { expected, stdout }: Awaited<ReturnType<typeof record>>,
+): Promise<string[]> {
+  await reset();
+  const ended = await run(scenario.args, { stream, how });
+  const wrong = judgeStream(stream, how, ended, expected);
+  if (stream === "stderr" && ended.code === 0 && lasting(ended.stdout) !== stdout) {
+    wrong.push("it tells other results");
+  }
+  return wrong;
 }
 
 const remove = (path: string) => Deno.remove(path, { recursive: true }).catch(() => {});

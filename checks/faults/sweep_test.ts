@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { inFolder } from "../../core/testing/temporary_folder.ts";
 import { missedCalls } from "./strace.ts";
-import { listFaults, record, type Scenario, stage, tryFault } from "./sweep.ts";
+import { listFaults, record, type Scenario, stage, tryFault, tryStream } from "./sweep.ts";
 
 const config = fromFileUrl(new URL("../../tasks/deno.json", import.meta.url));
 const files = new URL("../../core/files/write.ts", import.meta.url).href;
@@ -27,6 +27,11 @@ async function sweepOf(program: string, kinds: RegExp, changes: Partial<Scenario
     const staged = await stage(scenario, root);
     const recording = await record(staged);
     missed = await missedCalls(staged, recording.calls);
+    for (const stream of ["stderr", "stdout"] as const) {
+      if (!kinds.test(stream)) continue;
+      const wrong = await tryStream(staged, stream, "EIO", recording);
+      found.push(...wrong.map((line) => `${stream}: ${line}`));
+    }
     for (const fault of listFaults(recording.calls).filter(({ how }) => kinds.test(how))) {
       const { wrong } = await tryFault(staged, fault, recording);
       faults++;
@@ -76,6 +81,22 @@ Deno.test("files that are left over, an error that is hidden, and a lock that ou
   assertMatch(all, /EIO rename: \.old\.json\.tmp is left over/);
   assertMatch(all, /EIO rename: old\.json differs/); // exit code 0, but not the work of an undisturbed run
   assertMatch(all, /after writeFile: the next run fails: error: Cannot a: b; c/);
+});
+
+Deno.test("a program that ends for want of its messages, and one that hides that its result is lost, are found", async () => {
+  const { found } = await sweepOf(
+    `Deno.stderr.writeSync(new Uint8Array(1));
+    await files.writeFileAtomically("old.json", ${bytes});
+    try {
+      Deno.stdout.writeSync(new TextEncoder().encode("{}\\n"));
+    } catch { /* hidden */ }`,
+    /stdout|stderr/,
+  );
+  assertEquals(found, [
+    "stderr: old.json differs",
+    "stderr: exit code 1, expected 0",
+    "stdout: exit code 0, expected 1",
+  ]);
 });
 
 Deno.test("a system call that the counted calls don't explain is noticed (needs strace)", async () => {
