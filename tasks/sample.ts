@@ -131,12 +131,18 @@ export async function main(args: string[]): Promise<void> {
   let begun = 0;
   let shown = 0;
   let done = 0;
+  let lost: unknown; // why stdout takes no more
   const total = count * characters;
   using progress = startProgress({ total, unit: "character" });
   const show = () => { // in the order of their seeds
     for (; samples[shown]; shown++) {
       progress.clear();
-      if (!values.json) printText(samples[shown].text);
+      try {
+        if (!values.json) printText(samples[shown].text);
+      } catch (error) {
+        lost = error;
+        throw error;
+      }
       const label = count > 1 ? `sample ${shown + 1}: ` : "";
       progress.note(label + summarize(samples[shown], words?.heldOut ?? null));
     }
@@ -179,9 +185,11 @@ export async function main(args: string[]): Promise<void> {
       };
       show();
     }
-  }));
+  })).catch((error) => {
+    if (error !== lost) throw error;
+  });
 
-  if (shown < count) {
+  if (shown < count && lost === undefined) {
     progress.finish();
     if (!values.json) {
       for (const writing of texts.slice(shown)) if (writing?.text) printText(writing.text);
@@ -189,7 +197,26 @@ export async function main(args: string[]): Promise<void> {
     throw new Interrupted(signal.reason.signal, `Interrupted at character ${done} of ${total}`);
   }
 
-  // Before anything is written, so that a full disk does not lose it.
+  await keepResult(
+    {
+      kind: "sample",
+      model: kind,
+      prompt: template === undefined ? prompt : "",
+      sampler: name,
+      settings: { length, ...(template === undefined ? {} : { template }), ...settings },
+      samples: samples.filter(() => true), // without holes, where stdout took only some
+      realWordsHeldOut: words?.heldOut ?? null,
+      provenance: await provenance({
+        command: commandLine("sample", args),
+        engine,
+        threads: values.threads,
+        seed,
+        weights: saved,
+        corpus: words,
+      }),
+    } satisfies SampleResult,
+  );
+  if (lost !== undefined) throw lost;
   if (values.json) {
     printJson({
       model: kind,
@@ -208,25 +235,6 @@ export async function main(args: string[]): Promise<void> {
       })),
     });
   }
-  await keepResult(
-    {
-      kind: "sample",
-      model: kind,
-      prompt: template === undefined ? prompt : "",
-      sampler: name,
-      settings: { length, ...(template === undefined ? {} : { template }), ...settings },
-      samples,
-      realWordsHeldOut: words?.heldOut ?? null,
-      provenance: await provenance({
-        command: commandLine("sample", args),
-        engine,
-        threads: values.threads,
-        seed,
-        weights: saved,
-        corpus: words,
-      }),
-    } satisfies SampleResult,
-  );
 }
 
 function refuseTemplateMistakes(

@@ -128,25 +128,28 @@ export async function main(args: string[]): Promise<void> {
     if (error instanceof Interrupted) await saveFilm(sides, values);
     throw error;
   }
-  // Before anything is written, so that a full disk does not lose it.
-  if (values.json) {
-    const { request } = diffusion;
-    printJson({
-      prompt: "prompt" in request ? request.prompt : request.template,
-      seed: values.seed,
-      engine: engine.name,
-      models: parts.map(({ kind, saved, sampling }, i) => ({
-        model: kind,
-        weights: saved.path,
-        sampler: sampling.name,
-        text: joinCells(sides[i].frame, ""),
-        forwards: sides[i].frame.forwards,
-        seconds: sides[i].frame.seconds,
-      })),
-      svg: values.svg ?? null,
-    });
+  // Neither a full disk nor a reader that has gone loses the other.
+  try {
+    if (values.json) {
+      const { request } = diffusion;
+      printJson({
+        prompt: "prompt" in request ? request.prompt : request.template,
+        seed: values.seed,
+        engine: engine.name,
+        models: parts.map(({ kind, saved, sampling }, i) => ({
+          model: kind,
+          weights: saved.path,
+          sampler: sampling.name,
+          text: joinCells(sides[i].frame, ""),
+          forwards: sides[i].frame.forwards,
+          seconds: sides[i].frame.seconds,
+        })),
+        svg: values.svg ?? null,
+      });
+    }
+  } finally {
+    await saveFilm(sides, values);
   }
-  await saveFilm(sides, values);
 }
 
 /** Writes what was seen so far, if that was asked for. */

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { loadCorpus } from "../../core/data/corpus.ts";
 import { testOnLinux, testOnUnix } from "../../core/testing/system.ts";
@@ -193,6 +193,31 @@ testOnLinux(
       // Elsewhere there are some: of the progress, and of an error.
       assert(usual.includes("\x1b[2Kstep 2") && usual.includes("\x1b[1m\x1b[31merror:"), usual);
     }, { text: exampleText(160) }),
+);
+
+testOnLinux(
+  "a text that stdout does not take is in the results, or in the film, all the same",
+  () =>
+    inTrainedFolder(async (folder) => {
+      const flags = ["--data", "text.txt", "--engine", "onnx", "--threads", "1"];
+      const run = async (...words: string[]) => {
+        const [task, ...args] = words;
+        const all = [Deno.execPath(), ...denoArguments(task, [...args, ...flags])];
+        const line = `${all.map((word) => quoteForShell(word)).join(" ")} > /dev/full`;
+        const { code, stderr } = await runProgram("sh", ["-c", line], { cwd: folder });
+        assertEquals(code, 1, stderr);
+        assertMatch(stderr, /\nerror: Cannot write to stdout: No space left on device [^\n]+\n$/);
+      };
+      const sample = ["sample", "--model", "gpt", "--length", "9"];
+      await Promise.all([
+        run(...sample),
+        run(...sample, "--json"),
+        run("visualize", "--blocks", "1", "--svg", "film.svg", "--json"),
+      ]);
+      const { samples, problems } = await readResults(join(folder, "reports"));
+      assertEquals([samples.map(({ samples }) => samples.length), problems], [[1, 1], []]);
+      assertMatch(await Deno.readTextFile(join(folder, "film.svg")), /<\/svg>\s*$/);
+    }),
 );
 
 testOnUnix(
