@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
+import { testOnUnix } from "../core/testing/system.ts";
 import { type GpuCheckResult, gpuCheckResult, parse } from "./shared/results.ts";
 import { inFolder, jsonOf, namesIn, runTaskIn } from "./testing/task_process.ts";
 
@@ -13,7 +14,7 @@ async function readResult(folder: string): Promise<GpuCheckResult> {
 
 Deno.test("check-gpu prints a row for each part and engine, and keeps the same rows", () =>
   inFolder(async (folder) => {
-    const parts = ["parity", "losses", "speed", "training"];
+    const parts = ["parity", "losses", "training"];
     const chosen = parts.flatMap((part) => ["--part", part]);
     const { code, stdout, stderr } = await runTaskIn(folder, "check-gpu", ...small, ...chosen);
     assertEquals(code, 0, stdout + stderr);
@@ -27,13 +28,12 @@ Deno.test("check-gpu prints a row for each part and engine, and keeps the same r
       assertEquals([cells[0], cells[1]], [part, subject]);
       assertEquals(cells.slice(-3), [outcome, seconds.toFixed(1), summary]);
     }
-    const [, parity, losses, speed, training, resumed] = rows.map(({ figures }) => figures);
+    const [, parity, losses, training, resumed] = rows.map(({ figures }) => figures);
     assert(parity.compared as number > 50 && parity.difference as number <= 1e-5);
     // Fifty steps of each model, which learn something.
     const all = losses.losses as number[];
     assertEquals(all.length, 100);
     assert(all[49] < all[0] - 0.2 && all[99] < all[50] - 0.05, `${all}`);
-    assert(speed.ms_per_step as number > 0 && speed.peak_share as number > 0);
     assert((training.idle_share as number) > 0 && (training.idle_share as number) < 1);
     assertEquals([resumed.different, resumed.tensors as number > 40], [0, true]);
   }));
@@ -53,6 +53,30 @@ Deno.test("check-gpu --json prints the file's object, and an engine that is not 
       assert(subjects.includes(name));
     }
   }));
+
+testOnUnix(
+  "a POSIX shell",
+  "what fails in check-gpu costs only its own rows, and the exit code is 1",
+  () =>
+    inFolder(async (folder) => {
+      const python = join(folder, "python");
+      const body = "#!/bin/sh\necho 'No module named torch' >&2; exit 1\n";
+      await Deno.writeTextFile(python, body, { mode: 0o755 });
+      const args = [...small, "--part", "speed", "--pytorch", python];
+      const { code, stdout } = await runTaskIn(folder, "check-gpu", ...args);
+      const { rows, agrees } = await readResult(folder);
+      assertEquals([code, agrees], [1, false], stdout);
+      assertEquals(rows.map(({ subject, outcome }) => [subject, outcome]), [
+        ["onnx", "ok"], // it starts
+        ["onnx", "ok"],
+        ["pytorch", "failed"],
+        ["pytorch compiled", "failed"],
+      ]);
+      const speed = rows[1].figures;
+      assert(speed.ms_per_step as number > 0 && speed.peak_share as number > 0);
+      assertMatch(rows[3].summary, /: No module named torch$/);
+    }),
+);
 
 Deno.test("check-gpu does its work and says so where its file can't be written", () =>
   inFolder(async (folder) => {

@@ -12,6 +12,10 @@ export async function* startOne(request: PartRequest): AsyncGenerator<Finding> {
     return;
   }
   const device = await deviceOf(subject);
-  const where = { cpu: "the processor", cuda: "an NVIDIA GPU", webgpu: "a GPU by WebGPU" }[device];
-  yield { subject, outcome: "ok", summary: `computes on ${where}`, figures: { device } };
+  const words = {
+    cpu: "computes on the processor",
+    cuda: "computes on an NVIDIA GPU",
+    webgpu: "computes by WebGPU", // on what, the part `machine` says
+  };
+  yield { subject, outcome: "ok", summary: words[device], figures: { device } };
 }
