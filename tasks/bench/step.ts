@@ -12,7 +12,7 @@ import { startEngine } from "../../engines/mod.ts";
 import type { EngineName } from "../../engines/names.ts";
 import { record } from "../../engines/record/recorder.ts";
 import { models } from "../../core/models.ts";
-import { drawStepInputs, initialState, trainStep } from "../../core/training/step.ts";
+import { drawStepInputs, drawWindows, initialState, trainStep } from "../../core/training/step.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { HostTensors } from "../../engines/tensors.ts";
 import { makeStepGroups } from "../../core/training/loop.ts";
@@ -28,6 +28,8 @@ export interface Ready {
 /** The answer to each line that it reads. */
 export interface Measured {
   ms: number[];
+  /** The part of it in which inputs were drawn and the engine was idle; not for PyTorch. */
+  idleMs?: number;
   rssBytes: number;
 }
 
@@ -60,15 +62,18 @@ async function main(args: string[]): Promise<void> {
   const group = makeStepGroups(session.runSteps && typeof work !== "number" ? 1 : 0);
   for await (const line of readLines(Deno.stdin.readable)) {
     const ms: number[] = [];
+    let idleMs = 0;
     while (ms.length < Number(line)) {
       const count = Math.min(group.size, Number(line) - ms.length);
       const start = performance.now();
-      await runSteps(session, "step", Array.from({ length: count }, inputs));
+      const drawn = Array.from({ length: count }, inputs);
+      idleMs += performance.now() - start;
+      await runSteps(session, "step", drawn);
       const each = (performance.now() - start) / count;
       group.noteDuration(each / 1000);
       ms.push(...new Array<number>(count).fill(each));
     }
-    answer({ ms, rssBytes: Deno.memoryUsage().rss });
+    answer({ ms, idleMs, rssBytes: Deno.memoryUsage().rss });
   }
 }
 
@@ -94,20 +99,21 @@ function prepareProduct(size: number): Work {
   };
 }
 
-/** Prepares training on windows of random characters. */
+/** The length of the text that training reads. */
+const CHARACTERS = 100_000;
+
+/** Prepares training on windows of a text of random characters. */
 function prepareTraining(config: Config): Work {
   const model = models[config.kind];
   const random = seededRandom(config.seed);
   const character = () => 1 + random.integer(config.vocab - 1);
+  const tokens = Int32Array.from({ length: CHARACTERS + config.context }, character);
   let step = 0;
   return {
     state: initialState(config, random),
     program: trainStep(model, config),
     inputs() {
-      const windows = Array.from(
-        { length: config.batch },
-        () => Int32Array.from({ length: config.context + 1 }, character),
-      );
+      const windows = drawWindows(tokens, config.batch, config.context, random);
       return drawStepInputs(model, config, windows, ++step, random);
     },
   };

@@ -135,6 +135,8 @@ function describe(entry: Entry, entries: Entry[], flops = NaN, batch: number): F
   const times = training.rounds.flatMap(({ ms }) => ms);
   const ms = median(times);
   const gflops = flops / ms / 1e6;
+  const idleMs = training.rounds.reduce((sum, { idleMs = NaN }) => sum + idleMs, 0);
+  const idleShare = idleMs / times.reduce((sum, ms) => sum + ms, 0);
   const rss = Math.max(...training.rounds.map(({ rssBytes }) => rssBytes / 1e6));
   const [eager, compiled] = [EAGER, COMPILED].map((name) => {
     const other = entries.find(({ subject, failure }) => subject === name && !failure);
@@ -145,6 +147,7 @@ function describe(entry: Entry, entries: Entry[], flops = NaN, batch: number): F
     eager && `${eager.toFixed(2)} of PyTorch's`,
     compiled && `${compiled.toFixed(2)} of compiled PyTorch's`,
     peakGflops && `${percent(gflops / peakGflops)} of its peak of ${describeSpeed(peakGflops)}`,
+    idleShare && `idle ${percent(idleShare)}`,
     `${rss.toFixed(0)} MB`,
   ];
   return {
@@ -156,6 +159,7 @@ function describe(entry: Entry, entries: Entry[], flops = NaN, batch: number): F
       ms_per_step_min: Math.min(...times),
       steps: times.length,
       peak_rss_mb: rss,
+      ...idleShare && { idle_share: idleShare },
       ...peakGflops && { gflops, peak_gflops: peakGflops, peak_share: gflops / peakGflops },
       ...eager && { pytorch_ratio: eager },
       ...compiled && { pytorch_compiled_ratio: compiled },
