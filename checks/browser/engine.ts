@@ -68,7 +68,7 @@ const devices = [
     device: "webgpu",
     flags: ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
     threads: 1,
-    variables: isLong ? "" : "STEPS=4", // a step takes a second in software
+    variables: isLong ? "" : "STEPS=2", // a step takes a second in software
   },
 ];
 for (const { device, flags, threads, variables } of devices) {
@@ -126,13 +126,13 @@ function startInDeno(...args: string[]) {
 }
 
 /**
- * Most by which a loss may differ from native onnx's. Both compute in float32, in another order;
- * training then moves the two apart, step by step.
+ * Most by which a loss may differ from native onnx's. Both compute in float32, in another order, and
+ * training may move the two apart; 5.7e-6 was the most seen in 50 steps of the GPT.
  */
 const LOSS_APART = 1e-4;
 
 for (const kind of ["gpt", "diffusion"]) {
-  for (const threads of [1, 2]) {
+  for (const threads of isLong ? [1, 2] : [1]) {
     const name = `a ${kind} of preset quickstart has native onnx's losses in Chromium and the bits ` +
       `of onnxruntime-web in Deno, ${threads} thread${threads > 1 ? "s" : ""}`;
     testInChromium(name, async (browser) => {
@@ -165,7 +165,7 @@ for (const kind of ["gpt", "diffusion"]) {
           `${apart.length} steps are at most ${Math.max(...apart)} apart` +
           (first === -1 ? "" : `, the first beyond ${LOSS_APART} is that of step ${first + 1}`),
       );
-      if (!isLong) assertEquals(first, -1);
+      assertEquals(first, -1);
     });
   }
 }

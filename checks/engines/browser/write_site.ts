@@ -34,7 +34,7 @@ const engine = await onnxEngine();
 const references: Record<string, ReturnType<typeof toJson>> = {};
 for (const kind of ["gpt", "diffusion"] as const) {
   for (const optimizer of ["adamw", "muon"] as const) {
-    for (const steps of [4, 50]) {
+    for (const steps of [2, 50]) {
       const name = `${kind} ${optimizer} ${steps}`;
       references[name] = toJson(await trainFor(engine, kind, optimizer, steps));
     }
