@@ -151,7 +151,7 @@ export const presets = {
     heads: 2,
     width: 64,
     context: 64,
-    batch: 24,
+    batch: 12, // after so few characters, more steps are worth more than larger ones
     steps: { gpt: 1000, diffusion: 1500 },
     evalEvery: 50,
   },

@@ -105,6 +105,6 @@ export type { ModelComparison } from "./scoring/comparison.ts";
 
 // engines, and the programs that they run
 export * from "@tiny-diffusion/engines";
-export { targetNats, windowLogits } from "./programs.ts";
+export { attentionShares, targetNats, windowLogits } from "./programs.ts";
 export { drawStepInputs, drawWindows, initialState } from "./training/step.ts";
 export { type StepInputs, trainStep } from "./training/step.ts";

@@ -5,7 +5,7 @@ import type { Tensor2D, Tensor3D, TensorSpec } from "@tiny-diffusion/engines/ten
 import type { ModelConfig } from "./config.ts";
 import { MASK_TOKEN } from "./data/tokenizer.ts";
 import type { LanguageModel } from "./language_model.ts";
-import { crossEntropy, forward } from "./model.ts";
+import { type Attend, crossEntropy, forward } from "./model.ts";
 
 /**
  * Computes the logits of every position of `rows` windows: input `tokens` [rows, time], output
@@ -65,6 +65,40 @@ export function targetNats(
       const all = forward(tokens as Tensor2D, weights, config, { attend });
       const logits = kind === "diffusion" && !keepMask ? withoutMask(all) : all;
       return { outputs: { nats: crossEntropy(logits, targets as Tensor2D) } };
+    },
+  };
+}
+
+/**
+ * Computes what each position of a window reads: input `tokens` [1, time], output `shares`
+ * [layers, time, time], where `shares[layer, i, j]` is the share of position j in what position i
+ * reads in that layer, as a mean over the heads.
+ *
+ * @param time Characters of the window, at most and by default the model's context.
+ */
+export function attentionShares(
+  model: LanguageModel,
+  config: ModelConfig,
+  time = config.context,
+): Program {
+  const { heads, layers } = config;
+  return {
+    inputs: { tokens: { shape: [1, time], dtype: "int32" } },
+    body(weights, { tokens }) {
+      // An attention gives the mean of the values, weighted by the shares: with the rows of the
+      // identity as values, the shares themselves.
+      const identity = Float32Array.from(
+        { length: heads * time * time },
+        (_, i) => Number(i % time === Math.floor(i / time) % time),
+      );
+      const value = tf.tensor4d(identity, [1, heads, time, time]);
+      const shares: Tensor3D[] = [];
+      const attend: Attend = (of, layer) => {
+        shares.push(tf.mean<Tensor3D>(model.attend({ ...of, value }, layer), 1));
+        return model.attend(of, layer);
+      };
+      forward(tokens as Tensor2D, weights, config, { attend });
+      return { outputs: { shares: layers > 1 ? tf.concat(shares) : shares[0] } };
     },
   };
 }

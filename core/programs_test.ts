@@ -2,11 +2,11 @@ import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import * as tf from "@tiny-diffusion/engines/tfjs";
 import { makeConfig } from "./config.ts";
 import type { Program } from "@tiny-diffusion/engines";
-import { parameterShapes } from "./model.ts";
+import { type Attend, forward, parameterShapes } from "./model.ts";
 import { models } from "./models.ts";
-import { targetNats, windowLogits } from "./programs.ts";
+import { attentionShares, targetNats, windowLogits } from "./programs.ts";
 import { seededRandom } from "./random.ts";
-import type { Tensors } from "@tiny-diffusion/engines/tensors";
+import type { Tensor2D, Tensors } from "@tiny-diffusion/engines/tensors";
 
 await tf.setBackend("cpu");
 
@@ -75,3 +75,37 @@ Deno.test("without the mask, the probabilities of all characters sum to 1", asyn
   }
   assertAlmostEquals(sum, 1, 1e-5);
 });
+
+for (const kind of ["gpt", "diffusion"] as const) {
+  Deno.test(`attention shares of a ${kind} are the softmax of queries times keys, and a GPT's none to the right`, async () => {
+    const config = configOf(kind);
+    const window = tf.tensor2d(tokens.slice(0, context), [1, context], "int32");
+    const program = attentionShares(models[kind], config);
+    const { shares } = program.body(weights, { tokens: window }).outputs;
+    assertEquals(shares.shape, [config.layers, context, context]);
+    const found = await shares.data();
+
+    const scores: Float32Array[] = []; // by layer: [heads, time, time]
+    const attend: Attend = (heads, layer) => {
+      scores[layer] = tf.matMul(heads.query, heads.key, false, true).dataSync() as Float32Array;
+      return models[kind].attend(heads, layer);
+    };
+    forward(window as Tensor2D, weights, config, { attend });
+    for (let layer = 0; layer < config.layers; layer++) {
+      for (let i = 0; i < context; i++) {
+        const last = kind === "gpt" ? i : context - 1;
+        const expected = new Float64Array(context);
+        for (let head = 0; head < config.heads; head++) {
+          const row = (head * context + i) * context;
+          const powers = Array.from(scores[layer].subarray(row, row + last + 1), Math.exp);
+          const total = powers.reduce((sum, power) => sum + power, 0);
+          powers.forEach((power, j) => expected[j] += power / total / config.heads);
+        }
+        for (let j = 0; j < context; j++) {
+          // float32 sums of a few terms below 1
+          assertAlmostEquals(found[(layer * context + i) * context + j], expected[j], 1e-6);
+        }
+      }
+    }
+  });
+}

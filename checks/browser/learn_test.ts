@@ -273,6 +273,14 @@ testInChromium("The page on which models learn", async (browser, t) => {
       await page.locator("#coloured-gpt").focus();
       await page.keyboard.press("ArrowRight");
       assertMatch(await textOf(page, "#probe"), /^Character 2, “h”: GPT \d+\.\d\d bits \(\d/);
+      // The GPT tells the second character by the first one alone, the diffusion model by all.
+      await page.locator("#coloured-diffusion .bar").first().waitFor();
+      const bars = (kind: string) =>
+        page.locator(`#coloured-${kind} .bar:not(.bar-0)`).evaluateAll((all) =>
+          all.map((span) => Number((span as HTMLElement).dataset.at))
+        );
+      assertEquals(await bars("gpt"), [0]);
+      assert((await bars("diffusion")).length > 3);
       await page.locator("#coloured-gpt span").nth(4).hover();
       assertMatch(await textOf(page, "#probe"), /^Character 5, “m”/);
     });

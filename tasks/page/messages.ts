@@ -39,6 +39,8 @@ export type ToWorker =
   | { type: "write"; request: PageRequest }
   | { type: "stop" }
   | { type: "look"; text: string; source: Source }
+  /** Asks what the models read to tell a character of the text that was looked into. */
+  | { type: "attend"; at: number }
   | { type: "save"; kind: ModelKind }
   | { type: "load"; name: string; bytes: Uint8Array<ArrayBuffer> };
 
@@ -100,6 +102,8 @@ export type FromWorker =
   | { type: "finished"; stopped: boolean }
   | { type: "looking"; kind: ModelKind; done: number; total: number }
   | { type: "looked"; kind: ModelKind; text: string; bits: (number | null)[] }
+  /** What a model reads for the character `at`: by layer, the share of each from `start` on. */
+  | { type: "attended"; kind: ModelKind; at: number; start: number; shares: number[][] }
   | { type: "saved"; name: string; bytes: Uint8Array<ArrayBuffer> }
   | { type: "loaded"; kind: ModelKind; name: string; shape: string }
   /** One line for the reader, and the part of the page that it belongs to. */

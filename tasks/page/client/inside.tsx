@@ -7,7 +7,7 @@ import type { PageFacts } from "../facts.ts";
 import type { Source, ToWorker } from "../messages.ts";
 import { Field, Problem, SelectField } from "./fields.tsx";
 import { BOTH, NAMES } from "./networks.tsx";
-import type { Act, LookedText, PageState } from "./state.ts";
+import type { Act, Attended, LookedText, PageState } from "./state.ts";
 
 export interface InsideProps {
   state: PageState;
@@ -20,7 +20,9 @@ export function InsideSection({ state, facts, send, act }: InsideProps) {
   const [source, setSource] = useState<Source>("own");
   const [text, setText] = useState("To be, or not to be, that is the question.");
   const [at, setAt] = useState(0);
-  const { looked, looking, learners, loaded } = state;
+  const [layer, setLayer] = useState(-1);
+  const { looked, looking, learners, loaded, attended } = state;
+  const layers = Math.max(0, ...BOTH.map((kind) => attended[kind]?.shares.length ?? 0));
   const shown = BOTH.filter((kind) => looked[kind]);
   const isReady = source === "shipped" || BOTH.some((kind) => learners[kind] ?? loaded[kind]);
   const look = () => {
@@ -77,10 +79,36 @@ export function InsideSection({ state, facts, send, act }: InsideProps) {
             ))}
             <li>bits</li>
           </ul>
+          <p class="fine">
+            Point at a character for its figures. Click it, or choose it with the arrow keys, to see
+            what each model reads to tell it: the taller the bar, the more attention.
+          </p>
           <p class="probe" aria-live="polite" id="probe">{describeAt(looked, at)}</p>
+          {layers > 0 && (
+            <SelectField
+              label="Attention of"
+              value={String(layer)}
+              options={[
+                ["-1", "all layers, the mean"],
+                ...Array.from({ length: layers }, (_, i) => [`${i}`, `layer ${i + 1}`] as const),
+              ]}
+              onValue={(value) => setLayer(Number(value))}
+            />
+          )}
           <div class="cards">
             {shown.map((kind) => (
-              <Coloured kind={kind} looked={looked[kind]!} at={at} setAt={setAt} />
+              <Coloured
+                kind={kind}
+                looked={looked[kind]!}
+                attended={state.attended[kind]}
+                layer={layer}
+                at={at}
+                setAt={setAt}
+                choose={(at) => {
+                  setAt(at);
+                  send({ type: "attend", at });
+                }}
+              />
             ))}
           </div>
         </>
@@ -92,12 +120,20 @@ export function InsideSection({ state, facts, send, act }: InsideProps) {
 interface ColouredProps {
   kind: ModelKind;
   looked: LookedText;
+  attended: Attended | undefined;
+  /** The layer whose attention is shown; -1 for the mean of all. */
+  layer: number;
   at: number;
   setAt(at: number): void;
+  choose(at: number): void;
 }
 
 /** The text; the pointer or the arrow keys choose a character. */
-function Coloured({ kind, looked: { text, bits }, at, setAt }: ColouredProps) {
+function Coloured(
+  { kind, looked: { text, bits }, attended, layer, at, setAt, choose }: ColouredProps,
+) {
+  const shares = attended && averageLayers(attended, layer);
+  const most = Math.max(1e-9, ...shares ?? []);
   const characters = [...text];
   const scored = bits.filter((value) => value !== null);
   const mean = scored.reduce((sum, value) => sum + value, 0) / scored.length;
@@ -117,7 +153,11 @@ function Coloured({ kind, looked: { text, bits }, at, setAt }: ColouredProps) {
           const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
           if (move === undefined) return;
           event.preventDefault();
-          setAt(Math.max(0, Math.min(characters.length - 1, at + move)));
+          choose(Math.max(0, Math.min(characters.length - 1, at + move)));
+        }}
+        onClick={(event) => {
+          const position = (event.target as HTMLElement).dataset.at;
+          if (position !== undefined) choose(Number(position));
         }}
         onPointerMove={(event) => {
           const position = (event.target as HTMLElement).dataset.at;
@@ -128,7 +168,12 @@ function Coloured({ kind, looked: { text, bits }, at, setAt }: ColouredProps) {
           const value = bits[i];
           const level = value === null ? "none" : `b${findBitLevel(value)}`;
           return (
-            <span data-at={i} class={`${level}${i === at ? " at" : ""}`}>
+            <span
+              data-at={i}
+              class={`${level}${i === at ? " at" : ""} ${
+                shares ? barOf(shares[i - attended.start] ?? 0, most) : ""
+              }`}
+            >
               {character === "\n" ? "⏎\n" : character}
             </span>
           );
@@ -136,6 +181,19 @@ function Coloured({ kind, looked: { text, bits }, at, setAt }: ColouredProps) {
       </div>
     </div>
   );
+}
+
+/** Steps of the height of a bar; a style sheet has them, as the policy allows no styles inline. */
+const BARS = 8;
+
+function barOf(share: number, most: number): string {
+  return `bar bar-${Math.round(BARS * share / most)}`;
+}
+
+/** The shares of one layer, or their mean over all. */
+function averageLayers({ shares }: Attended, layer: number): number[] {
+  if (layer >= 0) return shares[Math.min(layer, shares.length - 1)];
+  return shares[0].map((_, i) => shares.reduce((sum, row) => sum + row[i], 0) / shares.length);
 }
 
 function describeAt(looked: PageState["looked"], at: number): string {

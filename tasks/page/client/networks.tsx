@@ -34,7 +34,7 @@ export const BOTH: ModelKind[] = ["gpt", "diffusion"];
 export const NAMES: Record<ModelKind, string> = { gpt: "GPT", diffusion: "Diffusion" };
 type Chosen = ModelKind | "both";
 
-/** The shape of a preset; both models take as many steps, so that their curves can be compared. */
+/** The shape of a preset; both models take as many steps here, those of the diffusion model. */
 function shapeOf(preset: Offered): Shape {
   const { layers, width, context, batch, steps } = presets[preset];
   return { preset, layers, width, context, batch, steps: steps.diffusion };

@@ -20,6 +20,13 @@ export interface LookedText {
   bits: (number | null)[];
 }
 
+/** What a model reads for the character `at`: by layer, the share of each from `start` on. */
+export interface Attended {
+  at: number;
+  start: number;
+  shares: number[][];
+}
+
 type OfBoth<Value> = { [Kind in ModelKind]?: Value };
 
 export interface PageState {
@@ -40,6 +47,8 @@ export interface PageState {
   end?: "finished" | "stopped";
   looked: OfBoth<LookedText>;
   looking?: string;
+  /** What the models read for the character that was chosen. */
+  attended: OfBoth<Attended>;
   errors: { [part in Part]?: string };
 }
 
@@ -53,6 +62,7 @@ export const initialState: PageState = {
   staged: {},
   isWriting: false,
   looked: {},
+  attended: {},
   errors: {},
 };
 
@@ -76,7 +86,7 @@ export function update(state: PageState, message: FromWorker | Act): PageState {
     case "asks to write":
       return { ...state, isWriting: true, end: undefined };
     case "asks to look":
-      return { ...state, looking: "reading", looked: {} };
+      return { ...state, looking: "reading", looked: {}, attended: {} };
     case "opened":
       return { ...state, device: message.device, threads: message.threads, loading: undefined };
     case "text":
@@ -140,6 +150,10 @@ export function update(state: PageState, message: FromWorker | Act): PageState {
     case "looked": {
       const { kind, text, bits } = message;
       return { ...state, looked: { ...state.looked, [kind]: { text, bits } }, looking: undefined };
+    }
+    case "attended": {
+      const { kind, at, start, shares } = message;
+      return { ...state, attended: { ...state.attended, [kind]: { at, start, shares } } };
     }
     case "loaded": {
       const { kind, name, shape } = message;

@@ -6,11 +6,12 @@
 import { decodeWeights, encodeWeights, type SavedModel } from "../../../core/checkpoint_format.ts";
 import { checkModelConfig, checkTrainingConfig, type ModelKind } from "../../../core/config.ts";
 import { type Corpus, encodeCorpus, makeCorpus, requireLength } from "../../../core/data/corpus.ts";
-import { listCharacters, makeTokenizer } from "../../../core/data/tokenizer.ts";
+import { listCharacters, makeTokenizer, MASK_TOKEN } from "../../../core/data/tokenizer.ts";
 import { models } from "../../../core/models.ts";
 import { kneserNey, type NgramTable } from "../../../core/ngrams/kneser_ney.ts";
 import { defaultWindow } from "../../../core/sampling/defaults.ts";
 import { loadNetwork } from "../../../core/sampling/network.ts";
+import { attentionShares } from "../../../core/programs.ts";
 import { scoreBaseline } from "../../../core/scoring/baselines.ts";
 import { scoreCharacters } from "../../../core/scoring/characters.ts";
 import { cutIntoBlocks, spaceEvenly } from "../../../core/scoring/rows.ts";
@@ -57,6 +58,7 @@ const parts: Record<ToWorker["type"], Part> = {
   write: "writing",
   stop: "writing",
   look: "inside",
+  attend: "inside",
   save: "learning",
   load: "learning",
 };
@@ -95,6 +97,8 @@ async function hear(message: ToWorker): Promise<void> {
       return stopping.abort(new Error("stopped"));
     case "look":
       return await look(message.text, message.source);
+    case "attend":
+      return await attend(message.at);
     case "save":
       return save(message.kind);
     case "load":
@@ -400,24 +404,60 @@ async function look(text: string, source: Source): Promise<void> {
     });
   }
   gate.hold("looking");
+  for (const { session } of looked.splice(0)) session.dispose();
   try {
     let found = 0;
     for (const kind of ["gpt", "diffusion"] as const) {
       const hasOwn = loaded.has(kind) || learners.has(kind);
       if (source === "own" && !hasOwn) continue;
       found++;
-      const { config, vocabulary, weights } = await modelOf(kind, source);
+      const model = await modelOf(kind, source);
+      const { config, vocabulary, weights } = model;
       const tokens = makeTokenizer(kind, vocabulary).encode(text, "the text");
       const time = Math.min(config.context, tokens.length);
       using scorer = await loadScorer(engine, models[kind], config, weights, { rows: 8, time });
       const bits = await scoreCharacters(scorer, kind, tokens, {
         onProgress: (done, total) => tell({ type: "looking", kind, done, total }),
       });
+      looked.push({ kind, tokens, time, session: await loadAttention(kind, model, time) });
       const shown = Array.from(bits, (value) => Number.isNaN(value) ? null : value);
       tell({ type: "looked", kind, text, bits: shown });
     }
     if (found === 0) await modelOf("gpt", source); // says what to do
   } finally {
     gate.release("looking");
+  }
+}
+
+/** The texts that were looked into last, as each model reads them. */
+const looked: {
+  kind: ModelKind;
+  tokens: Int32Array;
+  time: number;
+  session: Awaited<ReturnType<typeof loadAttention>>;
+}[] = [];
+
+function loadAttention(kind: ModelKind, { config, weights }: SavedModel, time: number) {
+  return engine.load(weights, { attention: attentionShares(models[kind], config, time) });
+}
+
+/**
+ * Tells what each model reads to tell a character: a GPT at the position before it, a diffusion
+ * model at its own, with the character hidden.
+ */
+async function attend(at: number): Promise<void> {
+  for (const { kind, tokens, time, session } of looked) {
+    const asking = kind === "gpt" ? at - 1 : at;
+    if (asking < 0) continue;
+    const start = Math.max(0, Math.min(at - (time >> 1), tokens.length - time));
+    const window = tokens.slice(start, start + time);
+    if (kind === "diffusion") window[at - start] = MASK_TOKEN;
+    const { shares } = await session.run("attention", { tokens: window });
+    const layers = shares.length / time ** 2;
+    const rows = Array.from({ length: layers }, (_, layer) => {
+      const row = (layer * time + asking - start) * time;
+      return Array.from(shares.subarray(row, row + time));
+    });
+    tell({ type: "attended", kind, at, start, shares: rows });
   }
 }
