@@ -187,7 +187,7 @@ function Coloured(
 const BARS = 8;
 
 function barOf(share: number, most: number): string {
-  return `bar bar-${Math.round(BARS * share / most)}`;
+  return `bar bar-${Math.ceil(BARS * share / most)}`; // what is read at all has a line
 }
 
 /** The shares of one layer, or their mean over all. */
