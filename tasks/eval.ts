@@ -108,8 +108,8 @@ const flags = {
   decoders: {
     type: "integer",
     min: 0,
-    default: 8,
-    help: "blocks on which to price several characters a pass, 0 = none; not with --estimator",
+    help: "diffusion: blocks on which to price several characters a pass, 0 = none",
+    defaultHelp: "8, none with --estimator",
   },
   text: {
     type: "path",
@@ -201,14 +201,15 @@ export async function main(args: string[]): Promise<void> {
       file = await keepResult(result, file) ?? file; // already now, as the next estimator may fail
     }
     const { saved, blocks } = candidate;
-    if (saved.config.kind === "gpt" || values.estimator || values.decoders === 0) return;
+    const count = values.decoders ?? (values.estimator ? 0 : 8);
+    if (saved.config.kind === "gpt" || count === 0) return;
     result.decoders = await priceDecodersOf(
       engine,
       saved,
       blocks,
       corpus,
       [best, ...scored.filter(({ estimator }) => estimator === "exact")],
-      { count: values.decoders, seed: values.seed },
+      { count, seed: values.seed },
     );
     decoders.push(result.decoders);
     await keepResult(result, file);
@@ -219,7 +220,7 @@ const NO_QUALITY =
   'Sample quality of these weights was not measured yet: "deno task quality" does that.';
 
 function checkUsage(
-  { model, estimator, weights, against, blocks, text }: EvalValues,
+  { model, estimator, weights, against, blocks, decoders, text }: EvalValues,
 ): void {
   if (model && estimator && listEstimators(model, estimator).length === 0) {
     throw new UsageError(
@@ -228,7 +229,18 @@ function checkUsage(
       }`,
     );
   }
-  const others = { against, estimator, blocks };
+  if (decoders !== undefined && estimator !== undefined) {
+    throw new UsageError(
+      "Cannot use --decoders with --estimator: decoders are priced after all estimators; leave " +
+        "out one of the two",
+    );
+  }
+  if (decoders === 1) {
+    throw new UsageError(
+      "Cannot price decoders on 1 block: expected 0 or at least 2, as one has no standard error",
+    );
+  }
+  const others = { against, estimator, blocks, decoders };
   const [other] = Object.entries(others).find(([, value]) => value !== undefined) ?? [];
   if (text !== undefined && other !== undefined) {
     throw new UsageError(

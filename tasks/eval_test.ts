@@ -200,6 +200,8 @@ Deno.test("eval refuses a wrong command line with exit code 2, and what can't be
       ],
       [gpt, 1, 'none was fetched yet; run "deno task fetch-data", or give a file with --data'],
       [[...gpt, ...text, "--engine", "onnx:cuda"], 1, 'Cannot start the engine "onnx:cuda"'],
+      [["--decoders", "1"], 2, "Cannot price decoders on 1 block: expected 0 or at least 2"],
+      [["--decoders", "4", "--estimator", "nelbo"], 2, "Cannot use --decoders with --estimator"],
     ];
     const ended = await Promise.all(
       cases.map(([args]) => runTaskIn(folder, "eval", ...args)),

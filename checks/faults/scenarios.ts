@@ -78,7 +78,7 @@ function training(
 }
 
 const sampled = ["sample", "--model", "gpt", "--length", "20", "--count", "2", ...data] as const;
-const evaluated = ["--blocks", "4", "--passes", "2", "--decoders", "2", ...engine, ...data];
+const evaluated = ["--blocks", "4", "--passes", "2", ...engine, ...data];
 const quality = ["--model", "gpt", "--length", "50", "--temperature", "0.5", "--temperature", "1"];
 
 /** Leaves results of both models, and a page without them. */
@@ -125,7 +125,7 @@ export const scenarios: Scenario[] = [
   },
   {
     name: "eval",
-    args: task("eval", ...evaluated),
+    args: task("eval", ...evaluated, "--decoders", "2"),
     prepare: writeWeights,
     between: /\.jsonl$|-evaluation\.json$/, // a result grows by the row
 
