@@ -43,6 +43,7 @@ import { commandLine } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
 import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./shared/eval_tables.ts";
 import { type Journal, openJournal } from "./shared/journal.ts";
+import { describeMissingText, findNgrams } from "./shared/ngrams.ts";
 import { type Progress, showCounting, startProgress } from "./shared/progress.ts";
 import { openResults, PARTIAL, provenance, tryTo } from "./shared/provenance.ts";
 import { latestQuality, qualityTables } from "./shared/quality_table.ts";
@@ -169,7 +170,17 @@ export async function main(args: string[]): Promise<void> {
   await show();
 
   async function scoreCandidate(candidate: Candidate): Promise<void> {
-    const { context } = candidate.saved.config;
+    const { saved, blocks } = candidate;
+    const { context, kind } = saved.config;
+    // Before anything is computed: the table may be damaged.
+    const count = kind === "gpt" || values.estimator ? 0 : values.decoders ?? 8;
+    const ngrams = count > 0 ? await findNgrams(saved, values.data) : undefined;
+    if (count > 0 && !ngrams) {
+      note(
+        "note: several characters a pass are not priced: that takes a table of n-grams, and " +
+          describeMissingText(saved),
+      );
+    }
     const references = scoreBaselines(context).map(({ name, evaluation, indices }) =>
       toScored(name, "", evaluation, indices)
     );
@@ -200,14 +211,12 @@ export async function main(args: string[]): Promise<void> {
       result.comparisons!.push(...own);
       file = await keepResult(result, file) ?? file; // already now, as the next estimator may fail
     }
-    const { saved, blocks } = candidate;
-    const count = values.decoders ?? (values.estimator ? 0 : 8);
-    if (saved.config.kind === "gpt" || count === 0) return;
+    if (ngrams === undefined) return;
     result.decoders = await priceDecodersOf(
       engine,
       saved,
+      ngrams,
       blocks,
-      corpus,
       [best, ...scored.filter(({ estimator }) => estimator === "exact")],
       { count, seed: values.seed },
     );

@@ -1,8 +1,6 @@
 /** Prices decoders that write several characters a pass, for `eval`, and prints them. */
 import { models } from "../../core/models.ts";
-import type { Corpus } from "../../core/data/corpus.ts";
-import { makeTokenizer } from "../../core/data/tokenizer.ts";
-import { kneserNey } from "../../core/ngrams/kneser_ney.ts";
+import type { NgramTable } from "../../core/ngrams/kneser_ney.ts";
 import { seededRandom } from "../../core/random.ts";
 import { loadNetwork } from "../../core/sampling/network.ts";
 import { copula } from "../../core/sampling/samplers/copula.ts";
@@ -23,14 +21,12 @@ import type { ChosenWeights } from "../shared/weights.ts";
  */
 export async function priceDecodersOf(
   engine: Engine,
-  { config, weights, vocabulary, path }: ChosenWeights,
+  { config, weights, path }: ChosenWeights,
+  ngrams: NgramTable,
   blocks: Int32Array[],
-  corpus: Corpus,
   others: BlockFigures[],
   { count, seed }: { count: number; seed: number },
 ): Promise<DecoderPrices> {
-  const { encode } = makeTokenizer("gpt", vocabulary.slice(1)); // characters without the mask
-  const ngrams = kneserNey(encode(corpus.train, "the text"), vocabulary.length - 1);
   const indices = spaceEvenly(blocks.length, count);
   const chosen = indices.map((index) => blocks[index]);
   using network = await loadNetwork(engine, models.diffusion, config, weights);

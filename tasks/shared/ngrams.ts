@@ -95,7 +95,7 @@ export async function addNgrams(
  * Finds the table of n-grams of the text on which weights were trained: stored next to them, or else
  * counted in that text.
  */
-async function findNgrams(
+export async function findNgrams(
   saved: ChosenWeights,
   data: string | undefined,
 ): Promise<NgramTable | undefined> {
@@ -149,7 +149,8 @@ async function findText(
   return isSame ? corpus : undefined;
 }
 
-const describeMissingText = ({ path }: ChosenWeights) =>
+/** Says that there is no text for a table. */
+export const describeMissingText = ({ path }: ChosenWeights) =>
   `the text on which ${path} was trained was not found`;
 
 /** The characters of a model, without the mask. */
