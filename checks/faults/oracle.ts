@@ -112,17 +112,22 @@ function judgeMessage(stderr: string, { path, how }: Fault): string[] {
   return wrong;
 }
 
-/** Lists what is wrong after the command was run again, undisturbed. */
+/**
+ * Lists what is wrong after the command was run again, undisturbed.
+ *
+ * @param without Files that it need not complete: the log of steps that were done without one.
+ */
 export function judgeRepeat(
   { code, stderr, left }: Ended,
   { undisturbed, between }: Expected,
+  without?: RegExp,
 ): string[] {
   if (code !== 0) return [`the next run fails: ${stderr.trimEnd().split("\n").at(-1)}`];
   if (typeof left === "string") return left.split("\n").map((line) => `after the next run ${line}`);
   // A new training keeps what it finds as `NAME.previous.safetensors`; and the system's temporary
   // folder is not ours to clear.
   const kept = (all: Snapshot) =>
-    new Map([...all].filter(([name]) => !/\.previous\.|^tmp\//.test(name)));
+    new Map([...all].filter(([name]) => !/\.previous\.|^tmp\//.test(name) && !without?.test(name)));
   // A result that was not finished stays next to the new one.
   const finished = new Map([...left].map(([name, contents]) => {
     const expected = undisturbed.get(name);

@@ -140,7 +140,8 @@ export async function tryFault(
   const ended = await broken();
   const wrong = judgeFault(fault, ended, expected);
   const again = await run();
-  wrong.push(...judgeRepeat(again, expected));
+  const isDone = ended.code === 0 && scenario.args.includes("--resume");
+  wrong.push(...judgeRepeat(again, expected, isDone ? scenario.secondary : undefined));
   if (again.code === 0 && lasting(again.stdout) !== stdout) {
     wrong.push("the next run tells other results");
   }
