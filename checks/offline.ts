@@ -1,13 +1,19 @@
 /**
  * Rehearses a machine without a network: makes a bundle, unpacks it with an empty home folder in a
- * network namespace that has none, and trains, samples and evaluates there.
+ * network namespace that has none, and trains, samples and evaluates there. Deno's cache and what
+ * setups have installed are hidden from it.
  *
  *   deno task --cwd checks offline [ENGINE]     onnx, onnx:webgpu (on a software GPU), tensorflow
  */
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
+import { existsSync } from "node:fs";
+import { installationFolder } from "../engines/installation.ts";
 import { buildSoftwareGpu } from "../engines/testing/software_gpu/software_gpu.ts";
 import { exampleText } from "../tasks/testing/task_process.ts";
+
+/** Mounts an empty folder over each argument before `--`, and becomes the command after it. */
+const HIDE = 'while [ "$1" != -- ]; do mount -t tmpfs tmpfs "$1"; shift; done; shift; exec "$@"';
 
 const [engine = "onnx"] = Deno.args;
 const unshare = await findUnshare();
@@ -34,8 +40,17 @@ try {
     const loader = join(bundle, "tiny-diffusion/.offline/vulkan/libvulkan.so.1");
     env = { ...env, ...gpu.env, REAL_VULKAN: loader };
   }
+  const { denoDir } = JSON.parse(await run(Deno.execPath(), ["info", "--json"], {}));
+  const hidden = [denoDir, join(installationFolder("tensorflow"), "..")].filter((path) =>
+    existsSync(path)
+  );
+  const hide = ["sh", "-c", HIDE, "sh", ...hidden, "--"];
   const there = (program: string, ...args: string[]) =>
-    run(unshare[0], [...unshare.slice(1), program, ...args], { clearEnv: true, env, cwd: folder });
+    run(unshare[0], [...unshare.slice(1), ...hide, program, ...args], {
+      clearEnv: true,
+      env,
+      cwd: folder,
+    });
   const networks = await there("cat", "/proc/net/dev");
   assertEquals(networks.trim().split("\n").slice(2).map((line) => line.trim().split(":")[0]), [
     "lo",
@@ -76,12 +91,13 @@ try {
   await Deno.remove(folder, { recursive: true });
 }
 
-/** Finds how this user may start a program without a network. */
+/** Finds how this user may start a program without a network, and mount. */
 async function findUnshare(): Promise<string[] | undefined> {
-  for (const command of [["unshare", "--net"], ["unshare", "--map-root-user", "--net"]]) {
+  for (const user of [[], ["--map-root-user"]]) {
+    const command = ["unshare", ...user, "--net", "--mount"];
     try {
-      const [program, ...args] = [...command, "true"];
-      if ((await new Deno.Command(program, { args, stderr: "null" }).output()).success) {
+      const args = [...command.slice(1), "true"];
+      if ((await new Deno.Command("unshare", { args, stderr: "null" }).output()).success) {
         return command;
       }
     } catch {
