@@ -21,7 +21,7 @@ import { commonFlags, nextSeed, parseFlags, reportsFlag, UsageError } from "./sh
 import { Interrupted, interruption, note, printJson, printText, runTask } from "./shared/run.ts";
 import { commandLine, percent, quantity } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
-import { addNgrams, draftFlags, refuseDrafts } from "./shared/ngrams.ts";
+import { draftFlags, loadNgrams, refuseDrafts } from "./shared/ngrams.ts";
 import { startProgress } from "./shared/progress.ts";
 import { openResults, provenance } from "./shared/provenance.ts";
 import {
@@ -95,8 +95,8 @@ export async function main(args: string[]): Promise<void> {
   const saved = await loadChosenWeights(kind, values);
   const { config, vocabulary, weights } = saved;
   const tokenizer = makeTokenizer(kind, vocabulary);
-  const chosen = chooseSampling(config, values);
-  const { name, window } = chosen;
+  const ngrams = await loadNgrams(saved, values);
+  const { options, name, window, settings, drafts } = chooseSampling(config, values, { ngrams });
   const prompt = values.prompt ?? saved.prompt ?? "";
   const length = values.length ?? (template === undefined ? 2000 : 0);
   const request: WriteRequest = template === undefined
@@ -104,13 +104,12 @@ export async function main(args: string[]): Promise<void> {
     : { template, gap, length };
   const most = await encodeFor(
     saved,
-    () => limitPasses(kind, tokenizer, request, chosen.options, window),
+    () => limitPasses(kind, tokenizer, request, options, window),
   );
 
   const known = await loadTrainingWords(values.data, saved);
   // Whether it writes words of a text that it never saw says nothing about the model.
   const words = known && await noteOtherText(saved, known) ? undefined : known;
-  const [{ options, settings, drafts }] = await addNgrams([chosen], saved, values);
   const keepResult = await openResults(values.reports);
 
   const engine = await startEngineFromFlags(values);

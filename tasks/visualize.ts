@@ -9,7 +9,7 @@ import { models } from "../core/models.ts";
 import { loadNetwork } from "../core/sampling/network.ts";
 import { limitPasses, write, type WriteRequest } from "../core/sampling/write.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
-import { addNgrams, draftFlags, refuseDrafts } from "./shared/ngrams.ts";
+import { draftFlags, loadNgrams, refuseDrafts } from "./shared/ngrams.ts";
 import { commonFlags, flagName, parseFlags, UsageError, type Values } from "./shared/flags.ts";
 import { Interrupted, interruption, note, printJson, runTask } from "./shared/run.ts";
 import {
@@ -195,8 +195,9 @@ async function planDiffusion(values: Flags): Promise<Part> {
     ...values,
     otherKindAdvice: "give them as --gpt-weights with --compare",
   });
-  const chosen = chooseSampling(saved.config, values);
-  const { window: context, options } = chosen;
+  const ngrams = await loadNgrams(saved, values);
+  const sampling = chooseSampling(saved.config, values, { ngrams });
+  const { window: context, options } = sampling;
   const tokenizer = makeTokenizer("diffusion", saved.vocabulary);
   const { template, gap, blocks = 5 } = values;
   const planPrompt = async () => {
@@ -207,7 +208,6 @@ async function planDiffusion(values: Flags): Promise<Part> {
   const request = template === undefined ? await planPrompt() : { template, gap };
   // Refuses a wrong request before anything is computed.
   await encodeFor(saved, () => limitPasses("diffusion", tokenizer, request, options, context));
-  const [sampling] = await addNgrams([chosen], saved, values);
   const title = `Diffusion, sampler ${sampling.name}`;
   return { kind: "diffusion", title, saved, tokenizer, sampling, request };
 }
@@ -220,11 +220,12 @@ async function planGpt(values: Flags, request: WriteRequest): Promise<Part> {
     onlyComplete: true,
     otherKindAdvice: "give them as --weights",
   });
-  const { temperature, topK, topP, asOriginal } = values;
-  const chosen = chooseSampling(saved.config, { temperature, topK, topP, asOriginal });
+  const { temperature, topK, topP, drafts, asOriginal } = values;
+  const given = { temperature, topK, topP, drafts, asOriginal };
+  const ngrams = await loadNgrams(saved, values);
+  const sampling = chooseSampling(saved.config, given, { ngrams });
   const tokenizer = makeTokenizer("gpt", saved.vocabulary);
-  limitPasses("gpt", tokenizer, request, chosen.options, chosen.window);
-  const [sampling] = await addNgrams([chosen], saved, values);
+  limitPasses("gpt", tokenizer, request, sampling.options, sampling.window);
   return { kind: "gpt", title: "GPT", saved, tokenizer, sampling, request };
 }
 

@@ -6,15 +6,17 @@ import { listCharacters, makeTokenizer } from "../../core/data/tokenizer.ts";
 import { readBytes } from "../../core/files/read.ts";
 import { MAX_NGRAM_BYTES, ngramFileName, unpackNgrams } from "../../core/ngrams/file.ts";
 import { kneserNey, type NgramTable, smooth } from "../../core/ngrams/kneser_ney.ts";
+import { defaultSampler } from "../../core/sampling/defaults.ts";
+import { type SamplerName, samplers } from "../../core/sampling/samplers/mod.ts";
+import type { DefinedSampler } from "../../core/sampling/samplers/sampler.ts";
 import { UserError } from "../../engines/errors.ts";
 import { UsageError } from "./flags.ts";
 import { showCounting } from "./progress.ts";
 import { note } from "./run.ts";
-import type { Sampling } from "./sampling_flags.ts";
 import type { ChosenWeights } from "./weights.ts";
 
 /** Measured: docs/sampling.md, "Drafts". */
-const DEFAULT_DRAFTS = 11;
+export const DEFAULT_DRAFTS = 11;
 
 export const draftFlags = {
   drafts: {
@@ -52,43 +54,48 @@ export function refuseDrafts(kind: ModelKind | undefined, values: DraftValues): 
   }
 }
 
+/** The flags that decide whether a table is of use. */
+interface NgramValues extends DraftValues {
+  /** The samplers that were named. */
+  sampler?: SamplerName | SamplerName[];
+  data?: string;
+}
+
 /**
- * Adds the table of n-grams to ways of writing that use one: a GPT with drafts, and samplers. A GPT
- * without a table writes one character in a pass, and a note says why.
+ * Loads the table of n-grams if a model is to write with one: a GPT with drafts, and a sampler that
+ * needs it, as the default one does. Where there is none a GPT writes one character in a pass and a
+ * diffusion model takes another sampler, and a note says so.
  *
- * @throws {UserError} If the table is damaged or of another text, or a sampler's is missing.
+ * @throws {UserError} If the table is damaged or of another text, or that of a named sampler is
+ * missing.
  */
-export async function addNgrams(
-  samplings: Sampling[],
+export async function loadNgrams(
   saved: ChosenWeights,
-  { data, asOriginal, drafts = asOriginal ? 0 : DEFAULT_DRAFTS }: DraftValues & { data?: string },
-): Promise<Sampling[]> {
-  if (saved.config.kind === "diffusion") {
-    const user = samplings.find(({ options }) => options.sampler.usesNgrams);
-    if (!user) return samplings;
-    const ngrams = await findNgrams(saved, data);
-    if (ngrams) return samplings.map((one) => ({ ...one, options: { ...one.options, ngrams } }));
+  { sampler, data, asOriginal, drafts = DEFAULT_DRAFTS }: NgramValues,
+): Promise<NgramTable | undefined> {
+  const isGpt = saved.config.kind === "gpt";
+  const named = [sampler ?? []].flat();
+  const user = named.find((name) => (samplers[name] as DefinedSampler).usesNgrams);
+  const isOfUse = isGpt ? drafts > 0 : named.length === 0 || user !== undefined;
+  if (asOriginal || !isOfUse) return undefined;
+  const ngrams = await findNgrams(saved, data);
+  if (ngrams) return ngrams;
+  const missing = describeMissingText(saved);
+  const advice = 'get it with "deno task fetch-data", or name it with --data';
+  if (!isGpt && user !== undefined) {
     throw new UserError({
-      action: `use the sampler ${user.name}`,
-      found: `it needs a table of n-grams, and ${describeMissingText(saved)}`,
-      advice:
-        'get it with "deno task fetch-data", name it with --data, or choose another --sampler',
+      action: `use the sampler ${user}`,
+      found: `it needs a table of n-grams, and ${missing}`,
+      advice: `${advice}, or choose another --sampler`,
     });
   }
-  const ngrams = drafts > 0 ? await findNgrams(saved, data) : undefined;
-  if (drafts > 0 && !ngrams) {
-    note(
-      "note: no drafts, so one character in a pass: they need a table of n-grams, and " +
-        `${describeMissingText(saved)}; get it with "deno task fetch-data", or name it with --data`,
-    );
-  }
-  const used = ngrams ? drafts : 0;
-  return samplings.map((sampling) => ({
-    ...sampling,
-    options: { ...sampling.options, ngrams },
-    drafts: used,
-    settings: { ...sampling.settings, drafts: used },
-  }));
+  note(
+    isGpt
+      ? `note: no drafts, so one character in a pass: they need a table of n-grams, and ${missing}; ` +
+        advice
+      : `note: sampler ${defaultSampler.name}, the best one without a table of n-grams: ${missing}; ` +
+        advice,
+  );
 }
 
 /**

@@ -12,7 +12,7 @@ import type { Engine } from "../../engines/engine.ts";
 import { nextSeed } from "./flags.ts";
 import { interruption, note } from "./run.ts";
 import { openJournal } from "./journal.ts";
-import { addNgrams, refuseDrafts } from "./ngrams.ts";
+import { loadNgrams, refuseDrafts } from "./ngrams.ts";
 import { startProgress } from "./progress.ts";
 import { PARTIAL, tryTo } from "./provenance.ts";
 import { type QualityRow, toFigures } from "./results.ts";
@@ -50,24 +50,33 @@ export async function planSamples(
 ): Promise<MeasuredModel> {
   refuseDrafts(values.model, values);
   const { config, vocabulary } = saved;
-  const { topK, topP, asOriginal, model, length, sampler: names, temperature: temperatures } =
-    values;
+  const {
+    topK,
+    topP,
+    asOriginal,
+    drafts,
+    model,
+    length,
+    sampler: names,
+    temperature: temperatures,
+  } = values;
   // Without --model, a GPT ignores the flags that are meant for the samplers.
   const isPlain = config.kind === "gpt" && model === undefined;
-  const given = isPlain ? { topK, topP, asOriginal } : values;
+  const given = isPlain ? { topK, topP, asOriginal, drafts } : values;
+  const ngrams = await loadNgrams(saved, values);
   const samplers = isPlain || names.length === 0 ? [undefined] : names;
   const samplings = samplers.flatMap((sampler) =>
     temperatures.map((temperature) => {
       const among = names.length > 0 ? names : undefined;
       const chosen = { ...given, sampler, temperature };
-      return chooseSampling(config, chosen, { among, varied: ["temperature"] });
+      return chooseSampling(config, chosen, { ngrams, among, varied: ["temperature"] });
     })
   );
   const tokenizer = makeTokenizer(config.kind, vocabulary);
   const prompt = values.prompt ?? saved.prompt ?? "";
   const [{ options, window }] = samplings;
   limitPasses(config.kind, tokenizer, { prompt, length }, options, window); // refuses a wrong prompt
-  return { saved, tokenizer, prompt, samplings: await addNgrams(samplings, saved, values) };
+  return { saved, tokenizer, prompt, samplings };
 }
 
 /** A text without the prompt, as the journal keeps it. */

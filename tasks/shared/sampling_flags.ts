@@ -6,6 +6,7 @@ import { UserError } from "../../engines/errors.ts";
 import type { ModelConfig, ModelKind } from "../../core/config.ts";
 import type { GenerationOptions } from "../../core/language_model.ts";
 import {
+  chooseDefaultSampler,
   defaultOptions,
   defaultSampler,
   defaultWindow,
@@ -14,9 +15,14 @@ import {
 import { collectOptions, type SamplerName, samplers } from "../../core/sampling/samplers/mod.ts";
 import type { DefinedSampler } from "../../core/sampling/samplers/sampler.ts";
 import { parseTemplate } from "../../core/sampling/template.ts";
+import type { NgramTable } from "../../core/ngrams/kneser_ney.ts";
+import { DEFAULT_DRAFTS } from "./ngrams.ts";
 import { type Flag, flagName, UsageError } from "./flags.ts";
 
-const usual = { gpt: defaultOptions("gpt", 256), diffusion: defaultOptions("diffusion", 256) };
+const usual = {
+  gpt: defaultOptions("gpt", 256),
+  diffusion: defaultOptions("diffusion", 256, { sampler: samplers.copula }),
+};
 
 export const templateFlags = {
   template: {
@@ -38,7 +44,7 @@ export const truncationFlags = {
     min: 0,
     help: "0 = always the likeliest character",
     defaultHelp: `${usual.gpt.temperature} for a GPT, for diffusion by sampler: ` +
-      `${usual.diffusion.temperature} for ${defaultSampler.name}`,
+      `${usual.diffusion.temperature} for ${usual.diffusion.sampler.name}`,
   },
   topK: {
     type: "integer",
@@ -72,7 +78,8 @@ export const samplerFlags = {
   sampler: {
     choices: Object.keys(samplers) as SamplerName[],
     help: "diffusion: how to choose what to fix in a pass",
-    defaultHelp: defaultSampler.name,
+    defaultHelp:
+      `${usual.diffusion.sampler.name}, or ${defaultSampler.name} without a table of n-grams`,
   },
   ...optionFlags,
   overlap: {
@@ -114,6 +121,7 @@ export interface SamplingValues {
   sampler?: SamplerName;
   overlap?: number;
   window?: number;
+  drafts?: number;
   asOriginal?: boolean;
 }
 
@@ -136,13 +144,15 @@ export interface Sampling {
  * @param options.among The samplers of the command line: a flag that applies to one of them is not a
  * mistake.
  * @param options.varied Flags that `--as-original` leaves free.
+ * @param options.ngrams The table of n-grams, where there is one and it is of use.
  * @throws {UsageError} If a flag does not apply to the model or the samplers, or is out of the
  * model's range.
  */
 export function chooseSampling(
   { kind, vocab, context }: ModelConfig & { kind: ModelKind },
   values: SamplingValues,
-  { among = [values.sampler ?? defaultSampler.name], varied = [] }: {
+  { ngrams, among = [values.sampler ?? chooseDefaultSampler(ngrams).name], varied = [] }: {
+    ngrams?: NgramTable;
     among?: readonly string[];
     varied?: readonly string[];
   } = {},
@@ -161,7 +171,7 @@ export function chooseSampling(
   }
   const defaults = values.asOriginal
     ? originalOptions(kind, context)
-    : defaultOptions(kind, window, { sampler: chooseSampler(values) });
+    : defaultOptions(kind, window, { ngrams, sampler: chooseSampler(values, ngrams) });
   const {
     temperature = defaults.temperature,
     topK = defaults.topK,
@@ -173,11 +183,12 @@ export function chooseSampling(
     );
   }
   const { sampler } = defaults;
-  const options = { temperature, topK, topP, overlap, sampler };
+  const options = { temperature, topK, topP, overlap, sampler, ngrams };
   const settings = { temperature, "top-k": topK ?? "all", "top-p": topP ?? 1 };
   if (kind === "gpt") {
     const name = temperature === 0 ? "greedy" : "autoregressive";
-    return { options, name, window: context, settings };
+    const drafts = ngrams ? values.drafts ?? DEFAULT_DRAFTS : 0;
+    return { options, name, window: context, drafts, settings: { ...settings, drafts } };
   }
   const own = Object.entries(sampler.settings).map(([key, value]) => [flagName(key), value]);
   return {
@@ -205,8 +216,11 @@ function refuseContradictions(values: SamplingValues, varied: readonly string[])
 /** The sampler with those of its options that were given. */
 function chooseSampler(
   { sampler: name, asOriginal: _, ...values }: SamplingValues,
+  ngrams?: NgramTable,
 ): DefinedSampler {
-  const sampler: DefinedSampler = name === undefined ? defaultSampler : samplers[name];
+  const sampler: DefinedSampler = name === undefined
+    ? chooseDefaultSampler(ngrams)
+    : samplers[name];
   const own = Object.entries(values)
     .filter(([key, value]) => Object.hasOwn(sampler.options, key) && value !== undefined);
   return sampler.with(Object.fromEntries(own));
