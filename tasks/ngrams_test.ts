@@ -52,6 +52,31 @@ Deno.test("a GPT drafts from a stored table as from the text, and without both w
     assertFailed(copula, 1, "Cannot use the sampler copula: it needs a table of n-grams, and the");
   }));
 
+Deno.test("a diffusion model writes with the sampler copula where there is a table, and says which it takes without", () =>
+  inTrainedFolder(async (folder) => {
+    const flags = ["--length", "30", "--engine", "onnx", "--threads", "1"];
+    const write = async (...args: string[]) => {
+      const ended = await runTaskIn(folder, "sample", ...flags, ...args, "--json");
+      assertEquals(ended.code, 0, ended.stderr);
+      return {
+        sampler: JSON.parse(ended.stdout).sampler,
+        notes: ended.stderr.match(/^note: .*/gm),
+      };
+    };
+    const [counted, original, without] = await Promise.all([
+      write("--data", "text.txt"),
+      write("--data", "text.txt", "--as-original"),
+      write(),
+    ]);
+    assertEquals(counted, { sampler: "copula", notes: null });
+    assertEquals(original, { sampler: "threshold", notes: null });
+    assertEquals(without.sampler, "entropy");
+    assertMatch(
+      without.notes![0],
+      /^note: sampler entropy, the best one without a table of n-grams:/,
+    );
+  }));
+
 Deno.test("a damaged table of n-grams, or one of another text, is refused in a line", () =>
   inTrainedFolder(async (folder) => {
     const { path } = await jsonOf(folder, "ngrams", "--data", "text.txt");

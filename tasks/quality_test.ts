@@ -36,8 +36,8 @@ Deno.test("quality sets samples of both models next to held-out and shuffled tex
         ["n-grams", null, 1],
         ["gpt", "autoregressive", 0.5],
         ["gpt", "autoregressive", 1],
-        ["diffusion", "entropy", 0.5],
-        ["diffusion", "entropy", 1],
+        ["diffusion", "copula", 0.5],
+        ["diffusion", "copula", 1],
       ],
     );
     assertEquals([judges.gpt.weights, judges.gpt.context], ["weights/gpt-smoke.safetensors", 32]);

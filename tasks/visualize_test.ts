@@ -68,7 +68,7 @@ Deno.test("where stdout is no terminal it gets the text, in whole lines and noth
     assertEquals(text.slice(0, 40), exampleText().slice(0, 40));
     assertEquals(text.length, 40 + 16 + 3 * 16);
     assertMatch(plain.stderr, /Diffusion, sampler remask: step \d+ {2}0\/64 hidden/);
-    assertMatch(two.stdout, /^Diffusion, sampler entropy:\nFirst[^]*\nGPT:\nFirst/);
+    assertMatch(two.stdout, /^Diffusion, sampler copula:\nFirst[^]*\nGPT:\nFirst/);
   }));
 
 Deno.test("a film is kept with its text in it, of a template too", () =>
@@ -137,7 +137,7 @@ testOnUnix(
   "Ctrl-C ends it with 130, and leaves no film where none was",
   () =>
     inTrainedFolder(async (folder) => {
-      const args = [...flags, "--blocks", "100", "--entropy-bound", "0", "--svg", "film.svg"];
+      const args = [...flags, "--blocks", "100", "--longest-run", "1", "--svg", "film.svg"];
       const { code, stderr } = await signalled("SIGINT", "engine:", folder, "visualize", ...args);
       assertEquals(code, 130, stderr);
       assertEquals(namesIn(folder).filter((name) => name.includes("film")), []);

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { makeConfig, type ModelKind } from "../../core/config.ts";
 import { defaultOptions } from "../../core/sampling/defaults.ts";
+import { kneserNey } from "../../core/ngrams/kneser_ney.ts";
 import { samplers } from "../../core/sampling/samplers/mod.ts";
 import { parseFlags, UsageError } from "./flags.ts";
 import { chooseSampling, originalFlag, samplerFlags, truncationFlags } from "./sampling_flags.ts";
@@ -25,8 +26,27 @@ Deno.test("without flags, sampling is as core's defaults say, and they are recor
   });
   const gpt = sampling("gpt");
   assertEquals([gpt.name, gpt.options.topK], ["autoregressive", undefined]);
-  assertEquals(gpt.settings, { temperature: 0.8, "top-k": "all", "top-p": 1 });
+  assertEquals(gpt.settings, { temperature: 0.8, "top-k": "all", "top-p": 1, drafts: 0 });
   assertEquals(sampling("gpt", "--temperature", "0").name, "greedy");
+});
+
+Deno.test("with a table of n-grams the sampler is copula, and a GPT has drafts", () => {
+  const ngrams = kneserNey(Int32Array.of(0, 1, 0), 65, 2);
+  const config = makeConfig("diffusion", "smoke", 66);
+  const { name, options, settings } = chooseSampling(config, { entropyBudget: 3 } as object, {
+    ngrams,
+  });
+  assertEquals([name, options.ngrams, settings["entropy-budget"]], ["copula", ngrams, 3]);
+  assertThrows(
+    () => chooseSampling(config, { threshold: 1 } as object, { ngrams }),
+    UsageError,
+    "Cannot use --threshold with the sampler copula",
+  );
+  const gpt = makeConfig("gpt", "smoke", 65);
+  assertEquals([
+    chooseSampling(gpt, { drafts: 3 }, { ngrams }).drafts,
+    chooseSampling(gpt, { drafts: 3 }).drafts,
+  ], [3, 0]);
 });
 
 Deno.test("--as-original writes as in the original's last lines, and no flag contradicts it", () => {
