@@ -125,8 +125,10 @@ const visualize = (...args: string[]) => [
     "onnx",
     "--threads",
     "1",
-    "--longest-run",
-    "1",
+    "--sampler",
+    "entropy",
+    "--entropy-bound",
+    "0",
     ...args,
   ]),
 ];
@@ -139,7 +141,7 @@ testOnTerminal(
     await terminal.run(visualize("--compare", "--blocks", "40", "--speed", "30"));
     const beside = await terminal.until((screen) => /[1-9] forwards/.test(screen));
     assertEquals(await terminal.modes(), "cursor 0 alternate 1");
-    assertMatch(beside[0], /^Diffusion, sampler copula, block 1 of 40 {4,}│ GPT$/);
+    assertMatch(beside[0], /^Diffusion, sampler entropy, block 1 of 40 {4,}│ GPT$/);
     assertMatch(beside[1], /^First Citizen: +│ First Citizen:/);
     assertMatch(beside.join("\n"), /▒▒▒[^]*│░░░/);
     assertMatch(beside[23], /^space pause .* clock: a step of each in turn/);
@@ -156,7 +158,7 @@ testOnTerminal(
 
     await terminal.tmux("resize-window", "-x", "60", "-y", "16");
     const stacked = await terminal.until((screen) => /^GPT$/m.test(screen));
-    assertEquals([stacked[0], stacked.length], ["Diffusion, sampler copula, block 1 of 40", 17]);
+    assertEquals([stacked[0], stacked.length], ["Diffusion, sampler entropy, block 1 of 40", 17]);
     assertEquals(stacked[16], ""); // tmux ends with a line end
     assertMatch(stacked[15], /^paused: /);
     assertEquals(stacked.filter((line) => /forwards/.test(line)).length, 2);
