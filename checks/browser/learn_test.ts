@@ -147,9 +147,13 @@ testInChromium("The page on which models learn", async (browser, t) => {
         await page.waitForFunction(() => document.querySelectorAll("#samples .panel").length === 2);
         await page.waitForTimeout(1000 * LEARN_SECONDS);
         for (const name of ["GPT", "Diffusion"]) {
-          const bits = await validationsOf(page, name);
-          assert(bits.length >= 3, `${bits}`);
-          assertLess(bits.at(-1)!, bits[0] - 0.5, name);
+          let bits: number[] = [];
+          for (let waits = 0; waits < 120; waits++) { // on a busy machine
+            bits = await validationsOf(page, name);
+            if (bits.at(-1)! < bits[0] - 0.5) break;
+            await page.waitForTimeout(1000);
+          }
+          assertLess(bits.at(-1)!, bits[0] - 0.5, `${name}: ${bits}`);
         }
         assertMatch(
           await textOf(page, "#learning figcaption"),

@@ -1,21 +1,22 @@
 /** The page: shows what the worker tells, and sends it what the reader asks for. */
 import { render } from "preact";
-import { useEffect, useReducer, useRef } from "preact/hooks";
+import { useEffect, useMemo, useReducer, useRef } from "preact/hooks";
 import type { PageFacts } from "../facts.ts";
 import type { FromWorker, ToWorker } from "../messages.ts";
 import { CurvesSection } from "./curves.tsx";
 import { InsideSection } from "./inside.tsx";
 import { isolate } from "./isolate.ts";
 import { NetworksSection } from "./networks.tsx";
-import { initialState, type PageState, update } from "./state.ts";
+import { type Act, initialState, type PageState, update } from "./state.ts";
 import { TextSection } from "./text.tsx";
 import { WritingSection } from "./writing.tsx";
 
 function App({ facts }: { facts: PageFacts }) {
-  const [state, act] = useReducer(update, initialState);
+  const [state, hear] = useReducer(updateAll, initialState);
+  const act = (act: Act) => hear([act]);
   const worker = useRef<Worker | null>(null);
   useEffect(() => {
-    worker.current = startWorker(act);
+    worker.current = startWorker(hear);
   }, []);
   useEffect(() => {
     if (!state.isRunning) return;
@@ -31,20 +32,42 @@ function App({ facts }: { facts: PageFacts }) {
     worker.current!.postMessage(message);
   };
   const shared = { state, facts, send, act };
+  // While models learn, only what shows them changes; the rest is left as it is.
+  const { text, device, learners, loaded, errors, staged, isWriting, end, loading } = state;
+  const known = Object.keys(learners).join();
+  const always = [text, device, loaded, errors, known];
   return (
     <>
       <EngineLine state={state} />
-      <TextSection {...shared} />
+      {useMemo(() => <TextSection {...shared} />, always)}
       <NetworksSection {...shared} />
-      <CurvesSection {...shared} />
-      <WritingSection {...shared} />
-      <InsideSection {...shared} />
+      {useMemo(() => <CurvesSection {...shared} />, [learners, state.ngram])}
+      {useMemo(() => <WritingSection {...shared} />, [...always, staged, isWriting, end, loading])}
+      {useMemo(
+        () => <InsideSection {...shared} />,
+        [...always, state.looked, state.looking, state.attended],
+      )}
     </>
   );
 }
 
+const updateAll = (state: PageState, messages: (FromWorker | Act)[]) =>
+  messages.reduce(update, state);
+
+/** Milliseconds between two changes of what is shown. */
+const SHOW_EVERY = 100;
+
 /** Starts the worker; a page from disk has none. */
-function startWorker(hear: (message: FromWorker) => void): Worker {
+function startWorker(show: (messages: FromWorker[]) => void): Worker {
+  let waiting: FromWorker[] = [];
+  const hear = (message: FromWorker) => {
+    waiting.push(message);
+    if (waiting.length > 1) return;
+    setTimeout(() => {
+      show(waiting);
+      waiting = [];
+    }, SHOW_EVERY);
+  };
   const worker = new Worker(new URL("worker.js", document.baseURI), { type: "module" });
   worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
     if (data.type === "saved") download(data.name, data.bytes);
