@@ -1,0 +1,68 @@
+import { assertEquals } from "@std/assert";
+import type { SavedModel } from "../../../core/checkpoint_format.ts";
+import { makeCorpus } from "../../../core/data/corpus.ts";
+import { models } from "../../../core/models.ts";
+import { runTraining } from "../../../core/training/loop.ts";
+import { startEngine } from "../../../engines/mod.ts";
+import { exampleText } from "../../testing/task_process.ts";
+import type { FromWorker } from "../messages.ts";
+import type { Keeper } from "./keep.ts";
+import { beginLearner, configOf, restoreLearner } from "./learner.ts";
+import { makeGate } from "./turns.ts";
+
+const { engine } = await startEngine("onnx", { threads: 1 });
+const corpus = await makeCorpus(exampleText(200));
+const shape = { preset: "smoke", layers: 1, width: 32, context: 32, batch: 4, steps: 60 } as const;
+
+/** A database in memory, which copies as IndexedDB does. */
+function makeKeeper(): Keeper {
+  const kept = new Map<string, unknown>();
+  return {
+    read: <Value>(key: string) =>
+      Promise.resolve(structuredClone(kept.get(key)) as Value | undefined),
+    write: (key, value) => Promise.resolve(void kept.set(key, structuredClone(value))),
+    remove: (key) => Promise.resolve(void kept.delete(key)),
+  };
+}
+
+for (const kind of ["gpt", "diffusion"] as const) {
+  Deno.test(`a ${kind} that is stopped and taken up again has learned what a training of the task learns`, async () => {
+    const config = configOf(kind, corpus, shape, 7);
+    const told: FromWorker[] = [];
+    let onTold = (_: FromWorker) => {};
+    const around = {
+      engine,
+      corpus,
+      gate: makeGate(),
+      keeper: makeKeeper(),
+      tell(message: FromWorker) {
+        told.push(structuredClone(message));
+        onTold(message);
+      },
+    };
+    const first = beginLearner(config, around);
+    onTold = (message) => {
+      if (message.type === "train" && message.point.step === 20) around.gate.hold("pause");
+    };
+    const running = first.run();
+    while (!around.gate.isHeldBy("pause")) await new Promise((resolve) => setTimeout(resolve, 5));
+    const stopped = first.stop();
+    around.gate.release("pause");
+    await Promise.all([stopped, running]);
+    const second = (await restoreLearner(kind, around))!;
+    await second.run();
+    assertEquals(told.at(-1), { type: "learned", kind });
+
+    const steps = told.flatMap((message) => message.type === "train" ? [message.point.step] : []);
+    assertEquals(steps, Array.from({ length: 60 }, (_, i) => i + 1));
+    // One that was due when it was stopped is left out.
+    assertEquals(told.findLast((message) => message.type === "sample")?.sample.step, 60);
+
+    const saved: SavedModel[] = [];
+    await runTraining({ model: models[kind], config, corpus, engine }, {
+      saveWeights: (model) => Promise.resolve(saved.push(model)),
+      saveTraining: () => Promise.resolve(),
+    });
+    assertEquals(second.best()!.weights, saved.at(-1)!.weights);
+  });
+}
