@@ -1,5 +1,5 @@
 /** The networks, and what the reader does with their training. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { type ModelKind, presets } from "../../../core/config.ts";
 import type { Shape, ToWorker } from "../messages.ts";
 import { NumberField, Problem, SelectField, Slider } from "./fields.tsx";
@@ -50,6 +50,13 @@ export function NetworksSection({ state, send }: NetworksProps) {
   const [chosen, setChosen] = useState<Chosen>("both");
   const [seed, setSeed] = useState(1337);
   const { learners, isRunning, text, device } = state;
+  useEffect(() => { // what a reload has taken up
+    const [config] = BOTH.flatMap((kind) => learners[kind]?.config ?? []);
+    if (!config) return;
+    const { preset, layers, width, context, batch, steps, seed } = config;
+    setShape({ preset, layers, width, context, batch, steps });
+    setSeed(seed);
+  }, [device]);
   const kinds = chosen === "both" ? BOTH : [chosen];
   const hasLearned = BOTH.some((kind) => learners[kind]);
   const isDone = BOTH.every((kind) => learners[kind]?.isDone ?? true);
