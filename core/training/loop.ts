@@ -310,16 +310,22 @@ export async function runTraining(
     observer.onCheckpoint?.(counters.step);
   }
 
+  /** Does `work`, or gives it up when only the time to save is left, and returns false. */
+  async function finishInTime(work: (signal: AbortSignal) => Promise<unknown>): Promise<boolean> {
+    const late = clock.lateForScoring();
+    try {
+      await work(AbortSignal.any(signal ? [signal, late] : [late]));
+      return true;
+    } catch (error) {
+      if (error !== late.reason) throw error;
+      return false;
+    }
+  }
+
   /** Validates once more, unless that would take too long, and saves. */
   async function endInTime(): Promise<TrainingResult> {
     if (counters.step === firstStep) throw clock.refuse();
-    if (counters.step > counters.validatedStep) {
-      const late = clock.lateForScoring();
-      const either = AbortSignal.any(signal ? [signal, late] : [late]);
-      await validate(either).catch((error) => {
-        if (error !== late.reason) throw error;
-      });
-    }
+    if (counters.step > counters.validatedStep) await finishInTime(validate);
     await checkpoint();
     return result("time");
   }
@@ -334,7 +340,7 @@ export async function runTraining(
 
   try {
     if (run.until !== undefined && counters.step < config.steps) {
-      await score(signal); // to know how long it takes
+      if (!await finishInTime(score)) throw clock.refuse(); // it is timed here
       await checkpoint();
     }
     for (;;) {
@@ -387,12 +393,11 @@ function makeDeadline(until = Infinity) {
     },
     refuse() {
       const spent = (performance.now() / 1000).toFixed(1);
-      const end = clock.scoreSeconds + 2 * clock.saveSeconds;
       return new UserError({
         action: `train until ${(until / 1000).toFixed(1)} s after the start`,
         found:
-          `after ${spent} s of preparation and with ${end.toFixed(1)} s to validate and save ` +
-          "at the end there is no time for a step",
+          `preparing and timing a validation took ${spent} s, and there is no time for a step, ` +
+          "a validation and saving",
         advice: "allow more time",
       });
     },
