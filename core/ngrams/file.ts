@@ -37,6 +37,11 @@ export function ngramFileName(corpusSha256: string): string {
   return `ngrams-${corpusSha256.slice(0, 12)}.gz`;
 }
 
+/** Whether a file has such a name. */
+export function isNgramFile(name: string): boolean {
+  return /^ngrams-[0-9a-f]{12}\.gz$/.test(name);
+}
+
 /** Packs counted n-grams into the bytes of a file. */
 export async function packNgrams(
   { levels }: NgramCounts,

@@ -1,8 +1,8 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import * as fc from "fast-check";
 import { seededRandom } from "../random.ts";
-import { ngramFileName, packNgrams, unpackNgrams } from "./file.ts";
+import { isNgramFile, ngramFileName, packNgrams, unpackNgrams } from "./file.ts";
 import { countNgrams, smooth } from "./kneser_ney.ts";
 
 const corpusSha256 = "0123456789ab".padEnd(64, "c");
@@ -98,4 +98,5 @@ Deno.test("a file that unpacks to a thousand times its size is refused before me
 
 Deno.test("the name of a file of n-grams says which text", () => {
   assertEquals(ngramFileName(corpusSha256), "ngrams-0123456789ab.gz");
+  assert(isNgramFile(ngramFileName(corpusSha256)) && !isNgramFile("ngrams-x.gz"));
 });

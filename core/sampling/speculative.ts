@@ -64,7 +64,7 @@ function check(draft: number, p: Float64Array, q: Float64Array, random: Random):
 }
 
 /** The probability of every token, [vocab], summing to 1. */
-function toRow({ tokens, probabilities, mass }: Candidates, vocab: number): Float64Array {
+export function toRow({ tokens, probabilities, mass }: Candidates, vocab: number): Float64Array {
   const row = new Float64Array(vocab);
   for (const [i, token] of tokens.entries()) row[token] = probabilities[i] / mass;
   return row;

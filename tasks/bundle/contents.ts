@@ -1,6 +1,7 @@
 /** What goes into a bundle: files of this machine, and where they are in the archive. */
 import { basename, dirname, join, relative, resolve } from "@std/path";
 import { isExportPath } from "../../core/checkpoint.ts";
+import { isNgramFile } from "../../core/ngrams/file.ts";
 import { findLatestCorpus } from "../../core/data/corpus.ts";
 import { UserError } from "../../engines/errors.ts";
 import {
@@ -216,11 +217,13 @@ async function dataPart(): Promise<Part> {
   };
 }
 
-/** All weights in `weights/`, without the states of runs. */
+/** All weights in `weights/`, without the states of runs, and the tables of n-grams. */
 async function weightsPart(): Promise<Part> {
   const links: Record<string, string> = {};
   for await (const { name } of Deno.readDir("weights")) {
-    if (isExportPath(name)) links[join("weights", name)] = resolve("weights", name);
+    if (isExportPath(name) || isNgramFile(name)) {
+      links[join("weights", name)] = resolve("weights", name);
+    }
   }
   return { name: "weights", links };
 }
