@@ -72,7 +72,7 @@ async function measureAgreement(
 }
 
 function draftRow({ row, vocab }: NgramTable, history: Int32Array, temperature: number) {
-  return toRow(candidates(Float32Array.from(row(history), Math.log), { temperature }), vocab);
+  return toRow(candidates(new Float32Array(row(history)).map(Math.log), { temperature }), vocab);
 }
 
 /** Writes a text with each number of drafts, twice in turn. */

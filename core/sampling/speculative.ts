@@ -36,7 +36,7 @@ export async function* generateWithDrafts(
     const drafted = Math.min(drafts, end - start - 1);
     const q: Float64Array[] = [];
     while (q.length < drafted) {
-      const choice = candidates(Float32Array.from(ngrams.row(text), Math.log), truncation);
+      const choice = candidates(new Float32Array(ngrams.row(text)).map(Math.log), truncation);
       q.push(toRow(choice, vocab));
       text.push(draw(choice, random));
     }
@@ -66,6 +66,6 @@ function check(draft: number, p: Float64Array, q: Float64Array, random: Random):
 /** The probability of every token, [vocab], summing to 1. */
 export function toRow({ tokens, probabilities, mass }: Candidates, vocab: number): Float64Array {
   const row = new Float64Array(vocab);
-  for (const [i, token] of tokens.entries()) row[token] = probabilities[i] / mass;
+  tokens.forEach((token, i) => row[token] = probabilities[i] / mass);
   return row;
 }
