@@ -49,12 +49,12 @@ export async function packNgrams(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const header = { format: FORMAT, corpusSha256, vocabulary, order: levels.length };
   const numbers = levels.flatMap(({ firstChild, characters, occurrences }) => [
-    Array.from(firstChild.subarray(1), (end, i) => end - firstChild[i]),
-    Array.from(characters),
-    Array.from(occurrences),
-  ]).flat();
+    encodeNumbers(firstChild.subarray(1).map((end, i) => end - firstChild[i])),
+    encodeNumbers(characters),
+    encodeNumbers(occurrences),
+  ]);
   const text = new TextEncoder().encode(JSON.stringify(header) + "\n");
-  const file = new Blob([text, encodeNumbers(numbers)]).stream();
+  const file = new Blob([text, ...numbers]).stream();
   return await new Response(file.pipeThrough(new CompressionStream("gzip"))).bytes();
 }
 
@@ -175,11 +175,12 @@ function numberReader(bytes: Uint8Array): NumberReader {
   };
 }
 
-function encodeNumbers(numbers: Iterable<number>): Uint8Array<ArrayBuffer> {
-  const bytes: number[] = [];
+function encodeNumbers(numbers: Uint16Array | Uint32Array): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(4 * numbers.length); // each is below 2^28, the size of a text
+  let at = 0;
   for (let number of numbers) {
-    for (; number > 127; number >>>= 7) bytes.push(number & 127 | 128);
-    bytes.push(number);
+    for (; number > 127; number >>>= 7) bytes[at++] = number & 127 | 128;
+    bytes[at++] = number;
   }
-  return Uint8Array.from(bytes);
+  return bytes.subarray(0, at);
 }
