@@ -1,10 +1,9 @@
 /** The curves of both models while they learn, next to a table of 6-grams. */
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { CurvePoint, Learned, WrittenSample } from "../messages.ts";
 import { BOTH, NAMES } from "./networks.tsx";
 import type { PageState } from "./state.ts";
 
-const WIDTH = 720;
 const HEIGHT = 300;
 const MARGIN = { left: 40, right: 12, top: 12, bottom: 34 };
 
@@ -90,13 +89,20 @@ interface ChartProps {
 }
 
 function Chart({ shown, axis, baselines }: ChartProps) {
+  const drawing = useRef<SVGSVGElement>(null);
+  const [width, setWidth] = useState(720); // in pixels, so that its letters are as large as others
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(([entry]) => setWidth(entry.contentRect.width));
+    observer.observe(drawing.current!);
+    return () => observer.disconnect();
+  }, []);
   const all = shown.flatMap(({ train, validation }) => [...train, ...validation]);
   const right = Math.max(1, ...all.map((point) => point[axis]));
   const bits = [...all.map((point) => point.bits), ...baselines];
   // Nothing learned yet: every character as likely as any other.
   const top = Math.ceil(Math.max(...shown.map(({ config }) => Math.log2(config.vocab)), ...bits));
   const bottom = Math.floor(Math.min(2, ...bits));
-  const x = (value: number) => MARGIN.left + value / right * (WIDTH - MARGIN.left - MARGIN.right);
+  const x = (value: number) => MARGIN.left + value / right * (width - MARGIN.left - MARGIN.right);
   const y = (value: number) =>
     MARGIN.top + (top - value) / (top - bottom) * (HEIGHT - MARGIN.top - MARGIN.bottom);
   const path = (points: CurvePoint[]) =>
@@ -106,8 +112,10 @@ function Chart({ shown, axis, baselines }: ChartProps) {
       .join("");
   return (
     <svg
+      ref={drawing}
       class="plot curves"
-      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      height={HEIGHT}
+      viewBox={`0 0 ${width} ${HEIGHT}`}
       role="img"
       aria-label={`Bits per character over ${AXES[axis]}`}
     >
@@ -116,14 +124,14 @@ function Chart({ shown, axis, baselines }: ChartProps) {
           <line
             class="grid"
             x1={MARGIN.left}
-            x2={WIDTH - MARGIN.right}
+            x2={width - MARGIN.right}
             y1={y(value)}
             y2={y(value)}
           />
           <text x={MARGIN.left - 8} y={y(value) + 4} text-anchor="end">{value}</text>
         </g>
       ))}
-      {[0, 0.5, 1].map((share) => (
+      {(width < 450 ? [0, 1] : [0, 0.5, 1]).map((share) => (
         <text
           x={x(share * right)}
           y={HEIGHT - 14}
@@ -135,8 +143,8 @@ function Chart({ shown, axis, baselines }: ChartProps) {
       ))}
       {baselines.map((value) => (
         <g class="baseline">
-          <line x1={MARGIN.left} x2={WIDTH - MARGIN.right} y1={y(value)} y2={y(value)} />
-          <text x={WIDTH - MARGIN.right} y={y(value) - 6} text-anchor="end">6-grams</text>
+          <line x1={MARGIN.left} x2={width - MARGIN.right} y1={y(value)} y2={y(value)} />
+          <text x={width - MARGIN.right} y={y(value) - 6} text-anchor="end">6-grams</text>
         </g>
       ))}
       {shown.map(({ config: { kind }, train, validation, samples }) => (
@@ -145,7 +153,10 @@ function Chart({ shown, axis, baselines }: ChartProps) {
           <path class="thick" d={path(validation)} />
           {validation.map((point) => <circle cx={x(point[axis])} cy={y(point.bits)} r={2.5} />)}
           {samples.map((sample) => (
-            <path class="sample" d={`M${x(sample[axis])} ${y(sample.bits)}m-5 0l5-5l5 5l-5 5z`}>
+            <path
+              class="sample"
+              d={`M${x(sample[axis])} ${y(bitsAt(sample, validation))}m-5 0l5-5l5 5l-5 5z`}
+            >
               <title>{`${NAMES[kind]}, step ${sample.step}: ${sample.text}`}</title>
             </path>
           ))}
@@ -153,6 +164,11 @@ function Chart({ shown, axis, baselines }: ChartProps) {
       ))}
     </svg>
   );
+}
+
+/** The height of a sample: that of the validation after the same steps, once there is one. */
+function bitsAt({ step, bits }: CurvePoint, validation: CurvePoint[]): number {
+  return validation.find((point) => point.step >= step)?.bits ?? bits;
 }
 
 function shorten(value: number): string {
