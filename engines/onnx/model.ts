@@ -3,8 +3,7 @@
  * becomes inputs, and its new values outputs, since ONNX has no variables; or it goes round in a
  * loop, for several steps in one run.
  */
-import { UserError } from "../errors.ts";
-import { type HostTensor, type HostTensors, sizeOf } from "../tensors.ts";
+import { type HostTensors, sizeOf } from "../tensors.ts";
 import {
   type Graph,
   type GraphDType,
@@ -296,11 +295,6 @@ export interface OnnxModelOptions {
    */
   fixed?: HostTensors;
   /**
-   * Their type in the model. As `float16` they take half the space, and the model's first operators
-   * make them float32 again. @default {"float32"}
-   */
-  store?: "float32" | "float16";
-  /**
    * Where most of the model is to run: onnxruntime moves to the CPU what it has no kernel for
    * elsewhere, with copies back and forth. @default {"cpu"}
    */
@@ -313,7 +307,6 @@ export interface OnnxModelOptions {
  * Makes the ONNX model of a graph, as protobuf bytes.
  *
  * @throws {TypeError} If a kernel has no lowering.
- * @throws {UserError} If an entry of the fixed state does not fit float16.
  */
 export function onnxModel(graph: Graph, options: OnnxModelOptions = {}): Uint8Array {
   const { nodes, initializers, inputs, outputs } = lower(graph, options);
@@ -406,7 +399,7 @@ interface Named {
 /** Makes the operators of a graph, in order, and names the tensors that go in and out. */
 function lower(
   graph: Graph,
-  { fixed = {}, store = "float32", device = "cpu", portable: isPortable }: OnnxModelOptions,
+  { fixed = {}, device = "cpu", portable: isPortable }: OnnxModelOptions,
 ): { nodes: NodeProto[]; initializers: TensorProto[]; inputs: Named[]; outputs: Named[] } {
   const nodes: NodeProto[] = [];
   const initializers: TensorProto[] = [];
@@ -453,7 +446,7 @@ function lower(
       case "input":
         return inputName(from.name);
       case "state":
-        return from.name in fixed && store === "float32"
+        return from.name in fixed
           ? initializer("float32", shape, fixed[from.name].data)
           : stateName(from.name);
       case "node":
@@ -503,12 +496,6 @@ function lower(
       names.has(value) && !(value.from.kind === "state" && value.from.name in fixed)
     )
     .map((value) => ({ name: names.get(value)!, value }));
-  if (store === "float16") {
-    const read = Object.keys(fixed).filter((name) => names.has(graph.state[name]));
-    const halves = read.map((name) => asFloat16(name, fixed[name]));
-    initializers.push(...halves);
-    nodes.unshift(...halves.map((half, i) => castToFloat32(half, stateName(read[i]))));
-  }
   return { nodes, initializers, inputs, outputs };
 }
 
@@ -520,28 +507,6 @@ function tensorProto(
 ): TensorProto {
   const raw_data = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   return { name, data_type: dataTypes[dtype], dims, raw_data };
-}
-
-function asFloat16(name: string, { shape, data }: HostTensor<Float32Array>): TensorProto {
-  const halves = new Float16Array(data);
-  const lost = halves.findIndex((half) => !Number.isFinite(half));
-  if (lost !== -1) {
-    throw new UserError({
-      action: `store "${name}" as float16`,
-      found: `${data[lost]} at position ${lost}, expected at most 65504`,
-    });
-  }
-  return tensorProto(`float16/${name}`, "float16", shape, halves);
-}
-
-function castToFloat32({ name }: TensorProto, output: string): NodeProto {
-  return {
-    name: `Cast/${output}`,
-    op_type: "Cast",
-    input: [name],
-    output: [output],
-    attribute: [attribute("to", dataTypes.float32)],
-  };
 }
 
 function attribute(name: string, value: Attribute): AttributeProto {
