@@ -1,9 +1,10 @@
 /** Writes the page on which both models learn in the browser, as a folder for any static host. */
-import { writePage } from "./page/write.ts";
-import { megabytes } from "./shared/text.ts";
-import { UserError } from "../engines/errors.ts";
+import { quoted, UserError } from "../engines/errors.ts";
+import { makePage } from "./page/write.ts";
 import { outputFlags, parseFlags } from "./shared/flags.ts";
+import { DenoError } from "./shared/process.ts";
 import { interruption, note, print, printJson, runTask } from "./shared/run.ts";
+import { megabytes } from "./shared/text.ts";
 
 const task = {
   name: "page",
@@ -20,15 +21,11 @@ const flags = {
 
 export async function main(args: string[]): Promise<void> {
   const { out, json } = parseFlags(task, flags, args);
-  let problem = "";
-  const page = await writePage(out, {
-    signal: interruption(),
-    note: (line) => {
-      problem = line;
-      note(line);
-    },
+  const page = await makePage(out, { signal: interruption(), note }).catch((error) => {
+    if (!(error instanceof DenoError)) throw error;
+    const advice = "check the network and try again";
+    throw new UserError({ action: `write ${quoted(out)}`, found: error.found, advice });
   });
-  if (!page) throw new UserError({ action: `write the page into "${out}"`, found: problem });
   const { bytes, startBytes, path } = page;
   if (json) printJson({ path, bytes, start_bytes: startBytes });
   else {

@@ -16,7 +16,7 @@ async function writeSite(folder: string): Promise<string> {
     "page/worker.js": "self.name",
     "page/ort.wasm.mjs": "export {}",
     "page/ort.wasm": "\0asm",
-    "page/model.onnx": "0123456789",
+    "page/gpt.safetensors": "0123456789",
     "page/contents.json": '{"bytes":9,"startBytes":5,"texts":[]}',
     "a b é.json": "[]",
     "../secret.json": '"secret"',
@@ -39,7 +39,7 @@ Deno.test("every kind of file has its MIME type, its bytes, and the headers that
       ["/page/worker.js", "text/javascript; charset=utf-8", "self.name"],
       ["/page/ort.wasm.mjs", "text/javascript; charset=utf-8", "export {}"],
       ["/page/ort.wasm", "application/wasm", "\0asm"],
-      ["/page/model.onnx", "application/octet-stream", "0123456789"],
+      ["/page/gpt.safetensors", "application/octet-stream", "0123456789"],
       ["/a%20b%20%C3%A9.json?x=1", "application/json; charset=utf-8", "[]"],
     ];
     for (const [path, type, text] of expected) {
@@ -60,8 +60,8 @@ Deno.test("every kind of file has its MIME type, its bytes, and the headers that
       const known = { headers: { "if-none-match": headers.get("etag")! } };
       assertEquals((await handler(get(path, known))).status, 304);
     }
-    await Deno.writeTextFile(join(folder, "reports/page/model.onnx"), "another");
-    assertEquals(await (await handler(get("/page/model.onnx"))).text(), "another");
+    await Deno.writeTextFile(join(folder, "reports/page/gpt.safetensors"), "another");
+    assertEquals(await (await handler(get("/page/gpt.safetensors"))).text(), "another");
   }));
 
 testOnUnix(

@@ -14,7 +14,6 @@ const types: Record<string, string> = {
   ".svg": "image/svg+xml",
   ".png": "image/png",
   ".wasm": "application/wasm",
-  ".onnx": "application/octet-stream",
   ".safetensors": "application/octet-stream",
   ".txt": "text/plain; charset=utf-8",
 };

@@ -75,7 +75,7 @@ export async function writePage(
 ): Promise<WrittenPage | undefined> {
   const { note = () => {}, signal } = options;
   try {
-    return await write(folder, options);
+    return await makePage(folder, options);
   } catch (error) {
     signal?.throwIfAborted();
     if (!(error instanceof DenoError)) throw error;
@@ -84,7 +84,12 @@ export async function writePage(
   }
 }
 
-async function write(
+/**
+ * Writes the page as `writePage` does.
+ *
+ * @throws {DenoError} If npm is not reached.
+ */
+export async function makePage(
   folder: string,
   { root = ".", hasReport = false, note = () => {}, patienceMs = 10_000, ...options }: PageOptions,
 ): Promise<WrittenPage> {
