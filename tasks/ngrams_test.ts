@@ -44,6 +44,11 @@ Deno.test("a GPT drafts from a stored table as from the text, and without both w
     assertNotEquals(plain.samples[0].text, fromText.samples[0].text);
 
     await Deno.remove(join(folder, stored.path));
+    // Nor is a fetched text of use that is no longer what it was.
+    await Deno.mkdir(join(folder, "data"));
+    const info = { sha256: stored.corpus_sha256, fetched: "2026-01-01T00:00:00.000Z" };
+    await Deno.writeTextFile(join(folder, "data/text.json"), JSON.stringify(info));
+    await Deno.writeTextFile(join(folder, "data/text.txt"), "changed since");
     const without = await runTaskIn(folder, "sample", ...flags);
     assertEquals(without.code, 0);
     assertEquals(without.stdout.trimEnd(), plain.samples[0].text.trimEnd());

@@ -6,6 +6,7 @@ import {
   countCharacters,
   countNextFetch,
   decodeText,
+  findCorpus,
   findLatestCorpus,
   loadCorpus,
   makeCorpus,
@@ -171,6 +172,17 @@ Deno.test("the text fetched last is the one with the largest number, whatever th
     const last = await store(folder, "b", "last", "2026-01-01T00:00:00.000Z", 2);
     assertEquals(await countNextFetch(folder), 3);
     assertEquals(await findLatestCorpus(folder), last);
+  }));
+
+Deno.test("a text is found by its SHA-256, whatever was fetched later", () =>
+  inFolder(async (folder) => {
+    const text = "the one\n", sha256 = await sha256Hex(utf8(text));
+    assertEquals(await findCorpus({ sha256, folder }), undefined);
+    const path = await store(folder, "b", text, "2026-01-01T00:00:00.000Z", 1);
+    await store(folder, "c", "a later one", "2026-01-02T00:00:00.000Z", 2);
+    assertEquals(await findCorpus({ sha256, folder }), path);
+    await Deno.remove(path);
+    assertEquals(await findCorpus({ sha256, folder }), undefined);
   }));
 
 Deno.test("without a fetched text, the error names the command to run", () =>

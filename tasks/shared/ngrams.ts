@@ -149,7 +149,13 @@ async function findText(
   const { corpusSha256, config: { kind }, vocabulary } = saved;
   const path = data ?? await findCorpus({ sha256: corpusSha256 });
   if (path === undefined) return undefined;
-  const corpus = readForModel(await loadCorpus(path), kind, vocabulary);
+  const loaded = await loadCorpus(path).catch((error) => {
+    // A text that was not asked for is not a reason to fail.
+    if (data === undefined && error instanceof UserError) return undefined;
+    throw error;
+  });
+  if (!loaded) return undefined;
+  const corpus = readForModel(loaded, kind, vocabulary);
   const isSame = corpusSha256 === undefined
     ? listCharacters(corpus.text, { limit: Infinity }).join("") === listCharactersOf(saved).join("")
     : corpus.sha256 === corpusSha256;
