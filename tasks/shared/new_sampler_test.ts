@@ -107,7 +107,7 @@ Deno.test("a sampler in one file and its place in the list has its flag, its hel
     assertEquals(useless.code, 2);
     assertMatch(
       useless.errors,
-      /Cannot use --at-once with the sampler entropy: it applies only to outwards/,
+      /Cannot use --at-once with the sampler copula: it applies only to outwards/,
     );
 
     const own = ["--sampler", "outwards", "--at-once", "3"];
