@@ -17,6 +17,16 @@ import {
 
 const LEARN_SECONDS = Number(Deno.env.get("LEARN_SECONDS") ?? 20);
 
+/** A network that shows something at once, and one that is not done after some minutes. */
+const SMALL = [["Layers", 1], ["Width", 32], ["Context, characters", 32], [
+  "Windows of a step",
+  8,
+]] as const;
+const QUICKSTART = [["Layers", 4], ["Width", 128], ["Context, characters", 64], [
+  "Windows of a step",
+  24,
+]] as const;
+
 /** English of this project, of some 50,000 characters. */
 async function writeText(folder: string): Promise<void> {
   const texts = await Promise.all(
@@ -129,10 +139,7 @@ testInChromium("The page on which models learn", async (browser, t) => {
         await openAll(page);
         for (
           const [label, value] of [
-            ["Layers", 1],
-            ["Width", 32],
-            ["Context, characters", 32],
-            ["Windows of a step", 8],
+            ...(LEARN_SECONDS > 60 ? QUICKSTART : SMALL),
             ["Steps", 5000],
           ] as const
         ) await setSlider(page, label, value);

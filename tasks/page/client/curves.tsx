@@ -191,7 +191,7 @@ function CurveTable({ shown }: { shown: Learned[] }) {
           </thead>
           <tbody>
             {shown.flatMap(({ config, validation }) =>
-              validation.slice(-40).map(({ step, chars, seconds, bits }) => (
+              validation.map(({ step, chars, seconds, bits }) => (
                 <tr>
                   <td>{NAMES[config.kind]}</td>
                   <td class="number">{step}</td>
