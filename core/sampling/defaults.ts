@@ -18,9 +18,14 @@ import type { DefinedSampler } from "./samplers/sampler.ts";
 /** The sampler that is used where none is chosen, and there is no table of n-grams. */
 export const defaultSampler: DefinedSampler = samplers.entropy;
 
-/** Returns the sampler that is used where none is chosen, at the defaults of its options. */
-export function chooseDefaultSampler(ngrams?: NgramTable): DefinedSampler {
-  return ngrams === undefined ? defaultSampler : samplers.copula;
+/**
+ * Returns the sampler that is used where none is chosen, at the defaults of its options: `copula`
+ * where there is a table, but not for gaps, of which it gets fewer right (docs/lab-log.md).
+ */
+export function chooseDefaultSampler(
+  { ngrams, fillsGaps = false }: { ngrams?: NgramTable; fillsGaps?: boolean },
+): DefinedSampler {
+  return ngrams === undefined || fillsGaps ? defaultSampler : samplers.copula;
 }
 
 /** Temperature and top-k by sampler; without top-k all characters may be drawn. */
@@ -55,7 +60,7 @@ export function defaultWindow(context: number): number {
 export function defaultOptions(
   kind: ModelKind,
   context: number,
-  { ngrams, sampler = chooseDefaultSampler(ngrams) }: {
+  { ngrams, sampler = chooseDefaultSampler({ ngrams }) }: {
     ngrams?: NgramTable;
     sampler?: Sampler;
   } = {},

@@ -123,6 +123,7 @@ export interface SamplingValues {
   window?: number;
   drafts?: number;
   asOriginal?: boolean;
+  template?: string;
 }
 
 /** The options of writing, and their record. */
@@ -151,7 +152,7 @@ export interface Sampling {
 export function chooseSampling(
   { kind, vocab, context }: ModelConfig & { kind: ModelKind },
   values: SamplingValues,
-  { ngrams, among = [values.sampler ?? chooseDefaultSampler(ngrams).name], varied = [] }: {
+  { ngrams, among = [chooseSampler(values, ngrams).name], varied = [] }: {
     ngrams?: NgramTable;
     among?: readonly string[];
     varied?: readonly string[];
@@ -215,11 +216,11 @@ function refuseContradictions(values: SamplingValues, varied: readonly string[])
 
 /** The sampler with those of its options that were given. */
 function chooseSampler(
-  { sampler: name, asOriginal: _, ...values }: SamplingValues,
+  { sampler: name, asOriginal: _, template, ...values }: SamplingValues,
   ngrams?: NgramTable,
 ): DefinedSampler {
   const sampler: DefinedSampler = name === undefined
-    ? chooseDefaultSampler(ngrams)
+    ? chooseDefaultSampler({ ngrams, fillsGaps: template !== undefined })
     : samplers[name];
   const own = Object.entries(values)
     .filter(([key, value]) => Object.hasOwn(sampler.options, key) && value !== undefined);

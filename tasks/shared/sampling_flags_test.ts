@@ -30,7 +30,7 @@ Deno.test("without flags, sampling is as core's defaults say, and they are recor
   assertEquals(sampling("gpt", "--temperature", "0").name, "greedy");
 });
 
-Deno.test("with a table of n-grams the sampler is copula, and a GPT has drafts", () => {
+Deno.test("with a table of n-grams the sampler is copula, but for gaps, and a GPT has drafts", () => {
   const ngrams = kneserNey(Int32Array.of(0, 1, 0), 65, 2);
   const config = makeConfig("diffusion", "smoke", 66);
   const { name, options, settings } = chooseSampling(config, { entropyBudget: 3 } as object, {
@@ -42,6 +42,7 @@ Deno.test("with a table of n-grams the sampler is copula, and a GPT has drafts",
     UsageError,
     "Cannot use --threshold with the sampler copula",
   );
+  assertEquals(chooseSampling(config, { template: "a_" }, { ngrams }).name, "entropy");
   const gpt = makeConfig("gpt", "smoke", 65);
   assertEquals([
     chooseSampling(gpt, { drafts: 3 }, { ngrams }).drafts,

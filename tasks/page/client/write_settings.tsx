@@ -1,5 +1,5 @@
 /** How to write: the sampler with its options, which are derived from its file, and the common ones. */
-import { defaultOptions, defaultSampler } from "../../../core/sampling/defaults.ts";
+import { defaultOptions } from "../../../core/sampling/defaults.ts";
 import {
   collectOptions,
   samplerList,
@@ -12,10 +12,13 @@ import { NumberField, SelectField } from "./fields.tsx";
 /** What the models are asked to write. */
 export type Mode = "race" | "gpt" | "diffusion" | "gaps";
 
+/** The sampler where none was chosen: as `chooseDefaultSampler`, with the table of the page's text. */
+export function usualSampler(mode: Mode, hasText: boolean): SamplerName {
+  return mode === "gaps" || !hasText ? "entropy" : "copula";
+}
+
 /** A sampler at its defaults, with the temperature and the top-k that suit it; 0 stands for all. */
-export function usualSettings(
-  sampler: SamplerName = defaultSampler.name as SamplerName,
-): WriteSettings {
+export function usualSettings(sampler: SamplerName): WriteSettings {
   const { temperature, topK = 0 } = defaultOptions("diffusion", 64, {
     sampler: samplers[sampler],
   });

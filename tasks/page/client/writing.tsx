@@ -10,7 +10,7 @@ import { Field, NumberField, Problem, SelectField } from "./fields.tsx";
 import { BOTH } from "./networks.tsx";
 import type { Act, PageState } from "./state.ts";
 import { Stage } from "./stage.tsx";
-import { type Mode, usualSettings, WriteSettingFields } from "./write_settings.tsx";
+import { type Mode, usualSampler, usualSettings, WriteSettingFields } from "./write_settings.tsx";
 
 const MODES: [Mode, string][] = [
   ["race", "Both write: the race"],
@@ -39,7 +39,8 @@ export function WritingSection({ state, facts, send, act }: WritingProps) {
   const [template, setTemplate] = useState("");
   const [length, setLength] = useState(160);
   const [seed, setSeed] = useState(1337);
-  const [settings, setSettings] = useState(() => usualSettings());
+  const usual = usualSampler(mode, state.text !== undefined);
+  const [settings, setSettings] = useState(() => usualSettings(usual));
   const { isWriting } = state;
   const isKnown = (kind: ModelKind) => !!(state.learners[kind] ?? state.loaded[kind]);
   const canWrite = !isWriting && state.device !== undefined &&
@@ -66,6 +67,7 @@ export function WritingSection({ state, facts, send, act }: WritingProps) {
     setSeed(drawn);
     write(drawn);
   };
+  useEffect(() => setSettings(usualSettings(usual)), [usual]);
   useEffect(() => {
     if (template === "" && state.text) setTemplate(makeTemplate(state.text.opening));
   }, [state.text]);
