@@ -451,8 +451,8 @@ testPage("Without scripts the page is whole, and has no dead controls", async (p
   }
   const dead = "button:visible, select:visible, input:not([type=radio]):visible";
   assertEquals(await page.locator(dead).count(), 0);
-  // one of each large chart; five small ones for cost and for temperature, as no GPT has judged
-  assertEquals(await page.locator("svg.plot:visible").count(), 4 + 5 + 5);
+  // one of each large chart; six small ones for cost and for temperature, as no GPT has judged
+  assertEquals(await page.locator("svg.plot:visible").count(), 5 + 6 + 6);
   await page.locator("#loss-chart .choices label").nth(2).click();
   assertEquals(await page.locator("#loss-chart .plot:visible").getAttribute("data-axis"), "2");
 }, { javaScriptEnabled: false });
