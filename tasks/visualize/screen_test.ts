@@ -33,7 +33,7 @@ class Terminal {
   static async open(folder: string): Promise<Terminal> {
     const terminal = new Terminal(join(folder, "tmux"));
     const size = ["-x", "100", "-y", "24"];
-    await terminal.tmux("new-session", "-d", ...size, "-c", folder, "PS1= exec sh");
+    await terminal.tmux("new-session", "-d", ...size, "-c", folder, "unset NO_COLOR; PS1= exec sh");
     await terminal.tmux("pipe-pane", `cat > ${quoted([join(folder, "bytes")])}`);
     return terminal;
   }
