@@ -73,7 +73,8 @@ export function planSteps(
   const both = ["--model", "diffusion", "--weights", weights.diffusion, "--against", weights.gpt];
   const steps: Step[] = [
     train("gpt"),
-    train("diffusion"),
+    // A step of the GPT is worth as much to it as one of its own (docs/lab-log.md, "A miniature").
+    [...train("diffusion"), "--from", weights.gpt],
     sample("gpt"),
     sample("diffusion"),
     ["eval", ...both, "--passes", "4", ...compute],

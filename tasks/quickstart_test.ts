@@ -14,6 +14,10 @@ Deno.test("quickstart fetches, trains, samples, scores and reports, in this orde
   assertEquals(steps[0], ["fetch-data", "--file", "my book.txt"]);
   const compute = "--engine auto --precision f32 --seed 1337 --threads 2";
   assertEquals(steps[1].join(" "), `train-gpt --preset quickstart ${compute}`);
+  assertEquals(
+    steps[2].join(" "),
+    `train-diffusion --preset quickstart ${compute} --from weights/gpt-quickstart.safetensors`,
+  );
   for (const step of steps.slice(3, 6)) {
     assertMatch(step.join(" "), /--model (\w+) --weights weights\/\1-quickstart.safetensors/);
     assert(step.join(" ").endsWith(compute), step.join(" "));
