@@ -65,7 +65,13 @@ export function planSteps(
   const compute = ["--engine", engine, "--precision", precision, "--seed", `${seed}`];
   if (threads !== undefined) compute.push("--threads", `${threads}`);
   if (data !== undefined) compute.push("--data", data);
-  const train = (model: string): Step => [`train-${model}`, "--preset", "quickstart", ...compute];
+  const train = (model: string, ...more: string[]): Step => [
+    `train-${model}`,
+    "--preset",
+    "quickstart",
+    ...more,
+    ...compute,
+  ];
   const sample = (model: "gpt" | "diffusion"): Step => {
     const trained = ["--model", model, "--weights", weights[model]];
     return ["sample", ...trained, "--length", "600", "--count", "2", ...compute];
@@ -74,7 +80,7 @@ export function planSteps(
   const steps: Step[] = [
     train("gpt"),
     // A step of the GPT is worth as much to it as one of its own (docs/lab-log.md, "A miniature").
-    [...train("diffusion"), "--from", weights.gpt],
+    train("diffusion", "--from", weights.gpt),
     sample("gpt"),
     sample("diffusion"),
     ["eval", ...both, "--passes", "4", ...compute],

@@ -16,7 +16,7 @@ Deno.test("quickstart fetches, trains, samples, scores and reports, in this orde
   assertEquals(steps[1].join(" "), `train-gpt --preset quickstart ${compute}`);
   assertEquals(
     steps[2].join(" "),
-    `train-diffusion --preset quickstart ${compute} --from weights/gpt-quickstart.safetensors`,
+    `train-diffusion --preset quickstart --from weights/gpt-quickstart.safetensors ${compute}`,
   );
   for (const step of steps.slice(3, 6)) {
     assertMatch(step.join(" "), /--model (\w+) --weights weights\/\1-quickstart.safetensors/);
