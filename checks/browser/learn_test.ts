@@ -252,7 +252,8 @@ testInChromium("The page on which models learn", async (browser, t) => {
           await written(page);
           const command = (await page.locator(`#command-${kind}`).textContent())!;
           const [, , , ...flags] = command.split(" ").map((word) => word.replaceAll("'", ""));
-          const args = flags.join(" ").replace("--prompt=The ", "").split(" ").filter(Boolean);
+          const args = flags.join(" ").replace("--prompt=The ", "")
+            .replace("--data=notes.txt", "--data=data/notes.txt").split(" ").filter(Boolean);
           const run = projectScript(
             "tasks/sample.ts",
             folder,

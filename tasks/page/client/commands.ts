@@ -1,5 +1,7 @@
 /** The commands of Deno that do the same as the page. */
 import { type Config, makeConfig } from "../../../core/config.ts";
+import { samplers } from "../../../core/sampling/samplers/mod.ts";
+import type { DefinedSampler } from "../../../core/sampling/samplers/sampler.ts";
 import type { PageRequest, TextFacts } from "../messages.ts";
 
 /** The command that trains such a model. */
@@ -24,12 +26,19 @@ const dataPath = (text: TextFacts | undefined) => {
 };
 
 /** The command that writes the same text. */
-export function describeWriting(request: PageRequest, kind: "gpt" | "diffusion"): string {
+export function describeWriting(
+  request: PageRequest,
+  kind: "gpt" | "diffusion",
+  text: TextFacts | undefined,
+): string {
   const { sampler, ...settings } = request.settings;
   const isOwn = request.source === "own";
   const ofDiffusion = kind === "diffusion" ? { sampler, ...settings } : {
     temperature: settings.temperature,
+    drafts: 0, // which would take other random numbers
   };
+  const usesText = isOwn && kind === "diffusion" &&
+    (samplers[sampler!] as DefinedSampler).usesNgrams;
   const flags = Object.entries({
     ...kind === "gpt" && { model: kind },
     ...isOwn && { weights: `${kind}-page.safetensors` },
@@ -38,6 +47,7 @@ export function describeWriting(request: PageRequest, kind: "gpt" | "diffusion")
       : { prompt: request.prompt, length: request.length },
     ...ofDiffusion,
     seed: request.seed,
+    ...usesText && { data: dataPath(text) },
   });
   const dashed = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   return ["deno task sample"].concat(

@@ -225,7 +225,7 @@ function Stages({ state }: { state: PageState }) {
           <summary>The same on the command line</summary>
           {texts.map(({ kind, text }) => (
             <p>
-              <code id={`command-${kind}`}>{describeWriting(text.request, kind)}</code>
+              <code id={`command-${kind}`}>{describeWriting(text.request, kind, state.text)}</code>
             </p>
           ))}
         </details>
