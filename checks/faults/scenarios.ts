@@ -128,7 +128,6 @@ export const scenarios: Scenario[] = [
     args: task("eval", ...evaluated, "--decoders", "2"),
     prepare: writeWeights,
     between: /\.jsonl$|-evaluation\.json$/, // a result grows by the row
-
     secondary: /reports/,
   },
   {
@@ -192,6 +191,7 @@ export const scenarios: Scenario[] = [
   {
     name: "sample by TensorFlow",
     args: task(...sampled, "--engine", "tensorflow", "--threads", "1"),
+    secondary: /reports/,
     prepare: writeWeights,
     whyNot() {
       const args = denoArguments("engines", ["--json"]);
