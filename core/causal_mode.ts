@@ -4,6 +4,7 @@
  */
 import type { SavedModel } from "./checkpoint_format.ts";
 import type { Config } from "./config.ts";
+import { tokenParameters } from "./model.ts";
 import type { HostTensor, HostTensors } from "@tiny-diffusion/engines/tensors";
 
 /** Whether weights of this configuration were also trained as a GPT's. */
@@ -22,9 +23,7 @@ export function takeCausalMode<Model extends SavedModel>(model: Model): Model {
     data: data.subarray(width),
   });
   const byToken: HostTensors = {};
-  for (const name of ["token_emb.weight", "lm_head.weight"]) {
-    byToken[name] = withoutMask(weights[name]);
-  }
+  for (const name of tokenParameters) byToken[name] = withoutMask(weights[name]);
   return {
     ...model,
     config: { ...config, kind: "gpt", vocab: config.vocab - 1, causalRows: 0 },

@@ -43,6 +43,9 @@ export function parameterShapes(config: ModelConfig): Record<string, [number, nu
   return shapes;
 }
 
+/** The parameters that have a row for each token. */
+export const tokenParameters: readonly string[] = ["token_emb.weight", "lm_head.weight"];
+
 /**
  * Fresh weights: every matrix is drawn from a normal distribution with mean 0 and standard
  * deviation 0.02; with `zeroProjections`, those at the end of a branch are zero.

@@ -46,8 +46,8 @@ export async function loadNetwork(
  *
  * A forward pass of one of `rows` GPTs waits until all have asked for theirs: dispose each as soon
  * as its text is done. The last one frees the weights. Four rows take less than half the time of
- * four texts in turn, with drafts two thirds of it. Their logits are those of a network alone up to the rounding of float32, since
- * a larger product may be summed in another order.
+ * four texts in turn, with drafts two thirds of it. Their logits are those of a network alone up to
+ * the rounding of float32, since a larger product may be summed in another order.
  *
  * A diffusion model is always one network and gains nothing from more: one window already uses the
  * whole processor (docs/lab-log.md).

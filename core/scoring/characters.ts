@@ -1,7 +1,7 @@
 /** Scores each character of a text by itself: to see where a model is surprised. */
 import type { ModelKind } from "../config.ts";
 import { MASK_TOKEN } from "../data/tokenizer.ts";
-import { type Row, scoreEach, type ScoreOptions } from "./rows.ts";
+import { range, type Row, scoreEach, type ScoreOptions } from "./rows.ts";
 import type { Scorer } from "./scorer.ts";
 
 /** What each model sees of the text around a character that it scores. */
@@ -67,6 +67,3 @@ function* aroundRows(text: Int32Array, context: number): Generator<CharacterRow>
     yield { block: 0, tokens, targets, scored: [first - start], first };
   }
 }
-
-const range = (start: number, end: number) =>
-  Array.from({ length: end - start }, (_, i) => start + i);

@@ -6,6 +6,7 @@ import { UserError } from "@tiny-diffusion/engines/errors";
 import type { HostTensor, HostTensors } from "@tiny-diffusion/engines/tensors";
 import type { SavedModel } from "../checkpoint_format.ts";
 import type { ModelConfig } from "../config.ts";
+import { tokenParameters } from "../model.ts";
 
 /**
  * Replaces fresh weights by those of `trained`. The rows of the embedding and of the head go by what
@@ -32,9 +33,8 @@ export function transferWeights(
   const rows = vocabulary.map((token) => trained.vocabulary.indexOf(token));
   return Object.fromEntries(
     Object.entries(fresh).map(([name, tensor]) => {
-      const isByToken = name === "token_emb.weight" || name === "lm_head.weight";
       const source = trained.weights[name];
-      return [name, isByToken ? takeRows(tensor, source, rows) : source];
+      return [name, tokenParameters.includes(name) ? takeRows(tensor, source, rows) : source];
     }),
   );
 }

@@ -2,8 +2,8 @@
  * `defineSampler`, and helpers that several samplers share.
  *
  * A sampler is a value that one file makes with `defineSampler`. That file is also the only place
- * that knows the sampler's options: flags, help, the fields of the page in the browser and the labels of the
- * report are derived from it.
+ * that knows the sampler's options: flags, help, the fields of the page in the browser and the labels
+ * of the report are derived from it.
  */
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { MASK_TOKEN } from "../../data/tokenizer.ts";
