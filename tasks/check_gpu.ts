@@ -11,8 +11,8 @@ import { type EngineName, engineNames, hasPrecision } from "../engines/names.ts"
 import { type Job, runJob } from "./check_gpu/jobs.ts";
 import { compareLosses } from "./check_gpu/losses.ts";
 import type { Combination, PartRequest } from "./check_gpu/request.ts";
-import { permissions } from "./check_gpu/tasks.ts";
 import { commonFlags, parseFlags, reportsFlag } from "./shared/flags.ts";
+import { enginePermissions } from "./shared/process.ts";
 import { describeSurroundings, GPU, openResults } from "./shared/provenance.ts";
 import {
   type GpuCheckPart,
@@ -174,7 +174,7 @@ function makeJob(request: PartRequest): Job {
   const [only] = combinations.length === 1 ? combinations : [];
   const script = fromFileUrl(new URL("check_gpu/part.ts", import.meta.url));
   // Deno shows a file of /proc, such as the driver's version, only to a process with all of them.
-  const allowed = part === "machine" ? ["--allow-all"] : [...permissions, "--allow-run"];
+  const allowed = part === "machine" ? ["--allow-all"] : [...enginePermissions, "--allow-run"];
   const command = [Deno.execPath(), "run", "--no-prompt", ...allowed, script];
   return {
     part,

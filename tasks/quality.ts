@@ -5,6 +5,7 @@
 import { join } from "@std/path";
 import { kneserNey } from "../core/ngrams/kneser_ney.ts";
 import type { Corpus } from "../core/data/corpus.ts";
+import { exists } from "../core/files/read.ts";
 import type { Engine } from "../engines/engine.ts";
 import { UserError } from "../engines/errors.ts";
 import { models } from "../core/models.ts";
@@ -262,8 +263,7 @@ async function chooseIndependentJudge(
   values: QualityValues,
   characters: string[],
 ): Promise<ChosenWeights | undefined> {
-  const isThere = await Deno.stat(INDEPENDENT).then(() => true, () => false);
-  const path = values.independentJudge ?? (isThere ? INDEPENDENT : undefined);
+  const path = values.independentJudge ?? (await exists(INDEPENDENT) ? INDEPENDENT : undefined);
   if (path !== undefined) return await loadJudge(path, "independentJudge", values, characters);
 }
 

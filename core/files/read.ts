@@ -59,3 +59,8 @@ function requireReadable({ isFile, isDirectory, size }: Deno.FileInfo, maxBytes:
 export async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
+
+/** Whether there is something at a path, as far as the system says. */
+export async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}

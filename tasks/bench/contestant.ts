@@ -2,6 +2,7 @@
 import { fromFileUrl } from "@std/path";
 import { median } from "../../core/scoring/statistics.ts";
 import { quoted, UserError } from "../../engines/errors.ts";
+import { enginePermissions } from "../shared/process.ts";
 import { type Contest, type Measured, readLines, type Ready } from "./step.ts";
 
 /** The work of a contestant in PyTorch: `pytorch/step.py` reads it. */
@@ -55,8 +56,7 @@ export class Contestant implements Disposable {
 
   static startEngine(contest: Contest): Promise<Contestant> {
     const script = fromFileUrl(new URL("step.ts", import.meta.url));
-    const allowed = ["read", "write", "env", "ffi", "sys"].map((what) => `--allow-${what}`);
-    const command = [Deno.execPath(), "run", "--no-prompt", ...allowed, script];
+    const command = [Deno.execPath(), "run", "--no-prompt", ...enginePermissions, script];
     command.push(JSON.stringify(contest));
     return Contestant.start(`the engine "${contest.engine}"`, command, contest.precision);
   }

@@ -1,5 +1,6 @@
 /** The command lines of other tasks, for the parts that use them as a user does. */
 import { fromFileUrl, join } from "@std/path";
+import { enginePermissions } from "../shared/process.ts";
 import type { PartRequest } from "./request.ts";
 
 /** The arguments with which `deno` runs a task on the engine of a part; it prints JSON. */
@@ -11,11 +12,8 @@ export function taskCommand(
   const script = fromFileUrl(new URL(`../${task.replaceAll("-", "_")}.ts`, import.meta.url));
   const compute = ["--engine", engine, "--precision", precision, "--threads", `${threads}`];
   const results = ["--reports", join(folder, "reports"), "--json"];
-  return ["run", "--no-prompt", ...permissions, script, ...flags, ...compute, ...results];
+  return ["run", "--no-prompt", ...enginePermissions, script, ...flags, ...compute, ...results];
 }
-
-/** The permissions of everything that starts engines. */
-export const permissions = ["read", "write", "env", "ffi", "sys"].map((what) => `--allow-${what}`);
 
 /** The last line that a task said, without its label. */
 export function lastWords(stderr: string): string {

@@ -5,6 +5,7 @@
  */
 import { join } from "@std/path";
 import { trainingPath } from "../../core/checkpoint.ts";
+import { exists } from "../../core/files/read.ts";
 import { makeFolder } from "../../core/files/write.ts";
 import { readSafetensors } from "../../core/files/safetensors.ts";
 import { runProgram, spawnProgram } from "../shared/process.ts";
@@ -84,7 +85,6 @@ export async function* trainAndResume(request: PartRequest): AsyncGenerator<Find
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
 
 function hasSameBits(a: ArrayBufferView, b: ArrayBufferView | undefined): boolean {
   if (b === undefined || a.byteLength !== b.byteLength) return false;

@@ -13,8 +13,9 @@ import {
 } from "../../engines/installation.ts";
 import { UserError } from "../../engines/errors.ts";
 import { lockFile } from "../../core/files/lock.ts";
+import { exists } from "../../core/files/read.ts";
 import { writeFileAtomically } from "../../core/files/write.ts";
-import { runProgram } from "../shared/process.ts";
+import { enginePermissions, runProgram } from "../shared/process.ts";
 import { print, printJson } from "../shared/run.ts";
 import { findErrorLine } from "./programs.ts";
 
@@ -127,9 +128,8 @@ export async function tryInProcess<Result>(
   script: string,
   options: { signal: AbortSignal; env: Record<string, string> },
 ): Promise<Result> {
-  const permissions = ["read", "write", "env", "ffi", "sys"].map((name) => `--allow-${name}`);
   const path = fromFileUrl(new URL(script, import.meta.url));
-  const args = ["run", ...permissions, "--no-prompt", "--quiet", path];
+  const args = ["run", ...enginePermissions, "--no-prompt", "--quiet", path];
   const { stdout, stderr, signal } = await runProgram(Deno.execPath(), args, options);
   const reason = findErrorLine(stderr);
   if (signal) {
@@ -193,8 +193,4 @@ async function makeFolder(path: string): Promise<void> {
     const found = `the folder ${path} can't be made: ${reason}`;
     throw new SetupError(found, "try another --prefix", { cause: error });
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }

@@ -3,7 +3,7 @@ import { dirname, join } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
 import { type Corpus, findCorpus, loadCorpus, readForModel } from "../../core/data/corpus.ts";
 import { listCharacters, makeTokenizer } from "../../core/data/tokenizer.ts";
-import { readBytes } from "../../core/files/read.ts";
+import { exists, readBytes } from "../../core/files/read.ts";
 import { MAX_NGRAM_BYTES, ngramFileName, unpackNgrams } from "../../core/ngrams/file.ts";
 import { kneserNey, type NgramTable, smooth } from "../../core/ngrams/kneser_ney.ts";
 import { defaultSampler } from "../../core/sampling/defaults.ts";
@@ -120,7 +120,7 @@ async function loadStoredNgrams(saved: ChosenWeights): Promise<NgramTable | unde
   const { corpusSha256, path } = saved;
   if (corpusSha256 === undefined) return undefined;
   const file = join(dirname(path), ngramFileName(corpusSha256));
-  if (!await Deno.stat(file).then(() => true, () => false)) return undefined;
+  if (!await exists(file)) return undefined;
   const advice = 'delete it, or write it again with "deno task ngrams"';
   const bytes = await readBytes(file, {
     action: "read the table of n-grams",

@@ -1,6 +1,10 @@
 /** Runs other programs and keeps what they write. */
 import { UserError } from "../../engines/errors.ts";
 
+/** The permissions of everything that starts engines. */
+export const enginePermissions: readonly string[] = ["read", "write", "env", "ffi", "sys"]
+  .map((what) => `--allow-${what}`);
+
 export interface ProgramOptions {
   /** Ends the program when it is aborted. */
   signal?: AbortSignal;

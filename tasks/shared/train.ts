@@ -25,7 +25,7 @@ import {
 import { describeIoError } from "../../core/files/errors.ts";
 import { lockFile } from "../../core/files/lock.ts";
 import { adviseJoining, writePieces } from "../../core/files/pieces.ts";
-import { readBytes } from "../../core/files/read.ts";
+import { exists, readBytes } from "../../core/files/read.ts";
 import { makeFolder, requireWritable, writeFileAtomically } from "../../core/files/write.ts";
 import type { LanguageModel } from "../../core/language_model.ts";
 import { makeParallelStepper, requireSameFacts } from "../../core/training/data_parallel.ts";
@@ -408,7 +408,7 @@ async function loadRun(
     advice: "leave out --resume to start from the beginning",
   });
   const { bestScore, counters } = state;
-  if (bestScore === null || await Deno.stat(path).then(() => true, () => false)) return state;
+  if (bestScore === null || await exists(path)) return state;
   tell(
     `note: ${path} is gone, which held the best weights so far (of step ${counters.bestStep}); ` +
       "the next ones are saved",
@@ -509,7 +509,7 @@ async function keepPrevious(path: string): Promise<void> {
   const replaced: string[] = [];
   const kept: string[] = [];
   for (const [from, to] of [[path, previous], [path, previous].map(trainingPath)]) {
-    if (await Deno.stat(from).then(() => true, () => false)) {
+    if (await exists(from)) {
       const isTrainingState = from !== path;
       await writeFileAtomically(to, await readBytes(from), { isTrainingState });
       replaced.push(from);

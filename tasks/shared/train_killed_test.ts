@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { loadTraining, loadWeights, trainingPath } from "../../core/checkpoint.ts";
 import type { ModelKind } from "../../core/config.ts";
+import { exists } from "../../core/files/read.ts";
 import { seededRandom } from "../../core/random.ts";
 
 const root = fromFileUrl(new URL("../../", import.meta.url));
@@ -37,8 +38,6 @@ async function saidBy(
     while (!(await reader.read()).done);
   })();
 }
-
-const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
 
 for (const kind of ["gpt", "diffusion"] as const) {
   Deno.test(`a ${kind}'s files are whole after each of ${KILLS} kill -9, and --resume goes on from them`, async () => {
