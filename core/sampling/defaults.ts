@@ -23,9 +23,9 @@ export const defaultSampler: DefinedSampler = samplers.entropy;
  * where there is a table, but not for gaps, of which it gets fewer right (docs/lab-log.md).
  */
 export function chooseDefaultSampler(
-  { ngrams, fillsGaps = false }: { ngrams?: NgramTable; fillsGaps?: boolean },
-): DefinedSampler {
-  return ngrams === undefined || fillsGaps ? defaultSampler : samplers.copula;
+  { hasNgrams, fillsGaps = false }: { hasNgrams: boolean; fillsGaps?: boolean },
+): typeof samplers.copula | typeof samplers.entropy {
+  return hasNgrams && !fillsGaps ? samplers.copula : samplers.entropy;
 }
 
 /** Temperature and top-k by sampler; without top-k all characters may be drawn. */
@@ -60,7 +60,7 @@ export function defaultWindow(context: number): number {
 export function defaultOptions(
   kind: ModelKind,
   context: number,
-  { ngrams, sampler = chooseDefaultSampler({ ngrams }) }: {
+  { ngrams, sampler = chooseDefaultSampler({ hasNgrams: ngrams !== undefined }) }: {
     ngrams?: NgramTable;
     sampler?: Sampler;
   } = {},

@@ -220,7 +220,7 @@ function chooseSampler(
   ngrams?: NgramTable,
 ): DefinedSampler {
   const sampler: DefinedSampler = name === undefined
-    ? chooseDefaultSampler({ ngrams, fillsGaps: template !== undefined })
+    ? chooseDefaultSampler({ hasNgrams: ngrams !== undefined, fillsGaps: template !== undefined })
     : samplers[name];
   const own = Object.entries(values)
     .filter(([key, value]) => Object.hasOwn(sampler.options, key) && value !== undefined);

@@ -76,6 +76,46 @@ export function SelectField<const Value extends string>(
   );
 }
 
+export interface TextProps {
+  id: string;
+  label: string;
+  rows: number;
+  value: string;
+  onValue(value: string): void;
+}
+
+/** Text of several lines. */
+export function TextField({ id, label, rows, value, onValue }: TextProps) {
+  return (
+    <Field label={label}>
+      <textarea
+        id={id}
+        rows={rows}
+        spellcheck={false}
+        value={value}
+        onInput={(event) => onValue(event.currentTarget.value)}
+      />
+    </Field>
+  );
+}
+
+/** A button that asks for a file. */
+export function FileButton(
+  { label, accept, onFile }: { label: string; accept: string; onFile(file?: File): void },
+) {
+  return (
+    <label class="button">
+      {label}
+      <input
+        type="file"
+        class="visually-hidden"
+        accept={accept}
+        onChange={(event) => onFile(event.currentTarget.files?.[0])}
+      />
+    </label>
+  );
+}
+
 /** A line that says what went wrong. */
 export function Problem({ of }: { of: string | undefined }) {
   return <p class="error" role="alert" hidden={of === undefined}>{of}</p>;

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { type ModelKind, presets } from "../../../core/config.ts";
 import type { Shape, ToWorker } from "../messages.ts";
-import { NumberField, Problem, SelectField, Slider } from "./fields.tsx";
+import { FileButton, NumberField, Problem, SelectField, Slider } from "./fields.tsx";
 import { describeTraining } from "./commands.ts";
 import type { PageState } from "./state.ts";
 
@@ -166,15 +166,7 @@ function Weights({ state, send }: NetworksProps) {
           Save the {NAMES[kind]}
         </button>
       ))}
-      <label class="button">
-        Load weights…
-        <input
-          type="file"
-          class="visually-hidden"
-          accept=".safetensors"
-          onChange={(event) => load(event.currentTarget.files?.[0])}
-        />
-      </label>
+      <FileButton label="Load weights…" accept=".safetensors" onFile={load} />
       {BOTH.map((kind) => loaded[kind]).filter((file) => !!file).map(({ name, shape }) => (
         <span class="fine">
           In use: {name} ({shape})

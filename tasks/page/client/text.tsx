@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import type { PageFacts } from "../facts.ts";
 import type { ToWorker } from "../messages.ts";
-import { Field, Problem } from "./fields.tsx";
+import { Field, FileButton, Problem } from "./fields.tsx";
 import type { PageState } from "./state.ts";
 
 export interface TextProps {
@@ -46,15 +46,7 @@ export function TextSection({ state, facts, send }: TextProps) {
             {name}
           </button>
         ))}
-        <label class="button">
-          A file…
-          <input
-            type="file"
-            class="visually-hidden"
-            accept=".txt,.md,text/*"
-            onChange={(event) => takeFile(event.currentTarget.files?.[0])}
-          />
-        </label>
+        <FileButton label="A file…" accept=".txt,.md,text/*" onFile={takeFile} />
       </div>
       <Field label="Or paste one here, or drop a file: 400 to 5 million characters, at most 1,024 different ones">
         <textarea

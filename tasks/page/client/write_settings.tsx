@@ -1,5 +1,5 @@
 /** How to write: the sampler with its options, which are derived from its file, and the common ones. */
-import { defaultOptions } from "../../../core/sampling/defaults.ts";
+import { chooseDefaultSampler, defaultOptions } from "../../../core/sampling/defaults.ts";
 import {
   collectOptions,
   samplerList,
@@ -12,9 +12,9 @@ import { NumberField, SelectField } from "./fields.tsx";
 /** What the models are asked to write. */
 export type Mode = "race" | "gpt" | "diffusion" | "gaps";
 
-/** The sampler where none was chosen: as `chooseDefaultSampler`, with the table of the page's text. */
+/** The sampler where none was chosen; a page with a text has its table of n-grams. */
 export function usualSampler(mode: Mode, hasText: boolean): SamplerName {
-  return mode === "gaps" || !hasText ? "entropy" : "copula";
+  return chooseDefaultSampler({ hasNgrams: hasText, fillsGaps: mode === "gaps" }).name;
 }
 
 /** A sampler at its defaults, with the temperature and the top-k that suit it; 0 stands for all. */

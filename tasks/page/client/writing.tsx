@@ -6,7 +6,7 @@ import { Scale, Sign, SURENESS } from "../../report/signs.tsx";
 import type { PageFacts } from "../facts.ts";
 import type { PageRequest, Source, ToWorker } from "../messages.ts";
 import { describeWriting } from "./commands.ts";
-import { Field, NumberField, Problem, SelectField } from "./fields.tsx";
+import { NumberField, Problem, SelectField, TextField } from "./fields.tsx";
 import { BOTH } from "./networks.tsx";
 import type { Act, PageState } from "./state.ts";
 import { Stage } from "./stage.tsx";
@@ -113,26 +113,22 @@ export function WritingSection({ state, facts, send, act }: WritingProps) {
         )}
         {mode === "gaps"
           ? (
-            <Field label="The text: ____ for four hidden characters, {3..12} where the model is to choose how many">
-              <textarea
-                id="template"
-                rows={3}
-                spellcheck={false}
-                value={template}
-                onInput={(event) => setTemplate(event.currentTarget.value)}
-              />
-            </Field>
+            <TextField
+              id="template"
+              label="The text: ____ for four hidden characters, {3..12} where the model is to choose how many"
+              rows={3}
+              value={template}
+              onValue={setTemplate}
+            />
           )
           : (
-            <Field label="The text to continue; it may be empty">
-              <textarea
-                id="prompt"
-                rows={2}
-                spellcheck={false}
-                value={prompt}
-                onInput={(event) => setPrompt(event.currentTarget.value)}
-              />
-            </Field>
+            <TextField
+              id="prompt"
+              label="The text to continue; it may be empty"
+              rows={2}
+              value={prompt}
+              onValue={setPrompt}
+            />
           )}
         <details>
           <summary>Settings</summary>

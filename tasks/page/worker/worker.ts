@@ -10,6 +10,8 @@ import { listCharacters, makeTokenizer, MASK_TOKEN } from "../../../core/data/to
 import { models } from "../../../core/models.ts";
 import { kneserNey, type NgramTable } from "../../../core/ngrams/kneser_ney.ts";
 import { defaultWindow } from "../../../core/sampling/defaults.ts";
+import { samplers } from "../../../core/sampling/samplers/mod.ts";
+import type { DefinedSampler } from "../../../core/sampling/samplers/sampler.ts";
 import { loadNetwork } from "../../../core/sampling/network.ts";
 import { attentionShares } from "../../../core/programs.ts";
 import { scoreBaseline } from "../../../core/scoring/baselines.ts";
@@ -121,7 +123,7 @@ async function open(wanted?: "wasm" | "webgpu"): Promise<void> {
   gate.hold("pause");
   const text = await keeper.read<{ name: string; text: string }>("text");
   if (text) {
-    await readText(text.name, text.text);
+    useText(text.name, text.text, await makeCorpus(text.text, text.name));
     for (const kind of ["gpt", "diffusion"] as const) {
       const learner = await restoreLearner(kind, around());
       if (learner) learners.set(kind, learner);
@@ -164,7 +166,7 @@ async function takeText(name: string, text: string): Promise<void> {
   requireLength(taken, 32);
   models.gpt.vocabulary(text); // refuses too many different characters
   await forgetLearners();
-  await readText(name, text);
+  useText(name, text, taken);
   await keeper.write("text", { name, text });
 }
 
@@ -175,13 +177,13 @@ async function forgetLearners(): Promise<void> {
   await tellRunning();
 }
 
-async function readText(name: string, text: string): Promise<void> {
-  corpus = await makeCorpus(text, name);
+function useText(name: string, text: string, made: Corpus): void {
+  corpus = made;
   table = undefined;
   ngramBits.clear();
   const facts: TextFacts = {
     name,
-    characters: corpus.characters,
+    characters: made.characters,
     distinct: listCharacters(text).length,
     opening: [...text.slice(0, 1200)].slice(0, 600).join(""),
   };
@@ -209,10 +211,11 @@ function tellAndCompare(message: FromWorker): void {
 
 /** Counts the 6-grams of the training part, once. */
 function countNgrams(): NgramTable {
+  if (table) return table;
   const text = requireCorpus();
   const characters = listCharacters(text.text);
   const { train } = encodeCorpus(text, makeTokenizer("gpt", characters));
-  return table ??= kneserNey(train, characters.length);
+  return table = kneserNey(train, characters.length);
 }
 
 /** Scores the 6-grams of the training part on the blocks that validations use, once a context. */
@@ -385,7 +388,10 @@ function findNgrams(
   kind: ModelKind,
   vocabulary: readonly string[],
 ): NgramTable | undefined {
-  if (settings.sampler !== "copula" || kind === "gpt" || !corpus) return undefined;
+  const { sampler } = settings;
+  const isOfUse = kind === "diffusion" && sampler !== undefined &&
+    (samplers[sampler] as DefinedSampler).usesNgrams;
+  if (!isOfUse || !corpus) return undefined;
   const isSame = vocabulary.slice(1).join("") === listCharacters(corpus.text).join("");
   return isSame ? countNgrams() : undefined;
 }
