@@ -245,18 +245,19 @@ testOnUnix(
       assertEquals(problems, []);
 
       // A row that is there is kept, whatever happens to the next.
-      const all = ["--model", "diffusion", "--passes", "2", "--blocks", "60", ...engine, ...text];
+      const all = ["--model", "diffusion", "--passes", "2", "--blocks", "600", ...engine, ...text];
       await signalled("SIGINT", "left-to-right, row", folder, "eval", ...all);
       const [newest] = (await readResults(join(folder, "reports"))).evaluations;
       assertEquals(newest.rows.map(({ estimator }) => estimator), ["nelbo"]);
       assertEquals(newest.comparisons?.length, 1);
 
-      const kept = ["--model", "diffusion", "--estimator", "left-to-right", ...engine, ...text];
+      const estimator = ["--estimator", "left-to-right", "--blocks", "600"];
+      const kept = ["--model", "diffusion", ...estimator, ...engine, ...text];
       const ended = await signalled("SIGINT", "left-to-right, row", folder, "eval", ...kept);
       const [, path] = /\nInterrupted: the blocks .* are kept in (\S+), from where.*\n$/
         .exec(ended.stderr) ?? [];
       assert(path && namesIn(folder).includes(join(path)), ended.stderr);
-    }, { text: exampleText(400) }),
+    }, { text: exampleText(4000) }),
 );
 
 Deno.test("eval --against compares two weights files on the same blocks and masks, and a file with itself is not better", () =>
@@ -291,9 +292,9 @@ Deno.test("eval --against compares two weights files on the same blocks and mask
 
 Deno.test("left-to-right killed at any moment resumes with the blocks that it has, to the same figure", () =>
   inFolder(async (folder) => {
-    await writeWeights(folder, { text: exampleText(400) });
+    await writeWeights(folder, { text: exampleText(4000) });
     const flags = ["--model", "diffusion", "--estimator", "left-to-right", ...engine, ...text];
-    const all = ["--blocks", "60"];
+    const all = ["--blocks", "600"];
     const partial = () => join(folder, "reports/partial");
     const blocks = async () => {
       const [name] = namesIn(partial()).filter((name) => name.endsWith(".jsonl"));
@@ -322,8 +323,8 @@ Deno.test("left-to-right killed at any moment resumes with the blocks that it ha
     for (const [block, nats] of first) {
       assertEquals(kept.get(block), nats, "a block was scored twice");
     }
-    assertEquals(whole.blocks, 60);
-    assertEquals(comparisons.map(({ blocks }: ComparisonRow) => blocks), [60]);
+    assertEquals(whole.blocks, 600);
+    assertEquals(comparisons.map(({ blocks }: ComparisonRow) => blocks), [600]);
 
     await Deno.remove(partial(), { recursive: true });
     const { rows: [, , , fresh] } = await jsonOf(folder, "eval", ...flags, ...all);
