@@ -1,5 +1,5 @@
 /**
- * Runs the tests of `engines/` and `core/` with coverage, and fails if they cover less than 95 % of
+ * Runs the tests of `engines/`, `files/` and `core/` with coverage, and fails if they cover less than 95 % of
  * the lines (`coverage` in deno.json) or leave a file out.
  *
  *   deno task --cwd checks coverage
@@ -21,7 +21,7 @@ try {
   const run = (...args: string[]) =>
     new Deno.Command(Deno.execPath(), { args, cwd, env: { DENO_COVERAGE_DIR: folder } }).spawn();
   const flags = ["--no-prompt", "--allow-all"];
-  const tests = ["engines", "core", "checks/engines"];
+  const tests = ["engines", "files", "core", "checks/engines"];
   // onnx:webgpu on a software driver; it skips itself with a message where there is none.
   const commands = [["test", "--coverage-raw-data-only", ...flags, ...tests]];
   commands.push(["run", ...flags, "engines/testing/software_gpu/run_tests.ts"]);
@@ -31,10 +31,10 @@ try {
   }
 
   const report = join(folder, "report.lcov");
-  const chosen = ["--include=/(core|engines)/", `--exclude=${isTest.source}`, folder];
+  const chosen = ["--include=/(core|files|engines)/", `--exclude=${isTest.source}`, folder];
   await run("coverage", "--lcov", `--output=${report}`, ...chosen).status;
   const loaded = await Deno.readTextFile(report);
-  for (const member of ["core", "engines"]) {
+  for (const member of ["core", "files", "engines"]) {
     for (const name of namesIn(join(cwd, member))) {
       const path = join(cwd, member, name);
       if (!/\.tsx?$/.test(name) || isTest.test(name.replaceAll("\\", "/"))) continue;

@@ -26,7 +26,7 @@ for (const document of documents) {
     const find = (pattern: RegExp) => Array.from(text.matchAll(pattern), ([, found]) => found);
     const links = find(/\]\(([^)#\s]+)/g).filter((link) => !link.includes(":"))
       .map((link) => join(dirname(document), link));
-    const paths = find(/`((?:core|engines|tasks|checks|examples|docs|vendor)\/[\w./-]*)`/g);
+    const paths = find(/`((?:core|engines|files|tasks|checks|examples|docs|vendor)\/[\w./-]*)`/g);
     for (const path of [...links, ...paths]) assert(await exists(path), `there is no ${path}`);
 
     const tasks = Object.keys(JSON.parse(await read("deno.json")).tasks);
@@ -41,7 +41,7 @@ for (const document of documents) {
 }
 
 Deno.test("comments name files that exist, by their path or from the file that names them", async () => {
-  const files = ["engines", "core", "tasks", "checks", "examples"].flatMap(listFiles);
+  const files = ["engines", "files", "core", "tasks", "checks", "examples"].flatMap(listFiles);
   const missing: string[] = [];
   for (const file of files.filter((name) => /\.(tsx?|js)$/.test(name))) {
     const comments = (await read(file)).match(/\/\*\*[^]*?\*\/|(?<=^|\s)\/\/.*$/gm) ?? [];

@@ -1,5 +1,5 @@
 /**
- * Packs engines and core as `deno publish` would, and uses them as others will: by HTTP, from
+ * Packs engines, files and core as `deno publish` would, and uses them as others will: by HTTP, from
  * separate programs (the READMEs' examples). It leaves out what only JSR itself can tell, such as
  * whether the names are free.
  *
@@ -9,7 +9,7 @@ import { fromFileUrl, join, relative } from "@std/path";
 
 const root = fromFileUrl(new URL("..", import.meta.url));
 /** By member, the flags that it needs: a sampler's type is inferred from its table of options. */
-const members = { engines: [], core: ["--allow-slow-types"] };
+const members = { engines: [], files: [], core: ["--allow-slow-types"] };
 
 /** Runs a command of Deno and returns its output; ends this check if it fails. */
 async function deno(args: string[], cwd: string): Promise<string> {

@@ -14,11 +14,11 @@ import {
 } from "./checkpoint_format.ts";
 import { type FileTensors, refuse, requireParameters } from "./checkpoint_schema.ts";
 import type { Config } from "./config.ts";
-import { adviseJoining, findPieces, isPiece } from "./files/pieces.ts";
-import { readPtFile } from "./files/pt.ts";
-import { readBytes, sha256Hex } from "./files/read.ts";
-import { readSafetensors, type StoredDType } from "./files/safetensors.ts";
-import { writeFileAtomically } from "./files/write.ts";
+import { adviseJoining, findPieces, isPiece } from "@tiny-diffusion/files/pieces";
+import { readPtFile } from "@tiny-diffusion/files/pt";
+import { readBytes, sha256Hex } from "@tiny-diffusion/files/read";
+import { readSafetensors, type StoredDType } from "@tiny-diffusion/files/safetensors";
+import { writeFileAtomically } from "@tiny-diffusion/files/write";
 import { type ForeignOptions, inferFacts, otherKind, unwrapNames } from "./foreign_weights.ts";
 
 export type { SavedModel, TrainingState };

@@ -19,7 +19,7 @@ import {
   type TrainingFacts,
 } from "./checkpoint_schema.ts";
 import type { Config } from "./config.ts";
-import { readSafetensors, writeSafetensors } from "./files/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "@tiny-diffusion/files/safetensors";
 import { parameterShapes } from "./model.ts";
 
 const exportFormat = "tiny-diffusion/1";

@@ -6,7 +6,7 @@ import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 import { type HostTensor, type HostTensors, sizeOf } from "@tiny-diffusion/engines/tensors";
 import { checkModelConfig, checkTrainingConfig, type Config, makeConfig } from "./config.ts";
 import { makeTokenizer, MASK } from "./data/tokenizer.ts";
-import { isRecord, isSize } from "./files/safetensors.ts";
+import { isRecord, isSize } from "@tiny-diffusion/files/safetensors";
 import { parameterShapes } from "./model.ts";
 import { restoreRandom } from "./random.ts";
 

@@ -12,12 +12,13 @@ import {
   type TrainingState,
 } from "./checkpoint.ts";
 import { type Config, makeConfig, type ModelKind } from "./config.ts";
-import { writePt } from "./files/pt.ts";
-import { readSafetensors, writeSafetensors } from "./files/safetensors.ts";
+import { writePieces } from "../files/pieces.ts";
+import { writePt } from "../files/pt.ts";
+import { readSafetensors, writeSafetensors } from "../files/safetensors.ts";
 import { initialWeights } from "./model.ts";
 import { restoreRandom, seededRandom } from "./random.ts";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
-import { inFolder } from "./testing/temporary_folder.ts";
+import { inFolder } from "../files/testing/temporary_folder.ts";
 
 const testdata = fromFileUrl(new URL("testing/data/", import.meta.url));
 
@@ -680,3 +681,17 @@ for (const file of ["export", "training", "pt"] as const) {
       assert(refused > 100, `only ${refused} of 500 were refused`);
     }));
 }
+
+Deno.test("weights in pieces are refused with how to join them, by the name of the whole or of a piece", () =>
+  inFolder(async (folder) => {
+    const path = join(folder, "gpt.safetensors");
+    const config = makeConfig("gpt", "smoke", 3);
+    const weights = initialWeights(config, seededRandom(1));
+    const facts = { config, vocabulary: ["a", "b", "c"], scores: {}, prompt: "a" };
+    await saveWeights(path, { ...facts, weights, corpusSha256: "0".repeat(64) });
+    const bytes = await Deno.readFile(path);
+    const [first] = await writePieces(path, bytes, bytes.length - 1);
+    await Deno.remove(path);
+    const advice = `join the pieces: cat ${JSON.stringify(path)}.part-* > ${JSON.stringify(path)}`;
+    for (const name of [path, first]) await assertRejects(() => loadWeights(name), Error, advice);
+  }));

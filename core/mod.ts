@@ -61,7 +61,7 @@ export { type LoadedModel, type LoadOptions, loadTraining, loadWeights } from ".
 export { type SavedModel, saveWeights, trainingPath, type TrainingState } from "./checkpoint.ts";
 export type { ModelFacts, TrainingFacts } from "./checkpoint_schema.ts";
 export type { ForeignOptions } from "./foreign_weights.ts";
-export type { StoredDType } from "./files/safetensors.ts";
+export type { StoredDType } from "@tiny-diffusion/files/safetensors";
 export { makeParallelStepper, requireSameFacts } from "./training/data_parallel.ts";
 export type { ParallelPrograms, ParallelStepper } from "./training/data_parallel.ts";
 export { type Communicator, joinRanks, type Mpi } from "./training/mpi.ts";

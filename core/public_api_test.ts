@@ -118,9 +118,9 @@ Deno.test("ten lines train a model that knows more than how often each character
   assertMatch(await writing.finish(), /^the cat [a-z,; ]{40}$/);
 });
 
-Deno.test("the examples of every file in core and engines are run by deno task test-docs, which deno task test runs", async () => {
+Deno.test("the examples of every file in core, files and engines are run by deno task test-docs, which deno task test runs", async () => {
   const config = new URL("../deno.json", import.meta.url);
   const { tasks } = JSON.parse(await Deno.readTextFile(config));
-  assertMatch(tasks["test-docs"].command, /^deno test --doc .* core engines$/);
+  assertMatch(tasks["test-docs"].command, /^deno test --doc .* core files engines$/);
   assertMatch(tasks.test.command, /deno task test-docs/);
 });

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { testOnUnix } from "../core/testing/system.ts";
+import { testOnUnix } from "../files/testing/system.ts";
 import { assertFailed, inFolder, jsonOf, namesIn, runTaskIn } from "./testing/task_process.ts";
 
 const smoke = ["--preset", "smoke", "--steps", "5", "--threads", "1"];

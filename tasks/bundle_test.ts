@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dirname, join } from "@std/path";
 import process from "node:process";
-import { testOnUnix } from "../core/testing/system.ts";
+import { testOnUnix } from "../files/testing/system.ts";
 import { type BundleFile, writeBundle } from "./bundle/archive.ts";
 import { listParts } from "./bundle/contents.ts";
 import { runProgram } from "./shared/process.ts";

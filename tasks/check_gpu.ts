@@ -5,7 +5,7 @@
 import { fromFileUrl, join } from "@std/path";
 import { tmpdir } from "node:os";
 import { type PresetName, presets } from "../core/config.ts";
-import { describeIoError } from "../core/files/errors.ts";
+import { describeIoError } from "../files/errors.ts";
 import type { Precision } from "../engines/engine.ts";
 import { type EngineName, engineNames, hasPrecision } from "../engines/names.ts";
 import { type Job, runJob } from "./check_gpu/jobs.ts";

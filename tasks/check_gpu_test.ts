@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { testOnUnix } from "../core/testing/system.ts";
+import { testOnUnix } from "../files/testing/system.ts";
 import { type GpuCheckResult, gpuCheckResult, parse } from "./shared/results.ts";
 import { inFolder, jsonOf, namesIn, runTaskIn } from "./testing/task_process.ts";
 

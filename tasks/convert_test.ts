@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
-import { readPt } from "../core/files/pt.ts";
-import { readSafetensors } from "../core/files/safetensors.ts";
+import { readPt } from "../files/pt.ts";
+import { readSafetensors } from "../files/safetensors.ts";
 
 const testdata = fromFileUrl(new URL("../core/testing/data/", import.meta.url));
 

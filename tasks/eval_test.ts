@@ -4,7 +4,7 @@ import { scoreBaseline, trainBaselines } from "../core/scoring/baselines.ts";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
 import { encodeCorpus, loadCorpus } from "../core/data/corpus.ts";
 import type { ComparisonRow, DecoderPrices, EvaluationRow } from "./shared/results.ts";
-import { KILLED, testOnUnix } from "../core/testing/system.ts";
+import { KILLED, testOnUnix } from "../files/testing/system.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { cutIntoBlocks, spaceEvenly } from "../core/scoring/rows.ts";
 import { readResults } from "./report/read_results.ts";

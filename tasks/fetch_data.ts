@@ -13,9 +13,9 @@ import {
   decodeText,
   MAX_BYTES,
 } from "../core/data/corpus.ts";
-import { lockFile } from "../core/files/lock.ts";
-import { readBytes, sha256Hex } from "../core/files/read.ts";
-import { makeFolder, writeFileAtomically } from "../core/files/write.ts";
+import { lockFile } from "../files/lock.ts";
+import { readBytes, sha256Hex } from "../files/read.ts";
+import { makeFolder, writeFileAtomically } from "../files/write.ts";
 import { quoted, UserError } from "../engines/errors.ts";
 import { outputFlags, parseFlags, UsageError } from "./shared/flags.ts";
 import { DenoError } from "./shared/process.ts";

@@ -2,7 +2,7 @@
 import { join } from "@std/path";
 import { encodeCorpus } from "../core/data/corpus.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
-import { requireWritable, writeFileAtomically } from "../core/files/write.ts";
+import { requireWritable, writeFileAtomically } from "../files/write.ts";
 import { MAX_NGRAM_BYTES, ngramFileName, packNgrams } from "../core/ngrams/file.ts";
 import { countNgrams } from "../core/ngrams/kneser_ney.ts";
 import { UserError } from "../engines/errors.ts";

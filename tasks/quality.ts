@@ -5,7 +5,7 @@
 import { join } from "@std/path";
 import { kneserNey } from "../core/ngrams/kneser_ney.ts";
 import type { Corpus } from "../core/data/corpus.ts";
-import { exists } from "../core/files/read.ts";
+import { exists } from "../files/read.ts";
 import type { Engine } from "../engines/engine.ts";
 import { UserError } from "../engines/errors.ts";
 import { models } from "../core/models.ts";

@@ -3,7 +3,7 @@ import { join } from "@std/path";
 import { computeEntropy } from "../core/scoring/quality/ngrams.ts";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
 import { qualityFigures, type QualityRow } from "./shared/results.ts";
-import { KILLED } from "../core/testing/system.ts";
+import { KILLED } from "../files/testing/system.ts";
 import { readResults } from "./report/read_results.ts";
 import {
   assertFailed,

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { testOnUnix } from "../core/testing/system.ts";
+import { testOnUnix } from "../files/testing/system.ts";
 import { planSteps } from "./quickstart.ts";
 import { assertFailed, inFolder, runTaskIn, writeWeights } from "./testing/task_process.ts";
 

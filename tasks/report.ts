@@ -3,7 +3,7 @@
  * itself.
  */
 import { dirname, join } from "@std/path";
-import { makeFolder, requireWritable, writeFileAtomically } from "../core/files/write.ts";
+import { makeFolder, requireWritable, writeFileAtomically } from "../files/write.ts";
 import { writePage, type WrittenPage } from "./page/write.ts";
 import { gather, makeHash } from "./report/gather.ts";
 import { buildPage } from "./report/page.tsx";

@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { inFolder } from "../core/testing/temporary_folder.ts";
+import { inFolder } from "../files/testing/temporary_folder.ts";
 import { writeReport } from "./report.ts";
 import { writeExample } from "./testing/example_results.ts";
 

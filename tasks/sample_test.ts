@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { collectOptions, reservedKeys } from "../core/sampling/samplers/mod.ts";
-import { testOnUnix } from "../core/testing/system.ts";
+import { testOnUnix } from "../files/testing/system.ts";
 import { main as quality } from "./quality.ts";
 import { main as writeSample } from "./sample.ts";
 import { HelpRequest } from "./shared/flags.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import { testOnUnix } from "../core/testing/system.ts";
+import { testOnUnix } from "../files/testing/system.ts";
 import { fileHandler } from "./page/server.ts";
 import { assertFailed, denoArguments, inFolder, runTaskIn } from "./testing/task_process.ts";
 

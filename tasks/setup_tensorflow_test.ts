@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { tensorflowStatus } from "../engines/tensorflow/engine.ts";
 import { readInstallation } from "../engines/tensorflow/binding.ts";
-import { testOnLinux } from "../core/testing/system.ts";
+import { testOnLinux } from "../files/testing/system.ts";
 import {
   assertUninstalls,
   end,

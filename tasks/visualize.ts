@@ -4,7 +4,7 @@
  */
 import type { ModelKind } from "../core/config.ts";
 import { makeTokenizer, type Tokenizer } from "../core/data/tokenizer.ts";
-import { requireWritable, writeFileAtomically } from "../core/files/write.ts";
+import { requireWritable, writeFileAtomically } from "../files/write.ts";
 import { models } from "../core/models.ts";
 import { loadNetwork } from "../core/sampling/network.ts";
 import { limitPasses, write, type WriteRequest } from "../core/sampling/write.ts";

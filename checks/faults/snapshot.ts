@@ -4,8 +4,8 @@
  */
 import { join } from "@std/path";
 import { loadTraining, loadWeights } from "../../core/checkpoint.ts";
-import { sha256Hex } from "../../core/files/read.ts";
-import { readPt } from "../../core/files/pt.ts";
+import { sha256Hex } from "../../files/read.ts";
+import { readPt } from "../../files/pt.ts";
 import { namesIn } from "../../tasks/testing/task_process.ts";
 
 /**

@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { inFolder } from "../../core/testing/temporary_folder.ts";
+import { inFolder } from "../../files/testing/temporary_folder.ts";
 import { missedCalls } from "./strace.ts";
 import { listFaults, record, type Scenario, stage, tryFault, tryStream } from "./sweep.ts";
 
 const config = fromFileUrl(new URL("../../tasks/deno.json", import.meta.url));
-const files = new URL("../../core/files/write.ts", import.meta.url).href;
+const files = new URL("../../files/write.ts", import.meta.url).href;
 
 /**
  * A program that replaces old.json, and what a sweep finds wrong with it: a line each, with the

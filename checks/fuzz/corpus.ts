@@ -6,7 +6,7 @@ import {
   readLikePython,
   takeOpening,
 } from "../../core/data/corpus.ts";
-import { sha256Hex } from "../../core/files/read.ts";
+import { sha256Hex } from "../../files/read.ts";
 import { listCharacters, makeTokenizer } from "../../core/data/tokenizer.ts";
 import { concatenate, mutateBytes, mutateJson, textBytes } from "./mutate.ts";
 import { isSameData, promise, type Target } from "./target.ts";

@@ -13,8 +13,8 @@ import {
   type TrainingState,
 } from "../../core/checkpoint.ts";
 import { type Config, makeConfig, type ModelKind } from "../../core/config.ts";
-import { writePt } from "../../core/files/pt.ts";
-import { writeSafetensors } from "../../core/files/safetensors.ts";
+import { writePt } from "../../files/pt.ts";
+import { writeSafetensors } from "../../files/safetensors.ts";
 import { parameterShapes } from "../../core/model.ts";
 import { initialState } from "../../core/training/step.ts";
 import { restoreRandom, seededRandom } from "../../core/random.ts";

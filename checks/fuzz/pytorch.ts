@@ -6,9 +6,9 @@ import {
   type Pickled,
   readPickle,
   writePickle,
-} from "../../core/files/pickle.ts";
-import { readPt, writePt } from "../../core/files/pt.ts";
-import { readZip, writeZip, type ZipEntry } from "../../core/files/zip.ts";
+} from "../../files/pickle.ts";
+import { readPt, writePt } from "../../files/pt.ts";
+import { readZip, writeZip, type ZipEntry } from "../../files/zip.ts";
 import { sizeOf } from "../../engines/tensors.ts";
 import { type Choices, mutateBytes, textBytes } from "./mutate.ts";
 import { isSame } from "./safetensors.ts";
@@ -38,7 +38,7 @@ function bomb(): Uint8Array {
 }
 
 export const zip: Target = {
-  readers: ["core/files/zip.ts", "engines/errors.ts"],
+  readers: ["files/zip.ts", "engines/errors.ts"],
 
   starts: () => [
     writeZip([]),
@@ -135,7 +135,7 @@ const snippets = [
 ].map(latin1);
 
 export const pickle: Target = {
-  readers: ["core/files/pickle.ts", "engines/errors.ts"],
+  readers: ["files/pickle.ts", "engines/errors.ts"],
 
   starts: () => [
     writePickle(null),
@@ -203,7 +203,7 @@ function describe(value: Pickled): string {
 }
 
 export const pt: Target = {
-  readers: ["core/files/pt.ts", "core/files/zip.ts", "core/files/pickle.ts"],
+  readers: ["files/pt.ts", "files/zip.ts", "files/pickle.ts"],
 
   starts: () => {
     const numbers = Uint8Array.from({ length: 48 }, (_, i) => 7 * i);

@@ -1,11 +1,11 @@
 /** The target `safetensors`: the format itself, whatever the tensors mean. */
-import { readSafetensors, writeSafetensors } from "../../core/files/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../../files/safetensors.ts";
 import { type HostTensor, sizeOf } from "../../engines/tensors.ts";
 import { type Choices, concatenate, mutateBytes, mutateJson, textBytes } from "./mutate.ts";
 import { isSameData, promise, roundTrip, type Target } from "./target.ts";
 
 export const safetensors: Target = {
-  readers: ["core/files/safetensors.ts", "engines/errors.ts"],
+  readers: ["files/safetensors.ts", "engines/errors.ts"],
 
   starts() {
     const float = (...shape: number[]): HostTensor => ({

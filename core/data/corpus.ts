@@ -11,7 +11,7 @@
  */
 import { basename, dirname, extname, join } from "@std/path";
 import type { ModelKind } from "../config.ts";
-import { readBytes, sha256Hex } from "../files/read.ts";
+import { readBytes, sha256Hex } from "@tiny-diffusion/files/read";
 import { listCharacters, type Tokenizer } from "./tokenizer.ts";
 import { quoted, UserError } from "@tiny-diffusion/engines/errors";
 

@@ -16,8 +16,8 @@ import {
   sliceTraining,
   takeOpening,
 } from "./corpus.ts";
-import { sha256Hex } from "../files/read.ts";
-import { inFolder } from "../testing/temporary_folder.ts";
+import { sha256Hex } from "../../files/read.ts";
+import { inFolder } from "../../files/testing/temporary_folder.ts";
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 

@@ -13,7 +13,7 @@ import type { Program } from "@tiny-diffusion/engines";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { sizeOf, type Tensor } from "@tiny-diffusion/engines/tensors";
 import type { Config } from "../config.ts";
-import { sha256Hex } from "../files/read.ts";
+import { sha256Hex } from "@tiny-diffusion/files/read";
 import type { LanguageModel } from "../language_model.ts";
 import { parameterShapes } from "../model.ts";
 import { makeScorer } from "../scoring/scorer.ts";

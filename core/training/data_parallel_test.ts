@@ -17,7 +17,7 @@ import { models } from "../models.ts";
 import { drawStepInputs, drawWindows, initialState } from "./step.ts";
 import { gradients } from "./gradients.ts";
 import { seededRandom } from "../random.ts";
-import { inFolder } from "../testing/temporary_folder.ts";
+import { inFolder } from "../../files/testing/temporary_folder.ts";
 import { makeCorpus } from "../data/corpus.ts";
 import { makeTokenizer } from "../data/tokenizer.ts";
 import type { TrainingObserver } from "./loop.ts";

@@ -9,7 +9,7 @@ import {
 } from "../checkpoint_format.ts";
 import { makeConfig } from "../config.ts";
 import { makeCorpus } from "../data/corpus.ts";
-import { writeSafetensors } from "../files/safetensors.ts";
+import { writeSafetensors } from "../../files/safetensors.ts";
 import * as gpt from "../gpt.ts";
 import { runTraining, type TrainingStore, type TrainingTask } from "./loop.ts";
 

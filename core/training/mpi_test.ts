@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { testOnLinux } from "../testing/system.ts";
+import { testOnLinux } from "../../files/testing/system.ts";
 import { implementations, joinRanks } from "./mpi.ts";
 import { mpiEnvironment, testedLaunchers } from "../testing/ranks.ts";
 

@@ -13,11 +13,11 @@ import { makeCorpus } from "../data/corpus.ts";
 import { changedEngine } from "../testing/changed_engine.ts";
 import { type Engine, startEngine } from "@tiny-diffusion/engines";
 import { UserError } from "@tiny-diffusion/engines/errors";
-import { sha256Hex } from "../files/read.ts";
+import { sha256Hex } from "../../files/read.ts";
 import { models } from "../models.ts";
 import { seededRandom } from "../random.ts";
-import { type Patches, withPatchedDeno } from "../testing/patched_deno.ts";
-import { inFolder } from "../testing/temporary_folder.ts";
+import { type Patches, withPatchedDeno } from "../../files/testing/patched_deno.ts";
+import { inFolder } from "../../files/testing/temporary_folder.ts";
 import type { TrainingObserver } from "./loop.ts";
 import { train, type TrainingRun } from "./trainer.ts";
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dirname, fromFileUrl, join } from "@std/path";
-import { testOnLinux } from "../../core/testing/system.ts";
+import { testOnLinux } from "../../files/testing/system.ts";
 import { tensorflowStatus } from "./engine.ts";
 import { type Installation, readInstallation } from "./binding.ts";
 

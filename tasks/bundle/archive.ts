@@ -1,8 +1,8 @@
 /** Writes a bundle: an archive by tar and xz, whole or in pieces, and the script that starts it. */
 import { dirname, fromFileUrl, join, resolve } from "@std/path";
-import { findPieces, writePieces } from "../../core/files/pieces.ts";
-import { readBytes, sha256Hex } from "../../core/files/read.ts";
-import { makeFolder, writeFileAtomically } from "../../core/files/write.ts";
+import { findPieces, writePieces } from "../../files/pieces.ts";
+import { readBytes, sha256Hex } from "../../files/read.ts";
+import { makeFolder, writeFileAtomically } from "../../files/write.ts";
 import { UserError } from "../../engines/errors.ts";
 import type { Part } from "./contents.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { inFolder } from "../../core/testing/temporary_folder.ts";
-import { testOnUnix } from "../../core/testing/system.ts";
+import { inFolder } from "../../files/testing/temporary_folder.ts";
+import { testOnUnix } from "../../files/testing/system.ts";
 import type { GpuCheckRow } from "../shared/results.ts";
 import { DONE, type Job, runJob } from "./jobs.ts";
 

@@ -4,7 +4,7 @@
  * losses, and the weights after three steps of AdamW.
  */
 import { type Config, makeConfig } from "../../core/config.ts";
-import { readSafetensors } from "../../core/files/safetensors.ts";
+import { readSafetensors } from "../../files/safetensors.ts";
 import type { Batch, LanguageModel } from "../../core/language_model.ts";
 import { parameterShapes } from "../../core/model.ts";
 import { windowLogits } from "../../core/programs.ts";

@@ -5,9 +5,9 @@
  */
 import { join } from "@std/path";
 import { trainingPath } from "../../core/checkpoint.ts";
-import { exists } from "../../core/files/read.ts";
-import { makeFolder } from "../../core/files/write.ts";
-import { readSafetensors } from "../../core/files/safetensors.ts";
+import { exists } from "../../files/read.ts";
+import { makeFolder } from "../../files/write.ts";
+import { readSafetensors } from "../../files/safetensors.ts";
 import { runProgram, spawnProgram } from "../shared/process.ts";
 import type { Finding } from "../shared/results.ts";
 import { percent } from "../shared/text.ts";

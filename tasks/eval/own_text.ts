@@ -2,7 +2,7 @@
 import type { ModelKind } from "../../core/config.ts";
 import { decodeText } from "../../core/data/corpus.ts";
 import { makeTokenizer } from "../../core/data/tokenizer.ts";
-import { readBytes } from "../../core/files/read.ts";
+import { readBytes } from "../../files/read.ts";
 import { models } from "../../core/models.ts";
 import { scoreCharacters, sight } from "../../core/scoring/characters.ts";
 import { loadScorer } from "../../core/scoring/scorer.ts";

@@ -5,9 +5,9 @@
  * Heavy modules are imported when they are needed: a report without the page loads no renderer of it.
  */
 import { join } from "@std/path";
-import { readBytes } from "../../core/files/read.ts";
-import { lockFile } from "../../core/files/lock.ts";
-import { makeFolder, writeFileAtomically } from "../../core/files/write.ts";
+import { readBytes } from "../../files/read.ts";
+import { lockFile } from "../../files/lock.ts";
+import { makeFolder, writeFileAtomically } from "../../files/write.ts";
 import { DenoError } from "../shared/process.ts";
 import { bundle, fetchOnnxruntime, onnxruntimeNames, onnxruntimeWeb, scripts } from "./bundle.ts";
 import type { PageFacts } from "./facts.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { join } from "@std/path";
-import { lockFile } from "../../core/files/lock.ts";
+import { lockFile } from "../../files/lock.ts";
 import { inFolder, jsonOf, namesIn } from "../testing/task_process.ts";
 import { onnxruntimeNames, onnxruntimeWeb } from "./bundle.ts";
 import { renderShell } from "./shell.tsx";

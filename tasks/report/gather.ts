@@ -5,7 +5,7 @@
  */
 import { resolve } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
-import { readBytes, sha256Hex } from "../../core/files/read.ts";
+import { readBytes, sha256Hex } from "../../files/read.ts";
 import { estimators } from "../../core/scoring/estimators.ts";
 import type { EvaluationRow, Provenance, RunHeader } from "../shared/results.ts";
 import { findMissing } from "./missing.ts";

@@ -3,7 +3,7 @@
  * (JSON lines). A file that can't be used becomes a line in `problems`, and the others are read.
  */
 import { join } from "@std/path";
-import { readBytes } from "../../core/files/read.ts";
+import { readBytes } from "../../files/read.ts";
 import { UserError } from "../../engines/errors.ts";
 import {
   type EvaluationResult,

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import fc from "fast-check";
-import { inFolder } from "../../core/testing/temporary_folder.ts";
+import { inFolder } from "../../files/testing/temporary_folder.ts";
 import { UserError } from "../../engines/errors.ts";
 import { parseResult, type SampleResult } from "../shared/results.ts";
 import {

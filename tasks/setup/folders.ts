@@ -12,9 +12,9 @@ import {
   type SetUp,
 } from "../../engines/installation.ts";
 import { UserError } from "../../engines/errors.ts";
-import { lockFile } from "../../core/files/lock.ts";
-import { exists } from "../../core/files/read.ts";
-import { writeFileAtomically } from "../../core/files/write.ts";
+import { lockFile } from "../../files/lock.ts";
+import { exists } from "../../files/read.ts";
+import { writeFileAtomically } from "../../files/write.ts";
 import { enginePermissions, runProgram } from "../shared/process.ts";
 import { print, printJson } from "../shared/run.ts";
 import { findErrorLine } from "./programs.ts";

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
-import { inFolder } from "../../core/testing/temporary_folder.ts";
+import { inFolder } from "../../files/testing/temporary_folder.ts";
 import { UserError } from "../../engines/errors.ts";
 import { explainFailures, SetupError } from "./folders.ts";
 

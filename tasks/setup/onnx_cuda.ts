@@ -5,7 +5,7 @@
  */
 import { join } from "@std/path";
 import { npmOnnxruntime, type OnnxCudaInstallation } from "../../engines/onnx/runtime.ts";
-import { sha256Hex } from "../../core/files/read.ts";
+import { sha256Hex } from "../../files/read.ts";
 import { note } from "../shared/run.ts";
 import type { Check } from "./check_onnx_cuda.ts";
 import {

@@ -1,7 +1,7 @@
 /** Installs packages from PyPI with pip, into a separate virtual environment. */
 import { join } from "@std/path";
 import { statfs } from "node:fs/promises";
-import { writeFileAtomically } from "../../core/files/write.ts";
+import { writeFileAtomically } from "../../files/write.ts";
 import { runProgram } from "../shared/process.ts";
 import { note } from "../shared/run.ts";
 import { listed } from "../shared/text.ts";

@@ -8,7 +8,7 @@
  */
 import { fromFileUrl, join } from "@std/path";
 import { cp } from "node:fs/promises";
-import { sha256Hex } from "../../core/files/read.ts";
+import { sha256Hex } from "../../files/read.ts";
 import type { Installation } from "../../engines/tensorflow/binding.ts";
 import { runProgram } from "../shared/process.ts";
 import { note } from "../shared/run.ts";

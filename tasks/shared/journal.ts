@@ -7,10 +7,10 @@
  * computed again.
  */
 import { join } from "@std/path";
-import { describeIoError } from "../../core/files/errors.ts";
-import { lockFile } from "../../core/files/lock.ts";
-import { sha256Hex } from "../../core/files/read.ts";
-import { makeFolder } from "../../core/files/write.ts";
+import { describeIoError } from "../../files/errors.ts";
+import { lockFile } from "../../files/lock.ts";
+import { sha256Hex } from "../../files/read.ts";
+import { makeFolder } from "../../files/write.ts";
 import { openSideFile } from "./side_file.ts";
 
 /** One file of pieces, for one writer at a time, until disposed. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { openJournal } from "./journal.ts";
-import { inFolder } from "../../core/testing/temporary_folder.ts";
+import { inFolder } from "../../files/testing/temporary_folder.ts";
 
 const isNumber = (value: unknown): value is number => typeof value === "number";
 const subject = { weights: "abc", precision: "f32" };

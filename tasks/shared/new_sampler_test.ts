@@ -62,7 +62,7 @@ async function copyProject(to: string): Promise<void> {
       else if (!/_test\.tsx?$/.test(name)) await copy(path);
     }
   };
-  for (const folder of ["engines", "core", "tasks", "vendor"]) await copyFolder(folder);
+  for (const folder of ["engines", "files", "core", "tasks", "vendor"]) await copyFolder(folder);
   for (const file of ["deno.json", "deno.lock", "checks/deno.json"]) await copy(file);
 }
 

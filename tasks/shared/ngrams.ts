@@ -3,7 +3,7 @@ import { dirname, join } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
 import { type Corpus, findCorpus, loadCorpus, readForModel } from "../../core/data/corpus.ts";
 import { listCharacters, makeTokenizer } from "../../core/data/tokenizer.ts";
-import { exists, readBytes } from "../../core/files/read.ts";
+import { exists, readBytes } from "../../files/read.ts";
 import { MAX_NGRAM_BYTES, ngramFileName, unpackNgrams } from "../../core/ngrams/file.ts";
 import { kneserNey, type NgramTable, smooth } from "../../core/ngrams/kneser_ney.ts";
 import { defaultSampler } from "../../core/sampling/defaults.ts";

@@ -3,13 +3,13 @@ import { join } from "@std/path";
 import { cpus, release, type as system } from "node:os";
 import type { Config } from "../../core/config.ts";
 import type { Engine } from "../../engines/engine.ts";
-import { LockedError } from "../../core/files/lock.ts";
+import { LockedError } from "../../files/lock.ts";
 import {
   makeFolder,
   removeLeftovers,
   requireWritable,
   writeFileAtomically,
-} from "../../core/files/write.ts";
+} from "../../files/write.ts";
 import { UserError } from "../../engines/errors.ts";
 import type { GpuCheckResult, Provenance, Result } from "./results.ts";
 import { isFromSystem, note } from "./run.ts";

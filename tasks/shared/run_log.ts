@@ -1,8 +1,8 @@
 /** The log of a training run for `report`, one JSON line an entry: `reports/runs/NAME.jsonl`. */
 import { dirname, join } from "@std/path";
-import { describeIoError } from "../../core/files/errors.ts";
-import { lockFile } from "../../core/files/lock.ts";
-import { makeFolder, writeFileAtomically } from "../../core/files/write.ts";
+import { describeIoError } from "../../files/errors.ts";
+import { lockFile } from "../../files/lock.ts";
+import { makeFolder, writeFileAtomically } from "../../files/write.ts";
 import type { RunHeader, RunLine } from "./results.ts";
 import { RUNS } from "./provenance.ts";
 import { note } from "./run.ts";

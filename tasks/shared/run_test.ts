@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { stripAnsiCode } from "@std/fmt/colors";
 import { fromFileUrl } from "@std/path";
-import { testOnUnix } from "../../core/testing/system.ts";
+import { testOnUnix } from "../../files/testing/system.ts";
 import { UserError } from "../../engines/errors.ts";
 import { UsageError } from "./flags.ts";
 import { describeError, Interrupted } from "./run.ts";

@@ -1,5 +1,5 @@
 /** Files of lines that the work at hand does not depend on: the log of a run, the pieces of a sum. */
-import { describeIoError } from "../../core/files/errors.ts";
+import { describeIoError } from "../../files/errors.ts";
 import { note } from "./run.ts";
 
 /** A file to which lines are appended as long as it takes them. */

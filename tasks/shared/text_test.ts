@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { testOnUnix } from "../../core/testing/system.ts";
+import { testOnUnix } from "../../files/testing/system.ts";
 import { commandLine, quoteForShell, withoutControls } from "./text.ts";
 
 Deno.test("on a terminal a text keeps its lines and tabs, and no character that a terminal obeys", () => {

@@ -22,11 +22,11 @@ import {
   requireLength,
   sliceTraining,
 } from "../../core/data/corpus.ts";
-import { describeIoError } from "../../core/files/errors.ts";
-import { lockFile } from "../../core/files/lock.ts";
-import { adviseJoining, writePieces } from "../../core/files/pieces.ts";
-import { exists, readBytes } from "../../core/files/read.ts";
-import { makeFolder, requireWritable, writeFileAtomically } from "../../core/files/write.ts";
+import { describeIoError } from "../../files/errors.ts";
+import { lockFile } from "../../files/lock.ts";
+import { adviseJoining, writePieces } from "../../files/pieces.ts";
+import { exists, readBytes } from "../../files/read.ts";
+import { makeFolder, requireWritable, writeFileAtomically } from "../../files/write.ts";
 import type { LanguageModel } from "../../core/language_model.ts";
 import { makeParallelStepper, requireSameFacts } from "../../core/training/data_parallel.ts";
 import { joinRanks, type Mpi } from "../../core/training/mpi.ts";

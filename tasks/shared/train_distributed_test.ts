@@ -3,7 +3,7 @@ import { fromFileUrl, join } from "@std/path";
 import { loadTraining, loadWeights } from "../../core/checkpoint.ts";
 import type { ModelKind } from "../../core/config.ts";
 import { assertSameWeights, mpiEnvironment, testedLaunchers } from "../../core/testing/ranks.ts";
-import { testOnLinux } from "../../core/testing/system.ts";
+import { testOnLinux } from "../../files/testing/system.ts";
 import {
   assertFailed,
   type Ended,

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { loadTraining, loadWeights, trainingPath } from "../../core/checkpoint.ts";
 import type { ModelKind } from "../../core/config.ts";
-import { exists } from "../../core/files/read.ts";
+import { exists } from "../../files/read.ts";
 import { seededRandom } from "../../core/random.ts";
 
 const root = fromFileUrl(new URL("../../", import.meta.url));

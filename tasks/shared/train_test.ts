@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { loadTraining, loadWeights, trainingPath } from "../../core/checkpoint.ts";
-import { sha256Hex } from "../../core/files/read.ts";
-import { testOnUnix } from "../../core/testing/system.ts";
+import { sha256Hex } from "../../files/read.ts";
+import { testOnUnix } from "../../files/testing/system.ts";
 import { exampleRun } from "../testing/example_results.ts";
 import { parseRun } from "../report/read_results.ts";
 import { openRunLog, runLogPath } from "./run_log.ts";

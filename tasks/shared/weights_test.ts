@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { readSafetensors, writeSafetensors } from "../../core/files/safetensors.ts";
-import { writeZip } from "../../core/files/zip.ts";
+import { readSafetensors, writeSafetensors } from "../../files/safetensors.ts";
+import { writeZip } from "../../files/zip.ts";
 import {
   assertFailed,
   exampleText,

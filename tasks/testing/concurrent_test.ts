@@ -7,7 +7,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { loadTraining, loadWeights, trainingPath } from "../../core/checkpoint.ts";
 import { loadCorpus } from "../../core/data/corpus.ts";
-import { lockFile } from "../../core/files/lock.ts";
+import { lockFile } from "../../files/lock.ts";
 import { readResults } from "../report/read_results.ts";
 import {
   assertFailed,

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { loadCorpus } from "../../core/data/corpus.ts";
-import { testOnLinux, testOnUnix } from "../../core/testing/system.ts";
+import { testOnLinux, testOnUnix } from "../../files/testing/system.ts";
 import { writeExample } from "./example_results.ts";
 import { readResults } from "../report/read_results.ts";
 import { runProgram } from "../shared/process.ts";

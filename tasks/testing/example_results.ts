@@ -6,7 +6,7 @@
 import { join } from "@std/path";
 import { cutBlocks } from "../../core/sampling/blocks.ts";
 import { makeConfig, type ModelKind } from "../../core/config.ts";
-import { sha256Hex } from "../../core/files/read.ts";
+import { sha256Hex } from "../../files/read.ts";
 import { type Random, seededRandom } from "../../core/random.ts";
 import {
   type BaselineRow,

@@ -6,13 +6,13 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { saveWeights } from "../../core/checkpoint.ts";
 import { makeConfig } from "../../core/config.ts";
-import { sha256Hex } from "../../core/files/read.ts";
+import { sha256Hex } from "../../files/read.ts";
 import { initialWeights } from "../../core/model.ts";
 import { models } from "../../core/models.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { HostTensors } from "../../engines/tensors.ts";
 import { runProgram, spawnProgram } from "../shared/process.ts";
-import { inFolder } from "../../core/testing/temporary_folder.ts";
+import { inFolder } from "../../files/testing/temporary_folder.ts";
 
 const root = fromFileUrl(new URL("../..", import.meta.url));
 

@@ -5,7 +5,7 @@
 import { assert, assertAlmostEquals, assertLess } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import type { ModelKind } from "../../../core/config.ts";
-import { readPt, writePt } from "../../../core/files/pt.ts";
+import { readPt, writePt } from "../../../files/pt.ts";
 import { seededRandom } from "../../../core/random.ts";
 import type { EvaluationRow } from "../../shared/results.ts";
 import { unmaskingRows } from "../../../core/scoring/rows.ts";

@@ -1,9 +1,9 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { join } from "@std/path";
-import { failWith, inFolderWithFile, listNames } from "../testing/file_cases.ts";
-import { withPatchedDeno } from "../testing/patched_deno.ts";
-import { startProgram } from "../testing/start_program.ts";
-import { testOnUnix } from "../testing/system.ts";
+import { failWith, inFolderWithFile, listNames } from "./testing/file_cases.ts";
+import { withPatchedDeno } from "./testing/patched_deno.ts";
+import { startProgram } from "./testing/start_program.ts";
+import { testOnUnix } from "./testing/system.ts";
 import { lockFile } from "./lock.ts";
 
 testOnUnix(

@@ -9,7 +9,7 @@ export interface ReadOptions {
   action?: string;
   /** Advice if the file does not exist. @default {"check the path"} */
   advice?: string;
-  /** @default {4 GiB} */
+  /** The size of the largest file that is read. @default {4 GiB} */
   maxBytes?: number;
 }
 

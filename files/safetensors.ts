@@ -19,7 +19,9 @@ export type StoredDType = "F32" | "F16" | "BF16" | "F64" | "I32";
 
 /** Everything in a safetensors file. */
 export interface Safetensors {
+  /** The tensors by name, in the order of their bytes. */
   tensors: Record<string, StoredTensor>;
+  /** The texts of its header. */
   metadata: Record<string, string>;
 }
 

@@ -5,7 +5,7 @@ import type { HostTensor } from "@tiny-diffusion/engines/tensors";
 import { readPt } from "./pt.ts";
 import { readSafetensors, writeSafetensors } from "./safetensors.ts";
 
-const testdata = new URL("../testing/data/", import.meta.url);
+const testdata = new URL("../core/testing/data/", import.meta.url);
 
 /** A file with this header, padded with nothing, and this many bytes of data. */
 function file(header: unknown, data: Uint8Array | number = 0): Uint8Array<ArrayBuffer> {

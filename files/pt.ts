@@ -57,6 +57,7 @@ const maxRank = 8;
 
 /** The tensors of a `.pt` file. */
 export interface PtFile {
+  /** The tensors by name. */
   tensors: HostTensors;
   /** The types of their storages. */
   dtypes: Set<StoredDType>;

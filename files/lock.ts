@@ -8,11 +8,13 @@ import { describeIoError } from "./errors.ts";
 
 /** Another process holds a lock. */
 export class LockedError extends UserError {
+  /** The class by name, as in all errors. */
   override name = "LockedError";
 }
 
 /** The right to write a file, until released or disposed. */
 export interface FileLock extends Disposable {
+  /** Lets others write. */
   release(): void;
 }
 

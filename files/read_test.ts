@@ -1,8 +1,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
 import { UserError } from "@tiny-diffusion/engines/errors";
-import { encodeText, inFolderWithFile } from "../testing/file_cases.ts";
-import { testOnUnix } from "../testing/system.ts";
+import { encodeText, inFolderWithFile } from "./testing/file_cases.ts";
+import { testOnUnix } from "./testing/system.ts";
 import { readBytes, sha256Hex } from "./read.ts";
 
 Deno.test("a file that is missing, a folder or too large can't be read, in one line", () =>

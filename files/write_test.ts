@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path";
-import { encodeText, failWith, inFolderWithFile, listNames } from "../testing/file_cases.ts";
-import { withPatchedDeno } from "../testing/patched_deno.ts";
-import { startProgram } from "../testing/start_program.ts";
-import { testOnLinux, testOnUnix } from "../testing/system.ts";
+import { encodeText, failWith, inFolderWithFile, listNames } from "./testing/file_cases.ts";
+import { withPatchedDeno } from "./testing/patched_deno.ts";
+import { startProgram } from "./testing/start_program.ts";
+import { testOnLinux, testOnUnix } from "./testing/system.ts";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { lockFile } from "./lock.ts";
 import { makeFolder, removeLeftovers, requireWritable, writeFileAtomically } from "./write.ts";

@@ -31,7 +31,7 @@ Deno.test("any value that can be pickled comes back", () => {
 });
 
 Deno.test("the pickle of a real state dict is read as its tensors in order", () => {
-  const file = Deno.readFileSync(new URL("../testing/data/gpt.pt", import.meta.url));
+  const file = Deno.readFileSync(new URL("../core/testing/data/gpt.pt", import.meta.url));
   const value = readPickle(readZip(file).get("gpt/data.pkl")!, torch);
   assert(value instanceof Map);
   assertEquals([...value.keys()].length, 14);

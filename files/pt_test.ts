@@ -3,13 +3,12 @@ import * as fc from "fast-check";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import { Call, Global, Persistent, type Pickled, readPickle, writePickle } from "./pickle.ts";
-import { unwrapNames } from "../foreign_weights.ts";
-import { readPt, readPtFile, writePt } from "./pt.ts";
+import { readPt, writePt } from "./pt.ts";
 import { readSafetensors } from "./safetensors.ts";
 import { sha256Hex } from "./read.ts";
 import { readZip, writeZip } from "./zip.ts";
 
-const testdata = new URL("../testing/data/", import.meta.url);
+const testdata = new URL("../core/testing/data/", import.meta.url);
 
 const tensors = fc.dictionary(
   fc.string({ unit: "binary" }).filter((name) => name !== "__proto__"),
@@ -119,18 +118,6 @@ for (
       readPt(onePt({ storage, data })).w.data,
       Float32Array.of(1.5, -2, 0, 2 ** -24, top, -0),
     );
-  });
-}
-
-// Each was written by PyTorch for a network like that of gpt.pt, whose numbers take their place here.
-for (const name of ["proto4", "parameters", "lightning", "nanogpt_ckpt", "module_orig_mod"]) {
-  Deno.test(`the state dict in ${name} is found and read`, () => {
-    const file = Deno.readFileSync(new URL("gpt.pt", testdata));
-    const entries = Object.fromEntries(readZip(file));
-    const pickle = Deno.readFileSync(new URL(`${name}.pkl`, testdata));
-    const { tensors, dtypes } = readPtFile(zip({ ...entries, "gpt/data.pkl": pickle }));
-    assertEquals(unwrapNames(tensors), readPt(file));
-    assertEquals([...dtypes], ["F32"]);
   });
 }
 

@@ -34,7 +34,9 @@ for (const deflate of [false, true]) {
 }
 
 Deno.test("an archive by PyTorch is read whole", () => {
-  const entries = readZip(Deno.readFileSync(new URL("../testing/data/gpt.pt", import.meta.url)));
+  const entries = readZip(
+    Deno.readFileSync(new URL("../core/testing/data/gpt.pt", import.meta.url)),
+  );
   assertEquals(entries.size, 20);
   assertEquals(entries.get("gpt/byteorder"), text("little"));
   assertEquals(entries.get("gpt/data/0")!.length, 8320);
