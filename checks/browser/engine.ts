@@ -133,7 +133,8 @@ const LOSS_APART = 1e-4;
 
 for (const kind of ["gpt", "diffusion"]) {
   for (const threads of isLong ? [1, 2] : [1]) {
-    const name = `a ${kind} of preset quickstart has native onnx's losses in Chromium and the bits ` +
+    const name =
+      `a ${kind} of preset quickstart has native onnx's losses in Chromium and the bits ` +
       `of onnxruntime-web in Deno, ${threads} thread${threads > 1 ? "s" : ""}`;
     testInChromium(name, async (browser) => {
       await using opened = await openWorker(browser);
