@@ -37,6 +37,16 @@ export function ngramFileName(corpusSha256: string): string {
   return `ngrams-${corpusSha256.slice(0, 12)}.gz`;
 }
 
+/** Whether a stored table is that of a text, over just the characters of a model. */
+export function isTableOf(
+  table: NgramFacts,
+  corpusSha256: string | undefined,
+  characters: readonly string[],
+): boolean {
+  return table.corpusSha256 === corpusSha256 &&
+    table.vocabulary.join("") === characters.join("");
+}
+
 /** Whether a file has such a name. */
 export function isNgramFile(name: string): boolean {
   return /^ngrams-[0-9a-f]{12}\.gz$/.test(name);

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import * as fc from "fast-check";
 import { seededRandom } from "../random.ts";
-import { isNgramFile, ngramFileName, packNgrams, unpackNgrams } from "./file.ts";
+import { isNgramFile, isTableOf, ngramFileName, packNgrams, unpackNgrams } from "./file.ts";
 import { countNgrams, smooth } from "./kneser_ney.ts";
 
 const corpusSha256 = "0123456789ab".padEnd(64, "c");
@@ -45,6 +45,14 @@ Deno.test("a damaged file of n-grams is refused, unless its contents are whole",
     }),
     { numRuns: 200 },
   );
+});
+
+Deno.test("a table is that of a model with the same text and the same characters in the same order", () => {
+  const table = { corpusSha256, vocabulary: ["a", "b"] };
+  assert(isTableOf(table, corpusSha256, ["a", "b"]));
+  assert(!isTableOf(table, undefined, ["a", "b"]));
+  assert(!isTableOf(table, corpusSha256.replace("0", "1"), ["a", "b"]));
+  assert(!isTableOf(table, corpusSha256, ["b", "a"]));
 });
 
 /** Packs what only claims to be n-grams. */

@@ -17,6 +17,7 @@ import { makeTokenizer } from "../data/tokenizer.ts";
 import { yieldToEventLoop } from "../event_loop.ts";
 import type { LanguageModel } from "../language_model.ts";
 import { initialWeights, parameterShapes } from "../model.ts";
+import type { NgramTable } from "../ngrams/kneser_ney.ts";
 import { type Random, restoreRandom, seededRandom } from "../random.ts";
 import { loadNetwork } from "../sampling/network.ts";
 import { write } from "../sampling/write.ts";
@@ -63,6 +64,8 @@ export interface TrainingTask {
   checkpointSeconds?: number;
   /** Steps between two samples for `onSample`. Default: none are written. */
   sampleEvery?: number;
+  /** Makes the table of n-grams with which samples are written. Default: they need none. */
+  makeSampleNgrams?: () => NgramTable;
   /** Makes the steps. Default: this process alone. */
   stepper?: Stepper;
   /** Most seconds of steps in one call of the engine: the delay of a signal. Default 1. */
@@ -292,7 +295,8 @@ export async function runTraining(
     const weights = await readExported(session, config);
     using network = await loadNetwork(run.engine, model, config, weights);
     const request = { prompt: "", length: SAMPLE_LENGTH };
-    const writing = await write(network, tokenizer, request, { seed: config.seed, signal });
+    const ngrams = run.makeSampleNgrams?.();
+    const writing = await write(network, tokenizer, request, { seed: config.seed, signal, ngrams });
     const text = await writing.finish();
     clock.sampleSeconds = readSeconds() - before;
     busySeconds += clock.sampleSeconds;

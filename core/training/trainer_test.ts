@@ -10,12 +10,15 @@ import { join } from "@std/path";
 import { loadTraining, loadWeights, trainingPath } from "../checkpoint.ts";
 import { type Config, makeConfig, type ModelKind } from "../config.ts";
 import { makeCorpus } from "../data/corpus.ts";
+import { listCharacters, makeTokenizer } from "../data/tokenizer.ts";
 import { changedEngine } from "../testing/changed_engine.ts";
 import { type Engine, startEngine } from "@tiny-diffusion/engines";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { sha256Hex } from "../../files/read.ts";
 import { models } from "../models.ts";
+import { kneserNey } from "../ngrams/kneser_ney.ts";
 import { seededRandom } from "../random.ts";
+import { collectWords, measureRealWords } from "../scoring/quality/words.ts";
 import { type Patches, withPatchedDeno } from "../../files/testing/patched_deno.ts";
 import { inFolder } from "../../files/testing/temporary_folder.ts";
 import type { TrainingObserver } from "./loop.ts";
@@ -207,6 +210,23 @@ for (const kind of ["gpt", "diffusion"] as const) {
       assertEquals(samples, [[8, first], [16, second], [16, second]]);
     }));
 }
+
+Deno.test("samples that are written with a table of n-grams have its words, and change no number of the run", () =>
+  inFolder(async (folder) => {
+    const run = runIn(folder, "diffusion");
+    const characters = listCharacters(text);
+    const table = kneserNey(makeTokenizer("gpt", characters).encode(text), characters.length);
+    const words = collectWords(text);
+    const shares: number[] = [];
+    const onSample: TrainingObserver["onSample"] = (sample) =>
+      shares.push(measureRealWords(sample.text, words));
+    await train({ ...run, sampleEvery: 20 }, { onSample });
+    const [weights] = await bytesOf(run);
+    await train({ ...run, sampleEvery: 20, makeSampleNgrams: () => table }, { onSample });
+    assertEquals((await bytesOf(run))[0], weights);
+    const [without, withTable] = shares;
+    assert(without < 0.2 && withTable > 0.5, `${shares}`);
+  }));
 
 Deno.test("a run's loss is the mean of the steps since the validation before the last", () =>
   inFolder(async (folder) => {

@@ -5,4 +5,6 @@ export interface PageFacts {
   texts: { name: string; file: string; bytes: number }[];
   /** Weights that come with the page, by their model. */
   weights: { kind: "gpt" | "diffusion"; bytes: number }[];
+  /** The table of n-grams of the text on which those were trained, if it comes with them. */
+  ngrams?: { file: string; bytes: number };
 }

@@ -2,6 +2,7 @@
 import type { Config, ModelKind } from "../../core/config.ts";
 import type { SamplerName } from "../../core/sampling/samplers/mod.ts";
 import type { Step, WriteRequest } from "../../core/sampling/write.ts";
+import type { PageFacts } from "./facts.ts";
 
 export type Device = "webgpu" | "wasm";
 
@@ -26,8 +27,11 @@ export type PageRequest = WriteRequest & {
 };
 
 export type ToWorker =
-  /** Starts the engine, and takes up what was kept. `device` asks for one. */
-  | { type: "open"; device?: Device }
+  /**
+   * Starts the engine, and takes up what was kept. `device` asks for one; `ngrams` is the table that
+   * comes with the page.
+   */
+  | { type: "open"; device?: Device; ngrams?: PageFacts["ngrams"] }
   /** Takes another text: what was trained on the old one is forgotten. */
   | { type: "text"; name: string; text: string }
   /** The same with a text that comes with the page. */
@@ -69,6 +73,11 @@ export interface WrittenSample extends CurvePoint {
   text: string;
   /** Share of its words that the training text has; null if it has no whole word. */
   realWords: number | null;
+  /**
+   * The same share of the text that the table of 6-grams writes alone, a control, where the sample
+   * was written with it.
+   */
+  tableRealWords?: number;
 }
 
 /** All that the page shows of a model that learns. */

@@ -15,6 +15,7 @@ const types: Record<string, string> = {
   ".png": "image/png",
   ".wasm": "application/wasm",
   ".safetensors": "application/octet-stream",
+  ".gz": "application/gzip",
   ".txt": "text/plain; charset=utf-8",
 };
 

@@ -8,6 +8,8 @@ import { join } from "@std/path";
 import { readBytes } from "../../files/read.ts";
 import { lockFile } from "../../files/lock.ts";
 import { makeFolder, writeFileAtomically } from "../../files/write.ts";
+import { isNgramFile, ngramFileName } from "../../core/ngrams/file.ts";
+import { UserError } from "../../engines/errors.ts";
 import { DenoError } from "../shared/process.ts";
 import { bundle, fetchOnnxruntime, onnxruntimeNames, onnxruntimeWeb, scripts } from "./bundle.ts";
 import type { PageFacts } from "./facts.ts";
@@ -120,7 +122,8 @@ export async function makePage(
   const start = ["index.html", "page.css", ...names, "ort.wasm.mjs", "ort-wasm-simd-threaded.wasm"];
   const startBytes = sum(await readSizes(folder, start));
   const others = onnxruntimeNames.filter((name) => !start.includes(name));
-  const copied = sum([...facts.texts, ...facts.weights].map(({ bytes }) => bytes));
+  const copies = [...facts.texts, ...facts.weights, ...facts.ngrams ? [facts.ngrams] : []];
+  const copied = sum(copies.map(({ bytes }) => bytes));
   const bytes = startBytes + sum(await readSizes(folder, others)) + copied;
   const texts = facts.texts.map(({ name }) => name);
   const contents: Contents = { bytes, startBytes, texts, onnxruntime: onnxruntimeWeb };
@@ -128,7 +131,10 @@ export async function makePage(
   return { bytes, startBytes, path: join(folder, "index.html") };
 }
 
-/** Copies the texts that were fetched and the weights that come with the project, where there are any. */
+/**
+ * Copies the texts that were fetched, and the weights that come with the project with their table of
+ * n-grams, where there are any.
+ */
 async function copyFiles(root: string, folder: string): Promise<PageFacts> {
   const copy = async (from: string, to: string) => {
     const bytes = await readBytes(from);
@@ -150,7 +156,26 @@ async function copyFiles(root: string, folder: string): Promise<PageFacts> {
     if (!present.includes(file)) continue;
     weights.push({ kind, bytes: await copy(join(root, "weights", file), join("weights", file)) });
   }
-  return { texts, weights: weights.length === 2 ? weights : [] };
+  if (weights.length < 2) return { texts, weights: [] };
+  const table = await findNgrams(join(root, "weights"));
+  if (table === undefined) return { texts, weights };
+  const file = `weights/${table}`;
+  return { texts, weights, ngrams: { file, bytes: await copy(join(root, file), file) } };
+}
+
+/** Finds the stored table of the text on which the diffusion model was trained. */
+async function findNgrams(weights: string): Promise<string | undefined> {
+  const tables = (await listNames(weights, ".gz")).filter(isNgramFile);
+  if (tables.length === 0) return undefined;
+  const name = "diffusion.safetensors";
+  const { decodeWeights } = await import("../../core/checkpoint_format.ts");
+  try {
+    const { corpusSha256 } = decodeWeights(name, await readBytes(join(weights, name)));
+    return tables.find((table) => corpusSha256 && table === ngramFileName(corpusSha256));
+  } catch (error) {
+    if (error instanceof UserError) return undefined; // the page says so when it loads them
+    throw error;
+  }
 }
 
 const listTexts = (root: string) => listNames(join(root, "data"), ".txt");

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { join } from "@std/path";
 import { lockFile } from "../../files/lock.ts";
-import { inFolder, jsonOf, namesIn } from "../testing/task_process.ts";
+import { inFolder, inTrainedFolder, jsonOf, namesIn } from "../testing/task_process.ts";
 import { onnxruntimeNames, onnxruntimeWeb } from "./bundle.ts";
 import { renderShell } from "./shell.tsx";
 import { readPage, writePage } from "./write.ts";
@@ -32,12 +32,34 @@ Deno.test("page writes a folder that starts with less than 20 MB, loads nothing 
     assertEquals(facts.texts, [{ name: "a b.txt", file: "texts/a%20b.txt", bytes: 20 }]);
     assertEquals(await Deno.readTextFile(join(site, "texts/a b.txt")), "a text of the user's");
 
+    assertEquals([facts.weights, facts.ngrams], [[], undefined]);
+
     await Deno.writeTextFile(join(folder, "data/other.txt"), "another");
     assertEquals(await readPage(site, folder), undefined);
 
     using _lock = await lockFile(join(site, "contents.json"));
     const problem = await writePage(site, { root: folder, patienceMs: 0 }).catch((error) => error);
     assert(`${problem}`.includes("is writing it; wait until it ends"), `${problem}`);
+  }));
+
+Deno.test("weights come with the table of n-grams of their text, and of no other", () =>
+  inTrainedFolder(async (folder) => {
+    const inWeights = (name: string) => join(folder, "weights", name);
+    for (const kind of ["gpt", "diffusion"]) {
+      await Deno.rename(inWeights(`${kind}-smoke.safetensors`), inWeights(`${kind}.safetensors`));
+    }
+    await Deno.writeTextFile(inWeights("ngrams-0123456789ab.gz"), "of another text");
+    const site = join(folder, "site");
+    const writeFacts = async () => {
+      await jsonOf(folder, "page", "--out", "site");
+      const html = await Deno.readTextFile(join(site, "index.html"));
+      return JSON.parse(/id="facts">(.*?)<\/script>/.exec(html)![1]);
+    };
+    assertEquals((await writeFacts()).ngrams, undefined);
+    const { path, bytes } = await jsonOf(folder, "ngrams", "--data", "text.txt");
+    const { ngrams, weights } = await writeFacts();
+    assertEquals([ngrams, weights.length], [{ file: path, bytes }, 2]);
+    assertEquals(await Deno.readFile(join(site, path)), await Deno.readFile(join(folder, path)));
   }));
 
 Deno.test("without npm there is no page, and one line says why", () =>

@@ -4,7 +4,7 @@ import type { ModelKind } from "../../core/config.ts";
 import { type Corpus, findCorpus, loadCorpus, readForModel } from "../../core/data/corpus.ts";
 import { listCharacters, makeTokenizer } from "../../core/data/tokenizer.ts";
 import { exists, readBytes } from "../../files/read.ts";
-import { MAX_NGRAM_BYTES, ngramFileName, unpackNgrams } from "../../core/ngrams/file.ts";
+import { isTableOf, MAX_NGRAM_BYTES, ngramFileName, unpackNgrams } from "../../core/ngrams/file.ts";
 import { kneserNey, type NgramTable, smooth } from "../../core/ngrams/kneser_ney.ts";
 import { defaultSampler } from "../../core/sampling/defaults.ts";
 import { type SamplerName, samplers } from "../../core/sampling/samplers/mod.ts";
@@ -128,9 +128,7 @@ async function loadStoredNgrams(saved: ChosenWeights): Promise<NgramTable | unde
     maxBytes: MAX_NGRAM_BYTES,
   });
   const table = await unpackNgrams(bytes, file);
-  const isSame = table.corpusSha256 === corpusSha256 &&
-    table.vocabulary.join("") === listCharactersOf(saved).join("");
-  if (isSame) return smooth(table.counts);
+  if (isTableOf(table, corpusSha256, listCharactersOf(saved))) return smooth(table.counts);
   throw new UserError({
     action: `use "${file}"`,
     found: `its n-grams are those of another text than that of "${path}"`,

@@ -235,14 +235,19 @@ function Samples({ shown }: { shown: Learned[] }) {
   );
 }
 
-function SampleText({ sample: { step, text, realWords } }: { sample: WrittenSample }) {
+function SampleText({ sample }: { sample: WrittenSample }) {
+  const { step, text, realWords, tableRealWords } = sample;
   return (
     <>
       <p class="fine">
         step {step}
-        {realWords !== null && `, ${Math.round(100 * realWords)} % of the words are in the text`}
+        {realWords !== null && `, ${percent(realWords)} of the words are in the text`}
+        {tableRealWords !== undefined &&
+          ` (written with the table of 6-grams, which alone has ${percent(tableRealWords)})`}
       </p>
       <div class="text">{text.trim()}</div>
     </>
   );
 }
+
+const percent = (share: number) => `${Math.round(100 * share)} %`;

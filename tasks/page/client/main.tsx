@@ -16,7 +16,7 @@ function App({ facts }: { facts: PageFacts }) {
   const act = (act: Act) => hear([act]);
   const worker = useRef<Worker | null>(null);
   useEffect(() => {
-    worker.current = startWorker(hear);
+    worker.current = startWorker(facts, hear);
   }, []);
   useEffect(() => {
     if (!state.isRunning) return;
@@ -58,7 +58,7 @@ const updateAll = (state: PageState, messages: (FromWorker | Act)[]) =>
 const SHOW_EVERY = 100;
 
 /** Starts the worker; a page from disk has none. */
-function startWorker(show: (messages: FromWorker[]) => void): Worker {
+function startWorker({ ngrams }: PageFacts, show: (messages: FromWorker[]) => void): Worker {
   let waiting: FromWorker[] = [];
   const hear = (message: FromWorker) => {
     waiting.push(message);
@@ -80,7 +80,7 @@ function startWorker(show: (messages: FromWorker[]) => void): Worker {
   };
   const wanted = new URLSearchParams(location.search).get("device");
   const device = wanted === "webgpu" || wanted === "wasm" ? wanted : undefined;
-  worker.postMessage({ type: "open", device } satisfies ToWorker);
+  worker.postMessage({ type: "open", device, ngrams } satisfies ToWorker);
   return worker;
 }
 

@@ -6,15 +6,21 @@ import {
   type SamplerName,
   samplers,
 } from "../../../core/sampling/samplers/mod.ts";
+import type { DefinedSampler } from "../../../core/sampling/samplers/sampler.ts";
 import type { WriteSettings } from "../messages.ts";
 import { NumberField, SelectField } from "./fields.tsx";
 
 /** What the models are asked to write. */
 export type Mode = "race" | "gpt" | "diffusion" | "gaps";
 
-/** The sampler where none was chosen; a page with a text has its table of n-grams. */
-export function usualSampler(mode: Mode, hasText: boolean): SamplerName {
-  return chooseDefaultSampler({ hasNgrams: hasText, fillsGaps: mode === "gaps" }).name;
+/** The sampler where none was chosen. */
+export function usualSampler(mode: Mode, hasNgrams: boolean): SamplerName {
+  return chooseDefaultSampler({ hasNgrams, fillsGaps: mode === "gaps" }).name;
+}
+
+/** Whether the sampler writes with a table of n-grams. */
+export function usesNgrams({ sampler }: WriteSettings): boolean {
+  return sampler !== undefined && (samplers[sampler] as DefinedSampler).usesNgrams === true;
 }
 
 /** A sampler at its defaults, with the temperature and the top-k that suit it; 0 stands for all. */

@@ -10,7 +10,13 @@ import { NumberField, Problem, SelectField, TextField } from "./fields.tsx";
 import { BOTH } from "./networks.tsx";
 import type { Act, PageState } from "./state.ts";
 import { Stage } from "./stage.tsx";
-import { type Mode, usualSampler, usualSettings, WriteSettingFields } from "./write_settings.tsx";
+import {
+  type Mode,
+  usesNgrams,
+  usualSampler,
+  usualSettings,
+  WriteSettingFields,
+} from "./write_settings.tsx";
 
 const MODES: [Mode, string][] = [
   ["race", "Both write: the race"],
@@ -39,7 +45,9 @@ export function WritingSection({ state, facts, send, act }: WritingProps) {
   const [template, setTemplate] = useState("");
   const [length, setLength] = useState(160);
   const [seed, setSeed] = useState(1337);
-  const usual = usualSampler(mode, state.text !== undefined);
+  // A text that is here has its table of n-grams.
+  const table = source === "shipped" ? facts.ngrams : state.text;
+  const usual = usualSampler(mode, table !== undefined);
   const [settings, setSettings] = useState(() => usualSettings(usual));
   const { isWriting } = state;
   const isKnown = (kind: ModelKind) => !!(state.learners[kind] ?? state.loaded[kind]);
@@ -146,6 +154,15 @@ export function WritingSection({ state, facts, send, act }: WritingProps) {
             <NumberField label="Seed" value={seed} min={0} max={2 ** 32 - 1} onValue={setSeed} />
           </div>
         </details>
+        {mode !== "gpt" && usesNgrams(settings) && (
+          <p class="fine" id="helped">
+            The diffusion model writes with the sampler {settings.sampler}: a table of 6-grams of
+            {" "}
+            {source === "shipped" ? "the text of its weights" : "the text"}{" "}
+            tells it which characters go together. That alone makes most words real; choose another
+            sampler to see the model without it.
+          </p>
+        )}
         <div class="actions">
           <button type="submit" id="write" class="primary" disabled={!canWrite}>Write</button>
           <button type="button" disabled={!canWrite} onClick={another}>With a new seed</button>

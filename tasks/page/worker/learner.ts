@@ -2,8 +2,13 @@
 import type { SavedModel, TrainingState } from "../../../core/checkpoint_format.ts";
 import { type Config, makeConfig, type ModelKind } from "../../../core/config.ts";
 import type { Corpus } from "../../../core/data/corpus.ts";
+import { listCharacters } from "../../../core/data/tokenizer.ts";
 import { models } from "../../../core/models.ts";
 import { parameterShapes } from "../../../core/model.ts";
+import type { NgramTable } from "../../../core/ngrams/kneser_ney.ts";
+import { seededRandom } from "../../../core/random.ts";
+import { defaultOptions } from "../../../core/sampling/defaults.ts";
+import { writeFromTable } from "../../../core/scoring/quality/ngram_text.ts";
 import { collectWords, measureRealWords } from "../../../core/scoring/quality/words.ts";
 import { makeLocalStepper, runTraining, type Stepper } from "../../../core/training/loop.ts";
 import type { Engine, Session } from "../../../engines/engine.ts";
@@ -30,6 +35,8 @@ interface Kept {
 export interface Surroundings {
   engine: Engine;
   corpus: Corpus;
+  /** Counts the 6-grams of the training text, once. */
+  countNgrams(): NgramTable;
   gate: Gate;
   keeper: Keeper;
   tell(message: FromWorker): void;
@@ -82,12 +89,14 @@ export async function restoreLearner(
   return kept && makeLearner(kept, around);
 }
 
-function makeLearner(kept: Kept, { engine, corpus, gate, keeper, tell }: Surroundings): Learner {
+function makeLearner(kept: Kept, around: Surroundings): Learner {
+  const { engine, corpus, countNgrams, gate, keeper, tell } = around;
   const { learned } = kept;
   const { config } = learned;
   const { kind } = config;
   const model = models[kind];
   const words = collectWords(corpus.train);
+  let tableWords: number | undefined;
   const stopping = new AbortController();
   let session: Pick<Session, "readState"> | undefined;
   let running: Promise<unknown> = Promise.resolve();
@@ -126,6 +135,7 @@ function makeLearner(kept: Kept, { engine, corpus, gate, keeper, tell }: Surroun
         stepper,
         resume: kept.state,
         sampleEvery: 2 * config.evalEvery,
+        makeSampleNgrams: kind === "diffusion" ? countNgrams : undefined,
         checkpointSeconds: CHECKPOINT_SECONDS,
         groupSeconds: GROUP_SECONDS,
       },
@@ -164,6 +174,9 @@ function makeLearner(kept: Kept, { engine, corpus, gate, keeper, tell }: Surroun
             ...pointAt(step, chars, bits),
             text,
             realWords: Number.isNaN(share) ? null : share,
+            ...kind === "diffusion" && {
+              tableRealWords: tableWords ??= measureTable(countNgrams(), config, corpus, words),
+            },
           };
           learned.samples.push(sample);
           tell({ type: "sample", kind, sample });
@@ -200,6 +213,26 @@ function makeLearner(kept: Kept, { engine, corpus, gate, keeper, tell }: Surroun
     },
     best: () => kept.best,
   };
+}
+
+/** Characters that the table writes to be measured: enough for some 250 words. */
+const TABLE_LENGTH = 1500;
+
+/**
+ * Measures the real words of a text that the table writes alone, at the temperature of the samples
+ * that are written with it.
+ */
+function measureTable(
+  table: NgramTable,
+  { context, seed }: Config,
+  corpus: Corpus,
+  words: ReadonlySet<string>,
+): number {
+  const characters = listCharacters(corpus.text);
+  const { temperature } = defaultOptions("diffusion", context, { ngrams: table });
+  const random = seededRandom(seed);
+  const drawn = writeFromTable(table, new Int32Array(), TABLE_LENGTH, { temperature, random });
+  return measureRealWords(Array.from(drawn, (index) => characters[index]).join(""), words);
 }
 
 /** Drops what a run told after its last checkpoint, as it will do those steps again. */

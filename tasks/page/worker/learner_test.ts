@@ -1,7 +1,9 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertGreater } from "@std/assert";
 import type { SavedModel } from "../../../core/checkpoint_format.ts";
 import { makeCorpus } from "../../../core/data/corpus.ts";
+import { listCharacters, makeTokenizer } from "../../../core/data/tokenizer.ts";
 import { models } from "../../../core/models.ts";
+import { kneserNey } from "../../../core/ngrams/kneser_ney.ts";
 import { runTraining } from "../../../core/training/loop.ts";
 import { startEngine } from "../../../engines/mod.ts";
 import { exampleText } from "../../testing/task_process.ts";
@@ -12,6 +14,9 @@ import { makeGate } from "./turns.ts";
 
 const { engine } = await startEngine("onnx", { threads: 1 });
 const corpus = await makeCorpus(exampleText(200));
+const characters = listCharacters(corpus.text);
+const { encode } = makeTokenizer("gpt", characters);
+const table = kneserNey(encode(corpus.train), characters.length);
 const shape = { preset: "smoke", layers: 1, width: 32, context: 32, batch: 4, steps: 60 } as const;
 
 /** A database in memory, which copies as IndexedDB does. */
@@ -33,6 +38,7 @@ for (const kind of ["gpt", "diffusion"] as const) {
     const around = {
       engine,
       corpus,
+      countNgrams: () => table,
       gate: makeGate(),
       keeper: makeKeeper(),
       tell(message: FromWorker) {
@@ -56,7 +62,11 @@ for (const kind of ["gpt", "diffusion"] as const) {
     const steps = told.flatMap((message) => message.type === "train" ? [message.point.step] : []);
     assertEquals(steps, Array.from({ length: 60 }, (_, i) => i + 1));
     // One that was due when it was stopped is left out.
-    assertEquals(told.findLast((message) => message.type === "sample")?.sample.step, 60);
+    const last = told.findLast((message) => message.type === "sample")!.sample;
+    assertEquals(last.step, 60);
+    // Only the diffusion model writes with the table, which spells as the text that it counted.
+    if (kind === "gpt") assertEquals(last.tableRealWords, undefined);
+    else assertGreater(last.tableRealWords!, 0.9);
 
     const saved: SavedModel[] = [];
     await runTraining({ model: models[kind], config, corpus, engine }, {

@@ -8,7 +8,8 @@ import { checkModelConfig, checkTrainingConfig, type ModelKind } from "../../../
 import { type Corpus, encodeCorpus, makeCorpus, requireLength } from "../../../core/data/corpus.ts";
 import { listCharacters, makeTokenizer, MASK_TOKEN } from "../../../core/data/tokenizer.ts";
 import { models } from "../../../core/models.ts";
-import { kneserNey, type NgramTable } from "../../../core/ngrams/kneser_ney.ts";
+import { isTableOf, unpackNgrams } from "../../../core/ngrams/file.ts";
+import { kneserNey, type NgramTable, smooth } from "../../../core/ngrams/kneser_ney.ts";
 import { defaultWindow } from "../../../core/sampling/defaults.ts";
 import { samplers } from "../../../core/sampling/samplers/mod.ts";
 import type { DefinedSampler } from "../../../core/sampling/samplers/sampler.ts";
@@ -47,6 +48,9 @@ let engine: Engine;
 let keeper: Keeper;
 let corpus: Corpus | undefined;
 let table: NgramTable | undefined;
+/** The file of the table for the weights that come with the page, and the table once it is loaded. */
+let shippedFile: string | undefined;
+let shippedTable: NgramTable | undefined;
 let stopping = new AbortController();
 
 /** The part of the page that shows what became of a message. */
@@ -81,6 +85,7 @@ function fail(part: Part, error: unknown): void {
 async function hear(message: ToWorker): Promise<void> {
   switch (message.type) {
     case "open":
+      shippedFile = message.ngrams?.file;
       return await open(message.device);
     case "text":
       return await takeText(message.name, message.text);
@@ -199,7 +204,14 @@ function requireCorpus(): Corpus {
   });
 }
 
-const around = () => ({ engine, corpus: requireCorpus(), gate, keeper, tell: tellAndCompare });
+const around = () => ({
+  engine,
+  corpus: requireCorpus(),
+  countNgrams,
+  gate,
+  keeper,
+  tell: tellAndCompare,
+});
 
 /** Tells how a learner is doing; its first validation has something to be compared with. */
 function tellAndCompare(message: FromWorker): void {
@@ -352,13 +364,14 @@ async function write(request: PageRequest): Promise<void> {
   try {
     const writings = [];
     for (const kind of kinds) {
-      const { config, vocabulary, weights } = await modelOf(kind, source);
+      const model = await modelOf(kind, source);
+      const { config, vocabulary, weights } = model;
       const window = defaultWindow(config.context);
       const network = await loadNetwork(engine, models[kind], config, weights, { window });
       networks.push(network);
       const writing = await beginWriting(network, vocabulary, request, {
         signal,
-        ngrams: findNgrams(request, kind, vocabulary),
+        ngrams: await findNgrams(request, model),
       });
       const { characters: start, forwards } = writing;
       tell({ type: "started", kind, request, start, forwards });
@@ -382,18 +395,40 @@ async function write(request: PageRequest): Promise<void> {
   }
 }
 
-/** The table of 6-grams, for the sampler that needs one, of a model that has the text's characters. */
-function findNgrams(
-  { settings }: PageRequest,
-  kind: ModelKind,
-  vocabulary: readonly string[],
-): NgramTable | undefined {
+/**
+ * Finds the table of 6-grams for the sampler that needs one: the stored one of the weights that come
+ * with the page, or else that of the text here, if the model has just its characters.
+ */
+async function findNgrams(
+  { settings, source }: PageRequest,
+  { config: { kind }, vocabulary, corpusSha256 }: SavedModel,
+): Promise<NgramTable | undefined> {
   const { sampler } = settings;
   const isOfUse = kind === "diffusion" && sampler !== undefined &&
     (samplers[sampler] as DefinedSampler).usesNgrams;
-  if (!isOfUse || !corpus) return undefined;
-  const isSame = vocabulary.slice(1).join("") === listCharacters(corpus.text).join("");
+  if (!isOfUse) return undefined;
+  const characters = vocabulary.slice(1);
+  if (source === "shipped" && shippedFile !== undefined) {
+    return shippedTable ??= await loadNgrams(shippedFile, characters, corpusSha256);
+  }
+  if (!corpus) return undefined;
+  const isSame = characters.join("") === listCharacters(corpus.text).join("");
   return isSame ? countNgrams() : undefined;
+}
+
+/** Loads a stored table, which has to be that of a model. */
+async function loadNgrams(
+  file: string,
+  characters: readonly string[],
+  corpusSha256: string | undefined,
+): Promise<NgramTable> {
+  const stored = await unpackNgrams(await download(file), file);
+  if (isTableOf(stored, corpusSha256, characters)) return smooth(stored.counts);
+  throw new UserError({
+    action: `use ${JSON.stringify(file)}`,
+    found: "its n-grams are those of another text than that of the weights",
+    advice: 'write the page again with "deno task page"',
+  });
 }
 
 // ---------------------------------------------------------------- look inside
