@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { dirname, fromFileUrl, join } from "@std/path";
 import { testOnLinux } from "../../files/testing/system.ts";
 import { tensorflowStatus } from "./engine.ts";
@@ -201,5 +201,49 @@ Deno.test({
     assert(success, errors);
     if (out.startsWith("skipped")) console.warn(out);
     else assertEquals(out, "right\n");
+  },
+});
+
+// docs/performance.md names these flags for long runs.
+const fusing = "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit --tf_xla_ops_to_cluster=FUSIBLE";
+
+Deno.test({
+  name:
+    "with TF_XLA_FLAGS, XLA fuses what is computed element by element, and results stay the same",
+  ignore: !installed,
+  async fn() {
+    const script = `
+      import * as tf from "@tensorflow/tfjs-core";
+      import { tensorflowEngine } from ${JSON.stringify(import.meta.resolve("./engine.ts"))};
+      const engine = await tensorflowEngine({ threads: 1 });
+      const w = { shape: [4, 4], data: Float32Array.from({ length: 16 }, (_, i) => i / 7 - 1) };
+      const session = await engine.load({ w }, {
+        step: {
+          inputs: { x: { shape: [4, 4], dtype: "float32" } },
+          body({ w }, { x }) {
+            const sum = (w) => tf.sum(tf.square(tf.relu(tf.add(tf.mul(tf.matMul(x, w), w), w))));
+            return { outputs: { gradient: tf.grad(sum)(w) } };
+          },
+        },
+      });
+      const x = Float32Array.from({ length: 16 }, (_, i) => Math.cos(i));
+      for (let i = 0; i < 3; i++) {
+        console.log(JSON.stringify([...(await session.run("step", { x })).gradient]));
+      }
+    `;
+    const env = { TF_CPP_MIN_LOG_LEVEL: "0" };
+    const [plain, fused] = await Promise.all([
+      runScript(script, env),
+      runScript(script, { ...env, TF_XLA_FLAGS: fusing }),
+    ]);
+    assert(plain.success && fused.success, plain.errors + fused.errors);
+    assert(!plain.errors.includes("Compiled cluster"), plain.errors);
+    assertMatch(fused.errors, /Compiled cluster using XLA/);
+    const [expected, found] = [plain, fused].map(({ out }) =>
+      out.trim().split("\n").flatMap((line) => JSON.parse(line) as number[])
+    );
+    assertEquals(found.length, 48);
+    // XLA may contract a product and a sum to one operation, which rounds once less.
+    found.forEach((value, i) => assertAlmostEquals(value, expected[i], 1e-5));
   },
 });
