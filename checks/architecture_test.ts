@@ -30,6 +30,7 @@ const layers = [
     "tasks/eval/",
     "tasks/fetch_data/",
     "tasks/page/",
+    "tasks/quality/",
     "tasks/report/",
     "tasks/setup/",
     "tasks/visualize/",

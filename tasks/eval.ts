@@ -46,7 +46,7 @@ import { type Journal, openJournal } from "./shared/journal.ts";
 import { describeMissingText, findNgrams } from "./shared/ngrams.ts";
 import { type Progress, showCounting, startProgress } from "./shared/progress.ts";
 import { openResults, PARTIAL, provenance, tryTo } from "./shared/provenance.ts";
-import { latestQuality, qualityTables } from "./shared/quality_table.ts";
+import { latestQuality, qualityTables } from "./quality/table.ts";
 import {
   type BaselineRow,
   type ComparisonRow,

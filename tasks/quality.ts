@@ -14,25 +14,15 @@ import {
   measureDivergences,
   measureQuality,
   type Measures,
-} from "../core/scoring/quality/measure.ts";
-import { makeCopyFinder } from "../core/scoring/quality/memorisation.ts";
-import { writeFromTable } from "../core/scoring/quality/ngram_text.ts";
-import {
-  cutText,
-  halve,
-  shuffleCharacters,
-  shuffleWords,
-} from "../core/scoring/quality/reference_texts.ts";
+} from "./quality/measure.ts";
+import { makeCopyFinder } from "./quality/memorisation.ts";
+import { writeFromTable } from "./quality/ngram_text.ts";
+import { cutText, halve, shuffleCharacters, shuffleWords } from "./quality/reference_texts.ts";
 import { seededRandom } from "../core/random.ts";
-import {
-  type QualityResult,
-  type QualityRow,
-  type TextSource,
-  toFigures,
-} from "./shared/results.ts";
+import { type QualityResult, type QualityRow, type TextSource } from "./shared/results.ts";
 import { loadScorer } from "../core/scoring/scorer.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
-import { collectWords } from "../core/scoring/quality/words.ts";
+import { collectWords } from "./shared/words.ts";
 import {
   commonFlags,
   flagName,
@@ -47,8 +37,8 @@ import { startEngineFromFlags } from "./shared/engine.ts";
 import { draftFlags } from "./shared/ngrams.ts";
 import { openResults, PARTIAL, provenance } from "./shared/provenance.ts";
 import { showCounting } from "./shared/progress.ts";
-import { type MeasuredModel, measureSamples, planSamples } from "./shared/quality_samples.ts";
-import { qualityTables, withoutRepeats } from "./shared/quality_table.ts";
+import { type MeasuredModel, measureSamples, planSamples } from "./quality/samples.ts";
+import { qualityTables, withoutRepeats } from "./quality/table.ts";
 import { originalFlag, samplerFlags, truncationFlags } from "./shared/sampling_flags.ts";
 import {
   type ChosenWeights,
@@ -336,7 +326,7 @@ async function measureControls(
       settings: { temperature },
       texts: count,
       length,
-      figures: toFigures(await measureQuality(texts, measures, { signal: interruption() })),
+      figures: await measureQuality(texts, measures, { signal: interruption() }),
       cost: null,
     });
   }
@@ -364,7 +354,7 @@ async function measureReferences(
       settings: {},
       texts: written.length,
       length: [...written[0]].length,
-      figures: toFigures(await measureQuality(written, measures, { signal: interruption() })),
+      figures: await measureQuality(written, measures, { signal: interruption() }),
       cost: null,
     });
   }

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { computeEntropy } from "../core/scoring/quality/ngrams.ts";
+import { computeEntropy } from "./quality/ngrams.ts";
 import { loadWeights, saveWeights } from "../core/checkpoint.ts";
 import { qualityFigures, type QualityRow } from "./shared/results.ts";
 import { KILLED } from "../files/testing/system.ts";

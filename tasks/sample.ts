@@ -16,7 +16,7 @@ import {
   type Sample,
   type SampleResult,
 } from "./shared/results.ts";
-import { collectWords, measureRealWords } from "../core/scoring/quality/words.ts";
+import { collectWords, measureRealWords } from "./shared/words.ts";
 import { commonFlags, nextSeed, parseFlags, reportsFlag, UsageError } from "./shared/flags.ts";
 import { Interrupted, interruption, note, printJson, printText, runTask } from "./shared/run.ts";
 import { commandLine, percent, quantity } from "./shared/text.ts";

@@ -12,7 +12,6 @@ import type { Change } from "../../core/sampling/write.ts";
 import type { BaselineName } from "../../core/scoring/baselines.ts";
 import type { ModelComparison } from "../../core/scoring/comparison.ts";
 import { estimators, type Evaluation } from "../../core/scoring/estimators.ts";
-import type { QualityFigures } from "../../core/scoring/quality/measure.ts";
 
 // ---------------------------------------------------------------- kinds of values
 
@@ -313,49 +312,45 @@ export function toComparisonRow(
 
 // ---------------------------------------------------------------- quality
 
-/** The figures of sample quality as results spell them, and as core/scoring/quality/measure.ts computes them. */
-const figureNames = {
-  judge_gpt: "judgeGpt",
-  judge_independent: "judgeIndependent",
-  judge_ngram: "judgeNgram",
-  entropy: "entropy",
-  distinct_2: "distinct2",
-  distinct_3: "distinct3",
-  distinct_4: "distinct4",
-  jsd_1: "jsd1",
-  jsd_2: "jsd2",
-  jsd_3: "jsd3",
-  jsd_4: "jsd4",
-  jsd_5: "jsd5",
-  real_words: "realWords",
-  longest_match: "longestMatch",
-  found_30: "found30",
-  found_50: "found50",
-} as const satisfies Record<string, keyof QualityFigures>;
-export type QualityFigure = keyof typeof figureNames;
-export const qualityFigures = Object.keys(figureNames) as QualityFigure[];
-
 const spread = object({ mean: number, sd: v.nullable(number) });
+/** A mean over texts, and their standard deviation; null for a single text. */
 export type Spread = v.InferOutput<typeof spread>;
 
-/** Not in results of 1.0.0: those that came later. */
-const laterFigures: QualityFigure[] = ["judge_independent"];
-const figures = object(mapFigures((name) => {
-  const figure = v.nullable(spread);
-  return laterFigures.includes(name) ? v.optional(figure) : figure;
-}));
-
-function mapFigures<Value>(valueOf: (name: QualityFigure) => Value): Record<QualityFigure, Value> {
-  return Object.fromEntries(qualityFigures.map((name) => [name, valueOf(name)])) as Record<
-    QualityFigure,
-    Value
-  >;
-}
-
-/** Spells the figures of texts as the row of a result. */
-export function toFigures(figures: QualityFigures): QualityRow["figures"] {
-  return mapFigures((name) => figures[figureNames[name]]);
-}
+const figure = v.nullable(spread);
+/**
+ * The figures of texts that were made in one way; null where there is nothing to
+ * measure: no GPT to judge, no whole word in the text.
+ */
+const figures = object({
+  /** Bits per character that the text costs under a GPT. */
+  judge_gpt: figure,
+  /** The same under a GPT that wrote none of the texts; not in results of 1.0.0. */
+  judge_independent: v.optional(figure),
+  /** The same under Kneser-Ney of order 6. */
+  judge_ngram: figure,
+  /** Entropy of single characters, in bits. */
+  entropy: figure,
+  /** Share of n-grams that are different ones, 0 to 1. */
+  distinct_2: figure,
+  distinct_3: figure,
+  distinct_4: figure,
+  /** Jensen-Shannon divergence in bits, 0 to 1, of n-grams from those of held-out text. */
+  jsd_1: figure,
+  jsd_2: figure,
+  jsd_3: figure,
+  jsd_4: figure,
+  jsd_5: figure,
+  /** Share of words that the training text has, 0 to 1. */
+  real_words: figure,
+  /** Characters of the longest passage that is in the training text, letter for letter. */
+  longest_match: figure,
+  /** Share of 30-grams and 50-grams that are in the training text, 0 to 1. */
+  found_30: figure,
+  found_50: figure,
+});
+export type QualityFigures = v.InferOutput<typeof figures>;
+export type QualityFigure = keyof QualityFigures;
+export const qualityFigures = Object.keys(figures.entries) as QualityFigure[];
 
 /** A line of the table of sample quality: texts of one length, made in one way. */
 const qualityRow = object({
@@ -379,7 +374,6 @@ const qualityRow = object({
   texts: count,
   /** Characters of each, prompt not counted. Figures of different lengths are not comparable. */
   length: count,
-  /** null where there is nothing to measure: no GPT to judge, no whole word in the text. */
   figures,
   /** Forward passes of one text; null for text that no model wrote. */
   cost: v.nullable(object({ forwards: spread, seconds: spread })),

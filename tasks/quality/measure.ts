@@ -1,47 +1,13 @@
 /** Computes all figures of sample quality at once, for texts of one length. */
-import type { Baseline } from "../baselines.ts";
-import type { ScoreOptions } from "../rows.ts";
-import type { Scorer } from "../scorer.ts";
-import { mean, standardDeviation } from "../statistics.ts";
-import { measureRealWords } from "./words.ts";
+import type { Baseline } from "../../core/scoring/baselines.ts";
+import type { ScoreOptions } from "../../core/scoring/rows.ts";
+import type { Scorer } from "../../core/scoring/scorer.ts";
+import { mean, standardDeviation } from "../../core/scoring/statistics.ts";
+import type { QualityFigures, Spread } from "../shared/results.ts";
+import { measureRealWords } from "../shared/words.ts";
 import { judgeByBaseline, judgeByGpt } from "./judge.ts";
 import type { Memorised } from "./memorisation.ts";
 import { computeEntropy, countNgrams, jensenShannon, measureDistinct } from "./ngrams.ts";
-
-/** Mean over texts, and their standard deviation (null for a single text). */
-export interface Spread {
-  mean: number;
-  sd: number | null;
-}
-
-/** The figures of texts that were made in one way; null where there is nothing to measure. */
-export interface QualityFigures {
-  /** Bits per character that the text costs under a GPT. */
-  judgeGpt: Spread | null;
-  /** The same under a GPT that wrote none of the texts and steered no sampler. */
-  judgeIndependent: Spread | null;
-  /** The same under Kneser-Ney of order 6. */
-  judgeNgram: Spread | null;
-  /** Entropy of single characters, in bits. */
-  entropy: Spread | null;
-  /** Share of n-grams that are different ones, 0 to 1. */
-  distinct2: Spread | null;
-  distinct3: Spread | null;
-  distinct4: Spread | null;
-  /** Jensen-Shannon divergence of n-grams from those of `Measures.reference`, in bits, 0 to 1. */
-  jsd1: Spread | null;
-  jsd2: Spread | null;
-  jsd3: Spread | null;
-  jsd4: Spread | null;
-  jsd5: Spread | null;
-  /** Share of words that the training text has, 0 to 1. */
-  realWords: Spread | null;
-  /** Characters of the longest passage that is in the training text, letter for letter. */
-  longestMatch: Spread | null;
-  /** Share of 30-grams and 50-grams that are in the training text, 0 to 1. */
-  found30: Spread | null;
-  found50: Spread | null;
-}
 
 /** A GPT that judges, and its encoding. */
 export interface GptJudge {
@@ -94,22 +60,22 @@ export async function measureQuality(
   const divergence = texts.map((text) => measureDivergences(text, reference));
   const each = (measure: (text: string, i: number) => number) => summarize(texts.map(measure));
   return {
-    judgeGpt: each((_, i) => judged?.[i] ?? NaN),
-    judgeIndependent: each((_, i) => judgedAgain?.[i] ?? NaN),
-    judgeNgram: each((text) => judgeByBaseline(ngram.judge, ngram.encode(text), context)),
+    judge_gpt: each((_, i) => judged?.[i] ?? NaN),
+    judge_independent: each((_, i) => judgedAgain?.[i] ?? NaN),
+    judge_ngram: each((text) => judgeByBaseline(ngram.judge, ngram.encode(text), context)),
     entropy: each(computeEntropy),
-    distinct2: each((text) => measureDistinct(text, 2)),
-    distinct3: each((text) => measureDistinct(text, 3)),
-    distinct4: each((text) => measureDistinct(text, 4)),
-    jsd1: each((_, i) => divergence[i][0]),
-    jsd2: each((_, i) => divergence[i][1]),
-    jsd3: each((_, i) => divergence[i][2]),
-    jsd4: each((_, i) => divergence[i][3]),
-    jsd5: each((_, i) => divergence[i][4]),
-    realWords: each((text) => measureRealWords(text, words)),
-    longestMatch: each((_, i) => copied[i].longest),
-    found30: each((_, i) => copied[i].found(30)),
-    found50: each((_, i) => copied[i].found(50)),
+    distinct_2: each((text) => measureDistinct(text, 2)),
+    distinct_3: each((text) => measureDistinct(text, 3)),
+    distinct_4: each((text) => measureDistinct(text, 4)),
+    jsd_1: each((_, i) => divergence[i][0]),
+    jsd_2: each((_, i) => divergence[i][1]),
+    jsd_3: each((_, i) => divergence[i][2]),
+    jsd_4: each((_, i) => divergence[i][3]),
+    jsd_5: each((_, i) => divergence[i][4]),
+    real_words: each((text) => measureRealWords(text, words)),
+    longest_match: each((_, i) => copied[i].longest),
+    found_30: each((_, i) => copied[i].found(30)),
+    found_50: each((_, i) => copied[i].found(50)),
   };
 }
 

@@ -7,17 +7,17 @@ import { loadNetwork } from "../../core/sampling/network.ts";
 import type { SamplerName } from "../../core/sampling/samplers/mod.ts";
 import { limitPasses, write } from "../../core/sampling/write.ts";
 import type { TrainedNetwork } from "../../core/language_model.ts";
-import { measureQuality, type Measures, summarize } from "../../core/scoring/quality/measure.ts";
+import { measureQuality, type Measures, summarize } from "./measure.ts";
 import type { Engine } from "../../engines/engine.ts";
-import { nextSeed } from "./flags.ts";
-import { interruption, note } from "./run.ts";
-import { openJournal } from "./journal.ts";
-import { loadNgrams, refuseDrafts } from "./ngrams.ts";
-import { startProgress } from "./progress.ts";
-import { PARTIAL, tryTo } from "./provenance.ts";
-import { type QualityRow, toFigures } from "./results.ts";
-import { chooseSampling, type Sampling, type SamplingValues } from "./sampling_flags.ts";
-import type { ChosenWeights } from "./weights.ts";
+import { nextSeed } from "../shared/flags.ts";
+import { interruption, note } from "../shared/run.ts";
+import { openJournal } from "../shared/journal.ts";
+import { loadNgrams, refuseDrafts } from "../shared/ngrams.ts";
+import { startProgress } from "../shared/progress.ts";
+import { PARTIAL, tryTo } from "../shared/provenance.ts";
+import type { QualityRow } from "../shared/results.ts";
+import { chooseSampling, type Sampling, type SamplingValues } from "../shared/sampling_flags.ts";
+import type { ChosenWeights } from "../shared/weights.ts";
 
 /** A model, and the ways in which it is to write. */
 export interface MeasuredModel {
@@ -155,9 +155,9 @@ export async function measureSamples(
       settings,
       texts: count,
       length,
-      figures: toFigures(
-        await measureQuality(own.map(({ text }) => text), measures, { signal: interruption() }),
-      ),
+      figures: await measureQuality(own.map(({ text }) => text), measures, {
+        signal: interruption(),
+      }),
       cost: {
         forwards: summarize(own.map(({ forwards }) => forwards))!,
         seconds: summarize(own.map(({ seconds }) => seconds))!,

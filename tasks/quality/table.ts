@@ -6,9 +6,9 @@ import {
   type QualityResult,
   type QualityRow,
   type Spread,
-} from "./results.ts";
-import { RESULTS } from "./provenance.ts";
-import { alignedTable, wrap } from "./text.ts";
+} from "../shared/results.ts";
+import { RESULTS } from "../shared/provenance.ts";
+import { alignedTable, wrap } from "../shared/text.ts";
 
 /**
  * Finds what was last measured of the samples of these weights. Files that hold something else are

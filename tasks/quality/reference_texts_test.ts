@@ -1,6 +1,6 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import fc from "fast-check";
-import { seededRandom } from "../../random.ts";
+import { seededRandom } from "../../core/random.ts";
 import { cutText, halve, shuffleCharacters, shuffleWords } from "./reference_texts.ts";
 
 const words = (text: string) => (text.match(/\S+/g) ?? []).toSorted();

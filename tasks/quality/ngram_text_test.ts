@@ -1,6 +1,6 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
-import { seededRandom } from "../../random.ts";
-import { kneserNey } from "../../ngrams/kneser_ney.ts";
+import { seededRandom } from "../../core/random.ts";
+import { kneserNey } from "../../core/ngrams/kneser_ney.ts";
 import { writeFromTable } from "./ngram_text.ts";
 
 const training = Int32Array.from("0102010301020010", Number);

@@ -9,9 +9,14 @@
  * n-grams (which drafts for the GPT, and glues together what the sampler `copula` writes), and a
  * smaller GPT of another seed, which does nothing but judge.
  */
-import { type Baseline, sumNats } from "../baselines.ts";
-import { cutIntoPieces, nextCharacterRows, score, type ScoreOptions } from "../rows.ts";
-import type { Scorer } from "../scorer.ts";
+import { type Baseline, sumNats } from "../../core/scoring/baselines.ts";
+import {
+  cutIntoPieces,
+  nextCharacterRows,
+  score,
+  type ScoreOptions,
+} from "../../core/scoring/rows.ts";
+import type { Scorer } from "../../core/scoring/scorer.ts";
 
 /** Computes the bits per character of each text under a GPT; NaN for fewer than two characters. */
 export async function judgeByGpt(

@@ -3,7 +3,7 @@
  * would write, and the same text shuffled, which keeps its letters or its words and loses all
  * order.
  */
-import type { Random } from "../../random.ts";
+import type { Random } from "../../core/random.ts";
 
 /** The characters of a text in random order. */
 export function shuffleCharacters(text: string, random: Random): string {

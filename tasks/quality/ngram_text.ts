@@ -3,9 +3,9 @@
  * five characters before a place and nothing else, so a figure that it reaches as well as a network
  * does not show what the network has learned.
  */
-import type { Random } from "../../random.ts";
-import { candidates, draw } from "../../sampling/draw.ts";
-import type { NgramTable } from "../../ngrams/kneser_ney.ts";
+import type { Random } from "../../core/random.ts";
+import { candidates, draw } from "../../core/sampling/draw.ts";
+import type { NgramTable } from "../../core/ngrams/kneser_ney.ts";
 
 /**
  * Draws characters one after the other, each from the table's probabilities at a temperature.

@@ -1,14 +1,14 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { kneserNey } from "../../ngrams/kneser_ney.ts";
-import { seededRandom } from "../../random.ts";
-import { listCharacters, makeTokenizer } from "../../data/tokenizer.ts";
-import { collectWords } from "./words.ts";
+import { kneserNey } from "../../core/ngrams/kneser_ney.ts";
+import { seededRandom } from "../../core/random.ts";
+import { listCharacters, makeTokenizer } from "../../core/data/tokenizer.ts";
+import type { QualityFigures } from "../shared/results.ts";
+import { collectWords } from "../shared/words.ts";
 import {
   countReference,
   measureDivergences,
   measureQuality,
   type Measures,
-  type QualityFigures,
   summarize,
 } from "./measure.ts";
 import { makeCopyFinder } from "./memorisation.ts";
@@ -36,7 +36,7 @@ Deno.test("every figure is there, null where there is no judge, and does not dep
   const texts = [text, text.slice(20), "the sea"];
   const figures = await measureQuality(texts, measures);
   assertEquals(Object.keys(figures).length, 16);
-  assertEquals([figures.judgeGpt, figures.judgeIndependent], [null, null]);
+  assertEquals([figures.judge_gpt, figures.judge_independent], [null, null]);
   const again = await measureQuality(texts.toReversed(), measures);
   for (const name of Object.keys(figures) as (keyof QualityFigures)[]) { // the mean is of three, in another order: 1e-12 of figures below 100
     assertAlmostEquals(again[name]?.mean ?? 0, figures[name]?.mean ?? 0, 1e-12, name);
@@ -52,22 +52,22 @@ Deno.test("shuffling costs more bits, and takes the words or only their order", 
     await of(shuffleCharacters(text, random)),
   ];
   const mean = (figures: typeof plain, name: keyof typeof plain) => figures[name]!.mean;
-  for (const name of ["judgeNgram", "jsd3", "distinct4"] as const) {
+  for (const name of ["judge_ngram", "jsd_3", "distinct_4"] as const) {
     assert(mean(plain, name) < mean(words, name), name);
     assert(mean(words, name) < mean(characters, name), name);
   }
-  for (const name of ["entropy", "jsd1"] as const) {
+  for (const name of ["entropy", "jsd_1"] as const) {
     assertAlmostEquals(mean(plain, name), mean(characters, name), 1e-12, name);
   }
-  assertEquals([mean(plain, "realWords"), mean(words, "realWords")], [1, 1]);
-  assert(mean(characters, "realWords") < 0.3);
-  assert(mean(plain, "longestMatch") > mean(words, "longestMatch"));
+  assertEquals([mean(plain, "real_words"), mean(words, "real_words")], [1, 1]);
+  assert(mean(characters, "real_words") < 0.3);
+  assert(mean(plain, "longest_match") > mean(words, "longest_match"));
 });
 
 Deno.test("a copy of the training text is found whole, and is no nearer to it than 0", async () => {
   const figures = await measureQuality([training], measures);
-  assertEquals(figures.longestMatch!.mean, training.length);
-  assertEquals([figures.found30!.mean, figures.found50!.mean], [1, 1]);
+  assertEquals(figures.longest_match!.mean, training.length);
+  assertEquals([figures.found_30!.mean, figures.found_50!.mean], [1, 1]);
   for (const bits of measureDivergences(training, measures.reference)) {
     assertAlmostEquals(bits, 0, 1e-12);
   }

@@ -1,6 +1,6 @@
 import { assertEquals, assertLess } from "@std/assert";
 import fc from "fast-check";
-import { seededRandom } from "../../random.ts";
+import { seededRandom } from "../../core/random.ts";
 import { buildSuffixArray, findMatchLengths } from "./suffix_array.ts";
 
 const letters = (text: string) => Int32Array.from(text, (letter) => letter.charCodeAt(0));

@@ -1,9 +1,9 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
-import { scoreBaseline } from "../baselines.ts";
-import { kneserNey } from "../../ngrams/kneser_ney.ts";
-import { scoreExactly } from "../estimators.ts";
-import { TOY, toyGpt, toyNats, toyScorer, toyStrings } from "../../testing/toy_world.ts";
-import { nextCharacterRows } from "../rows.ts";
+import { scoreBaseline } from "../../core/scoring/baselines.ts";
+import { kneserNey } from "../../core/ngrams/kneser_ney.ts";
+import { scoreExactly } from "../../core/scoring/estimators.ts";
+import { TOY, toyGpt, toyNats, toyScorer, toyStrings } from "../../core/testing/toy_world.ts";
+import { nextCharacterRows } from "../../core/scoring/rows.ts";
 import { judgeByBaseline, judgeByGpt } from "./judge.ts";
 
 const gpt = toyGpt(), scorer = toyScorer(gpt);
