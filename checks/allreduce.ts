@@ -7,7 +7,7 @@
 import { makeConfig, type PresetName } from "../core/config.ts";
 import { median } from "../core/scoring/statistics.ts";
 import { layOutSums } from "../core/training/data_parallel.ts";
-import { joinRanks } from "../core/training/mpi.ts";
+import { joinRanks } from "../engines/mpi.ts";
 
 const [preset = "full", repeats = "20"] = Deno.args as [PresetName?, string?];
 /** The characters of Tiny Shakespeare and the mask; another text makes next to no difference. */

@@ -64,7 +64,6 @@ export type { ForeignOptions } from "./foreign_weights.ts";
 export type { StoredDType } from "@tiny-diffusion/files/safetensors";
 export { makeParallelStepper, requireSameFacts } from "./training/data_parallel.ts";
 export type { ParallelPrograms, ParallelStepper } from "./training/data_parallel.ts";
-export { type Communicator, joinRanks, type Mpi } from "./training/mpi.ts";
 
 // sampling
 export { write } from "./sampling/write.ts";

@@ -28,6 +28,7 @@ export type { Engine, Inputs, Outputs, Precision, Program, Session } from "./eng
 export { sizeOf } from "./tensors.ts";
 export type { DType, HostTensor, HostTensors, Tensors, TensorSpec } from "./tensors.ts";
 export type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D } from "./tensors.ts";
+export { type Communicator, joinRanks, type Mpi } from "./mpi.ts";
 export { compile } from "./record/compile.ts";
 export { record } from "./record/recorder.ts";
 export { simplify } from "./record/simplify.ts";

@@ -1,11 +1,8 @@
-/**
- * The common part of the tests of several ranks: ranks in this process, the mpiruns of this
- * machine, and when weights are the same.
- */
+/** The common part of the tests of several ranks: ranks in this process, and when weights are the same. */
 import { assert, assertLessOrEqual } from "@std/assert";
 import type { TrainingConfig } from "../config.ts";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
-import type { Communicator } from "../training/mpi.ts";
+import type { Communicator } from "@tiny-diffusion/engines";
 
 /**
  * `size` ranks without MPI: each sum waits until all have called it, and is then made in their
@@ -31,51 +28,6 @@ export function ranksInProcess(size: number): Communicator[] {
       }),
   }));
 }
-
-export interface Launcher {
-  /** As in the table of `core/training/mpi.ts`. */
-  name: string;
-  /** Starts ranks, their number and command to follow; undefined where this machine has none. */
-  mpirun?: string[];
-}
-
-/** The mpirun of each MPI on this machine; says aloud which is missing. */
-export async function testedLaunchers(what: string): Promise<Launcher[]> {
-  const launchers: Launcher[] = [
-    // More ranks than cores, and not all on the same core.
-    {
-      name: "Open MPI",
-      mpirun: await find("openmpi", "Open MPI", "--oversubscribe --bind-to none -n"),
-    },
-    { name: "MPICH", mpirun: await find("mpich", "HYDRA", "-n") },
-  ];
-  for (const { name, mpirun } of launchers) {
-    if (!mpirun) {
-      console.warn(
-        `skipped: ${what} by ${name} (its mpirun is not installed, or this is not Linux)`,
-      );
-    }
-  }
-  return launchers;
-}
-
-async function find(suffix: string, says: string, flags: string): Promise<string[] | undefined> {
-  if (Deno.build.os !== "linux") return; // where our MPI works
-  for (const program of [`mpirun.${suffix}`, "mpirun"]) {
-    try {
-      const { stdout } = await new Deno.Command(program, { args: ["--version"] }).output();
-      if (new TextDecoder().decode(stdout).includes(says)) return [program, ...flags.split(" ")];
-    } catch {
-      // not installed
-    }
-  }
-}
-
-/** Lets root start ranks, as in a container: Open MPI asks twice. */
-export const mpiEnvironment = {
-  OMPI_ALLOW_RUN_AS_ROOT: "1",
-  OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1",
-};
 
 /**
  * Sums in another order differ in their last bits, by 1e-7 or so of the gradient. AdamW makes more

@@ -9,7 +9,7 @@
  * rank, so a mean of means would be another gradient.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Program } from "@tiny-diffusion/engines";
+import type { Communicator, Program } from "@tiny-diffusion/engines";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import { sizeOf, type Tensor } from "@tiny-diffusion/engines/tensors";
 import type { Config } from "../config.ts";
@@ -18,7 +18,6 @@ import type { LanguageModel } from "../language_model.ts";
 import { parameterShapes } from "../model.ts";
 import { makeScorer } from "../scoring/scorer.ts";
 import { averageInputs } from "./average.ts";
-import type { Communicator } from "./mpi.ts";
 import { scheduleInputs } from "./optimizer.ts";
 import {
   applyGradients,

@@ -29,7 +29,7 @@ import { exists, readBytes } from "../../files/read.ts";
 import { makeFolder, requireWritable, writeFileAtomically } from "../../files/write.ts";
 import type { LanguageModel } from "../../core/language_model.ts";
 import { makeParallelStepper, requireSameFacts } from "../../core/training/data_parallel.ts";
-import { joinRanks, type Mpi } from "../../core/training/mpi.ts";
+import { joinRanks, type Mpi } from "../../engines/mpi.ts";
 import type { TrainingObserver, TrainingResult } from "../../core/training/loop.ts";
 import { train, type TrainingRun } from "../../core/training/trainer.ts";
 import { UserError } from "../../engines/errors.ts";

@@ -2,7 +2,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { loadTraining, loadWeights } from "../../core/checkpoint.ts";
 import type { ModelKind } from "../../core/config.ts";
-import { assertSameWeights, mpiEnvironment, testedLaunchers } from "../../core/testing/ranks.ts";
+import { assertSameWeights } from "../../core/testing/ranks.ts";
+import { mpiEnvironment, testedLaunchers } from "../../engines/testing/mpiruns.ts";
 import { testOnLinux } from "../../files/testing/system.ts";
 import {
   assertFailed,

@@ -1,5 +1,5 @@
-/** A rank for `core/training/mpi_test.ts`: adds up numbers that tell the ranks apart, and prints what it got. */
-import { joinRanks } from "../training/mpi.ts";
+/** A rank for `engines/mpi_test.ts`: adds up numbers that tell the ranks apart, and prints what it got. */
+import { joinRanks } from "../mpi.ts";
 
 const mpi = await joinRanks();
 const values = Float32Array.from({ length: 100_003 }, (_, i) => mpi.rank + 1 + i % 7);

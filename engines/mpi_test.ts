@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { testOnLinux } from "../../files/testing/system.ts";
+import { testOnLinux } from "../files/testing/system.ts";
 import { implementations, joinRanks } from "./mpi.ts";
-import { mpiEnvironment, testedLaunchers } from "../testing/ranks.ts";
+import { mpiEnvironment, testedLaunchers } from "./testing/mpiruns.ts";
 
-const rank = fromFileUrl(new URL("../testing/mpi_rank.ts", import.meta.url));
+const rank = fromFileUrl(new URL("./testing/mpi_rank.ts", import.meta.url));
 const deno = [Deno.execPath(), "run", "--no-prompt", "--allow-env", "--allow-ffi", rank];
 
 for (const { name, mpirun } of await testedLaunchers("sums over ranks")) {
