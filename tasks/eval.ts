@@ -9,7 +9,7 @@ import { type Corpus, encodeCorpus } from "../core/data/corpus.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { models } from "../core/models.ts";
 import { seededRandom } from "../core/random.ts";
-import { makeBaselineScorer } from "../core/scoring/baselines.ts";
+import { scoreBaseline, trainBaselines } from "../core/scoring/baselines.ts";
 import {
   type BlockFigures,
   type Compared,
@@ -393,13 +393,26 @@ function toScored<Name extends Compared["model"]>(
   return { model, weights, estimator, context, indices, perBlock, row };
 }
 
-/** Trains the baselines on the text, with its alphabet: a model's may lack characters of it. */
-function trainBaselineScorer(corpus: Corpus, { blocks, seed }: EvalValues) {
+/**
+ * Trains the baselines on the text, with its alphabet (a model's may lack characters of it). Returns
+ * a function that scores them on blocks of a context, once for each context.
+ */
+function trainBaselineScorer(corpus: Corpus, { blocks: count, seed }: EvalValues) {
   const characters = listCharacters(corpus.text, { limit: Infinity });
-  const dataset = encodeCorpus(corpus, makeTokenizer("gpt", characters));
+  const { train, validation } = encodeCorpus(corpus, makeTokenizer("gpt", characters));
   using progress = showCounting(corpus);
-  const { onProgress } = progress;
-  return makeBaselineScorer(dataset, characters.length, { blocks, seed, onProgress });
+  const baselines = trainBaselines(train, characters.length, progress.onProgress);
+  const score = (context: number) => {
+    const all = cutIntoBlocks(validation, context);
+    const indices = selectIndices("exact", all.length, count);
+    const blocks = indices.map((index) => all[index]);
+    return baselines.map((baseline) => {
+      const evaluation = scoreBaseline(baseline, blocks, { random: seededRandom(seed) });
+      return { name: baseline.name, indices, evaluation };
+    });
+  };
+  const known = new Map<number, ReturnType<typeof score>>();
+  return (context: number) => known.getOrInsertComputed(context, score);
 }
 
 /** Scores one set of weights, estimator by estimator. */

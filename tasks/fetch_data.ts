@@ -9,10 +9,10 @@ import {
   type CorpusInfo,
   corpusInfoPath,
   countCharacters,
-  countNextFetch,
   decodeText,
   MAX_BYTES,
 } from "../core/data/corpus.ts";
+import { countNextFetch } from "./shared/fetched_texts.ts";
 import { lockFile } from "../files/lock.ts";
 import { readBytes, sha256Hex } from "../files/read.ts";
 import { makeFolder, writeFileAtomically } from "../files/write.ts";

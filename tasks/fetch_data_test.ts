@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { dirname, join } from "@std/path";
-import { findLatestCorpus, loadCorpus } from "../core/data/corpus.ts";
+import { loadCorpus } from "../core/data/corpus.ts";
+import { findLatestCorpus } from "./shared/fetched_texts.ts";
 import { UsageError } from "./shared/flags.ts";
 import { DenoError } from "./shared/process.ts";
 import { type Choice, fetchData, type FetchOptions, main } from "./fetch_data.ts";

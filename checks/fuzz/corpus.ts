@@ -1,11 +1,6 @@
 /** The target `corpus`: a text to train on and the JSON file next to it. */
-import {
-  findLatestCorpus,
-  loadCorpus,
-  readForModel,
-  readLikePython,
-  takeOpening,
-} from "../../core/data/corpus.ts";
+import { loadCorpus, readForModel, readLikePython, takeOpening } from "../../core/data/corpus.ts";
+import { findLatestCorpus } from "../../tasks/shared/fetched_texts.ts";
 import { sha256Hex } from "../../files/read.ts";
 import { listCharacters, makeTokenizer } from "../../core/data/tokenizer.ts";
 import { concatenate, mutateBytes, mutateJson, textBytes } from "./mutate.ts";
@@ -24,7 +19,7 @@ function split(bytes: Uint8Array) {
 const join = (info: string, text: Uint8Array) => concatenate(textBytes(info), separator, text);
 
 export const corpus: Target = {
-  readers: ["core/data/corpus.ts", "core/data/tokenizer.ts"],
+  readers: ["core/data/corpus.ts", "core/data/tokenizer.ts", "tasks/shared/fetched_texts.ts"],
 
   starts: () =>
     Promise.all(

@@ -74,7 +74,7 @@ export async function loadCorpus(path: string): Promise<Corpus> {
   });
   const corpus = await makeCorpus(bytes, path);
   const infoPath = corpusInfoPath(path);
-  const info = await readInfo(infoPath);
+  const info = await readCorpusInfo(infoPath);
   if (info && info.sha256 !== corpus.sha256) {
     const [found, expected] = [corpus.sha256, info.sha256].map((hash) => `${hash.slice(0, 12)}…`);
     throw new UserError({
@@ -254,56 +254,6 @@ export function requireLength(corpus: Corpus, context: number): void {
   });
 }
 
-/** Returns the number of the next fetch into a folder. */
-export async function countNextFetch(folder: string): Promise<number> {
-  const known = (await listFetched(folder)).map(({ fetch = 0 }) => fetch);
-  return Math.max(0, ...known) + 1;
-}
-
-/**
- * Finds the text that was fetched last, by the JSON files of `folder`: by their numbers and, where
- * an older version left none, by their dates. Returns its path.
- *
- * @throws {UserError} If none was fetched.
- */
-export async function findLatestCorpus(folder = "data"): Promise<string> {
-  const path = await findCorpus({ folder });
-  if (path !== undefined) return path;
-  throw new UserError({
-    action: `find a text in ${JSON.stringify(folder)}`,
-    found: "none was fetched yet",
-    advice: 'run "deno task fetch-data", or give a file with --data',
-  });
-}
-
-/**
- * Finds the text that was fetched last, among those with a SHA-256 if one is given. Returns its
- * path, or undefined if there is none.
- */
-export async function findCorpus(
-  { sha256, folder = "data" }: { sha256?: string; folder?: string } = {},
-): Promise<string | undefined> {
-  const isLater = (a: CorpusInfo, b: CorpusInfo) =>
-    a.fetch === b.fetch ? a.fetched > b.fetched : (a.fetch ?? 0) > (b.fetch ?? 0);
-  let latest: CorpusInfo & { path: string } | undefined;
-  for (const info of await listFetched(folder)) {
-    if (sha256 !== undefined && info.sha256 !== sha256) continue;
-    if (await isFile(info.path) && (!latest || isLater(info, latest))) latest = info;
-  }
-  return latest?.path;
-}
-
-/** Lists what the JSON files of a folder say of texts, by name. */
-async function listFetched(folder: string): Promise<(CorpusInfo & { path: string })[]> {
-  const fetched: (CorpusInfo & { path: string })[] = [];
-  for (const name of (await listNames(folder)).sort()) {
-    if (!name.endsWith(".json")) continue;
-    const info = await readInfo(join(folder, name));
-    if (info) fetched.push({ ...info, path: join(folder, basename(name, ".json") + ".txt") });
-  }
-  return fetched;
-}
-
 /**
  * Takes the first 16 characters of a text: the default prompt, as in the original.
  */
@@ -347,7 +297,7 @@ function findInvalidByte(bytes: Uint8Array): number | undefined {
 }
 
 /** Reads the JSON file next to a text, if there is one and `fetch-data` wrote it. */
-async function readInfo(path: string): Promise<CorpusInfo | undefined> {
+export async function readCorpusInfo(path: string): Promise<CorpusInfo | undefined> {
   try {
     const { isFile, size } = await Deno.stat(path);
     if (!isFile || size > 2 ** 20) return undefined;
@@ -362,17 +312,4 @@ async function readInfo(path: string): Promise<CorpusInfo | undefined> {
     if (isForeign) return undefined;
     throw error;
   }
-}
-
-async function listNames(folder: string): Promise<string[]> {
-  try {
-    return (await Array.fromAsync(Deno.readDir(folder))).map((entry) => entry.name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return await Deno.stat(path).then((info) => info.isFile, () => false);
 }

@@ -4,10 +4,7 @@ import fc from "fast-check";
 import { UserError } from "@tiny-diffusion/engines/errors";
 import {
   countCharacters,
-  countNextFetch,
   decodeText,
-  findCorpus,
-  findLatestCorpus,
   loadCorpus,
   makeCorpus,
   readForModel,
@@ -18,23 +15,9 @@ import {
 } from "./corpus.ts";
 import { sha256Hex } from "../../files/read.ts";
 import { inFolder } from "../../files/testing/temporary_folder.ts";
+import { storeText } from "../testing/stored_text.ts";
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
-
-/** Writes a text with the JSON that `fetch-data` would leave, and gives the text's path. */
-async function store(
-  folder: string,
-  name: string,
-  text: string,
-  fetched: string,
-  fetch?: number,
-): Promise<string> {
-  const path = join(folder, `${name}.txt`), sha256 = await sha256Hex(utf8(text));
-  const info = { source: "test", bytes: 0, characters: 0, sha256, licence: "none", fetched, fetch };
-  await Deno.writeTextFile(path, text);
-  await Deno.writeTextFile(join(folder, `${name}.json`), JSON.stringify(info));
-  return path;
-}
 
 Deno.test("a corpus is split after nine tenths of its characters, not of its bytes or units", () =>
   inFolder(async (folder) => {
@@ -81,7 +64,7 @@ Deno.test("a missing corpus is an error that names the command to run", async ()
 
 Deno.test("a corpus that changed since it was fetched is refused", () =>
   inFolder(async (folder) => {
-    const path = await store(folder, "play", "to be or not", "2026-01-01T00:00:00Z");
+    const path = await storeText(folder, "play", "to be or not", "2026-01-01T00:00:00Z");
     assertEquals((await loadCorpus(path)).info?.source, "test");
     await Deno.writeTextFile(path, "to be or knot");
     const error = await assertRejects(() => loadCorpus(path), UserError);
@@ -150,47 +133,6 @@ Deno.test("requireLength asks for a window and the character after it to train o
       message,
       /with a context of 11: .* are 20, expected at least 22; .* 220 characters/,
     );
-  }));
-
-Deno.test("the default corpus is the one fetched last, whatever its name", () =>
-  inFolder(async (folder) => {
-    await store(folder, "b", "first", "2026-01-01T00:00:00.000Z");
-    const last = await store(folder, "a", "last", "2026-01-03T00:00:00.000Z");
-    await store(folder, "c", "between", "2026-01-02T00:00:00.000Z");
-    await store(folder, "d", "its text is gone", "2026-01-04T00:00:00.000Z");
-    await Deno.remove(join(folder, "d.txt"));
-    await Deno.writeTextFile(join(folder, "e.json"), "{}");
-    await Deno.writeTextFile(join(folder, "e.txt"), "not fetched");
-    assertEquals(await findLatestCorpus(folder), last);
-  }));
-
-Deno.test("the text fetched last is the one with the largest number, whatever the clock said", () =>
-  inFolder(async (folder) => {
-    assertEquals(await countNextFetch(folder), 1);
-    await store(folder, "old", "by an older version", "2026-01-05T00:00:00.000Z");
-    await store(folder, "a", "first", "2026-01-03T00:00:00.000Z", await countNextFetch(folder));
-    const last = await store(folder, "b", "last", "2026-01-01T00:00:00.000Z", 2);
-    assertEquals(await countNextFetch(folder), 3);
-    assertEquals(await findLatestCorpus(folder), last);
-  }));
-
-Deno.test("a text is found by its SHA-256, whatever was fetched later", () =>
-  inFolder(async (folder) => {
-    const text = "the one\n", sha256 = await sha256Hex(utf8(text));
-    assertEquals(await findCorpus({ sha256, folder }), undefined);
-    const path = await store(folder, "b", text, "2026-01-01T00:00:00.000Z", 1);
-    await store(folder, "c", "a later one", "2026-01-02T00:00:00.000Z", 2);
-    assertEquals(await findCorpus({ sha256, folder }), path);
-    await Deno.remove(path);
-    assertEquals(await findCorpus({ sha256, folder }), undefined);
-  }));
-
-Deno.test("without a fetched text, the error names the command to run", () =>
-  inFolder(async (folder) => {
-    for (const place of [folder, join(folder, "none")]) {
-      const { message } = await assertRejects(() => findLatestCorpus(place), UserError);
-      assertMatch(message, /^Cannot find a text in .*: .*run "deno task fetch-data"/);
-    }
   }));
 
 Deno.test("a slice cuts the training part only, by characters", async () => {

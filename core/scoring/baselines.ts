@@ -5,11 +5,9 @@
  *
  * Tokens here are characters from 0 to `vocab - 1`, those of a GPT: no mask token among them.
  */
-import type { Dataset } from "../data/corpus.ts";
-import { type Random, seededRandom } from "../random.ts";
-import { type Evaluation, selectIndices, summarizeBlocks } from "./estimators.ts";
+import type { Random } from "../random.ts";
+import { type Evaluation, summarizeBlocks } from "./estimators.ts";
 import { kneserNey } from "../ngrams/kneser_ney.ts";
-import { cutIntoBlocks } from "./rows.ts";
 
 /** The name of a model without a network. */
 export type BaselineName = "uniform" | "unigram" | `kneser-ney-${number}`;
@@ -62,39 +60,6 @@ export function sumNats(baseline: Baseline, block: Int32Array): number {
     nats -= Math.log(baseline.probability(block.subarray(0, i), block[i]));
   }
   return nats;
-}
-
-/**
- * Trains the baselines, and returns a function that scores them on blocks of a context, once for
- * each context.
- *
- * @param options.blocks Evenly spaced blocks to score. Default: all.
- */
-export function makeBaselineScorer(
-  { train, validation }: Dataset,
-  vocab: number,
-  { blocks: count, seed = 0, onProgress }: {
-    blocks?: number;
-    seed?: number;
-    onProgress?: (done: number, total: number) => void;
-  } = {},
-) {
-  const trained = trainBaselines(train, vocab, onProgress);
-  const score = (context: number) => {
-    const all = cutIntoBlocks(validation, context);
-    const indices = selectIndices("exact", all.length, count);
-    const blocks = indices.map((index) => all[index]);
-    return trained.map((baseline) => {
-      const evaluation = scoreBaseline(baseline, blocks, { random: seededRandom(seed) });
-      return { name: baseline.name, indices, evaluation };
-    });
-  };
-  const known = new Map<number, ReturnType<typeof score>>();
-  return (context: number) => {
-    const scored = known.get(context) ?? score(context);
-    known.set(context, scored);
-    return scored;
-  };
 }
 
 /** Makes the model in which every character is as likely as any other. */

@@ -2,7 +2,7 @@
 import { basename, dirname, join, relative, resolve } from "@std/path";
 import { isExportPath } from "../../core/checkpoint.ts";
 import { isNgramFile } from "../../core/ngrams/file.ts";
-import { findLatestCorpus } from "../../core/data/corpus.ts";
+import { findLatestCorpus } from "../shared/fetched_texts.ts";
 import { UserError } from "../../engines/errors.ts";
 import {
   CUDA_LIBRARIES,

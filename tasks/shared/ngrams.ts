@@ -1,7 +1,8 @@
 /** The table of n-grams with which models write: where it comes from, and the flag `--drafts`. */
 import { dirname, join } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
-import { type Corpus, findCorpus, loadCorpus, readForModel } from "../../core/data/corpus.ts";
+import { type Corpus, loadCorpus, readForModel } from "../../core/data/corpus.ts";
+import { findCorpus } from "./fetched_texts.ts";
 import { listCharacters, makeTokenizer } from "../../core/data/tokenizer.ts";
 import { exists, readBytes } from "../../files/read.ts";
 import { isTableOf, MAX_NGRAM_BYTES, ngramFileName, unpackNgrams } from "../../core/ngrams/file.ts";

@@ -15,13 +15,8 @@ import {
   type PresetName,
   presets,
 } from "../../core/config.ts";
-import {
-  type Corpus,
-  findLatestCorpus,
-  loadCorpus,
-  requireLength,
-  sliceTraining,
-} from "../../core/data/corpus.ts";
+import { type Corpus, loadCorpus, requireLength, sliceTraining } from "../../core/data/corpus.ts";
+import { findLatestCorpus } from "./fetched_texts.ts";
 import { describeIoError } from "../../files/errors.ts";
 import { lockFile } from "../../files/lock.ts";
 import { adviseJoining, writePieces } from "../../files/pieces.ts";

@@ -2,13 +2,8 @@
 import { extname } from "@std/path";
 import { isExportPath, type LoadedModel, loadWeights } from "../../core/checkpoint.ts";
 import type { Config, ModelKind } from "../../core/config.ts";
-import {
-  type Corpus,
-  findLatestCorpus,
-  loadCorpus,
-  readForModel,
-  readLikePython,
-} from "../../core/data/corpus.ts";
+import { type Corpus, loadCorpus, readForModel, readLikePython } from "../../core/data/corpus.ts";
+import { findLatestCorpus } from "./fetched_texts.ts";
 import { listCharacters } from "../../core/data/tokenizer.ts";
 import { UserError } from "../../engines/errors.ts";
 import { note } from "./run.ts";
