@@ -18,7 +18,7 @@ import { sha256Hex } from "../../files/read.ts";
 import { models } from "../models.ts";
 import { kneserNey } from "../ngrams/kneser_ney.ts";
 import { seededRandom } from "../random.ts";
-import { collectWords, measureRealWords } from "../scoring/quality/words.ts";
+import { collectWords, measureRealWords } from "../../tasks/shared/words.ts";
 import { type Patches, withPatchedDeno } from "../../files/testing/patched_deno.ts";
 import { inFolder } from "../../files/testing/temporary_folder.ts";
 import type { TrainingObserver } from "./loop.ts";
