@@ -36,8 +36,8 @@ export type ToWorker =
   | { type: "text"; name: string; text: string }
   /** The same with a text that comes with the page. */
   | { type: "fetchText"; name: string; file: string }
-  /** Begins anew. */
-  | { type: "train"; kinds: ModelKind[]; shape: Shape; seed: number }
+  /** Begins anew; `fromGpt`: the diffusion model with the weights of the GPT, once that is done. */
+  | { type: "train"; kinds: ModelKind[]; shape: Shape; seed: number; fromGpt: boolean }
   | { type: "pause" }
   | { type: "continue" }
   | { type: "write"; request: PageRequest }
@@ -83,6 +83,8 @@ export interface WrittenSample extends CurvePoint {
 /** All that the page shows of a model that learns. */
 export interface Learned {
   config: Config;
+  /** Whether it starts with the weights of the GPT that is trained here. */
+  fromGpt?: boolean;
   /** Training losses, means of neighbouring steps. */
   train: CurvePoint[];
   validation: CurvePoint[];

@@ -1,11 +1,14 @@
 /** The commands of Deno that do the same as the page. */
-import { type Config, makeConfig } from "../../../core/config.ts";
+import { makeConfig } from "../../../core/config.ts";
 import { samplers } from "../../../core/sampling/samplers/mod.ts";
 import type { DefinedSampler } from "../../../core/sampling/samplers/sampler.ts";
-import type { PageRequest, TextFacts } from "../messages.ts";
+import type { Learned, PageRequest, TextFacts } from "../messages.ts";
 
 /** The command that trains such a model. */
-export function describeTraining(config: Config, text: TextFacts | undefined): string {
+export function describeTraining(
+  { config, fromGpt }: Pick<Learned, "config" | "fromGpt">,
+  text: TextFacts | undefined,
+): string {
   const usual = makeConfig(config.kind, config.preset, config.vocab);
   const flags = { preset: config.preset, seed: config.seed };
   const own = (["batch", "steps"] as const).filter((name) => config[name] !== usual[name]);
@@ -16,6 +19,7 @@ export function describeTraining(config: Config, text: TextFacts | undefined): s
     ...Object.entries(flags).map(([name, value]) => `--${name} ${value}`),
     ...own.map((name) => `--${name} ${config[name]}`),
     ...set.map((name) => `--set ${name}=${config[name]}`),
+    ...fromGpt ? [`--from weights/gpt-${config.preset}.safetensors`] : [],
     `--data ${quoted(dataPath(text))}`,
   ].join(" ");
 }

@@ -32,7 +32,13 @@ const knobs = Object.keys(LIMITS) as (keyof typeof LIMITS)[];
 
 export const BOTH: ModelKind[] = ["gpt", "diffusion"];
 export const NAMES: Record<ModelKind, string> = { gpt: "GPT", diffusion: "Diffusion" };
-type Chosen = ModelKind | "both";
+const CHOICES = {
+  both: "both, in turn",
+  fromGpt: "the GPT, then the diffusion model from its weights",
+  gpt: "the GPT",
+  diffusion: "the diffusion model",
+} as const;
+type Chosen = keyof typeof CHOICES;
 
 /** The shape of a preset; both models take as many steps here, those of the diffusion model. */
 function shapeOf(preset: Offered): Shape {
@@ -57,12 +63,12 @@ export function NetworksSection({ state, send }: NetworksProps) {
     setShape({ preset, layers, width, context, batch, steps });
     setSeed(seed);
   }, [device]);
-  const kinds = chosen === "both" ? BOTH : [chosen];
+  const kinds: ModelKind[] = chosen === "gpt" || chosen === "diffusion" ? [chosen] : BOTH;
   const hasLearned = BOTH.some((kind) => learners[kind]);
   const isDone = BOTH.every((kind) => learners[kind]?.isDone ?? true);
   const begin = (seed: number) => {
     if (kinds.some((kind) => learners[kind]) && !confirm(BEGIN_ANEW)) return;
-    send({ type: "train", kinds, shape, seed });
+    send({ type: "train", kinds, shape, seed, fromGpt: chosen === "fromGpt" });
   };
   const anotherSeed = () => {
     const [drawn] = crypto.getRandomValues(new Uint32Array(1));
@@ -87,10 +93,7 @@ export function NetworksSection({ state, send }: NetworksProps) {
         <SelectField
           label="Who learns"
           value={chosen}
-          options={[["both", "both, in turn"], ["gpt", "the GPT"], [
-            "diffusion",
-            "the diffusion model",
-          ]]}
+          options={Object.entries(CHOICES) as [Chosen, string][]}
           onValue={(value) => setChosen(value)}
         />
         <NumberField label="Seed" value={seed} min={0} max={99_999} onValue={setSeed} />
@@ -139,9 +142,9 @@ export function NetworksSection({ state, send }: NetworksProps) {
       {hasLearned && (
         <details>
           <summary>The same on the command line</summary>
-          {BOTH.map((kind) => learners[kind]).filter((learned) => !!learned).map(({ config }) => (
+          {BOTH.map((kind) => learners[kind]).filter((learned) => !!learned).map((learned) => (
             <p>
-              <code>{describeTraining(config, text)}</code>
+              <code>{describeTraining(learned, text)}</code>
             </p>
           ))}
         </details>

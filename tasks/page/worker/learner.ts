@@ -37,6 +37,8 @@ export interface Surroundings {
   corpus: Corpus;
   /** Counts the 6-grams of the training text, once. */
   countNgrams(): NgramTable;
+  /** Waits until the GPT that is trained here is done; undefined if it was stopped before. */
+  waitForGpt(): Promise<SavedModel | undefined>;
   gate: Gate;
   keeper: Keeper;
   tell(message: FromWorker): void;
@@ -50,10 +52,12 @@ export interface Learner {
   run(): Promise<void>;
   /** Ends the run after the step that is being made. */
   stop(): Promise<void>;
-  /** The weights as they are now. */
-  current(): Promise<SavedModel>;
+  /** The weights as they are now; undefined before the first step. */
+  current(): Promise<SavedModel | undefined>;
   /** The best weights by validation. */
   best(): SavedModel | undefined;
+  /** Whether all steps were made. */
+  isDone(): boolean;
 }
 
 /** Makes the settings of a run that begins. */
@@ -66,10 +70,16 @@ export function configOf(kind: ModelKind, corpus: Corpus, shape: Shape, seed: nu
 /** Heads of 32 numbers each, as the presets for small networks have them. */
 export const headsOf = ({ width }: Pick<Shape, "width">) => Math.max(1, width / 32);
 
-/** Makes a learner that begins with these settings. */
-export function beginLearner(config: Config, around: Surroundings): Learner {
+/**
+ * Makes a learner that begins with these settings.
+ *
+ * @param fromGpt Whether it starts with the weights of the GPT that is trained here, once that is
+ * done.
+ */
+export function beginLearner(config: Config, around: Surroundings, fromGpt = false): Learner {
   const learned: Learned = {
     config,
+    ...fromGpt && { fromGpt },
     train: [],
     validation: [],
     samples: [],
@@ -90,7 +100,7 @@ export async function restoreLearner(
 }
 
 function makeLearner(kept: Kept, around: Surroundings): Learner {
-  const { engine, corpus, countNgrams, gate, keeper, tell } = around;
+  const { engine, corpus, countNgrams, waitForGpt, gate, keeper, tell } = around;
   const { learned } = kept;
   const { config } = learned;
   const { kind } = config;
@@ -125,7 +135,7 @@ function makeLearner(kept: Kept, around: Surroundings): Learner {
     bits,
   });
 
-  const train = () =>
+  const train = (start?: SavedModel) =>
     runTraining(
       {
         model,
@@ -134,6 +144,7 @@ function makeLearner(kept: Kept, around: Surroundings): Learner {
         engine,
         stepper,
         resume: kept.state,
+        start,
         sampleEvery: 2 * config.evalEvery,
         makeSampleNgrams: kind === "diffusion" ? countNgrams : undefined,
         checkpointSeconds: CHECKPOINT_SECONDS,
@@ -191,7 +202,11 @@ function makeLearner(kept: Kept, around: Surroundings): Learner {
     async run() {
       dropAfter(learned, kept.state?.counters.step ?? 0);
       sums = { ...sums, chars: learned.step * config.batch * config.context };
-      running = train();
+      const isFromGpt = learned.fromGpt && kept.state === undefined;
+      if (isFromGpt) await keeper.write(kind, kept); // a reload waits again
+      const start = isFromGpt ? await waitForGpt() : undefined;
+      if (stopping.signal.aborted || (isFromGpt && start === undefined)) return;
+      running = train(start);
       const { stopped } = await running as Awaited<ReturnType<typeof train>>;
       session = undefined;
       if (stopped !== "done") return;
@@ -206,12 +221,14 @@ function makeLearner(kept: Kept, around: Surroundings): Learner {
     async current() {
       const names = Object.keys(parameterShapes(config));
       const weights: HostTensors | undefined = session ? await session.readState(names) : undefined;
-      const { best } = kept;
+      const { best, state } = kept;
       if (weights === undefined && best) return best;
+      const latest = weights ?? state?.weights;
       const vocabulary = model.vocabulary(corpus.text);
-      return { config, vocabulary, scores: {}, weights: weights ?? kept.state!.weights };
+      return latest && { config, vocabulary, scores: {}, weights: latest };
     },
     best: () => kept.best,
+    isDone: () => learned.isDone,
   };
 }
 

@@ -1,6 +1,7 @@
-import { assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertNotEquals } from "@std/assert";
 import type { SavedModel } from "../../../core/checkpoint_format.ts";
 import { makeCorpus } from "../../../core/data/corpus.ts";
+import type { Config } from "../../../core/config.ts";
 import { listCharacters, makeTokenizer } from "../../../core/data/tokenizer.ts";
 import { models } from "../../../core/models.ts";
 import { kneserNey } from "../../../core/ngrams/kneser_ney.ts";
@@ -30,6 +31,16 @@ function makeKeeper(): Keeper {
   };
 }
 
+/** Trains as the tasks do, and returns the best weights. */
+async function trainBest(config: Config, start?: SavedModel): Promise<SavedModel> {
+  const saved: SavedModel[] = [];
+  await runTraining({ model: models[config.kind], config, corpus, engine, start }, {
+    saveWeights: (model) => Promise.resolve(saved.push(model)),
+    saveTraining: () => Promise.resolve(),
+  });
+  return saved.at(-1)!;
+}
+
 for (const kind of ["gpt", "diffusion"] as const) {
   Deno.test(`a ${kind} that is stopped and taken up again has learned what a training of the task learns`, async () => {
     const config = configOf(kind, corpus, shape, 7);
@@ -39,6 +50,7 @@ for (const kind of ["gpt", "diffusion"] as const) {
       engine,
       corpus,
       countNgrams: () => table,
+      waitForGpt: () => Promise.resolve(undefined),
       gate: makeGate(),
       keeper: makeKeeper(),
       tell(message: FromWorker) {
@@ -68,11 +80,31 @@ for (const kind of ["gpt", "diffusion"] as const) {
     if (kind === "gpt") assertEquals(last.tableRealWords, undefined);
     else assertGreater(last.tableRealWords!, 0.9);
 
-    const saved: SavedModel[] = [];
-    await runTraining({ model: models[kind], config, corpus, engine }, {
-      saveWeights: (model) => Promise.resolve(saved.push(model)),
-      saveTraining: () => Promise.resolve(),
-    });
-    assertEquals(second.best()!.weights, saved.at(-1)!.weights);
+    assertEquals(second.best()!.weights, (await trainBest(config)).weights);
   });
 }
+
+Deno.test("a diffusion model that starts from the GPT waits for it, after a reload, too, and learns what --from teaches it", async () => {
+  const told: FromWorker["type"][] = [];
+  let gpt: SavedModel | undefined;
+  const around = {
+    engine,
+    corpus,
+    countNgrams: () => table,
+    waitForGpt: () => Promise.resolve(gpt),
+    gate: makeGate(),
+    keeper: makeKeeper(),
+    tell: (message: FromWorker) => told.push(message.type),
+  };
+  const config = configOf("diffusion", corpus, shape, 7);
+  const first = beginLearner(config, around, true);
+  await first.run(); // the GPT was stopped
+  assertEquals([first.isDone(), await first.current(), told], [false, undefined, ["learner"]]);
+
+  gpt = await trainBest(configOf("gpt", corpus, shape, 7));
+  const second = (await restoreLearner("diffusion", around))!;
+  await second.run();
+  assert(second.isDone());
+  assertEquals(second.best()!.weights, (await trainBest(config, gpt)).weights);
+  assertNotEquals(second.best()!.weights, (await trainBest(config)).weights);
+});

@@ -22,15 +22,7 @@ import { loadScorer } from "../../../core/scoring/scorer.ts";
 import type { Engine } from "../../../engines/engine.ts";
 import { UserError } from "../../../engines/errors.ts";
 import { createBrowserEngine } from "../../../engines/onnx/browser.ts";
-import type {
-  FromWorker,
-  PageRequest,
-  Part,
-  Shape,
-  Source,
-  TextFacts,
-  ToWorker,
-} from "../messages.ts";
+import type { FromWorker, PageRequest, Part, Source, TextFacts, ToWorker } from "../messages.ts";
 import { type Keeper, openKeeper } from "./keep.ts";
 import { beginLearner, configOf, type Learner, restoreLearner } from "./learner.ts";
 import { makeGate, makeTurns, takeTurns } from "./turns.ts";
@@ -92,7 +84,7 @@ async function hear(message: ToWorker): Promise<void> {
     case "fetchText":
       return await takeText(message.name, new TextDecoder().decode(await download(message.file)));
     case "train":
-      return await train(message.kinds, message.shape, message.seed);
+      return await train(message);
     case "pause":
       gate.hold("pause");
       return tellRunning();
@@ -208,6 +200,7 @@ const around = () => ({
   engine,
   corpus: requireCorpus(),
   countNgrams,
+  waitForGpt,
   gate,
   keeper,
   tell: tellAndCompare,
@@ -248,7 +241,9 @@ function scoreNgrams(context: number): Promise<void> {
 
 // ---------------------------------------------------------------- training
 
-async function train(kinds: ModelKind[], shape: Shape, seed: number): Promise<void> {
+async function train(
+  { kinds, shape, seed, fromGpt }: Extract<ToWorker, { type: "train" }>,
+): Promise<void> {
   const surroundings = around();
   requireLength(surroundings.corpus, shape.context);
   for (const kind of kinds) {
@@ -257,29 +252,38 @@ async function train(kinds: ModelKind[], shape: Shape, seed: number): Promise<vo
     checkTrainingConfig(config);
     await learners.get(kind)?.stop();
     loaded.delete(kind);
-    learners.set(kind, beginLearner(config, surroundings));
+    const isFromGpt = fromGpt && kind === "diffusion";
+    learners.set(kind, beginLearner(config, surroundings, isFromGpt));
   }
   resume();
 }
 
-const running = new Set<Learner>();
+/** The runs that are not over. */
+const runs = new Map<Learner, Promise<void>>();
 
 /** Lets all learners go on that are not done. */
 function resume(): void {
   gate.release("pause");
   for (const learner of learners.values()) {
-    if (running.has(learner)) continue;
-    running.add(learner);
-    learner.run().catch((error) => fail("learning", error)).finally(() => {
-      running.delete(learner);
+    if (runs.has(learner)) continue;
+    const run = learner.run().catch((error) => fail("learning", error)).finally(() => {
+      runs.delete(learner);
       tellRunning();
     });
+    runs.set(learner, run);
   }
   tellRunning();
 }
 
+/** Waits until the GPT is done; undefined if it was stopped, or failed, before that. */
+async function waitForGpt(): Promise<SavedModel | undefined> {
+  const gpt = learners.get("gpt");
+  await (gpt && runs.get(gpt));
+  return gpt?.isDone() ? gpt.best() : undefined;
+}
+
 async function tellRunning(): Promise<void> {
-  const isRunning = running.size > 0 && !gate.isHeldBy("pause");
+  const isRunning = runs.size > 0 && !gate.isHeldBy("pause");
   tell({ type: "running", isRunning });
   await keeper.write("running", isRunning);
 }
