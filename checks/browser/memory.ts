@@ -90,6 +90,9 @@ testInChromium(`Memory stays as it is over ${STEPS} steps`, async (browser) => {
     });
     const { page } = opened;
     page.setDefaultTimeout(3_600_000); // on a busy machine
+    await page.waitForFunction(() =>
+      /^Computes/.test(document.querySelector("#engine")?.textContent ?? "")
+    );
     await page.locator("#text button").click();
     await page.locator("#text-facts").waitFor();
     await page.click("#train:enabled");
