@@ -86,12 +86,12 @@ for (const kind of ["gpt", "diffusion"] as const) {
 
 Deno.test("a diffusion model that starts from the GPT waits for it, after a reload, too, and learns what --from teaches it", async () => {
   const told: FromWorker["type"][] = [];
-  let gpt: SavedModel | undefined;
+  const done: SavedModel[] = [];
   const around = {
     engine,
     corpus,
     countNgrams: () => table,
-    waitForGpt: () => Promise.resolve(gpt),
+    waitForGpt: () => Promise.resolve(done.at(0)),
     gate: makeGate(),
     keeper: makeKeeper(),
     tell: (message: FromWorker) => told.push(message.type),
@@ -101,10 +101,10 @@ Deno.test("a diffusion model that starts from the GPT waits for it, after a relo
   await first.run(); // the GPT was stopped
   assertEquals([first.isDone(), await first.current(), told], [false, undefined, ["learner"]]);
 
-  gpt = await trainBest(configOf("gpt", corpus, shape, 7));
+  done.push(await trainBest(configOf("gpt", corpus, shape, 7)));
   const second = (await restoreLearner("diffusion", around))!;
   await second.run();
   assert(second.isDone());
-  assertEquals(second.best()!.weights, (await trainBest(config, gpt)).weights);
+  assertEquals(second.best()!.weights, (await trainBest(config, done[0])).weights);
   assertNotEquals(second.best()!.weights, (await trainBest(config)).weights);
 });
