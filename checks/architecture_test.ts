@@ -33,6 +33,7 @@ const layers = [
     "tasks/quality/",
     "tasks/report/",
     "tasks/setup/",
+    "tasks/train/",
     "tasks/visualize/",
   ],
   ["tasks/check_gpu/"],

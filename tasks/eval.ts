@@ -41,7 +41,7 @@ import {
 } from "./shared/run.ts";
 import { commandLine } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
-import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./shared/eval_tables.ts";
+import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./eval/tables.ts";
 import { type Journal, openJournal } from "./shared/journal.ts";
 import { describeMissingText, findNgrams } from "./shared/ngrams.ts";
 import { type Progress, showCounting, startProgress } from "./shared/progress.ts";

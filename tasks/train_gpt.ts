@@ -1,7 +1,7 @@
 /** Trains the GPT. */
 import * as gpt from "../core/gpt.ts";
 import { runTask } from "./shared/run.ts";
-import { trainTask } from "./shared/train.ts";
+import { trainTask } from "./train/train.ts";
 
 export const main = (args: string[]): Promise<void> => trainTask(gpt, args);
 

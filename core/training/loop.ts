@@ -188,15 +188,9 @@ export function makeLocalStepper(
 }
 
 /**
- * Trains until `config.steps`, until patience or the time runs out, or until `signal` aborts; saves
- * to `store` in each case.
+ * Trains as `train` does, and saves to `store`.
  *
- * A run with a deadline starts by timing a validation and a checkpoint, and stops early enough for
- * one more of each: its last validation is one more than those of a run that was never stopped, and
- * the steps are the same.
- *
- * @throws {UserError} If the loss is not a number (a checkpoint stays as it is), the
- * validation text is shorter than one block, or no step fits before the deadline.
+ * @throws {UserError} As `train`, except for its files.
  * @throws What `store` throws.
  */
 export async function runTraining(

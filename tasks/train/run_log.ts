@@ -3,10 +3,10 @@ import { dirname, join } from "@std/path";
 import { describeIoError } from "../../files/errors.ts";
 import { lockFile } from "../../files/lock.ts";
 import { makeFolder, writeFileAtomically } from "../../files/write.ts";
-import type { RunHeader, RunLine } from "./results.ts";
-import { RUNS } from "./provenance.ts";
-import { note } from "./run.ts";
-import { openSideFile } from "./side_file.ts";
+import type { RunHeader, RunLine } from "../shared/results.ts";
+import { RUNS } from "../shared/provenance.ts";
+import { note } from "../shared/run.ts";
+import { openSideFile } from "../shared/side_file.ts";
 
 export interface RunLog extends Disposable {
   append(line: RunLine): void;

@@ -1,8 +1,8 @@
 /** Prints evaluations. */
 import type { Compared } from "../../core/scoring/comparison.ts";
 import { type Estimator, estimatorNotes } from "../../core/scoring/estimators.ts";
-import type { BaselineRow, ComparisonRow, EvaluationRow } from "./results.ts";
-import { alignedTable, wrap } from "./text.ts";
+import type { BaselineRow, ComparisonRow, EvaluationRow } from "../shared/results.ts";
+import { alignedTable, wrap } from "../shared/text.ts";
 
 type Row = EvaluationRow | BaselineRow;
 

@@ -16,7 +16,7 @@ import {
   presets,
 } from "../../core/config.ts";
 import { type Corpus, loadCorpus, requireLength, sliceTraining } from "../../core/data/corpus.ts";
-import { findLatestCorpus } from "./fetched_texts.ts";
+import { findLatestCorpus } from "../shared/fetched_texts.ts";
 import { describeIoError } from "../../files/errors.ts";
 import { lockFile } from "../../files/lock.ts";
 import { adviseJoining, writePieces } from "../../files/pieces.ts";
@@ -28,17 +28,17 @@ import { joinRanks, type Mpi } from "../../engines/mpi.ts";
 import type { TrainingObserver, TrainingResult } from "../../core/training/loop.ts";
 import { train, type TrainingRun } from "../../core/training/trainer.ts";
 import { UserError } from "../../engines/errors.ts";
-import { commonFlags, parseFlags, reportsFlag, UsageError, type Values } from "./flags.ts";
-import { Interrupted, interruption, note, print, printJson } from "./run.ts";
-import { commandLine, quantity, withoutControls } from "./text.ts";
-import { startEngineFromFlags } from "./engine.ts";
-import { type Progress, startProgress } from "./progress.ts";
+import { commonFlags, parseFlags, reportsFlag, UsageError, type Values } from "../shared/flags.ts";
+import { Interrupted, interruption, note, print, printJson } from "../shared/run.ts";
+import { commandLine, quantity, withoutControls } from "../shared/text.ts";
+import { startEngineFromFlags } from "../shared/engine.ts";
+import { type Progress, startProgress } from "../shared/progress.ts";
 import { openRunLog, type RunLog, runLogPath } from "./run_log.ts";
-import type { RunHeader } from "./results.ts";
-import { tryTo } from "./provenance.ts";
-import { parseSettings, setFlag } from "./settings.ts";
+import type { RunHeader } from "../shared/results.ts";
+import { tryTo } from "../shared/provenance.ts";
+import { parseSettings, setFlag } from "../shared/settings.ts";
 import { makeSparkline } from "./sparkline.ts";
-import { describeText, loadNamedWeights } from "./weights.ts";
+import { describeText, loadNamedWeights } from "../shared/weights.ts";
 
 const DEFAULT_PRESET = "small";
 /** The default of a flag that replaces a setting of the preset. */
