@@ -3,7 +3,7 @@
  * table and the temperature, and how long it writes with how many drafts, in turn on one thread.
  * The time is the processor's, which other programs on the machine change little (Linux only).
  *
- *   deno task --cwd checks drafts [CHARACTERS]
+ *   deno task --cwd checks drafts [CHARACTERS [f32 | int8]]
  *
  * A draft of a table q is kept with probability sum(min(p, q)), p being the GPT's probabilities:
  * this is averaged over texts that the GPT wrote at that temperature.
@@ -24,7 +24,8 @@ const ORDERS = [3, 4, 5, 6, 7, 8];
 const TEMPERATURES = [0.5, 0.8, 1];
 const DRAFTS = [0, 4, 6, 8, 11, 12, 16];
 
-const [characters = 1000] = Deno.args.map(Number);
+const characters = Number(Deno.args[0] ?? 1000);
+const precision = Deno.args[1] === "f32" ? "f32" : "int8";
 const { config, weights, vocabulary } = await loadWeights("weights/gpt.safetensors");
 const tokenizer = makeTokenizer("gpt", vocabulary);
 const { train } = await loadCorpus("data/tinyshakespeare.txt");
@@ -32,7 +33,7 @@ const tokens = tokenizer.encode(train);
 const tables = ORDERS.map((order) => kneserNey(tokens, vocabulary.length, order));
 const ngrams = tables[ORDERS.indexOf(6)];
 const request = { prompt: "First Citizen:\n", length: characters };
-const { engine } = await startEngine("onnx", { threads: 1 });
+const { engine } = await startEngine("onnx", { precision, threads: 1 });
 const load = (drafts: number) => loadNetwork(engine, models.gpt, config, weights, { drafts });
 
 {

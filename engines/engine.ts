@@ -56,8 +56,11 @@ export interface Session<P = Record<string, Program>> {
   dispose(): void;
 }
 
-/** The precision of matrix products; everything else is float32. */
-export type Precision = "f32" | "bf16";
+/**
+ * The precision of matrix products; everything else is float32. `int8` is for inference: weights
+ * that no program changes are whole numbers from -63 to 63 with a scale for each row.
+ */
+export type Precision = "f32" | "bf16" | "int8";
 
 /** Something that runs programs. */
 export interface Engine {

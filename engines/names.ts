@@ -23,5 +23,8 @@ export const engineNames = Object.keys(enginePurposes) as EngineName[];
 
 /** Whether an engine can compute in that precision. */
 export function hasPrecision(name: EngineName, precision: Precision): boolean {
-  return precision === "f32" || name === "tensorflow";
+  return precision === "f32" || name === onlyEngineWith[precision];
 }
+
+/** The engine that has a precision which no other has. */
+export const onlyEngineWith = { bf16: "tensorflow", int8: "onnx" } as const;

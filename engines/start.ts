@@ -7,11 +7,17 @@ import { backends, eagerEngine } from "./eager.ts";
 import type { Engine, Precision } from "./engine.ts";
 import { firstLine, UserError } from "./errors.ts";
 import { NotSetUpError } from "./installation.ts";
-import { type EngineName, engineNames, enginePurposes, hasPrecision } from "./names.ts";
+import {
+  type EngineName,
+  engineNames,
+  enginePurposes,
+  hasPrecision,
+  onlyEngineWith,
+} from "./names.ts";
 
 /** Options of an engine. */
 export interface EngineOptions {
-  /** Precision of matrix products; `bf16` on `tensorflow` only. @default {"f32"} */
+  /** Precision of matrix products: `bf16` on `tensorflow`, `int8` on `onnx` only. @default {"f32"} */
   precision?: Precision;
   /** Threads of one operation, for engines that let one choose. Default: one per core. */
   threads?: number;
@@ -19,13 +25,20 @@ export interface EngineOptions {
 
 /** Modules of engines are imported only when asked for: a native library may not load here. */
 const factories: Record<EngineName, (options: EngineOptions) => Engine | Promise<Engine>> = {
-  "tensorflow": async (options) =>
-    (await import("./tensorflow/engine.ts")).tensorflowEngine(options),
-  "onnx": async (options) => (await import("./onnx/engine.ts")).onnxEngine(options),
-  "onnx:cuda": async (options) =>
-    (await import("./onnx/engine.ts")).onnxEngine({ ...options, device: "cuda" }),
-  "onnx:webgpu": async (options) =>
-    (await import("./onnx/engine.ts")).onnxEngine({ ...options, device: "webgpu" }),
+  "tensorflow": async ({ precision, threads }) =>
+    (await import("./tensorflow/engine.ts")).tensorflowEngine({
+      precision: precision === "bf16" ? "bf16" : "f32",
+      threads,
+    }),
+  "onnx": async ({ precision, threads }) =>
+    (await import("./onnx/engine.ts")).onnxEngine({
+      precision: precision === "int8" ? "int8" : "f32",
+      threads,
+    }),
+  "onnx:cuda": async ({ threads }) =>
+    (await import("./onnx/engine.ts")).onnxEngine({ threads, device: "cuda" }),
+  "onnx:webgpu": async ({ threads }) =>
+    (await import("./onnx/engine.ts")).onnxEngine({ threads, device: "webgpu" }),
   "eager:wasm": () => eagerEngine("wasm", backends.wasm),
   "eager:cpu": () => eagerEngine("cpu", backends.cpu),
   "eager:webgpu": () => eagerEngine("webgpu", backends.webgpu),
@@ -48,8 +61,8 @@ export interface EngineStatus {
  *
  * @param name One of `engineNames`, or `auto`.
  * @returns The engine, and for `auto` why it was chosen.
- * @throws {UserError} If the engine can't run here, or has float32 only and `bf16` is asked for;
- * `auto` takes float32 then.
+ * @throws {UserError} If the engine can't run here, or lacks the precision; `auto` takes float32
+ * then.
  */
 export async function startEngine(
   name: EngineName | "auto",
@@ -73,13 +86,16 @@ export async function startEngine(
 
 /** Lists what `auto` tries, best first, each with the reason to prefer it. */
 async function preferred(options: EngineOptions): Promise<{ name: EngineName; reason: string }[]> {
-  const onCpu = [
-    { name: "tensorflow", reason: "the fastest for large networks on the CPU, and it is set up" },
-    { name: "onnx", reason: "the fastest that needs no setup" },
-    { name: "eager:wasm", reason: "onnxruntime does not start here" },
-  ] as const;
+  const tensorflow = {
+    name: "tensorflow",
+    reason: "the fastest for large networks on the CPU, and it is set up",
+  } as const;
+  const wasm = { name: "eager:wasm", reason: "onnxruntime does not start here" } as const;
+  const onCpu = options.precision === "int8"
+    ? [{ name: "onnx", reason: "the fastest in int8" } as const, tensorflow, wasm]
+    : [tensorflow, { name: "onnx", reason: "the fastest that needs no setup" } as const, wasm];
   const gpu = firstNvidiaGpu();
-  if (gpu === undefined) return [...onCpu];
+  if (gpu === undefined) return onCpu;
   const onGpu: { name: EngineName; reason: string }[] = [];
   const reason = `it is set up and uses the ${gpu}`;
   if (await tensorflowUsesGpu(options)) onGpu.push({ name: "tensorflow", reason });
@@ -107,17 +123,19 @@ async function tensorflowUsesGpu({ threads }: EngineOptions): Promise<boolean> {
 }
 
 /**
- * Says why `auto` computes in float32 on an engine though bf16 was asked for: the engine has no
- * bf16, or would be slower with it here.
+ * Says why `auto` computes in float32 on an engine though another precision was asked for: the
+ * engine lacks it, or bf16 would be slower here.
  */
 async function whyFloat32(
   name: EngineName,
   { precision, threads }: EngineOptions,
 ): Promise<string | undefined> {
-  if (precision !== "bf16") return undefined;
+  if (precision === undefined || precision === "f32") return undefined;
   if (!hasPrecision(name, precision)) {
-    return `in float32, since only tensorflow has bf16 ("deno task setup-tensorflow")`;
+    const setup = precision === "bf16" ? ` ("deno task setup-tensorflow")` : "";
+    return `in float32, since only ${onlyEngineWith[precision]} has ${precision}${setup}`;
   }
+  if (precision === "int8") return undefined;
   const { loadBinding, slowBfloat16 } = await import("./tensorflow/binding.ts");
   const loaded = await loadBinding({ threads }).catch(() => undefined); // `start` says why
   const reason = loaded && await slowBfloat16(loaded.binding);
@@ -138,7 +156,7 @@ async function start(name: EngineName, options: EngineOptions): Promise<Engine> 
   if (!hasPrecision(name, precision)) {
     throw new UserError({
       action: `compute in ${precision} on the engine "${name}"`,
-      found: "it has float32 only",
+      found: `only ${onlyEngineWith[precision as keyof typeof onlyEngineWith]} has that`,
       advice: "leave out --precision",
     });
   }

@@ -23,6 +23,13 @@ Deno.test("auto takes the first of tensorflow, onnx and eager:wasm that runs her
   assert(reason!.length > 10);
 });
 
+Deno.test("in int8 auto takes onnx before tensorflow", async () => {
+  const onnx = statuses.find(({ name }) => name === "onnx");
+  if (!onnx?.available) return;
+  const { engine } = await startEngine("auto", { precision: "int8" });
+  assertEquals([engine.name, engine.precision], ["onnx", "int8"]);
+});
+
 /** The engine that `auto` finds in a process that lacks a permission. */
 async function autoWith(flags: string[], options = "{}"): Promise<string> {
   const module = new URL("start.ts", import.meta.url).href;
@@ -56,17 +63,26 @@ Deno.test("without native libraries auto falls back to WebAssembly, and says tha
   );
 });
 
-Deno.test("bf16 is refused by every engine that has float32 only", async () => {
-  for (const name of engineNames.filter((name) => name !== "tensorflow")) {
-    const error = await assertRejects(() => startEngine(name, { precision: "bf16" }), UserError);
-    assertMatch(error.message, /^Cannot compute in bf16 on the engine ".*float32 only; leave out/);
+Deno.test("a precision is refused by every engine that lacks it", async () => {
+  for (const [precision, only] of [["bf16", "tensorflow"], ["int8", "onnx"]] as const) {
+    for (const name of engineNames.filter((name) => name !== only)) {
+      const error = await assertRejects(() => startEngine(name, { precision }), UserError);
+      assertEquals(
+        error.message,
+        `Cannot compute in ${precision} on the engine "${name}": only ${only} has that; leave out --precision`,
+      );
+    }
   }
 });
 
-Deno.test("auto computes in float32, and says so, where only engines without bf16 run", async () => {
+Deno.test("auto computes in float32, and says so, where only engines without the precision run", async () => {
   assertMatch(
     await autoWith(["--deny-ffi"], `{ precision: "bf16" }`),
     /^eager:wasm: .*; in float32, since only tensorflow has bf16/,
+  );
+  assertMatch(
+    await autoWith(["--deny-ffi"], `{ precision: "int8" }`),
+    /^eager:wasm: .*; in float32, since only onnx has int8/,
   );
 });
 

@@ -119,6 +119,7 @@ const flags = {
   },
   ...reportsFlag,
   ...commonFlags,
+  precision: { ...commonFlags.precision, choices: ["f32", "bf16", "int8"] },
 } as const;
 
 type EvalValues = ReturnType<typeof parse>;

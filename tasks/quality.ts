@@ -24,12 +24,12 @@ import { loadScorer } from "../core/scoring/scorer.ts";
 import { listCharacters, makeTokenizer } from "../core/data/tokenizer.ts";
 import { collectWords } from "./shared/words.ts";
 import {
-  commonFlags,
   flagName,
   nextSeed,
   parseFlags,
   reportsFlag,
   UsageError,
+  writingFlags,
 } from "./shared/flags.ts";
 import { Interrupted, interruption, note, print, printJson, runTask } from "./shared/run.ts";
 import { commandLine } from "./shared/text.ts";
@@ -117,7 +117,7 @@ const flags = {
   ...draftFlags,
   ...originalFlag,
   ...reportsFlag,
-  ...commonFlags,
+  ...writingFlags,
 } as const;
 
 type QualityValues = ReturnType<typeof parse>;

@@ -17,7 +17,7 @@ import {
   type SampleResult,
 } from "./shared/results.ts";
 import { collectWords, measureRealWords } from "./shared/words.ts";
-import { commonFlags, nextSeed, parseFlags, reportsFlag, UsageError } from "./shared/flags.ts";
+import { nextSeed, parseFlags, reportsFlag, UsageError, writingFlags } from "./shared/flags.ts";
 import { Interrupted, interruption, note, printJson, printText, runTask } from "./shared/run.ts";
 import { commandLine, percent, quantity } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
@@ -81,7 +81,7 @@ const flags = {
   ...draftFlags,
   ...originalFlag,
   ...reportsFlag,
-  ...commonFlags,
+  ...writingFlags,
 } as const;
 
 /** Most GPT texts computed together; larger batches gain little. */

@@ -153,7 +153,7 @@ Deno.test("sampling refuses a wrong command line with exit code 2, and an unknow
       [
         ["--engine", "onnx", "--precision", "bf16"],
         1,
-        "it has float32 only; leave out --precision",
+        "only tensorflow has that; leave out --precision",
       ],
     ];
     const ended = await Promise.all(cases.map(([args]) => runTaskIn(folder, "sample", ...args)));

@@ -10,7 +10,7 @@ import { loadNetwork } from "../core/sampling/network.ts";
 import { limitPasses, write, type WriteRequest } from "../core/sampling/write.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
 import { draftFlags, loadNgrams, refuseDrafts } from "./shared/ngrams.ts";
-import { commonFlags, flagName, parseFlags, UsageError, type Values } from "./shared/flags.ts";
+import { flagName, parseFlags, UsageError, type Values, writingFlags } from "./shared/flags.ts";
 import { Interrupted, interruption, note, printJson, runTask } from "./shared/run.ts";
 import {
   checkTemplate,
@@ -83,7 +83,7 @@ const flags = {
     help: "weights of the GPT",
     defaultHelp: "weights/gpt.safetensors, or those trained last",
   },
-  ...commonFlags,
+  ...writingFlags,
 } as const;
 
 type Flags = Values<typeof flags>;

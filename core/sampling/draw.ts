@@ -40,13 +40,8 @@ export function candidates(
   { temperature, topK, topP }: Truncation,
   never?: number,
 ): Candidates {
-  const tokens: number[] = [];
-  for (let token = 0; token < logits.length; token++) {
-    if (Number.isNaN(logits[token])) throw notNumbers(NaN);
-    if (token !== never) tokens.push(token);
-  }
-  // Equal logits keep the order of the vocabulary, so that the same bytes come out everywhere.
-  tokens.sort((a, b) => logits[b] - logits[a] || a - b);
+  if (logits.some(Number.isNaN)) throw notNumbers(NaN);
+  const tokens = sortByLogit(logits).filter((token) => token !== never);
   if (!Number.isFinite(logits[tokens[0]])) throw notNumbers(logits[tokens[0]]);
   const all = softmax(tokens.map((token) => logits[token]), temperature);
   const kept = Math.min(topK ?? all.length, all.length, nucleusSize(all, topP));
@@ -54,6 +49,25 @@ export function candidates(
   // Nothing cut is exactly 1: rounding must not make one position look surer than another.
   const mass = kept === all.length ? 1 : sum(probabilities);
   return { tokens: tokens.slice(0, kept), probabilities, mass };
+}
+
+/**
+ * Lists the tokens by falling logit. Equal logits keep the order of the vocabulary, so that the same
+ * bytes come out everywhere.
+ *
+ * A sort with a function that compares is a good part of the time of a draw; numbers are sorted four
+ * times as fast. So each token becomes one: the bits of its logit, made to rise as the logit falls,
+ * and behind them the token.
+ */
+function sortByLogit(logits: Float32Array): number[] {
+  const bits = new Uint32Array(logits.map((logit) => logit + 0).buffer); // -0 becomes 0
+  const keys = new Float64Array(bits.length);
+  for (let token = 0; token < keys.length; token++) {
+    const pattern = bits[token];
+    const falling = pattern < 2 ** 31 ? 2 ** 31 - 1 - pattern : pattern;
+    keys[token] = falling * 2 ** 21 + token;
+  }
+  return Array.from(keys.sort(), (key) => key % 2 ** 21);
 }
 
 /** A network's certainty about a character, before any temperature or truncation. */

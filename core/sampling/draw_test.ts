@@ -20,6 +20,15 @@ Deno.test("candidates are sorted by probability, equal ones by token", () => {
   assertAlmostEquals(mass, 1, 1e-12);
 });
 
+Deno.test("any logits are sorted as a comparison of numbers sorts them", () => {
+  const logit = fc.oneof(fc.float({ noNaN: true }), fc.constantFrom(0, -0, 1, -1, -Infinity));
+  fc.assert(fc.property(fc.array(logit, { minLength: 1, maxLength: 70 }), (list) => {
+    const logits = Float32Array.of(0, ...list).map((value) => value === Infinity ? 0 : value);
+    const sorted = [...logits.keys()].sort((a, b) => logits[b] - logits[a] || a - b);
+    assertEquals(candidates(logits, { temperature: 1 }).tokens, sorted);
+  }));
+});
+
 Deno.test("top-k keeps the k likeliest, and all where there are fewer", () => {
   const logits = logitsOf(0.5, 0.3, 0.15, 0.05);
   assertEquals(kept(logits, { topK: 1 }).tokens, [0]);

@@ -78,6 +78,7 @@ export async function createBrowserEngine(
   const engine = await engineOn(onnxruntime, {
     name,
     device: device === "wasm" ? "cpu" : device,
+    precision: "f32",
     threads: count,
     isWeb: true,
   });

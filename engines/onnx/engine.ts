@@ -11,6 +11,8 @@ import { engineOn } from "./session.ts";
 export interface OnnxOptions {
   /** Threads inside one operator on the CPU. Default: one per core. */
   threads?: number;
+  /** The precision of products with weights that no program changes. @default {"f32"} */
+  precision?: "f32" | "int8";
   /** The device that computes. @default {"cpu"} */
   device?: OnnxDevice;
 }
@@ -21,12 +23,13 @@ export interface OnnxOptions {
  * @throws {UserError} If onnxruntime does not load here, or does not start on that device.
  */
 export async function onnxEngine(
-  { threads = navigator.hardwareConcurrency, device = "cpu" }: OnnxOptions = {},
+  { threads = navigator.hardwareConcurrency, device = "cpu", precision = "f32" }: OnnxOptions = {},
 ): Promise<Engine> {
   const name = device === "cpu" ? "onnx" : `onnx:${device}`;
   return await engineOn(await loadOnnxruntime(device), {
     name,
     device,
+    precision,
     threads,
     isWeb: false,
   });

@@ -3,6 +3,7 @@ import { makeConfig } from "../../core/config.ts";
 import { drawWindows } from "../../core/training/step.ts";
 import { initialWeights } from "../../core/model.ts";
 import { models } from "../../core/models.ts";
+import { windowLogits } from "../../core/programs.ts";
 import { drawStepInputs, initialState, trainStep } from "../../core/training/step.ts";
 import { gradients } from "../../core/training/gradients.ts";
 import { seededRandom } from "../../core/random.ts";
@@ -10,7 +11,7 @@ import type { HostTensors } from "../tensors.ts";
 import type { Graph } from "../record/graph.ts";
 import { inputsOf, kernelCases, programOf } from "../testing/kernel_cases.ts";
 import { onnxEngine } from "./engine.ts";
-import { inputName, onnxModel, onnxStepsModel, outputName } from "./model.ts";
+import { inputName, onnxModel, onnxStepsModel, outputName, quantizeRows } from "./model.ts";
 import { decodeModel } from "../testing/onnx_proto.ts";
 import type { GraphProto } from "./proto.ts";
 import { loadOnnxruntime, type Onnxruntime } from "./runtime.ts";
@@ -158,3 +159,58 @@ async function onCpu(
     Object.keys(graph.outputs).map((key) => [key, fetched[outputName(key)].data as Float32Array]),
   );
 }
+
+Deno.test("a quantized entry is off by at most half of its row's step, and a row of zeros stays zero", () => {
+  const random = seededRandom(1), rows = 5, columns = 7;
+  const matrix = Float32Array.from({ length: rows * columns }, () => random.normal());
+  matrix.fill(0, 2 * columns, 3 * columns);
+  const quantized = quantizeRows(matrix, rows, columns);
+  for (let row = 0; row < rows; row++) {
+    const scale = quantized.scales[row];
+    for (let i = 0; i < columns; i++) {
+      const whole = quantized.columns[i * rows + row];
+      // 63: two products with a byte still fit into 16 bits.
+      assert(Math.abs(whole) <= 63 && 2 * 63 * 255 < 2 ** 15);
+      assert(Math.abs(whole * scale - matrix[row * columns + i]) <= scale * 0.5001);
+    }
+  }
+});
+
+test("in int8 the linear layers are in 8 bits, and the logits near those in float32", async () => {
+  const config = makeConfig("diffusion", "smoke", 65), random = seededRandom(2);
+  const weights = initialWeights({ ...config, zeroProjections: false }, random);
+  const program = windowLogits(models.diffusion, config, 1);
+  const graph = compile("logits", program, weights);
+  const ofModel = (precision: "f32" | "int8", fixed: HostTensors) =>
+    decodeModel(onnxModel(graph, { fixed, precision })).graph.node
+      .filter(({ op_type }) => op_type === "MatMulIntegerToFloat").length;
+  assertEquals(ofModel("int8", weights), 6 * config.layers + 1); // the embedding is a look-up
+  assertEquals(ofModel("f32", weights), 0);
+  assertEquals(ofModel("int8", {}), 0, "weights that change are not quantized");
+  const tokens = Int32Array.from({ length: config.context }, () => random.integer(65));
+  const [exact, near] = await Promise.all((["f32", "int8"] as const).map(async (precision) => {
+    const session = await (await onnxEngine({ precision })).load(weights, { program });
+    const { logits } = await session.run("program", { tokens });
+    session.dispose();
+    return logits;
+  }));
+  const size = (values: Float32Array) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));
+  const share = size(exact.map((logit, i) => logit - near[i])) / size(exact);
+  // Each product is off by about 1 %, the root of the squares of 1 / (63 sqrt 12) of a factor times
+  // the largest over the usual entry, and there are three in a row.
+  assert(share > 1e-4 && share < 0.05, `off by ${share}`);
+});
+
+test("in int8 a position's logits are the same bits whatever follows, and whatever is next to it", async () => {
+  const config = makeConfig("gpt", "smoke", 65), random = seededRandom(3);
+  const weights = initialWeights({ ...config, zeroProjections: false }, random);
+  const session = await (await onnxEngine({ precision: "int8" }))
+    .load(weights, { program: windowLogits(models.gpt, config, 2) });
+  const window = () => Array.from({ length: config.context }, () => random.integer(65));
+  const half = config.context / 2, [given, other] = [window(), window()];
+  const logits = async (tokens: number[]) =>
+    (await session.run("program", { tokens: Int32Array.from(tokens) })).logits.slice(0, half * 65);
+  const one = await logits([...given, ...window()]);
+  assertEquals(await logits([...given.slice(0, half), ...other.slice(half), ...window()]), one);
+  session.dispose();
+});

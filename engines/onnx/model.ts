@@ -3,6 +3,7 @@
  * becomes inputs, and its new values outputs, since ONNX has no variables; or it goes round in a
  * loop, for several steps in one run.
  */
+import type { Precision } from "../engine.ts";
 import { type HostTensors, sizeOf } from "../tensors.ts";
 import {
   type Graph,
@@ -63,6 +64,11 @@ interface Emitter {
   floats(values: Float32Array): string;
   int32s(values: Int32Array): string;
   int64(values: number[]): string;
+  uint8(value: number): string;
+  /** Makes a matrix. */
+  int8s(values: Int8Array, shape: [number, number]): string;
+  /** Returns the entries of a state entry that is a constant of the model. */
+  fixed(value: Value): Float32Array | undefined;
   /**
    * Appends an operator with one output, named after `output` or, if absent, anew. Returns the
    * output's name.
@@ -213,6 +219,61 @@ const lowerings: Record<string, Lowering> = {
 };
 
 /**
+ * Products in 8 bits, where the right factor is the transpose of a constant: the linear layers. The
+ * rows of both factors have a scale each, so a row of the result depends on its own row alone: what
+ * a GPT says at a position knows nothing of those to its right, or of other texts.
+ */
+const inInt8: Record<string, Lowering> = {
+  BatchMatMul: (node, emit) => {
+    const { inputs: [a, b], outputs: [y], attributes } = node;
+    const weights = emit.fixed(b);
+    if (!weights || attributes.transposeA || !attributes.transposeB) {
+      return lowerings.BatchMatMul(node, emit);
+    }
+    const [to, from] = b.shape;
+    const { columns, scales } = quantizeRows(weights, to, from);
+    // onnxruntime does this once where several products have the same left factor.
+    const sizes = emit.op("Abs", [emit.name(a)]);
+    const largest = emit.op("ReduceMax", [sizes, emit.int64([-1])], { keepdims: 1 });
+    const scale = emit.op("Add", [largest, emit.float(1e-9)]); // not 0
+    const shares = emit.op("Div", [emit.name(a), scale]); // from -1 to 1
+    const [step, zero] = [emit.float(1 / 127), emit.uint8(128)];
+    const quantized = emit.op("QuantizeLinear", [shares, step, zero]);
+    const factors = [quantized, emit.int8s(columns, [from, to]), step, emit.floats(scales), zero];
+    const product = emit.op(`${MICROSOFT}.MatMulIntegerToFloat`, factors);
+    emit.op("Mul", [product, scale], {}, y);
+  },
+};
+
+/**
+ * The largest whole number of a quantized weight. With 127, two products of it and of the other
+ * factor, which is at most 255, would overflow the 16 bits in which CPUs without VNNI add them.
+ */
+const LARGEST_INT8 = 63;
+
+/**
+ * Quantizes each row of a matrix [rows, columns] with a scale of its own, and transposes it: an
+ * entry is the whole number times the scale of its row.
+ */
+export function quantizeRows(
+  matrix: Float32Array,
+  rows: number,
+  columns: number,
+): { columns: Int8Array; scales: Float32Array } {
+  const transposed = new Int8Array(rows * columns), scales = new Float32Array(rows);
+  for (let row = 0; row < rows; row++) {
+    const entries = matrix.subarray(row * columns, (row + 1) * columns);
+    const largest = entries.reduce((most, entry) => Math.max(most, Math.abs(entry)), 0);
+    scales[row] = largest / LARGEST_INT8;
+    if (largest === 0) continue;
+    for (let i = 0; i < columns; i++) {
+      transposed[i * rows + row] = Math.round(entries[i] / scales[row]);
+    }
+  }
+  return { columns: transposed, scales };
+}
+
+/**
  * What other lowerings make with onnxruntime's own operators, in ONNX's. onnxruntime finds these
  * patterns when it loads the model, and makes its own operators of them.
  */
@@ -299,6 +360,8 @@ export interface OnnxModelOptions {
    * elsewhere, with copies back and forth. @default {"cpu"}
    */
   device?: OnnxDevice;
+  /** The precision of products; `int8` only of those with entries of `fixed`. @default {"f32"} */
+  precision?: Precision;
   /** Whether to take only operators that ONNX defines, so that others than onnxruntime can run it. */
   portable?: boolean;
 }
@@ -399,7 +462,7 @@ interface Named {
 /** Makes the operators of a graph, in order, and names the tensors that go in and out. */
 function lower(
   graph: Graph,
-  { fixed = {}, device = "cpu", portable: isPortable }: OnnxModelOptions,
+  { fixed = {}, device = "cpu", precision = "f32", portable: isPortable }: OnnxModelOptions,
 ): { nodes: NodeProto[]; initializers: TensorProto[]; inputs: Named[]; outputs: Named[] } {
   const nodes: NodeProto[] = [];
   const initializers: TensorProto[] = [];
@@ -433,6 +496,9 @@ function lower(
     floats: (values) => initializer("float32", [values.length], values),
     int32s: (values) => initializer("int32", [values.length], values),
     int64: (values) => initializer("int64", [values.length], new BigInt64Array(values.map(BigInt))),
+    uint8: (value) => initializer("uint8", [], Uint8Array.of(value)),
+    int8s: (values, shape) => initializer("int8", shape, values),
+    fixed: ({ from }) => from.kind === "state" ? fixed[from.name]?.data : undefined,
     op(type, inputs, attributes = {}, output) {
       const name = output ? emit.name(output) : `t${count++}`;
       append(type, inputs, attributes, [name]);
@@ -480,7 +546,8 @@ function lower(
   }
   for (const node of order) {
     const lowering = isPortable && portable[node.kernel] ||
-      device === "webgpu" && forWebgpu[node.kernel] || lowerings[node.kernel];
+      device === "webgpu" && forWebgpu[node.kernel] ||
+      precision === "int8" && inInt8[node.kernel] || lowerings[node.kernel];
     if (!lowering) {
       throw new TypeError(`Cannot lower "${node.kernel}" to ONNX: no operator is given for it`);
     }

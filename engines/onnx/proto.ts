@@ -55,7 +55,7 @@ const model: Fields = {
 };
 
 /** TensorProto.DataType */
-export const dataTypes = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+export const dataTypes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 } as const;
 export type DataType = keyof typeof dataTypes;
 
 /** AttributeProto.AttributeType */

@@ -50,6 +50,8 @@ export interface OnnxSettings {
   name: string;
   /** The device that computes. */
   device: OnnxDevice;
+  /** The precision of products. */
+  precision: "f32" | "int8";
   /** Threads inside one operator on the CPU. */
   threads: number;
   /**
@@ -72,7 +74,7 @@ export async function engineOn(
   await runtime.check();
   return {
     name: settings.name,
-    precision: "f32",
+    precision: settings.precision,
     load: (state, programs) => OnnxSession.load(runtime, state, programs),
   };
 }
@@ -201,7 +203,7 @@ class OnnxSession implements Session {
     const loaded: Record<string, Loaded> = {};
     for (const [name, graph] of Object.entries(graphs)) {
       const stay = runtime.device === "webgpu" ? Object.keys(graph.newState) : [];
-      const model = onnxModel(graph, { fixed, device: runtime.device });
+      const model = onnxModel(graph, { fixed, ...runtime.settings });
       const session = await runtime.createSession(model, stay.map(newStateName));
       loaded[name] = { program: programs[name], graph, session };
     }
@@ -225,7 +227,7 @@ class OnnxSession implements Session {
     const count = inputs.length;
     for (const each of inputs) checkInputs(name, program, each);
     const { runtime, fixed } = this;
-    loaded.loop ??= runtime.createSession(onnxStepsModel(graph, { fixed, device: runtime.device }));
+    loaded.loop ??= runtime.createSession(onnxStepsModel(graph, { fixed, ...runtime.settings }));
     const feeds = this.#stateFeeds();
     for (const key of Object.keys(graph.newState)) {
       feeds[aroundLoop(stateName(key))] = this.#state[key];

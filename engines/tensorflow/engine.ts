@@ -30,7 +30,7 @@ import { dataTypes } from "./proto.ts";
 
 export interface TensorflowOptions {
   /** @default {"f32"} */
-  precision?: Precision;
+  precision?: Exclude<Precision, "int8">;
   /**
    * Threads inside one operator, and operators at a time. One number per process. Default: one per
    * core.
@@ -66,7 +66,7 @@ export async function tensorflowEngine(
  * would run it.
  */
 export async function tensorflowStatus(
-  precision: Precision = "f32",
+  precision: TensorflowOptions["precision"] = "f32",
 ): Promise<{ available: boolean; reason: string; version?: string; gpu?: boolean }> {
   try {
     const { binding, installation } = await loadBinding();

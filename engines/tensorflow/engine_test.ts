@@ -13,7 +13,7 @@ import { gradients } from "../../core/training/gradients.ts";
 import { seededRandom } from "../../core/random.ts";
 import type { HostTensors } from "../tensors.ts";
 import { UserError } from "../errors.ts";
-import type { Precision, Program, Session } from "../engine.ts";
+import type { Program, Session } from "../engine.ts";
 import { rules } from "../record/recorder.ts";
 import { compile } from "../record/compile.ts";
 import { tensorflowEngine, tensorflowStatus } from "./engine.ts";
@@ -79,12 +79,15 @@ function batch(seed: number, model: LanguageModel = diffusion) {
 async function load<P extends Record<string, Program>>(
   state: HostTensors,
   programs: P,
-  precision: Precision = "f32",
+  precision: "f32" | "bf16" = "f32",
 ): Promise<Session<P>> {
   return await (await tensorflowEngine({ precision })).load(state, programs);
 }
 
-async function losses(steps: number, precision: Precision): Promise<Float32Array> {
+async function losses(
+  steps: number,
+  precision: "f32" | "bf16",
+): Promise<Float32Array> {
   const session = await load(state(), { step: trainStep(diffusion, config) }, precision);
   const losses = new Float32Array(steps);
   for (let i = 0; i < steps; i++) {
@@ -96,7 +99,10 @@ async function losses(steps: number, precision: Precision): Promise<Float32Array
 }
 
 /** A GPT's mean loss over 20 batches that training has not seen, in nats, after 300 steps. */
-async function validationLoss(seed: number, precision: Precision): Promise<number> {
+async function validationLoss(
+  seed: number,
+  precision: "f32" | "bf16",
+): Promise<number> {
   const programs = {
     step: trainStep(gpt, config),
     nats: targetNats(gpt, config, config.batch),
@@ -132,7 +138,7 @@ Deno.test("in bf16 a value is cast once, however many products take it", () => {
   };
   const state = { w: { shape: [2, 2], data: new Float32Array(4) } };
   const graphs = { program: compile("program", program, state) };
-  const casts = (precision: Precision) => {
+  const casts = (precision: "f32" | "bf16") => {
     const text = new TextDecoder("latin1").decode(tensorflowModel(state, graphs, precision).bytes);
     return text.split("\x12\x04Cast").length - 1; // field 2 of a node: its operator
   };
