@@ -98,7 +98,9 @@ async function killRank(folder: string, mpirun: string[], victim: number): Promi
     Deno.kill(Number(Deno.readTextFileSync(join(folder, `pid.${victim}`))), "SIGKILL");
   });
   assert(code !== 0, stderr);
-  assertMatch(stderr + stdout, /signal 9/); // MPICH's mpirun says so on stdout
+  // MPICH's mpirun says so on stdout, and names another signal if the other rank, which was reading
+  // the memory of the killed one, was aborted by its transport first.
+  assertMatch(stderr + stdout, /signal (9|6)\b/);
   assertMatch(stderr, /^should a rank die, .* resume .* with: mpirun -n 2 deno task train-diff/m);
   const { step } = (await state(folder, "ranks")).counters;
   assert(step >= 8 && step % 8 === 0, `${step}`); // that of 16 may just have been written
