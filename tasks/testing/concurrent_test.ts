@@ -73,7 +73,8 @@ Deno.test("while two models train, samples of the weights so far and pages are w
 
 Deno.test("results of tasks that run at once, evaluations and samples, are all kept, and a page reads them whole", () =>
   inTrainedFolder(async (folder) => {
-    const evaluated = ["--blocks", "2", "--passes", "2", ...engine, ...data];
+    const few = ["--blocks", "2", "--passes", "2", "--decoders", "0"];
+    const evaluated = [...few, ...engine, ...data];
     const results = Promise.all([
       ...["gpt", "diffusion"].map((model) =>
         jsonOf(folder, "eval", "--model", model, ...evaluated)
@@ -94,7 +95,8 @@ Deno.test("results of tasks that run at once, evaluations and samples, are all k
 
 Deno.test("of two evaluations that would keep the same pieces the second is refused before it computes, and then takes them", () =>
   inTrainedFolder(async (folder) => {
-    const args = ["--model", "diffusion", "--blocks", "2", "--passes", "2", ...engine, ...data];
+    const few = ["--blocks", "2", "--passes", "2", "--decoders", "0"];
+    const args = ["--model", "diffusion", ...few, ...engine, ...data];
     const { rows } = await jsonOf(folder, "eval", ...args);
     const [journal] = namesIn(join(folder, "reports/partial"));
     const kept = await Deno.readFile(join(folder, "reports/partial", journal));
