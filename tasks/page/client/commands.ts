@@ -51,6 +51,7 @@ export function describeWriting(
       : { prompt: request.prompt, length: request.length },
     ...ofDiffusion,
     seed: request.seed,
+    precision: "f32", // that of the page
     ...usesText && { data: dataPath(text) },
   });
   const dashed = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
