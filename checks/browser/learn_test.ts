@@ -209,7 +209,8 @@ testInChromium("The page on which models learn", async (browser, t) => {
       await started(page);
       await page.locator("#figures-gpt").waitFor();
       const taken = await stepOf(page, "gpt");
-      assert(taken > 0 && taken <= before + 50, `step ${taken} after ${before}`);
+      // Some 70 steps a second are taken until the page is left, and from when it is back.
+      assert(taken > 0 && taken <= before + 500, `step ${taken} after ${before}`);
       assertEquals((await validationsOf(page, "GPT"))[0], bits[0]);
       await page.waitForFunction(
         (taken) =>
