@@ -67,8 +67,8 @@ interface Emitter {
   uint8(value: number): string;
   /** Makes a matrix. */
   int8s(values: Int8Array, shape: [number, number]): string;
-  /** Returns the entries of a state entry that is a constant of the model. */
-  fixed(value: Value): Float32Array | undefined;
+  /** Returns the rows of a state entry in 8 bits, if it is a constant of the model. */
+  quantized(value: Value): Quantized | undefined;
   /**
    * Appends an operator with one output, named after `output` or, if absent, anew. Returns the
    * output's name.
@@ -226,12 +226,11 @@ const lowerings: Record<string, Lowering> = {
 const inInt8: Record<string, Lowering> = {
   BatchMatMul: (node, emit) => {
     const { inputs: [a, b], outputs: [y], attributes } = node;
-    const weights = emit.fixed(b);
-    if (!weights || attributes.transposeA || !attributes.transposeB) {
-      return lowerings.BatchMatMul(node, emit);
-    }
+    const isLinear = !attributes.transposeA && attributes.transposeB;
+    const weights = isLinear ? emit.quantized(b) : undefined;
+    if (!weights) return lowerings.BatchMatMul(node, emit);
     const [to, from] = b.shape;
-    const { columns, scales } = quantizeRows(weights, to, from);
+    const { columns, scales } = weights;
     // onnxruntime does this once where several products have the same left factor.
     const sizes = emit.op("Abs", [emit.name(a)]);
     const largest = emit.op("ReduceMax", [sizes, emit.int64([-1])], { keepdims: 1 });
@@ -251,23 +250,31 @@ const inInt8: Record<string, Lowering> = {
  */
 const LARGEST_INT8 = 63;
 
+/** A matrix in 8 bits, transposed, and the scale of each of its rows. */
+interface Quantized {
+  columns: Int8Array;
+  scales: Float32Array;
+}
+
+/** The constants of a model in 8 bits, by name: a session's programs have the same constants. */
+const quantizedConstants = new WeakMap<HostTensors, Map<string, Quantized>>();
+
 /**
  * Quantizes each row of a matrix [rows, columns] with a scale of its own, and transposes it: an
  * entry is the whole number times the scale of its row.
  */
-export function quantizeRows(
-  matrix: Float32Array,
-  rows: number,
-  columns: number,
-): { columns: Int8Array; scales: Float32Array } {
-  const transposed = new Int8Array(rows * columns), scales = new Float32Array(rows);
+export function quantizeRows(matrix: Float32Array, rows: number, columns: number): Quantized {
+  const transposed = new Int8Array(rows * columns);
+  const scales = new Float32Array(rows);
   for (let row = 0; row < rows; row++) {
-    const entries = matrix.subarray(row * columns, (row + 1) * columns);
-    const largest = entries.reduce((most, entry) => Math.max(most, Math.abs(entry)), 0);
+    const start = row * columns;
+    let largest = 0;
+    for (let i = 0; i < columns; i++) largest = Math.max(largest, Math.abs(matrix[start + i]));
     scales[row] = largest / LARGEST_INT8;
     if (largest === 0) continue;
+    const scale = scales[row];
     for (let i = 0; i < columns; i++) {
-      transposed[i * rows + row] = Math.round(entries[i] / scales[row]);
+      transposed[i * rows + row] = Math.round(matrix[start + i] / scale);
     }
   }
   return { columns: transposed, scales };
@@ -498,7 +505,15 @@ function lower(
     int64: (values) => initializer("int64", [values.length], new BigInt64Array(values.map(BigInt))),
     uint8: (value) => initializer("uint8", [], Uint8Array.of(value)),
     int8s: (values, shape) => initializer("int8", shape, values),
-    fixed: ({ from }) => from.kind === "state" ? fixed[from.name]?.data : undefined,
+    quantized({ from, shape: [rows, columns] }) {
+      if (from.kind !== "state" || !fixed[from.name]) return undefined;
+      const { data } = fixed[from.name];
+      const known = quantizedConstants.getOrInsertComputed(fixed, () => new Map());
+      return known.getOrInsertComputed(
+        from.name,
+        () => quantizeRows(data, rows, columns),
+      );
+    },
     op(type, inputs, attributes = {}, output) {
       const name = output ? emit.name(output) : `t${count++}`;
       append(type, inputs, attributes, [name]);
