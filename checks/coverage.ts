@@ -1,6 +1,6 @@
 /**
- * Runs the tests of `engines/`, `files/` and `core/` with coverage, and fails if they cover less than 95 % of
- * the lines (`coverage` in deno.json) or leave a file out.
+ * Runs the tests of `engines/`, `files/` and `core/` with coverage, and fails if they cover less than
+ * 95 % of the lines (`coverage` in deno.json) or leave a file out.
  *
  *   deno task --cwd checks coverage
  *

@@ -29,7 +29,7 @@ import type { Engine } from "../engines/engine.ts";
 import { UserError } from "../engines/errors.ts";
 import { decoderTable, priceDecodersOf } from "./eval/decoders.ts";
 import { listBits, paintBits, readOwnText, scoreOwnText } from "./eval/own_text.ts";
-import { commonFlags, parseFlags, reportsFlag, UsageError } from "./shared/flags.ts";
+import { commonFlags, parseFlags, reportsFlag, UsageError, writingFlags } from "./shared/flags.ts";
 import {
   Interrupted,
   interruption,
@@ -119,7 +119,7 @@ const flags = {
   },
   ...reportsFlag,
   ...commonFlags,
-  precision: { ...commonFlags.precision, choices: ["f32", "bf16", "int8"] },
+  precision: { ...commonFlags.precision, choices: writingFlags.precision.choices },
 } as const;
 
 type EvalValues = ReturnType<typeof parse>;

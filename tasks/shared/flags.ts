@@ -149,8 +149,8 @@ export const commonFlags = {
 export const writingFlags = {
   ...commonFlags,
   precision: {
-    choices: ["f32", "bf16", "int8"],
-    help: "precision of matrix products",
+    choices: [...commonFlags.precision.choices, "int8"],
+    help: commonFlags.precision.help,
     defaultHelp: "int8, or f32 on an engine that lacks it",
   },
 } as const;
