@@ -40,7 +40,7 @@ const strings = [
 ];
 const longStrings = ["x".repeat(300), "🌊".repeat(5000), "1".repeat(50_000), "\n".repeat(5000)];
 
-export function oddString(random: Choices): string {
+function oddString(random: Choices): string {
   return random.pick(random.chance(0.03) ? longStrings : strings); // what is long is slow to try
 }
 
@@ -117,17 +117,8 @@ const leaves: ((random: Choices) => unknown)[] = [
   },
 ];
 
-/**
- * JSON with changes to its values, names and structure; other texts are changed as bytes.
- *
- * @param makeLeaf Makes a value to put somewhere.
- */
-export function mutateJson(
-  text: string,
-  other: string,
-  random: Choices,
-  makeLeaf: () => unknown = () => random.pick(leaves)(random),
-): string {
+/** JSON with changes to its values, names and structure; other texts are changed as bytes. */
+export function mutateJson(text: string, other: string, random: Choices): string {
   const asBytes = (text: string) =>
     new TextDecoder().decode(mutateBytes(textBytes(text), textBytes(other), random));
   let value: unknown;
@@ -136,7 +127,7 @@ export function mutateJson(
   } catch {
     return asBytes(text);
   }
-  do value = mutateValue(value, random, makeLeaf); while (random.chance(0.4));
+  do value = mutateValue(value, random); while (random.chance(0.4));
   const raw = new RegExp(`"${RAW}((?:\\\\.|[^"\\\\])*)"`, "g");
   const written = JSON.stringify(value).replace(raw, (_, text) => JSON.parse(`"${text}"`))
     .replaceAll(RAW, "");
@@ -144,7 +135,8 @@ export function mutateJson(
 }
 
 /** A change at one node, found by going down at random. */
-function mutateValue(value: unknown, random: Choices, makeLeaf: () => unknown): unknown {
+function mutateValue(value: unknown, random: Choices): unknown {
+  const makeLeaf = () => random.pick(leaves)(random);
   if (typeof value === "object" && value !== null) {
     const entries = Object.entries(value);
     const make = (entries: [string, unknown][]) =>
@@ -152,7 +144,7 @@ function mutateValue(value: unknown, random: Choices, makeLeaf: () => unknown): 
     const at = random.integer(entries.length);
     if (entries.length > 0 && random.chance(0.85)) {
       const [name, item] = entries[at];
-      return make(entries.with(at, [name, mutateValue(item, random, makeLeaf)]));
+      return make(entries.with(at, [name, mutateValue(item, random)]));
     }
     if (random.chance(0.7)) {
       // With RAW at its end, a name comes twice.

@@ -1,5 +1,4 @@
-/** All targets of `check-fuzz`, by name. */
-import { commandArguments } from "./command_line.ts";
+/** All targets of the check `fuzz`, by name. */
 import { corpus } from "./corpus.ts";
 import { metadata } from "./metadata.ts";
 import { ngrams } from "./ngrams.ts";
@@ -17,5 +16,4 @@ export const targets: Record<string, Target> = {
   ngrams,
   results,
   corpus,
-  arguments: commandArguments,
 };

@@ -1,4 +1,5 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import fc from "fast-check";
 import { UsageError } from "./flags.ts";
 import { parseSettings } from "./settings.ts";
 
@@ -29,4 +30,22 @@ Deno.test("a setting that there is not, or a value not of its kind, is refused w
   for (const [given, message] of Object.entries(wrong)) {
     assertThrows(() => parseSettings([given], "gpt"), UsageError, message);
   }
+});
+
+Deno.test("whatever is set, the settings come back from their own text, or one clean line refuses them", () => {
+  const names = fc.constantFrom("dropout", "layers", "optimizer", "zeroProjections", "slice", "x");
+  const number = fc.double({ noNaN: true, min: -1, max: 9 }).map(String);
+  const value = fc.oneof(number, fc.nat(9).map(String), fc.string({ unit: "binary" }));
+  const word = fc.constantFrom("true", "adamw", "0..9", "1e400", "");
+  const text = fc.tuple(names, fc.oneof(value, word)).map((parts) => parts.join("="));
+  fc.assert(fc.property(fc.oneof(text, fc.string({ unit: "binary" })), (text) => {
+    try {
+      const settings = parseSettings([text], "gpt");
+      const [[name, value]] = Object.entries(settings);
+      assertEquals(parseSettings([`${name}=${value}`], "gpt"), settings);
+    } catch (error) {
+      assert(error instanceof UsageError, String(error));
+      assertMatch(error.message, /^Cannot set [^\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]+$/u);
+    }
+  }));
 });
