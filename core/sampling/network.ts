@@ -1,12 +1,12 @@
 /** Trained weights on an engine, as generation sees them. */
-import type { Engine } from "@tiny-diffusion/engines";
+import type { Engine, Program, Session } from "@tiny-diffusion/engines";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import type { ModelConfig } from "../config.ts";
+import { MASK_TOKEN } from "../data/tokenizer.ts";
 import type { LanguageModel, TrainedNetwork } from "../language_model.ts";
 import { windowLogits } from "../programs.ts";
 import { Cache, cachePrograms, type Question } from "./cache.ts";
 import { openLanes } from "./lanes.ts";
-import { WindowNetwork } from "./window_network.ts";
 
 /** Options of loading a network. */
 export interface NetworkOptions {
@@ -61,7 +61,7 @@ export async function loadNetworks(
 ): Promise<(TrainedNetwork & Disposable)[]> {
   if (model.kind === "diffusion") {
     const session = await engine.load(weights, { logits: windowLogits(model, config, 1, window) });
-    return [new WindowNetwork(session, model, window, config.vocab)];
+    return [makeWindowNetwork(session, model, window, config.vocab)];
   }
   const session = await engine.load(weights, cachePrograms(config, rows, drafts + 1));
   const cache = new Cache(session, config, rows, drafts + 1);
@@ -86,4 +86,31 @@ export async function loadNetworks(
     };
     return network;
   });
+}
+
+/** Makes a diffusion model's network: each forward pass reads one window of the text. */
+function makeWindowNetwork(
+  session: Session<{ logits: Program }>,
+  model: LanguageModel,
+  context: number,
+  vocab: number,
+): TrainedNetwork & Disposable {
+  const network = {
+    model,
+    context,
+    vocab,
+    forwards: 0,
+    async logits(text: ArrayLike<number>) {
+      network.forwards++;
+      const tokens = new Int32Array(context).fill(MASK_TOKEN);
+      tokens.set(text);
+      const { logits } = await session.run("logits", { tokens });
+      return Array.from(
+        { length: text.length },
+        (_, i) => logits.subarray(i * vocab, (i + 1) * vocab),
+      );
+    },
+    [Symbol.dispose]: () => session.dispose(),
+  };
+  return network;
 }

@@ -199,8 +199,8 @@ export async function runTraining(
   observer: TrainingObserver = {},
   signal?: AbortSignal,
 ): Promise<TrainingResult> {
-  const { model, config, corpus, patience = Infinity, checkpointSeconds = 300 } = run;
-  const { sampleEvery = Infinity } = run;
+  const { model, config, corpus } = run;
+  const { patience = Infinity, checkpointSeconds = 300, sampleEvery = Infinity } = run;
   const facts = describeRun(run);
   const tokenizer = makeTokenizer(model.kind, facts.vocabulary);
   const tokens = encodeCorpus(corpus, tokenizer);
@@ -275,7 +275,9 @@ export async function runTraining(
       if (progress.bestBpc === Infinity) await checkpoint();
       progress.bestBpc = bpc;
       counters.bestStep = step;
-      if (stepper.saves) await saveBest(store, run, facts, weights, progress);
+      const prompt = takeOpening(corpus.text);
+      const scores = { val_bpc: bpc };
+      if (stepper.saves) await store.saveWeights({ ...facts, prompt, weights, step, scores });
     }
     counters.sinceBest = best ? 0 : counters.sinceBest + 1;
     counters.validatedStep = step;
@@ -297,11 +299,17 @@ export async function runTraining(
     observer.onSample?.({ step, chars, seconds: readSeconds(), text });
   }
 
-  /** Saves the state to resume from. */
+  /** Saves all that a resumed run needs to give the same numbers as one that never stopped. */
   async function checkpoint(): Promise<void> {
     if (!stepper.saves) return;
     counters.seconds = readSeconds();
-    await saveState(store, run, facts, session, progress);
+    await store.saveTraining({
+      ...facts,
+      ...splitState(await session.readState(), config),
+      random: { batches: random.state() },
+      counters,
+      bestScore: Number.isFinite(progress.bestBpc) ? progress.bestBpc : null,
+    });
     savedSeconds = readSeconds();
     clock.saveSeconds = savedSeconds - counters.seconds;
     isSaved = true;
@@ -511,42 +519,6 @@ function requireFloat16(weights: HostTensors, step: number, isSaved: boolean): v
   }
 }
 
-/** Saves the weights that were validated. */
-async function saveBest(
-  store: TrainingStore,
-  { corpus }: TrainingTask,
-  facts: RunFacts,
-  weights: HostTensors,
-  { counters: { step }, bestBpc }: RunState,
-): Promise<void> {
-  await store.saveWeights({
-    ...facts,
-    prompt: takeOpening(corpus.text),
-    weights,
-    step,
-    scores: { val_bpc: bestBpc },
-  });
-}
-
-/** Saves all that a resumed run needs to give the same numbers as one that never stopped. */
-async function saveState(
-  store: TrainingStore,
-  { config }: TrainingTask,
-  facts: RunFacts,
-  session: Pick<Session, "readState">,
-  { random, counters, bestBpc }: RunState,
-): Promise<void> {
-  await store.saveTraining({
-    ...facts,
-    ...splitState(await session.readState(), config),
-    random: { batches: random.state() },
-    counters,
-    bestScore: Number.isFinite(bestBpc) ? bestBpc : null,
-  });
-}
-
-type RunFacts = ReturnType<typeof describeRun>;
-
 /** Describes a run as both of its files store it. */
 function describeRun({ model, config, corpus, command, engine }: TrainingTask) {
   return {
@@ -565,12 +537,11 @@ function describeRun({ model, config, corpus, command, engine }: TrainingTask) {
  * first steps are slow and a machine may be busy for a moment.
  */
 export function makeStepGroups(seconds: number) {
-  const group = {
+  return {
     size: 1,
     /** Notes how long each of the last steps took. */
     noteDuration(secondsEach: number) {
-      group.size = Math.max(1, Math.min(2 * group.size, Math.floor(seconds / secondsEach)));
+      this.size = Math.max(1, Math.min(2 * this.size, Math.floor(seconds / secondsEach)));
     },
   };
-  return group;
 }
