@@ -12,7 +12,8 @@ import {
   saveWeights,
   type TrainingState,
 } from "../../core/checkpoint.ts";
-import { type Config, makeConfig, type ModelKind } from "../../core/config.ts";
+import { encodeTraining, encodeWeights, splitState } from "../../core/checkpoint_format.ts";
+import { makeConfig, type ModelKind } from "../../core/config.ts";
 import { writePt } from "../../files/pt.ts";
 import { writeSafetensors } from "../../files/safetensors.ts";
 import { parameterShapes } from "../../core/model.ts";
@@ -29,14 +30,8 @@ const characters = ["\n", "a", "é", "🌊"];
 export const metadata: Target = {
   readers: ["core/checkpoint.ts", "core/config.ts", "core/data/tokenizer.ts", "core/random.ts"],
 
-  async starts() {
-    const folder = await Deno.makeTempDir();
-    const path = `${folder}/start.safetensors`;
+  starts() {
     const cases: Uint8Array[] = [];
-    const keep = async (saved: Promise<unknown>) => {
-      await saved;
-      cases.push(await Deno.readFile(path));
-    };
     for (const kind of ["gpt", "diffusion"] as const) {
       const vocabulary = kind === "gpt" ? characters : ["_", ...characters];
       const { config, weights, moments } = tinyState(kind, vocabulary.length);
@@ -48,9 +43,10 @@ export const metadata: Target = {
       };
       const scores = { val_bpc: 2.5 };
       const prompt = "a\né";
-      await keep(saveWeights(path, { ...facts, weights, scores, prompt, step: 7, engine: "onnx" }));
-      await keep(
-        saveTraining(path, {
+      const model = { ...facts, weights, scores, prompt, step: 7, engine: "onnx" };
+      cases.push(encodeWeights("start", model));
+      cases.push(
+        encodeTraining("start", {
           ...facts,
           weights,
           moments,
@@ -69,7 +65,6 @@ export const metadata: Target = {
     }
     cases.push(textBytes("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"));
     cases.push(textBytes("<!DOCTYPE html><html></html>"));
-    await Deno.remove(folder, { recursive: true });
     return cases;
   },
 
@@ -178,11 +173,6 @@ function checkSame<T extends object>(written: Partial<T>, back: T): void {
 
 function tinyState(kind: ModelKind, vocab: number) {
   const tiny = { layers: 1, heads: 1, width: 2, context: 4 };
-  const config: Config = makeConfig(kind, kind === "gpt" ? "smoke" : "full-tuned", vocab, tiny);
-  const isWeight = (name: string) => Object.hasOwn(parameterShapes(config), name);
-  const state = Object.entries(initialState(config, seededRandom(1)));
-  const [moments, weights] = [false, true].map((wanted) =>
-    Object.fromEntries(state.filter(([name]) => isWeight(name) === wanted))
-  );
-  return { config, weights, moments };
+  const config = makeConfig(kind, kind === "gpt" ? "smoke" : "full-tuned", vocab, tiny);
+  return { config, ...splitState(initialState(config, seededRandom(1)), config) };
 }
