@@ -20,38 +20,20 @@ export interface Marked {
   other: string[];
 }
 
-export interface EvaluationEntry extends Marked {
-  row: EvaluationRow;
+/** Whether there is none: its files are the same, and it belongs to what the race shows. */
+export const isPlain = ({ stale, other }: Marked) => stale.length + other.length === 0;
+
+interface Sourced extends Marked {
   provenance: Provenance;
 }
 
-export interface BaselineEntry extends Marked {
-  row: BaselineRow;
-  provenance: Provenance;
-}
-
-export interface ComparisonEntry extends Marked {
-  comparison: ComparisonRow;
-  provenance: Provenance;
-}
-
-export interface DecoderEntry extends Marked {
-  prices: DecoderPrices;
-  provenance: Provenance;
-}
-
-export interface SampleEntry extends Marked {
-  result: SampleResult;
-}
-
-export interface QualityEntry extends Marked {
-  row: QualityRow;
-  result: QualityResult;
-}
-
-export interface RunEntry extends Marked {
-  run: Run;
-}
+export type EvaluationEntry = Sourced & { row: EvaluationRow };
+export type BaselineEntry = Sourced & { row: BaselineRow };
+export type ComparisonEntry = Sourced & { comparison: ComparisonRow };
+export type DecoderEntry = Sourced & { prices: DecoderPrices };
+export type SampleEntry = Marked & { result: SampleResult };
+export type QualityEntry = Marked & { row: QualityRow; result: QualityResult };
+export type RunEntry = Marked & { run: Run };
 
 export type Pair<T> = { [Model in ModelKind]?: T };
 

@@ -7,11 +7,10 @@ import { compareLaws } from "../../../examples/two_characters.ts";
 import type { DecoderRow } from "../../shared/results.ts";
 import { BothWidths, color, dashed, Figure, isNarrow, Key, PlotSvg } from "../charts.tsx";
 import { type Part, type Row, Section, Table, Value } from "../markup.tsx";
-import type { DecoderEntry, Marked, ReportData } from "../report_data.ts";
+import { type DecoderEntry, isPlain, type ReportData } from "../report_data.ts";
 import { count, isModel, MODEL_NAMES, stem } from "../words.ts";
 
 export function decoders({ decoders: entries }: Pick<ReportData, "decoders">): Part {
-  const isPlain = ({ stale, other }: Marked) => stale.length + other.length === 0;
   const entry = entries.find(isPlain) ?? entries[0];
   if (!entry) return null;
   return (

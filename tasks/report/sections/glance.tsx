@@ -3,7 +3,7 @@ import type { ModelKind } from "../../../core/config.ts";
 import { countWrittenCharacters } from "../../shared/results.ts";
 import { percent } from "../../shared/text.ts";
 import { type Child, Facts, Marks, ModelTag, Value } from "../markup.tsx";
-import type { EvaluationEntry, ReportData } from "../report_data.ts";
+import { type EvaluationEntry, isPlain, type ReportData } from "../report_data.ts";
 import { meanRealWords, MODELS } from "../words.ts";
 import { halfInterval, signOfBound } from "./bits.tsx";
 
@@ -57,7 +57,7 @@ function headline(data: ReportData, model: ModelKind): EvaluationEntry | undefin
   const candidates = data.evaluations.filter(({ row }) =>
     row.model === model && row.estimator === estimator && row.bpc !== null
   );
-  return candidates.find(({ stale, other }) => stale.length + other.length === 0) ??
+  return candidates.find(isPlain) ??
     candidates.find(({ other }) => other.length === 0) ??
     candidates.find(({ stale }) => stale.length === 0) ?? candidates[0];
 }

@@ -2,6 +2,7 @@
 import * as Plot from "@observablehq/plot";
 import type { ModelKind } from "../../../core/config.ts";
 import { spaceEvenly } from "../../../core/scoring/rows.ts";
+import type { RunPoint } from "../../../core/training/loop.ts";
 import { duration } from "../../shared/text.ts";
 import {
   BothWidths,
@@ -55,28 +56,19 @@ const MOST_SAMPLES = 24;
 
 /** The curves of a run, in bits per character. */
 export function makeCurves({ run }: RunEntry): Curves {
-  const train = run.train.map(({ chars, step, seconds, lossNats }) => [
-    chars,
-    step,
-    seconds,
-    lossNats / Math.LN2,
-  ]);
-  const validation = run.validation.map(({ chars, step, seconds, bpc }) => [
-    chars,
-    step,
-    seconds,
-    bpc,
-  ]);
+  const place = ({ chars, step, seconds }: RunPoint) => [chars, step, seconds];
+  const train = run.train.map((line) => [...place(line), line.lossNats / Math.LN2]);
+  const validation = run.validation.map((line) => [...place(line), line.bpc]);
   const best = run.validation.findLastIndex((line) => line.best);
   return {
     model: run.header.model,
     train: thin(train, MOST_POINTS),
     validation,
     best: validation[best],
-    samples: spaceSamples(run.samples).map(({ chars, step, seconds, text }) => {
-      const distance = (point: Point) => Math.abs(point[STEP] - step);
+    samples: spaceSamples(run.samples).map((line) => {
+      const distance = (point: Point) => Math.abs(point[STEP] - line.step);
       const [nearest] = [...validation, ...train].toSorted((a, b) => distance(a) - distance(b));
-      return { point: [chars, step, seconds, nearest?.[BITS] ?? 0], text };
+      return { point: [...place(line), nearest?.[BITS] ?? 0], text: line.text };
     }),
   };
 }

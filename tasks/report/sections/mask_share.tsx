@@ -2,14 +2,13 @@
 import * as Plot from "@observablehq/plot";
 import { BothWidths, color, dashed, Figure, isNarrow, Key, PlotSvg } from "../charts.tsx";
 import { type Part, Section } from "../markup.tsx";
-import type { Marked, ReportData } from "../report_data.ts";
+import { isPlain, type ReportData } from "../report_data.ts";
 import { count, stem } from "../words.ts";
 
 export function maskShare({ evaluations }: ReportData): Part {
   const curves = evaluations.filter(({ row }) =>
     row.by_mask_share.some(({ blocks }) => blocks > 0)
   );
-  const isPlain = ({ stale, other }: Marked) => stale.length + other.length === 0;
   const entry = curves.find(isPlain) ?? curves[0];
   if (!entry) return null;
   const { row, provenance } = entry;

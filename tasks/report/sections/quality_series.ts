@@ -1,7 +1,7 @@
 /** Groups measurements of sample quality into what can be compared, and into series to draw. */
 import type { ModelKind } from "../../../core/config.ts";
 import { isWritten, yardstick } from "../gather.ts";
-import type { QualityEntry } from "../report_data.ts";
+import { isPlain, type QualityEntry } from "../report_data.ts";
 import { describeSampler, MODEL_NAMES, MODELS, stem } from "../words.ts";
 
 /** One way to write: a model, its weights, its sampler; the temperature is free. */
@@ -27,10 +27,7 @@ export interface Measured {
  */
 export function pickMeasurements(all: QualityEntry[]): Measured | undefined {
   const worth = (group: QualityEntry[]) =>
-    group.filter(isWritten).reduce(
-      (sum, { stale, other }) => sum + (stale.length + other.length === 0 ? 1000 : 1),
-      0,
-    );
+    group.filter(isWritten).reduce((sum, entry) => sum + (isPlain(entry) ? 1000 : 1), 0);
   const [main = []] = [...Map.groupBy(all, yardstick).values()].sort((a, b) => worth(b) - worth(a));
   const entries = main.filter(isWritten);
   if (entries.length === 0) return undefined;
