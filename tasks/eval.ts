@@ -2,7 +2,6 @@
  * Scores trained weights on the validation text, in bits per character, next to baselines, and
  * compares them.
  */
-import { join } from "@std/path";
 import { hasCausalMode, takeCausalMode } from "../core/causal_mode.ts";
 import type { ModelKind } from "../core/config.ts";
 import { type Corpus, encodeCorpus } from "../core/data/corpus.ts";
@@ -42,10 +41,10 @@ import {
 import { commandLine } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
 import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./eval/tables.ts";
-import { type Journal, openJournal } from "./shared/journal.ts";
+import { type Journal, openPieces } from "./shared/journal.ts";
 import { describeMissingText, findNgrams } from "./shared/ngrams.ts";
 import { type Progress, showCounting, startProgress } from "./shared/progress.ts";
-import { openResults, PARTIAL, provenance, tryTo } from "./shared/provenance.ts";
+import { openResults, provenance } from "./shared/provenance.ts";
 import { latestQuality, qualityTables } from "./quality/table.ts";
 import {
   type BaselineRow,
@@ -416,6 +415,8 @@ function trainBaselineScorer(corpus: Corpus, { blocks: count, seed }: EvalValues
   return (context: number) => known.getOrInsertComputed(context, score);
 }
 
+const isNats = (value: unknown): value is number => Number.isFinite(value);
+
 /** Scores one set of weights, estimator by estimator. */
 async function* score(
   engine: Engine,
@@ -427,8 +428,10 @@ async function* score(
   const { kind } = config;
   const names = listEstimators(kind, values.estimator);
   // Opened before anything is computed: should another process hold it, the user should know now.
+  const { context, heads } = config;
+  const subject = { weights: saved.sha256, corpus: corpus.sha256, context, heads };
   using journal = names.includes("left-to-right")
-    ? await openBlockJournal(engine, saved, corpus, values)
+    ? await openPieces("left-to-right", "block", engine, values, subject, isNats)
     : undefined;
   using scorer = await loadScorer(engine, models[kind], config, weights, {
     keepMask: names.includes("masked-mean"),
@@ -441,34 +444,6 @@ async function* score(
     });
     yield toScored(kind, path, evaluation, selectIndices(estimator, blocks.length, values.blocks));
   }
-}
-
-/** Opens the journal of the blocks that this run, or an earlier one, scores from left to right. */
-async function openBlockJournal(
-  engine: Engine,
-  { sha256, config }: ChosenWeights,
-  corpus: Corpus,
-  { threads, reports }: EvalValues,
-): Promise<Journal<number> | undefined> {
-  const subject = {
-    weights: sha256,
-    corpus: corpus.sha256,
-    context: config.context,
-    heads: config.heads,
-    engine: engine.name,
-    precision: engine.precision,
-    threads: threads ?? null,
-  };
-  const isNats = (value: unknown): value is number => Number.isFinite(value);
-  const journal = await tryTo(
-    "left-to-right: blocks are not kept",
-    reports,
-    () => openJournal(join(reports, PARTIAL), "left-to-right", subject, isNats),
-  );
-  if (journal) {
-    note(`left-to-right: each block is kept in ${journal.path}, from where a later run resumes`);
-  }
-  return journal;
 }
 
 /** Runs an estimator and shows its progress. */

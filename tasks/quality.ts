@@ -154,8 +154,8 @@ async function measure(values: QualityValues, args: string[]): Promise<void> {
   }
   const corpus = readCorpusFor(text, measured.map(({ saved }) => saved));
   const characters = listAllCharacters(corpus, measured);
-  const judge = await chooseJudge(values, characters);
-  const independent = await chooseIndependentJudge(values, characters);
+  const judge = await chooseJudge("judge", values, characters);
+  const independent = await chooseJudge("independentJudge", values, characters);
   const context = (judge ?? measured[0].saved).config.context;
   const [reference, heldOut] = halve(corpus.validation);
   const pieces = cutText(heldOut, values.length);
@@ -238,39 +238,30 @@ function checkUsage({ temperature }: QualityValues): void {
 
 // ---------------------------------------------------------------- judges and reference texts
 
-/** Loads the GPT that judges; undefined where none knows all characters. */
+/** Loads a GPT that judges; undefined where there is none, or the usual one lacks characters. */
 async function chooseJudge(
-  values: QualityValues,
-  characters: string[],
-): Promise<ChosenWeights | undefined> {
-  const path = values.judge ?? await findDefaultWeights("gpt");
-  if (path !== undefined) return await loadJudge(path, "judge", values, characters);
-  note('no GPT judges: none was trained yet ("deno task train-gpt" does that)');
-}
-
-/** Loads the GPT that only judges; undefined where there is none, or it lacks characters. */
-async function chooseIndependentJudge(
-  values: QualityValues,
-  characters: string[],
-): Promise<ChosenWeights | undefined> {
-  const path = values.independentJudge ?? (await exists(INDEPENDENT) ? INDEPENDENT : undefined);
-  if (path !== undefined) return await loadJudge(path, "independentJudge", values, characters);
-}
-
-/** Loads a GPT; undefined where it lacks characters, unless the flag names it. */
-async function loadJudge(
-  path: string,
   flag: "judge" | "independentJudge",
   values: QualityValues,
   characters: string[],
 ): Promise<ChosenWeights | undefined> {
+  const isIndependent = flag === "independentJudge";
+  const findUsual = async () =>
+    isIndependent
+      ? await exists(INDEPENDENT) ? INDEPENDENT : undefined
+      : await findDefaultWeights("gpt");
+  const path = values[flag] ?? await findUsual();
+  if (path === undefined) {
+    if (!isIndependent) {
+      note('no GPT judges: none was trained yet ("deno task train-gpt" does that)');
+    }
+    return undefined;
+  }
   const judge = await loadNamedWeights(path, { ...values, onlyComplete: true }, "gpt");
   const unknown = characters.find((char) => !judge.vocabulary.includes(char));
   if (values[flag] !== undefined || unknown === undefined) return judge;
-  const who = flag === "judge" ? "GPT judges" : "independent GPT judges";
   note(
-    `no ${who}: ${path} was trained on another text (it has no ${JSON.stringify(unknown)}); ` +
-      `name one with --${flagName(flag)}`,
+    `no ${isIndependent ? "independent " : ""}GPT judges: ${path} was trained on another text ` +
+      `(it has no ${JSON.stringify(unknown)}); name one with --${flagName(flag)}`,
   );
 }
 
@@ -319,16 +310,7 @@ async function measureControls(
       const random = seededRandom(nextSeed(seed, i));
       return decode(writeFromTable(table, encode(prompt), length, { temperature, random }));
     });
-    rows.push({
-      source: "n-grams",
-      sampler: null,
-      temperature,
-      settings: { temperature },
-      texts: count,
-      length,
-      figures: await measureQuality(texts, measures, { signal: interruption() }),
-      cost: null,
-    });
+    rows.push(await measureTexts("n-grams", texts, measures, temperature));
   }
   return rows;
 }
@@ -347,18 +329,28 @@ async function measureReferences(
   ];
   const rows: QualityRow[] = [];
   for (const [source, written] of texts) {
-    rows.push({
-      source,
-      sampler: null,
-      temperature: null,
-      settings: {},
-      texts: written.length,
-      length: [...written[0]].length,
-      figures: await measureQuality(written, measures, { signal: interruption() }),
-      cost: null,
-    });
+    rows.push(await measureTexts(source, written, measures));
   }
   return rows;
+}
+
+/** Measures texts of one length that no model wrote; a table of n-grams has a temperature. */
+async function measureTexts(
+  source: TextSource,
+  texts: string[],
+  measures: Measures,
+  temperature?: number,
+): Promise<QualityRow> {
+  return {
+    source,
+    sampler: null,
+    temperature: temperature ?? null,
+    settings: temperature === undefined ? {} : { temperature },
+    texts: texts.length,
+    length: [...texts[0]].length,
+    figures: await measureQuality(texts, measures, { signal: interruption() }),
+    cost: null,
+  };
 }
 
 if (import.meta.main) await runTask(main, Deno.args);

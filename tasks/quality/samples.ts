@@ -1,5 +1,4 @@
 /** The texts of `quality`: how a model is to write them, and their figures. */
-import { join } from "@std/path";
 import type { ModelKind } from "../../core/config.ts";
 import { makeTokenizer, type Tokenizer } from "../../core/data/tokenizer.ts";
 import { models } from "../../core/models.ts";
@@ -10,11 +9,10 @@ import type { TrainedNetwork } from "../../core/language_model.ts";
 import { measureQuality, type Measures, summarize } from "./measure.ts";
 import type { Engine } from "../../engines/engine.ts";
 import { nextSeed } from "../shared/flags.ts";
-import { interruption, note } from "../shared/run.ts";
-import { openJournal } from "../shared/journal.ts";
+import { interruption } from "../shared/run.ts";
+import { openPieces } from "../shared/journal.ts";
 import { loadNgrams, refuseDrafts } from "../shared/ngrams.ts";
 import { startProgress } from "../shared/progress.ts";
-import { PARTIAL, tryTo } from "../shared/provenance.ts";
 import type { QualityRow } from "../shared/results.ts";
 import { chooseSampling, type Sampling, type SamplingValues } from "../shared/sampling_flags.ts";
 import type { ChosenWeights } from "../shared/weights.ts";
@@ -103,24 +101,10 @@ export async function measureSamples(
 ): Promise<QualityRow[]> {
   const { saved: { config, vocabulary, weights, sha256 }, prompt, samplings } = model;
   const { kind } = config;
-  const { count, length, seed: first, threads, reports } = values;
-  const subject = {
-    vocabulary: vocabulary.join(""),
-    weights: sha256,
-    heads: config.heads,
-    context: config.context,
-    engine: engine.name,
-    precision: engine.precision,
-    threads: threads ?? null,
-  };
-  using journal = await tryTo(
-    `${kind}: texts are not kept`,
-    reports,
-    () => openJournal(join(reports, PARTIAL), `quality-${kind}`, subject, isKeptText),
-  );
-  if (journal) {
-    note(`${kind}: each text is kept in ${journal.path}, from where a later run resumes`);
-  }
+  const { count, length, seed: first } = values;
+  const { heads, context } = config;
+  const subject = { vocabulary: vocabulary.join(""), weights: sha256, heads, context };
+  using journal = await openPieces(`quality-${kind}`, "text", engine, values, subject, isKeptText);
   const texts = samplings.flatMap((sampling) =>
     Array.from({ length: count }, (_, i) => {
       const seed = nextSeed(first, i);

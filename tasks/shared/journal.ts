@@ -11,6 +11,9 @@ import { describeIoError } from "../../files/errors.ts";
 import { lockFile } from "../../files/lock.ts";
 import { sha256Hex } from "../../files/read.ts";
 import { makeFolder } from "../../files/write.ts";
+import type { Engine } from "../../engines/engine.ts";
+import { PARTIAL, tryTo } from "./provenance.ts";
+import { note } from "./run.ts";
 import { openSideFile } from "./side_file.ts";
 
 /** One file of pieces, for one writer at a time, until disposed. */
@@ -70,6 +73,32 @@ export async function openJournal<Value>(
     lock.release();
     throw describeIoError("keep results in", path, error);
   }
+}
+
+/**
+ * Opens the journal of what an engine computes, in the folder of reports, and tells where it is;
+ * undefined where nothing can be kept, which a note says then.
+ *
+ * @param piece What each piece is called, such as "block".
+ */
+export async function openPieces<Value>(
+  name: string,
+  piece: string,
+  { name: engine, precision }: Engine,
+  { threads = null, reports }: { threads?: number | null; reports: string },
+  subject: Record<string, unknown>,
+  isValue: (value: unknown) => value is Value,
+): Promise<Journal<Value> | undefined> {
+  const whole = { ...subject, engine, precision, threads };
+  const journal = await tryTo(
+    `${name}: ${piece}s are not kept`,
+    reports,
+    () => openJournal(join(reports, PARTIAL), name, whole, isValue),
+  );
+  if (journal) {
+    note(`${name}: each ${piece} is kept in ${journal.path}, from where a later run resumes`);
+  }
+  return journal;
 }
 
 /** Reads the whole lines; the result is where they end, 0 if the first is not `header`. */

@@ -216,10 +216,8 @@ const baselineRow = evaluationRow(baselineName);
 export type EvaluationRow = v.InferOutput<typeof modelRow>;
 export type BaselineRow = v.InferOutput<typeof baselineRow>;
 
-const compared = object({
-  model: v.union([model, baselineName], "gpt, diffusion or a baseline"),
-  ...comparedFields,
-});
+const modelOrBaseline = v.union([model, baselineName], "gpt, diffusion or a baseline");
+const compared = object({ model: modelOrBaseline, ...comparedFields });
 
 /** Two models on the same blocks, see `compareOnBlocks`. */
 const comparisonRow = object({
@@ -267,10 +265,7 @@ const decoderPrices = object({
   network_weight: number,
   rows: list(decoderRow),
   /** Bits per character of other models on the same blocks. */
-  references: list(object({
-    model: v.union([model, baselineName], "gpt, diffusion or a baseline"),
-    bpc: number,
-  })),
+  references: list(object({ model: modelOrBaseline, bpc: number })),
 });
 export type DecoderPrices = v.InferOutput<typeof decoderPrices>;
 
@@ -356,14 +351,12 @@ export const qualityFigures = Object.keys(figures.entries) as QualityFigure[];
 const qualityRow = object({
   /** `n-grams` is text that the n-gram judge's own table wrote: a control. */
   source: oneOf(
-    ...[
-      "gpt",
-      "diffusion",
-      "held-out",
-      "shuffled-words",
-      "shuffled-characters",
-      "n-grams",
-    ] as const,
+    "gpt",
+    "diffusion",
+    "held-out",
+    "shuffled-words",
+    "shuffled-characters",
+    "n-grams",
   ),
   /** The sampler, as in a sample's result; null for text that no model wrote. */
   sampler: v.nullable(text),
@@ -423,12 +416,12 @@ export const runHeader = object({
 });
 export type RunHeader = v.InferOutput<typeof runHeader>;
 
+const point = { step: count, chars: count, seconds: number };
+
 /** Losses and norms are null where a run diverged: JSON has no NaN. */
 const trainLine = object({
   kind: oneOf("train"),
-  step: count,
-  chars: count,
-  seconds: number,
+  ...point,
   /** Mean over the steps since the last line. */
   lossNats: v.nullable(number),
   gradientNorm: v.optional(v.nullable(number)),
@@ -437,21 +430,13 @@ const trainLine = object({
 
 const validationLine = object({
   kind: oneOf("validation"),
-  step: count,
-  chars: count,
-  seconds: number,
+  ...point,
   bpc: v.nullable(number),
   best: truth,
 });
 
 /** A text that the model wrote while it was trained. */
-const sampleLine = object({
-  kind: oneOf("sample"),
-  step: count,
-  chars: count,
-  seconds: number,
-  text,
-});
+const sampleLine = object({ kind: oneOf("sample"), ...point, text });
 
 /** A line of a log; a resumed run repeats the header. */
 export const runLine = v.variant(
