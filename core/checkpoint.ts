@@ -12,7 +12,7 @@ import {
   type SavedModel,
   type TrainingState,
 } from "./checkpoint_format.ts";
-import { type FileTensors, refuse, requireParameters } from "./checkpoint_schema.ts";
+import { refuse, requireParameters } from "./checkpoint_schema.ts";
 import type { Config } from "./config.ts";
 import { adviseJoining, findPieces, isPiece } from "@tiny-diffusion/files/pieces";
 import { readPtFile } from "@tiny-diffusion/files/pt";
@@ -137,19 +137,13 @@ export async function loadTraining(
   return state;
 }
 
-interface TensorFile {
-  tensors: FileTensors;
-  dtypes: StoredDType[];
-  metadata: Record<string, string>;
-}
-
 /** Reads the tensors of a file by what it starts like, whatever its name. */
-function readTensors(path: string, bytes: Uint8Array): TensorFile {
+function readTensors(path: string, bytes: Uint8Array) {
   const isZip = bytes[0] === 0x50 && bytes[1] === 0x4b && bytes[2] === 3 && bytes[3] === 4;
   const isSafetensors = bytes[8] === 0x7b; // a header that starts with "{"
   if (isZip || /\.(pth?|ckpt)$/i.test(path) && !isSafetensors) {
     const { tensors, dtypes } = readPtFile(bytes, { name: path });
-    return { tensors, dtypes: [...dtypes], metadata: {} };
+    return { tensors, dtypes: [...dtypes], metadata: {} as Record<string, string> };
   }
   const { tensors, metadata } = readSafetensors(bytes, { name: path });
   const dtypes = [...new Set(Object.values(tensors).map(({ dtype }) => dtype))];

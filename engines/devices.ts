@@ -24,7 +24,13 @@ const CUDA_ERROR_NO_DEVICE = 100;
  * @throws {UserError} If there is no driver or no device.
  */
 export function cudaDevices(): CudaDevices {
-  const driver = openCudaDriver();
+  const driver = openLibrary("the NVIDIA driver", CUDA_DRIVER, CUDA_ACTION, {
+    cuInit: { parameters: ["u32"], result: "i32" },
+    cuDriverGetVersion: { parameters: ["buffer"], result: "i32" },
+    cuDeviceGetCount: { parameters: ["buffer"], result: "i32" },
+    cuDeviceGet: { parameters: ["buffer", "i32"], result: "i32" },
+    cuDeviceGetName: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+  });
   try {
     const { cuInit, cuDriverGetVersion, cuDeviceGetCount, cuDeviceGet, cuDeviceGetName } =
       driver.symbols;
@@ -51,20 +57,6 @@ export function cudaDevices(): CudaDevices {
 }
 
 const CUDA_ACTION = "use an NVIDIA GPU";
-
-function openCudaDriver() {
-  try {
-    return Deno.dlopen(CUDA_DRIVER, {
-      cuInit: { parameters: ["u32"], result: "i32" },
-      cuDriverGetVersion: { parameters: ["buffer"], result: "i32" },
-      cuDeviceGetCount: { parameters: ["buffer"], result: "i32" },
-      cuDeviceGet: { parameters: ["buffer", "i32"], result: "i32" },
-      cuDeviceGetName: { parameters: ["buffer", "i32", "i32"], result: "i32" },
-    });
-  } catch (error) {
-    throw notOpened("the NVIDIA driver", CUDA_DRIVER, CUDA_ACTION, error);
-  }
-}
 
 /** Says why the driver sees no GPU: CUDA silently accepts a wrong choice, and then has none. */
 function noCudaDevice(): UserError {
@@ -112,11 +104,14 @@ const PROPERTIES = { bytes: 824, typeAt: 16, nameAt: 20, nameBytes: 256 };
  * @throws {UserError} If Vulkan is not installed or does not start.
  */
 export function vulkanDevices(): VulkanDevice[] {
-  const { symbols: { vkGetInstanceProcAddr }, close } = openVulkan();
+  const loader = openLibrary("Vulkan", VULKAN_LOADER, VULKAN_ACTION, {
+    vkGetInstanceProcAddr: { parameters: ["pointer", "buffer"], result: "pointer" },
+  });
   const find = (instance: Deno.PointerValue, name: string) =>
-    vkGetInstanceProcAddr(instance, new TextEncoder().encode(name + "\0")) as Deno.PointerObject<
-      never
-    >;
+    loader.symbols.vkGetInstanceProcAddr(
+      instance,
+      new TextEncoder().encode(name + "\0"),
+    ) as Deno.PointerObject<never>;
   try {
     const createInstance = new Deno.UnsafeFnPointer(find(null, "vkCreateInstance"), {
       parameters: ["buffer", "pointer", "buffer"],
@@ -159,18 +154,7 @@ export function vulkanDevices(): VulkanDevice[] {
     destroy.call(instance, null);
     return described;
   } finally {
-    close();
-  }
-}
-
-function openVulkan() {
-  try {
-    const library = Deno.dlopen(VULKAN_LOADER, {
-      vkGetInstanceProcAddr: { parameters: ["pointer", "buffer"], result: "pointer" },
-    });
-    return { symbols: library.symbols, close: () => library.close() };
-  } catch (error) {
-    throw notOpened("Vulkan", VULKAN_LOADER, VULKAN_ACTION, error);
+    loader.close();
   }
 }
 
@@ -184,14 +168,23 @@ export function opens(library: string): boolean {
   }
 }
 
-/** Says why `library` could not be opened. */
-function notOpened(what: string, library: string, action: string, cause: unknown): UserError {
-  const message = firstLine(cause);
-  // The words of Linux, macOS and (in English) Windows for a missing file.
-  const found = /No such file|not found|could not be found/i.test(message)
-    ? `${what} is not installed here (${library} is not found)`
-    : `${what} does not load: ${message}`;
-  return new UserError({ action, found }, { cause });
+/** Opens a library, or says why that can't be. */
+function openLibrary<const Functions extends Deno.ForeignLibraryInterface>(
+  what: string,
+  library: string,
+  action: string,
+  functions: Functions,
+): Deno.DynamicLibrary<Functions> {
+  try {
+    return Deno.dlopen(library, functions);
+  } catch (cause) {
+    const message = firstLine(cause);
+    // The words of Linux, macOS and (in English) Windows for a missing file.
+    const found = /No such file|not found|could not be found/i.test(message)
+      ? `${what} is not installed here (${library} is not found)`
+      : `${what} does not load: ${message}`;
+    throw new UserError({ action, found }, { cause });
+  }
 }
 
 function textUpToZero(bytes: Uint8Array): string {

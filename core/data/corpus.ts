@@ -175,16 +175,11 @@ export function sliceTraining(corpus: Corpus, { from, to }: { from: number; to: 
 export function decodeText(bytes: Uint8Array, what: string): string {
   const refuse = (found: string, advice = "give another file") =>
     new UserError({ action: `use ${what} as a text`, found, advice });
-  const text = new TextDecoder().decode(bytes); // strips a byte order mark, replaces what is invalid
-  const invalid = findInvalidByte(bytes);
-  if (invalid !== undefined) {
-    const isUtf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) ||
-      (bytes[0] === 0xfe && bytes[1] === 0xff);
-    const byte = bytes[invalid].toString(16).padStart(2, "0");
-    const found = isUtf16
-      ? "it starts like UTF-16"
-      : `byte 0x${byte} at offset ${invalid} is not UTF-8`;
-    throw refuse(`${found}, expected UTF-8`, "convert it, or give another file");
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes); // without a byte order mark
+  } catch {
+    throw refuse(`${describeInvalid(bytes)}, expected UTF-8`, "convert it, or give another file");
   }
   const nul = bytes.indexOf(0);
   if (nul !== -1) {
@@ -282,18 +277,15 @@ function indexOfCharacter(text: string, position: number): number {
   return index;
 }
 
-/** Returns the offset of the first byte that is not UTF-8. */
-function findInvalidByte(bytes: Uint8Array): number | undefined {
-  try {
-    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return undefined;
-  } catch {
-    // Invalid bytes come back as U+FFFD: the first difference from the file is where they start.
-    const again = new TextEncoder().encode(
-      new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes),
-    );
-    return Math.min(again.findIndex((byte, i) => byte !== bytes[i]), bytes.length - 1);
-  }
+/** Says where bytes stop being UTF-8. */
+function describeInvalid(bytes: Uint8Array): string {
+  const start = `${bytes.subarray(0, 2)}`;
+  if (start === "255,254" || start === "254,255") return "it starts like UTF-16";
+  // Invalid bytes come back as U+FFFD: the first difference from the file is where they start.
+  const lossy = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  const again = new TextEncoder().encode(lossy);
+  const offset = Math.min(again.findIndex((byte, i) => byte !== bytes[i]), bytes.length - 1);
+  return `byte 0x${bytes[offset].toString(16).padStart(2, "0")} at offset ${offset} is not UTF-8`;
 }
 
 /** Reads the JSON file next to a text, if there is one and `fetch-data` wrote it. */

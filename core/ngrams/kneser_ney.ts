@@ -68,24 +68,19 @@ export function smooth({ vocab, levels }: NgramCounts): NgramTable {
   const occurrenceDiscounts = levels.map(({ occurrences }) => estimateDiscounts(occurrences));
   const contextDiscounts = levels.map(({ contexts }) => estimateDiscounts(contexts));
 
-  /** Finds the node of the longest part of `history` that was seen, at most `order - 1` long. */
-  function findLongest(history: ArrayLike<number>): { length: number; node: number } {
+  /** Finds the nodes of the history's last 0, 1, 2, … characters, as far as they were seen. */
+  function findNodes(history: ArrayLike<number>): number[] {
     for (let length = Math.min(history.length, order - 1); length > 0; length--) {
       let node = 0;
       for (let i = 0; i < length && node >= 0; i++) {
         node = findChild(levels[i], node, history[history.length - length + i]);
       }
-      if (node >= 0) return { length, node };
+      if (node < 0) continue;
+      const nodes = [node];
+      for (let i = length; i > 0; i--) nodes.unshift(levels[i - 1].suffixes[nodes[0]]);
+      return nodes;
     }
-    return { length: 0, node: 0 };
-  }
-
-  /** The nodes of the history's last 0, 1, 2, … characters, as far as they were seen. */
-  function findNodes(history: ArrayLike<number>): number[] {
-    const { length, node } = findLongest(history);
-    const nodes = [node];
-    for (let i = length; i > 0; i--) nodes.unshift(levels[i - 1].suffixes[nodes[0]]);
-    return nodes;
+    return [0];
   }
 
   /** The counts that matter for n-grams of `length` characters of history. */

@@ -39,7 +39,8 @@ export async function writeBundle(
   const stage = await Deno.makeTempDir();
   const partial = join(out, `.${ARCHIVE}.tmp`);
   try {
-    await stageParts([...parts, idPart(id)], join(stage, FOLDER));
+    const idPart = { name: "id", links: {}, texts: { ".offline/bundle": id + "\n" } };
+    await stageParts([...parts, idPart], join(stage, FOLDER));
     await pack(stage, partial, signal);
     await Deno.rename(partial, archive);
   } finally {
@@ -53,12 +54,6 @@ export async function writeBundle(
   await writeFileAtomically(starter, new TextEncoder().encode(await makeStarter(id, sums)));
   return [starter, ...paths].map((path) => ({ path, bytes: Deno.statSync(path).size }));
 }
-
-const idPart = (id: string): Part => ({
-  name: "id",
-  links: {},
-  texts: { ".offline/bundle": id + "\n" },
-});
 
 /** Lays out the archive as symbolic links, which tar follows: nothing is copied. */
 async function stageParts(parts: Part[], folder: string): Promise<void> {

@@ -1,5 +1,6 @@
 /** What goes into a bundle: files of this machine, and where they are in the archive. */
 import { basename, dirname, join, relative, resolve } from "@std/path";
+import { arch, platform } from "node:process";
 import { isExportPath } from "../../core/checkpoint.ts";
 import { isNgramFile } from "../../core/ngrams/file.ts";
 import { findLatestCorpus } from "../shared/fetched_texts.ts";
@@ -76,17 +77,10 @@ async function packageParts(signal: AbortSignal): Promise<Part[]> {
     for await (const { name } of Deno.readDir(localPath)) {
       if (name !== "bin") runtime.links[cached(join(localPath, name))] = join(localPath, name);
     }
-    const { platform, arch } = await systemOfNode();
     const own = join(localPath, "bin", "napi-v6", platform, arch);
     runtime.links[cached(own)] = own;
   }
   return [packages, runtime];
-}
-
-/** Node's names for this system. */
-async function systemOfNode(): Promise<{ platform: string; arch: string }> {
-  const { platform, arch } = await import("node:process");
-  return { platform, arch };
 }
 
 /** Folders whose files are results, not sources. */

@@ -58,18 +58,8 @@ const CLEAR_LINE = "\r\x1b[2K";
  * ```
  */
 export function startProgress(options: ProgressOptions): Progress {
-  const { total, unit, done: before = 0, enabled = true } = options;
-  const { stream = standardError, now = () => performance.now() } = options;
-  if (!enabled) {
-    const nothing = () => {};
-    return {
-      update: nothing,
-      note: nothing,
-      clear: nothing,
-      finish: nothing,
-      [Symbol.dispose]: nothing,
-    };
-  }
+  const { total, unit, done: before = 0, enabled = true, now = () => performance.now() } = options;
+  const stream = enabled ? options.stream ?? standardError : nowhere;
   const redraws = stream.redraws();
   const start = now();
   const rate = runningRate(start, before);
@@ -182,6 +172,12 @@ function drawBar(share: number, cells: number): string {
   const full = Math.round(Math.min(Math.max(share, 0), 1) * cells);
   return "█".repeat(full) + "░".repeat(cells - full);
 }
+
+const nowhere: ProgressStream = {
+  redraws: () => false,
+  columns: () => undefined,
+  write() {},
+};
 
 const standardError: ProgressStream = {
   redraws: () => takesEscapeCodes(Deno.stderr),
