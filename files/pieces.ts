@@ -1,6 +1,7 @@
 /** Writes a file in pieces, for ways out of a machine that take only small files. */
 import { basename, dirname, join } from "@std/path";
 import { describeIoError } from "./errors.ts";
+import { listFiles } from "./read.ts";
 import { writeFileAtomically } from "./write.ts";
 
 /** Matches the end of a piece's name. */
@@ -48,15 +49,9 @@ export const isPiece = (path: string): boolean => ending.test(path);
 /** Finds the pieces of a file, in order. */
 export async function findPieces(path: string): Promise<string[]> {
   const folder = dirname(path);
-  const pieces: string[] = [];
-  try {
-    for await (const { name } of Deno.readDir(folder)) {
-      if (isPiece(name) && name.replace(ending, "") === basename(path)) {
-        pieces.push(join(folder, name));
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw describeIoError("read", folder, error);
-  }
-  return pieces.sort();
+  const names = await listFiles(folder).catch((error) => {
+    throw describeIoError("read", folder, error);
+  });
+  return names.filter((name) => isPiece(name) && name.replace(ending, "") === basename(path))
+    .map((name) => join(folder, name));
 }

@@ -7,6 +7,7 @@ import {
   type QualityRow,
   type Spread,
 } from "../shared/results.ts";
+import { listFiles } from "../../files/read.ts";
 import { RESULTS } from "../shared/provenance.ts";
 import { alignedTable, wrap } from "../shared/text.ts";
 
@@ -20,7 +21,8 @@ export async function latestQuality(
 ): Promise<QualityResult | undefined> {
   const folder = join(reports, RESULTS);
   let latest: QualityResult | undefined;
-  for (const name of await listQualityFiles(folder)) {
+  for (const name of await listFiles(folder).catch(() => [])) {
+    if (!/-quality-\w+\.json$/.test(name)) continue;
     const result = await Deno.readTextFile(join(folder, name)).then(parseResult).catch(() => null);
     if (result?.kind !== "quality") continue;
     const { provenance } = result;
@@ -28,15 +30,6 @@ export async function latestQuality(
     if (!latest || provenance.date > latest.provenance.date) latest = result;
   }
   return latest;
-}
-
-async function listQualityFiles(folder: string): Promise<string[]> {
-  try {
-    const entries = await Array.fromAsync(Deno.readDir(folder));
-    return entries.map(({ name }) => name).filter((name) => /-quality-\w+\.json$/.test(name));
-  } catch {
-    return []; // nothing was measured yet
-  }
 }
 
 /** Formats a cell: the mean, and the deviation if there is one. */

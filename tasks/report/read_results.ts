@@ -3,7 +3,7 @@
  * (JSON lines). A file that can't be used becomes a line in `problems`, and the others are read.
  */
 import { join } from "@std/path";
-import { readBytes } from "../../files/read.ts";
+import { listFiles, readBytes } from "../../files/read.ts";
 import { UserError } from "../../engines/errors.ts";
 import {
   type EvaluationResult,
@@ -53,8 +53,10 @@ export async function readResults(folder: string): Promise<Results> {
     else if (result.kind === "evaluation") results.evaluations.push(result);
     else results.quality.push(result);
   };
-  const logs = await listFiles(join(folder, "runs"), ".jsonl");
-  for (const file of [...await listFiles(join(folder, "results"), ".json"), ...logs]) {
+  const list = async (name: string, extension: string) =>
+    (await listFiles(join(folder, name))).filter((file) => file.endsWith(extension))
+      .map((file) => join(folder, name, file));
+  for (const file of [...await list("results", ".json"), ...await list("runs", ".jsonl")]) {
     try {
       add(file, new TextDecoder().decode(await readBytes(file, { action: "use", maxBytes })));
     } catch (error) {
@@ -109,15 +111,3 @@ function addLine<Line extends { step: number }>(lines: Line[], line: Line): void
 
 /** Far above what a task leaves: minutes of reading. */
 const maxBytes = 2 ** 28;
-
-async function listFiles(folder: string, extension: string): Promise<string[]> {
-  const names: string[] = [];
-  try {
-    for await (const entry of Deno.readDir(folder)) {
-      if (entry.isFile && entry.name.endsWith(extension)) names.push(entry.name);
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  return names.sort().map((name) => join(folder, name));
-}

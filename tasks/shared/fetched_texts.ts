@@ -1,6 +1,7 @@
 /** Finds the texts that `fetch-data` has stored in a folder, by the JSON files next to them. */
 import { basename, join } from "@std/path";
 import { type CorpusInfo, readCorpusInfo } from "../../core/data/corpus.ts";
+import { listFiles } from "../../files/read.ts";
 import { UserError } from "../../engines/errors.ts";
 
 /** Returns the number of the next fetch into a folder. */
@@ -45,21 +46,12 @@ export async function findCorpus(
 /** Lists what the JSON files of a folder say of texts, by name. */
 async function listFetched(folder: string): Promise<(CorpusInfo & { path: string })[]> {
   const fetched: (CorpusInfo & { path: string })[] = [];
-  for (const name of (await listNames(folder)).sort()) {
+  for (const name of await listFiles(folder)) {
     if (!name.endsWith(".json")) continue;
     const info = await readCorpusInfo(join(folder, name));
     if (info) fetched.push({ ...info, path: join(folder, basename(name, ".json") + ".txt") });
   }
   return fetched;
-}
-
-async function listNames(folder: string): Promise<string[]> {
-  try {
-    return (await Array.fromAsync(Deno.readDir(folder))).map((entry) => entry.name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
 }
 
 async function isFile(path: string): Promise<boolean> {

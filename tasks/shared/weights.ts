@@ -6,6 +6,7 @@ import { type Corpus, loadCorpus, readForModel, readLikePython } from "../../cor
 import { findLatestCorpus } from "./fetched_texts.ts";
 import { listCharacters } from "../../core/data/tokenizer.ts";
 import { UserError } from "../../engines/errors.ts";
+import { listFiles } from "../../files/read.ts";
 import { note } from "./run.ts";
 import { describeShape } from "./text.ts";
 
@@ -60,17 +61,11 @@ const shippedPath = (kind: ModelKind) => `weights/${kind}.safetensors`;
 /** Finds the weights in `weights/` that were trained last, except the included ones. */
 async function findLatestWeights(kind: ModelKind): Promise<string | undefined> {
   let latest: { path: string; time: number } | undefined;
-  try {
-    for await (const { name } of Deno.readDir("weights")) {
-      if (!name.startsWith(`${kind}-`) || !isExportPath(name)) continue;
-      const path = `weights/${name}`;
-      const time = await readTime(path);
-      if (time !== undefined && time > (latest?.time ?? -Infinity)) latest = { path, time };
-    }
-  } catch (error) {
-    const isMissing = error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory;
-    if (!isMissing) throw error;
+  for (const name of await listFiles("weights")) {
+    if (!name.startsWith(`${kind}-`) || !isExportPath(name)) continue;
+    const path = `weights/${name}`;
+    const time = await readTime(path);
+    if (time !== undefined && time > (latest?.time ?? -Infinity)) latest = { path, time };
   }
   return latest?.path;
 }
