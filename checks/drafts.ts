@@ -14,9 +14,8 @@ import { makeTokenizer } from "../core/data/tokenizer.ts";
 import type { TrainedNetwork } from "../core/language_model.ts";
 import { models } from "../core/models.ts";
 import { kneserNey, type NgramTable } from "../core/ngrams/kneser_ney.ts";
-import { candidates } from "../core/sampling/draw.ts";
+import { distribute } from "../core/sampling/draw.ts";
 import { loadNetwork } from "../core/sampling/network.ts";
-import { toRow } from "../core/sampling/speculative.ts";
 import { write } from "../core/sampling/write.ts";
 import { startEngine } from "../engines/mod.ts";
 
@@ -61,7 +60,7 @@ async function measureAgreement(
   for (let end = 24; end < text.length; end += 9) {
     const rows = await network.logits(text.subarray(0, end), 9);
     for (const [i, logits] of rows.entries()) {
-      const p = toRow(candidates(logits, { temperature }), vocabulary.length);
+      const p = distribute(logits, { temperature }).probabilities;
       for (const [j, table] of tables.entries()) {
         const q = draftRow(table, text.subarray(0, end - 8 + i), temperature);
         sums[j] += p.reduce((sum, probability, token) => sum + Math.min(probability, q[token]), 0);
@@ -72,8 +71,8 @@ async function measureAgreement(
   return sums.map((sum) => sum / count);
 }
 
-function draftRow({ row, vocab }: NgramTable, history: Int32Array, temperature: number) {
-  return toRow(candidates(new Float32Array(row(history)).map(Math.log), { temperature }), vocab);
+function draftRow({ row }: NgramTable, history: Int32Array, temperature: number) {
+  return distribute(new Float32Array(row(history)).map(Math.log), { temperature }).probabilities;
 }
 
 /** Writes a text with each number of drafts, twice in turn. */

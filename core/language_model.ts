@@ -45,8 +45,7 @@ export interface Network {
   drafts?: number;
   /**
    * Logits of the positions that the model draws from, [vocab] each: all those of a diffusion model;
-   * of a GPT the last `count` (default 1, at most `drafts + 1`), or only the first of these, at
-   * least one, where a window ends.
+   * of a GPT the last `count` (default 1, at most `drafts + 1`).
    */
   logits(tokens: ArrayLike<number>, count?: number): Promise<Float32Array[]>;
 }

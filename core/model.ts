@@ -255,17 +255,29 @@ export interface Rotation {
  * of the head, and turns clockwise.
  */
 export function ropeTable(time: number, config: ModelConfig): Rotation {
-  const size = config.width / config.heads, half = size / 2;
-  const cos = new Float32Array(time * size), sin = new Float32Array(time * size);
-  for (let position = 0, at = 0; position < time; position++) {
-    for (let i = 0; i < size; i++, at++) {
-      const angle = position / ROPE_BASE ** (2 * (i % half) / size);
-      cos[at] = Math.cos(angle);
-      sin[at] = i < half ? Math.sin(angle) : -Math.sin(angle);
-    }
-  }
+  const size = config.width / config.heads;
+  const { cos, sin } = ropeRows(Int32Array.from({ length: time }, (_, position) => position), size);
   const shape: [number, number, number, number] = [1, time, 1, size];
   return { cos: tf.tensor4d(cos, shape), sin: tf.tensor4d(sin, shape) };
+}
+
+/** The same of any positions, as numbers: [positions, size] each, `size` being that of a head. */
+export function ropeRows(
+  positions: Int32Array,
+  size: number,
+): { cos: Float32Array; sin: Float32Array } {
+  const half = size / 2;
+  const rates = Float64Array.from({ length: half }, (_, i) => 1 / ROPE_BASE ** (2 * i / size));
+  const cos = new Float32Array(positions.length * size), sin = cos.slice();
+  for (let row = 0; row < positions.length; row++) {
+    for (let i = 0, at = row * size; i < half; i++, at++) {
+      const angle = positions[row] * rates[i];
+      cos[at] = cos[at + half] = Math.cos(angle);
+      sin[at] = Math.sin(angle);
+      sin[at + half] = -sin[at];
+    }
+  }
+  return { cos, sin };
 }
 
 /**

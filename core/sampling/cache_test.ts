@@ -1,14 +1,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Cache, cachePrograms, windowStart } from "./cache.ts";
+import { Cache, cachePrograms } from "./cache.ts";
 import { makeConfig } from "../config.ts";
 import { type Session, startEngine, UserError } from "@tiny-diffusion/engines";
 import * as gpt from "../gpt.ts";
 import type { Network } from "../language_model.ts";
 import { initialWeights } from "../model.ts";
-import { windowLogits } from "../programs.ts";
 import { seededRandom } from "../random.ts";
 import type { HostTensors } from "@tiny-diffusion/engines/tensors";
 import { plainOptions } from "../testing/options.ts";
+import { loadSlidingContext } from "../testing/sliding_context.ts";
 import { listCharacters, makeTokenizer } from "../data/tokenizer.ts";
 
 const text = "ROMEO:\nFirst Citizen:\nBefore we proceed any further, hear me speak.\n";
@@ -28,15 +28,11 @@ const weights: HostTensors = Object.fromEntries(
 
 const { engine } = await startEngine("onnx", { threads: 1 });
 const session = await engine.load(weights, cachePrograms(config));
-const uncached = await engine.load(weights, { logits: windowLogits(gpt, config, 1) });
+const LONGEST = 5 * context;
+const uncached = await loadSlidingContext(engine, config, weights, { length: LONGEST });
 
-/** Logits after the last of at most `context` tokens, all of them read anew. */
-async function fresh(tokens: number[]): Promise<Float32Array> {
-  const window = new Int32Array(context);
-  window.set(tokens);
-  const { logits } = await uncached.run("logits", { tokens: window });
-  return logits.slice((tokens.length - 1) * vocab, tokens.length * vocab);
-}
+/** Logits after the last token, all of them read anew. */
+const fresh = async (tokens: number[]) => (await uncached.logits(tokens))[0];
 
 function largestDifference(ours: Float32Array, theirs: Float32Array): number {
   assertEquals(ours.length, theirs.length);
@@ -61,7 +57,7 @@ for (const prompt of prompts) {
     const greedy = [...tokens];
     while (tokens.length < length) {
       const [logits] = await network.logits(tokens);
-      const expected = await fresh(greedy.slice(windowStart(greedy.length, context)));
+      const expected = await fresh(greedy);
       const difference = largestDifference(logits, expected);
       assert(difference <= TOLERANCE, `logits after ${tokens.length} differ by ${difference}`);
       tokens.push(argmax(logits));
@@ -98,17 +94,30 @@ function counted(): { session: Session; runs: string[] } {
   return { session: { run, readState, writeState, dispose }, runs };
 }
 
-Deno.test("a window of 32 is read anew every 17 characters once it is full", async () => {
+Deno.test("nothing is read twice, however long the text gets", async () => {
   const { session, runs } = counted();
   const network = cached(session);
   const options = plainOptions();
   const steps = gpt.generate(network, encode("ROMEO:"), 100, options, seededRandom(1));
   assertEquals((await Array.fromAsync(steps)).length, 100);
   assertEquals(network.passes, 100);
-  // Characters 6 to 32 fill the window; the 33rd is read with the 15 before it, which leaves room
-  // for 16 more.
-  const reads = runs.flatMap((name, i) => name === "start" ? [6 + i] : []);
-  assertEquals(reads, [6, 33, 50, 67, 84, 101]);
+  assertEquals(runs, ["start", ...new Array(100).fill("next")]); // all but the last of the prompt
+});
+
+Deno.test("of a long prompt only what all layers together see is read, and the logits are the same", async () => {
+  const { session, runs } = counted();
+  const prompt = Array.from({ length: LONGEST }, (_, i) => (7 * i * i + i) % vocab);
+  const [logits] = await cached(session).logits(prompt);
+  assert(largestDifference(logits, await fresh(prompt)) <= TOLERANCE);
+  // Two layers see 31 characters each to the left of the last one, and `start` reads 32 at once.
+  assertEquals(config.layers, 2);
+  assertEquals(runs, ["start", "start", "next"]);
+  // So much is needed: a character less, and the logits are others.
+  const seen = prompt.slice(-(2 * (context - 1) + 1));
+  const [same] = await cached().logits(seen);
+  const [other] = await cached().logits(seen.slice(1));
+  assert(largestDifference(logits, same) <= TOLERANCE);
+  assert(largestDifference(logits, other) > TOLERANCE);
 });
 
 Deno.test("another prefix, a shorter text and the same text again are noticed", async () => {
@@ -147,6 +156,11 @@ Deno.test("a GPT refuses to continue an empty text", async () => {
   await assertRejects(() => network.logits([]), UserError, "Cannot predict a character: the");
 });
 
+Deno.test("more positions than a cache reads at once are refused", async () => {
+  const tokens = encode("First Citizen");
+  await assertRejects(() => cached().logits(tokens, 2), RangeError, "expected at most 1");
+});
+
 Deno.test("several texts in one cache, each in its own row, get the logits that each gets alone", async () => {
   const rows = 3;
   const together = new Cache(
@@ -176,16 +190,6 @@ Deno.test("several texts in one cache, each in its own row, get the logits that 
   assertEquals(compared, texts.join("").length);
 });
 
-Deno.test("a window begins where the last one was full, with its last half", () => {
-  for (const size of [2, 5, 32]) {
-    let start = 0;
-    for (let length = 1; length <= 200; length++) {
-      if (length - start > size) start = length - Math.ceil(size / 2);
-      assertEquals(windowStart(length, size), start, `length ${length}, context ${size}`);
-    }
-  }
-});
-
 Deno.test("several positions at once get the logits that each gets alone, whatever was read before", async () => {
   const drafts = 4, rows = 2;
   const together = new Cache(
@@ -195,7 +199,7 @@ Deno.test("several positions at once get the logits that each gets alone, whatev
     drafts + 1,
   );
   const random = seededRandom(1);
-  let compared = 0, cut = 0;
+  let compared = 0;
   // Each text goes on from one of the positions that were just read, as where drafts are rejected.
   const texts = [[...encode("ROMEO:\n")], [...encode("First Citizen:\nBefore we")]];
   while (texts[0].length < 3 * context) {
@@ -208,12 +212,10 @@ Deno.test("several positions at once get the logits that each gets alone, whatev
       asked.map((tokens, row) => ({ tokens, count: counts[row] })),
     );
     for (const [row, logits] of answers.entries()) {
-      assert(logits.length >= 1 && logits.length <= counts[row]);
-      if (logits.length < counts[row]) cut++;
+      assertEquals(logits.length, counts[row]);
       for (const [i, ours] of logits.entries()) {
         const seen = asked[row].slice(0, texts[row].length + i);
-        const expected = await fresh(seen.slice(windowStart(seen.length, context)));
-        const difference = largestDifference(ours, expected);
+        const difference = largestDifference(ours, await fresh(seen));
         assert(difference <= TOLERANCE, `row ${row}, ${seen.length} characters: ${difference}`);
         compared++;
       }
@@ -221,5 +223,5 @@ Deno.test("several positions at once get the logits that each gets alone, whatev
       texts[row] = [...asked[row].slice(0, texts[row].length + kept), random.integer(vocab)];
     }
   }
-  assert(compared > 100 && cut > 2, `${compared} compared, ${cut} cut short by a window's end`);
+  assert(compared > 100, `${compared} compared`);
 });

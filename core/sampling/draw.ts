@@ -51,6 +51,42 @@ export function candidates(
   return { tokens: tokens.slice(0, kept), probabilities, mass };
 }
 
+/** The probability of every token at one position, after truncation. */
+export interface Distribution {
+  /** By token, summing to 1. */
+  probabilities: Float64Array;
+  /** The share of them before truncation: 1 if nothing was cut. */
+  mass: number;
+}
+
+/**
+ * Computes the same as `candidates` for every token, in the order of the vocabulary. Where nothing is
+ * cut it takes a third of the time, since nothing has to be sorted.
+ *
+ * @throws {UserError} If the logits are not finite numbers.
+ */
+export function distribute(logits: Float32Array, truncation: Truncation): Distribution {
+  const { temperature, topK, topP = 1 } = truncation;
+  const probabilities = new Float64Array(logits.length);
+  if (temperature === 0 || topK !== undefined || topP < 1) {
+    const kept = candidates(logits, truncation);
+    kept.tokens.forEach((token, i) => probabilities[token] = kept.probabilities[i] / kept.mass);
+    return { probabilities, mass: kept.mass };
+  }
+  let largest = -Infinity;
+  for (let token = 0; token < logits.length; token++) {
+    if (!(logits[token] <= largest)) largest = logits[token]; // NaN, too
+  }
+  if (!Number.isFinite(largest)) throw notNumbers(largest);
+  let total = 0;
+  for (let token = 0; token < logits.length; token++) {
+    total += probabilities[token] = Math.exp((logits[token] - largest) / temperature);
+  }
+  if (Number.isNaN(total)) throw notNumbers(NaN);
+  for (let token = 0; token < logits.length; token++) probabilities[token] /= total;
+  return { probabilities, mass: 1 };
+}
+
 /**
  * Lists the tokens by falling logit. Equal logits keep the order of the vocabulary, so that the same
  * bytes come out everywhere.
@@ -127,13 +163,19 @@ function notNumbers(found: number): UserError {
  * ```
  */
 export function draw({ tokens, probabilities, mass }: Candidates, random: Random): number {
-  let left = random.uniform() * mass;
-  for (let i = 0; i < tokens.length; i++) {
-    left -= probabilities[i];
-    if (left < 0) return tokens[i];
+  return tokens[drawIndex(probabilities, mass, random)];
+}
+
+/** Draws an index in proportion to the weights, whose sum is `total`, by inverse CDF. */
+export function drawIndex(weights: ArrayLike<number>, total: number, random: Random): number {
+  let left = random.uniform() * total;
+  let last = 0;
+  for (let i = 0; i < weights.length; i++) {
+    left -= weights[i];
+    if (left < 0) return i;
+    if (weights[i] > 0) last = i;
   }
-  // Reached only where rounding left a sliver of mass; the last ones may have none at all.
-  return tokens[probabilities.findLastIndex((probability) => probability > 0)];
+  return last; // reached only where rounding left a sliver
 }
 
 /**

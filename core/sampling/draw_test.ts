@@ -3,7 +3,7 @@ import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } fr
 import * as fc from "fast-check";
 import type { Truncation } from "../language_model.ts";
 import { type Random, seededRandom } from "../random.ts";
-import { candidates, certainty, checkTruncation, draw } from "./draw.ts";
+import { candidates, certainty, checkTruncation, distribute, draw } from "./draw.ts";
 
 const logitsOf = (...probabilities: number[]) => Float32Array.from(probabilities, Math.log);
 
@@ -26,6 +26,26 @@ Deno.test("any logits are sorted as a comparison of numbers sorts them", () => {
     const logits = Float32Array.of(0, ...list).map((value) => value === Infinity ? 0 : value);
     const sorted = [...logits.keys()].sort((a, b) => logits[b] - logits[a] || a - b);
     assertEquals(candidates(logits, { temperature: 1 }).tokens, sorted);
+  }));
+});
+
+Deno.test("a distribution has the candidates' probabilities, by token, with a sum of 1", () => {
+  const logit = fc.float({ min: -50, max: 50, noNaN: true });
+  const truncation = fc.record({
+    temperature: fc.constantFrom(0, 0.5, 1, 3),
+    topK: fc.constantFrom(undefined, 1, 3),
+    topP: fc.constantFrom(undefined, 1, 0.6),
+  });
+  const list = fc.array(logit, { minLength: 1, maxLength: 20 });
+  fc.assert(fc.property(list, truncation, (list, truncation) => {
+    const logits = Float32Array.from(list);
+    const { tokens, probabilities, mass } = candidates(logits, truncation);
+    const expected = new Float64Array(list.length);
+    tokens.forEach((token, i) => expected[token] = probabilities[i] / mass);
+    const distribution = distribute(logits, truncation);
+    assertEquals(distribution.mass, mass);
+    // sums of up to 20 numbers in another order
+    expected.forEach((p, i) => assertAlmostEquals(distribution.probabilities[i], p, 1e-14));
   }));
 });
 
@@ -71,10 +91,15 @@ Deno.test("huge and tiny logits give probabilities, not NaN", () => {
 
 Deno.test("logits that are not numbers are refused in one line", () => {
   for (const logits of [[0, NaN], [Infinity, 0], [-Infinity, -Infinity]]) {
-    const error = assertThrows(() => kept(Float32Array.from(logits), {}), UserError);
-    assert(
-      error.message.startsWith("Cannot choose a character: the network's logits are not finite"),
-    );
+    for (const choose of [candidates, distribute]) {
+      const error = assertThrows(
+        () => choose(Float32Array.from(logits), { temperature: 1 }),
+        UserError,
+      );
+      assert(
+        error.message.startsWith("Cannot choose a character: the network's logits are not finite"),
+      );
+    }
   }
 });
 

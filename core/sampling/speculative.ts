@@ -14,7 +14,7 @@
 import type { Fixed, GenerationOptions, Network } from "../language_model.ts";
 import type { NgramTable } from "../ngrams/kneser_ney.ts";
 import type { Random } from "../random.ts";
-import { type Candidates, candidates, draw } from "./draw.ts";
+import { distribute, drawIndex } from "./draw.ts";
 
 /**
  * Continues the prompt as a GPT does, with up to `network.drafts` characters of the table checked
@@ -29,23 +29,24 @@ export async function* generateWithDrafts(
   { ngrams, ...truncation }: GenerationOptions & { ngrams: NgramTable },
   random: Random,
 ): AsyncGenerator<Fixed[]> {
-  const { drafts = 0, vocab } = network;
+  const { drafts = 0 } = network;
   const text = [...prompt], end = prompt.length + length;
   while (text.length < end) {
     const start = text.length;
     const drafted = Math.min(drafts, end - start - 1);
-    const q: Float64Array[] = [];
-    while (q.length < drafted) {
-      const choice = candidates(new Float32Array(ngrams.row(text)).map(Math.log), truncation);
-      q.push(toRow(choice, vocab));
-      text.push(draw(choice, random));
+    const drafting: Float64Array[] = []; // q of each
+    while (drafting.length < drafted) {
+      const logs = new Float32Array(ngrams.row(text)).map(Math.log);
+      const { probabilities: q } = distribute(logs, truncation);
+      drafting.push(q);
+      text.push(drawIndex(q, 1, random));
     }
     const logits = await network.logits(text, drafted + 1);
     const fixed: Fixed[] = [];
     for (const [i, row] of logits.entries()) {
-      const p = candidates(row, truncation), draft = text[start + i];
-      const token = i < drafted ? check(draft, toRow(p, vocab), q[i], random) : draw(p, random);
-      fixed.push({ position: start + i, token, confidence: p.mass });
+      const { probabilities: p, mass } = distribute(row, truncation), draft = text[start + i];
+      const token = i < drafted ? check(draft, p, drafting[i], random) : drawIndex(p, 1, random);
+      fixed.push({ position: start + i, token, confidence: mass });
       text[start + i] = token;
       if (token !== draft) break;
     }
@@ -57,15 +58,7 @@ export async function* generateWithDrafts(
 /** Keeps a draft that was drawn from q, or draws another, so that the result follows p. */
 function check(draft: number, p: Float64Array, q: Float64Array, random: Random): number {
   if (random.uniform() * q[draft] < p[draft]) return draft;
-  const residual = Array.from(p, (probability, token) => Math.max(0, probability - q[token]));
+  const residual = p.map((probability, token) => Math.max(0, probability - q[token]));
   const mass = residual.reduce((sum, probability) => sum + probability, 0);
-  if (mass === 0) return draft; // p is q up to rounding
-  return draw({ tokens: [...residual.keys()], probabilities: residual, mass }, random);
-}
-
-/** The probability of every token, [vocab], summing to 1. */
-export function toRow({ tokens, probabilities, mass }: Candidates, vocab: number): Float64Array {
-  const row = new Float64Array(vocab);
-  tokens.forEach((token, i) => row[token] = probabilities[i] / mass);
-  return row;
+  return mass === 0 ? draft : drawIndex(residual, mass, random); // 0: p is q up to rounding
 }
