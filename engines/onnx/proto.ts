@@ -1,15 +1,5 @@
-/**
- * The part of ONNX's format that we write, and its encoding as protocol buffers
- * (https://protobuf.dev/programming-guides/encoding). Names and numbers are those of
- * `onnx/onnx.proto3`. Libraries for this make functions from text, which the policy of a web page
- * may forbid.
- */
-
-/** A field: its number, and the type of its value or of its entries. */
-type Field = [number: number, type: "int" | "float" | "string" | "bytes" | Fields];
-interface Fields {
-  [name: string]: Field;
-}
+/** The part of ONNX's format that we write. Names and numbers are those of `onnx/onnx.proto3`. */
+import { encodeMessage, type Fields } from "../protobuf.ts";
 
 const dimension: Fields = { dim_value: [1, "int"], dim_param: [2, "string"] };
 const tensorType: Fields = { elem_type: [1, "int"], shape: [2, { dim: [1, dimension] }] };
@@ -113,7 +103,7 @@ export function valueInfo(
 
 /** Encodes a model whose operators are those of ONNX's set 18 and of the first of other domains. */
 export function encodeModel(graph: GraphProto, domains: string[]): Uint8Array {
-  return join(encode({
+  return encodeMessage({
     ir_version: 8,
     producer_name: "tiny-diffusion",
     opset_import: [
@@ -121,54 +111,5 @@ export function encodeModel(graph: GraphProto, domains: string[]): Uint8Array {
       ...domains.map((domain) => ({ domain, version: 1 })),
     ],
     graph,
-  }, model));
-}
-
-/** Encodes a message, in pieces: large tensors are copied only when these are joined. */
-function encode(message: object, fields: Fields): Uint8Array[] {
-  return Object.entries(message).flatMap(([name, value]) => {
-    const [number, type] = fields[name];
-    if (value === undefined) return [];
-    if (type === "int" && Array.isArray(value)) { // packed: one field for all
-      return withLength(number, value.map(varint));
-    }
-    return (Array.isArray(value) ? value : [value]).flatMap((each) => {
-      switch (type) {
-        case "int":
-          return [varint(number << 3), varint(each)];
-        case "float":
-          return [varint(number << 3 | 5), new Uint8Array(Float32Array.of(each).buffer)];
-        case "string":
-          return withLength(number, [new TextEncoder().encode(each)]);
-        case "bytes":
-          return withLength(number, [each]);
-        default:
-          return withLength(number, encode(each, type));
-      }
-    });
-  });
-}
-
-function withLength(number: number, pieces: Uint8Array[]): Uint8Array[] {
-  return [varint(number << 3 | 2), varint(lengthOf(pieces)), ...pieces];
-}
-
-/** Encodes an integer, seven bits a byte, the lowest first; a negative one as 64 bits. */
-function varint(value: number): Uint8Array {
-  const bytes: number[] = [];
-  let rest = BigInt.asUintN(64, BigInt(value));
-  for (; rest > 127n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
-  return Uint8Array.from([...bytes, Number(rest)]);
-}
-
-const lengthOf = (pieces: Uint8Array[]) => pieces.reduce((sum, { length }) => sum + length, 0);
-
-function join(pieces: Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(lengthOf(pieces));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
+  }, model);
 }

@@ -1,77 +1,58 @@
 /**
- * The part of TensorFlow's SavedModel format that we write, in the field's own language. Names and
- * numbers are those of the files under `tensorflow/core/protobuf` and `tensorflow/core/framework`;
- * all that we leave out is optional. What is `optional` here is written even where it is zero or
- * empty.
+ * The part of TensorFlow's SavedModel format that we write. Names and numbers are those of the files
+ * under `tensorflow/core/protobuf` and `tensorflow/core/framework`; all that we leave out is
+ * optional.
  */
-import protobuf from "protobufjs";
+import { encodeMessage, type Fields } from "../protobuf.ts";
 
-const { root } = protobuf.parse(
-  `
-syntax = "proto3";
-package tensorflow;
+/** A map is stored as a list of its entries. */
+const mapTo = (value: Fields): Fields => ({ key: [1, "string"], value: [2, value] });
+const entriesOf = <Value>(map: Record<string, Value>) =>
+  Object.entries(map).map(([key, value]) => ({ key, value }));
 
-message SavedModel {
-  int64 saved_model_schema_version = 1;
-  repeated MetaGraphDef meta_graphs = 2;
-}
-message MetaGraphDef {
-  message MetaInfoDef { repeated string tags = 4; }
-  MetaInfoDef meta_info_def = 1;
-  GraphDef graph_def = 2;
-  map<string, SignatureDef> signature_def = 5;
-}
-message SignatureDef {
-  map<string, TensorInfo> inputs = 1;
-  map<string, TensorInfo> outputs = 2;
-  string method_name = 3;
-}
-message TensorInfo {
-  string name = 1;
-  int32 dtype = 2;
-  TensorShapeProto tensor_shape = 3;
-}
-message GraphDef {
-  repeated NodeDef node = 1;
-  VersionDef versions = 4;
-}
-message VersionDef { int32 producer = 1; }
-message NodeDef {
-  string name = 1;
-  string op = 2;
-  repeated string input = 3;
-  map<string, AttrValue> attr = 5;
-}
-message AttrValue {
-  oneof value {
-    bytes s = 2;
-    int64 i = 3;
-    float f = 4;
-    bool b = 5;
-    int32 type = 6;
-    TensorShapeProto shape = 7;
-    TensorProto tensor = 8;
-    ListValue list = 1;
-  }
-  message ListValue { repeated bytes s = 2; }
-}
-message TensorShapeProto {
-  message Dim { optional int64 size = 1; }
-  repeated Dim dim = 2;
-}
-message TensorProto {
-  int32 dtype = 1;
-  TensorShapeProto tensor_shape = 2;
-  optional bytes tensor_content = 4;
-  repeated float float_val = 5;
-  repeated int32 int_val = 7;
-  repeated bool bool_val = 11;
-}
-`,
-  { keepCase: true },
-);
-
-const SavedModel = root.lookupType("tensorflow.SavedModel");
+const tensorShape: Fields = { dim: [2, { size: [1, "int"] }] };
+const tensor: Fields = {
+  dtype: [1, "int"],
+  tensor_shape: [2, tensorShape],
+  tensor_content: [4, "bytes"],
+  float_val: [5, "float"],
+  int_val: [7, "int"],
+  bool_val: [11, "int"],
+};
+const attrValue: Fields = {
+  s: [2, "bytes"],
+  i: [3, "int"],
+  f: [4, "float"],
+  b: [5, "int"],
+  type: [6, "int"],
+  shape: [7, tensorShape],
+  tensor: [8, tensor],
+};
+const node: Fields = {
+  name: [1, "string"],
+  op: [2, "string"],
+  input: [3, "string"],
+  attr: [5, mapTo(attrValue)],
+};
+const tensorInfo: Fields = {
+  name: [1, "string"],
+  dtype: [2, "int"],
+  tensor_shape: [3, tensorShape],
+};
+const signature: Fields = {
+  inputs: [1, mapTo(tensorInfo)],
+  outputs: [2, mapTo(tensorInfo)],
+  method_name: [3, "string"],
+};
+const metaGraph: Fields = {
+  meta_info_def: [1, { tags: [4, "string"] }],
+  graph_def: [2, { node: [1, node], versions: [4, { producer: [1, "int"] }] }],
+  signature_def: [5, mapTo(signature)],
+};
+const savedModel: Fields = {
+  saved_model_schema_version: [1, "int"],
+  meta_graphs: [2, metaGraph],
+};
 
 /** DataType in `types.proto`. */
 export const dataTypes = { float32: 1, int32: 3, bool: 10, bfloat16: 14 } as const;
@@ -96,7 +77,6 @@ export interface AttrValue {
   type?: number;
   shape?: TensorShape;
   tensor?: TensorProto;
-  list?: { s: Uint8Array[] };
 }
 export interface NodeDef {
   name: string;
@@ -127,14 +107,20 @@ export function encodeSavedModel(
   nodes: NodeDef[],
   signatures: Record<string, SignatureDef>,
 ): Uint8Array {
-  return SavedModel.encode({
+  return encodeMessage({
     saved_model_schema_version: 1,
     meta_graphs: [{
       meta_info_def: { tags: ["serve"] },
-      // The producer tells which old habits of operators are wanted; this is that of TensorFlow
-      // 2.9, and needs none.
-      graph_def: { node: nodes, versions: { producer: 1087 } },
-      signature_def: signatures,
+      graph_def: {
+        node: nodes.map((node) => ({ ...node, attr: entriesOf(node.attr) })),
+        // The producer tells which old habits of operators are wanted; this is that of TensorFlow
+        // 2.9, and needs none.
+        versions: { producer: 1087 },
+      },
+      signature_def: entriesOf(signatures).map(({ key, value: { inputs, outputs, ...rest } }) => ({
+        key,
+        value: { ...rest, inputs: entriesOf(inputs), outputs: entriesOf(outputs) },
+      })),
     }],
-  }).finish();
+  }, savedModel);
 }
