@@ -23,7 +23,6 @@ async function deno(args: string[], cwd: string): Promise<string> {
 
 const readJson = async (path: string) => JSON.parse(await Deno.readTextFile(path));
 
-/** The files that a member packs. */
 async function packedFiles(member: string, flags: string[]): Promise<Set<string>> {
   const args = ["publish", "--dry-run", "--allow-dirty", ...flags];
   const said = await deno(args, join(root, member));

@@ -271,10 +271,7 @@ async function showOwnText(
 ): Promise<void> {
   const text = await readOwnText(path);
   const chosen: ChosenWeights[] = [];
-  for (const kind of kinds) {
-    if (kind !== undefined) chosen.push(await loadChosenWeights(kind, values));
-    else chosen.push(...readAsEachModel(await loadNamedWeights(values.weights!, values), values));
-  }
+  for (const kind of kinds) chosen.push(...await loadModels(kind, values));
   const engine = await startEngineFromFlags(values);
   const scored = [];
   for (const saved of chosen) scored.push(await scoreOwnText(engine, saved, text));
@@ -301,9 +298,7 @@ interface Candidate {
   blocks: Int32Array[];
 }
 
-/**
- * Loads the weights to score, in the order of the table: those of `--against` come first.
- */
+/** Loads the weights to score, in the order of the table: those of `--against` come first. */
 async function loadCandidates(
   kinds: (ModelKind | undefined)[],
   corpus: Corpus,
@@ -319,13 +314,7 @@ async function loadCandidates(
   }
   for (const kind of kinds) {
     try {
-      if (kind === undefined) {
-        for (
-          const saved of readAsEachModel(await loadNamedWeights(values.weights!, values), values)
-        ) {
-          await add(saved);
-        }
-      } else await add(await loadChosenWeights(kind, values));
+      for (const saved of await loadModels(kind, values)) await add(saved);
     } catch (error) {
       // Without --model, what can be scored is; the last one has to say why nothing can.
       if (
@@ -353,11 +342,19 @@ async function loadCandidates(
   return candidates;
 }
 
-/** The models that a file can be read as, of which there are two if it has a causal mode. */
-function readAsEachModel(saved: ChosenWeights, { estimator }: EvalValues): ChosenWeights[] {
+/**
+ * Loads the weights of a model or, without one, those of `--weights`: as each model that they can be
+ * read as, of which there are two if they have a causal mode.
+ */
+async function loadModels(
+  kind: ModelKind | undefined,
+  values: EvalValues,
+): Promise<ChosenWeights[]> {
+  if (kind !== undefined) return [await loadChosenWeights(kind, values)];
+  const saved = await loadNamedWeights(values.weights!, values);
   if (!hasCausalMode(saved.config)) return [saved];
-  const both = [saved, takeCausalMode(saved)];
-  return both.filter(({ config }) => listEstimators(config.kind, estimator).length > 0);
+  return [saved, takeCausalMode(saved)]
+    .filter(({ config }) => listEstimators(config.kind, values.estimator).length > 0);
 }
 
 /**

@@ -68,7 +68,6 @@ export interface FetchOptions {
   folder?: string;
   /** Replace a different text of the same name. @default {false} */
   force?: boolean;
-  /** The address of Tiny Shakespeare. */
   tinyShakespeareUrl?: string;
   /** The longest silence of a server. @default {20_000} */
   timeoutMs?: number;

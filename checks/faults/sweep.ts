@@ -18,7 +18,6 @@ export interface Scenario {
   name: string;
   /** All after `deno`; the first is `run`. */
   args: string[];
-  /** Makes the folder. */
   prepare?(folder: string): Promise<void>;
   env?(folder: string): Record<string, string>;
   /** As in `Expected`. */

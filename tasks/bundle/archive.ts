@@ -10,7 +10,6 @@ const ARCHIVE = "tiny-diffusion.tar.xz";
 const STARTER = "tiny-diffusion.sh";
 const FOLDER = "tiny-diffusion";
 
-/** A file of a bundle. */
 export interface BundleFile {
   path: string;
   bytes: number;

@@ -12,7 +12,6 @@ import {
 } from "../shared/results.ts";
 import { lastWords } from "./tasks.ts";
 
-/** One part on one subject. */
 export interface Job extends Pick<Finding, "subject" | "precision"> {
   part: GpuCheckPart;
   /** The process: it writes a `Finding` as JSON on each line of stdout, and at last `DONE`. */

@@ -11,7 +11,6 @@ export interface Combination {
   precision: Precision;
 }
 
-/** What a part has to know. */
 export interface PartRequest {
   part: GpuCheckPart;
   /** The engines to look at: `speed` compares them, the other parts have one each. */

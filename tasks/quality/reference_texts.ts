@@ -5,7 +5,6 @@
  */
 import type { Random } from "../../core/random.ts";
 
-/** The characters of a text in random order. */
 export function shuffleCharacters(text: string, random: Random): string {
   return shuffle([...text], random).join("");
 }

@@ -175,11 +175,9 @@ export interface FigureProps {
   shows: Child;
   /** A description of what it does not show. */
   not: Child;
-  /** The commands that made it. */
   commands: string[];
   /** Notes on figures that are stale or of other weights. */
   marks: Marked[];
-  /** The drawing. */
   children: Child;
 }
 

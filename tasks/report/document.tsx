@@ -4,7 +4,6 @@ import type { Child } from "./markup.tsx";
 
 export interface DocumentOptions {
   title: string;
-  /** The style sheet. */
   style: string;
   /** Sources of modules, in the order in which they run, at the end of the body. */
   scripts: string[];

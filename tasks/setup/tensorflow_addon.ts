@@ -22,7 +22,6 @@ const HEADERS = "npm:node-api-headers@1.9.0";
 /** The C library. */
 export const LIBRARIES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
 
-/** Folders of the sources. */
 export interface Sources {
   package: string;
   /** Contains `node_api.h`. */

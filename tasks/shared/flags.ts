@@ -96,7 +96,6 @@ export class UsageError extends UserError {
   }
 }
 
-/** Thrown for `--help`. */
 export class HelpRequest extends Error {
   override name = "HelpRequest";
   constructor(readonly task: TaskDescription, readonly table: FlagTable) {
@@ -104,7 +103,6 @@ export class HelpRequest extends Error {
   }
 }
 
-/** The names that `--engine` takes. */
 const engineChoices = ["auto", ...engineNames] as const;
 
 /** The flag that every task has. */

@@ -5,7 +5,6 @@
 import { takesEscapeCodes, tell } from "./run.ts";
 import { duration } from "./text.ts";
 
-/** The stream that progress is written to. */
 export interface ProgressStream {
   /** Whether it is a terminal on which a line can be redrawn. */
   redraws(): boolean;

@@ -120,7 +120,6 @@ const flags = {
 
 type TrainValues = Values<typeof flags>;
 
-/** Runs the task for `model`. */
 export async function trainTask(model: LanguageModel, args: string[]): Promise<void> {
   const name = `train-${model.kind}`;
   const trained = model.kind === "gpt" ? "GPT" : "diffusion model";

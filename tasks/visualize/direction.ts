@@ -8,7 +8,6 @@ import { shown } from "./characters.ts";
 // Its types describe a module of another kind than the one that npm's entry is.
 const bidi = (bidiFactory as unknown as typeof bidiFactory.default)();
 
-/** A line as it is seen. */
 export interface VisualLine {
   /** Positions from left to right. */
   order: number[];

@@ -11,7 +11,6 @@ const ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J"; // alternate screen, no cursor, all
 const LEAVE = "\x1b[0m\x1b[?25h\x1b[?1049l";
 
 export interface Screen extends Disposable {
-  /** Shows the frame of this moment. */
   draw(): void;
   /**
    * Waits until it is time for the next frame.
@@ -30,7 +29,6 @@ export interface ScreenOptions {
   signal: AbortSignal;
 }
 
-/** Help on the keys. */
 export const KEYS = {
   playing: "space pause  → one step  q quit",
   paused: "paused: space resume  → one step  q quit",

@@ -24,7 +24,6 @@ export interface Track {
 }
 
 export interface FilmOptions {
-  /** Steps of each track in a second. */
   stepsPerSecond: number;
   /** Characters in a line. @default {64, or 48 where two texts are side by side} */
   columns?: number;
@@ -262,7 +261,6 @@ function directLines(places: Place[], characters: string[], columns: number): vo
   }
 }
 
-/** A character as it is drawn at its place. */
 const drawn = ({ character, place: { isRightToLeft, before, after } }: Stay) =>
   shown(shape(character, isRightToLeft, before, after)).text;
 

@@ -80,7 +80,6 @@ export interface Trained {
   state: HostTensors;
 }
 
-/** Trains a model for some steps. */
 export async function trainFor(
   engine: Engine,
   kind: ModelKind,

@@ -36,9 +36,7 @@ export const samplers: {
 
 /** An option, and the names of the samplers that have it. */
 export interface ListedOption {
-  /** The option itself. */
   option: NumberOption | ChoiceOption;
-  /** The names of the samplers. */
   samplers: string[];
 }
 

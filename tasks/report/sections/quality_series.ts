@@ -8,7 +8,6 @@ import { describeSampler, MODEL_NAMES, MODELS, stem } from "../words.ts";
 export interface Series {
   name: string;
   model: ModelKind;
-  /** The index of its symbol. */
   index: number;
   entries: QualityEntry[];
 }
