@@ -21,16 +21,14 @@ import { nextSeed, parseFlags, reportsFlag, UsageError, writingFlags } from "./s
 import { Interrupted, interruption, note, printJson, printText, runTask } from "./shared/run.ts";
 import { commandLine, percent, quantity } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
-import { draftFlags, loadNgrams, refuseDrafts } from "./shared/ngrams.ts";
+import { loadNgrams, refuseDrafts } from "./shared/ngrams.ts";
 import { startProgress } from "./shared/progress.ts";
 import { openResults, provenance } from "./shared/provenance.ts";
 import {
   checkTemplate,
   chooseSampling,
-  originalFlag,
-  samplerFlags,
+  samplingFlags,
   templateFlags,
-  truncationFlags,
 } from "./shared/sampling_flags.ts";
 import {
   type ChosenWeights,
@@ -76,10 +74,7 @@ const flags = {
     default: 1,
     help: "number of samples; seeds are consecutive, and those of a GPT are computed together",
   },
-  ...truncationFlags,
-  ...samplerFlags,
-  ...draftFlags,
-  ...originalFlag,
+  ...samplingFlags,
   ...reportsFlag,
   ...writingFlags,
 } as const;

@@ -9,17 +9,15 @@ import { models } from "../core/models.ts";
 import { loadNetwork } from "../core/sampling/network.ts";
 import { limitPasses, write, type WriteRequest } from "../core/sampling/write.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
-import { draftFlags, loadNgrams, refuseDrafts } from "./shared/ngrams.ts";
+import { loadNgrams, refuseDrafts } from "./shared/ngrams.ts";
 import { flagName, parseFlags, UsageError, type Values, writingFlags } from "./shared/flags.ts";
 import { Interrupted, interruption, note, printJson, runTask } from "./shared/run.ts";
 import {
   checkTemplate,
   chooseSampling,
-  originalFlag,
-  samplerFlags,
   type Sampling,
+  samplingFlags,
   templateFlags,
-  truncationFlags,
 } from "./shared/sampling_flags.ts";
 import {
   type ChosenWeights,
@@ -73,10 +71,7 @@ const flags = {
   },
   prompt: { type: "string", help: "text to continue instead" },
   ...templateFlags,
-  ...truncationFlags,
-  ...samplerFlags,
-  ...draftFlags,
-  ...originalFlag,
+  ...samplingFlags,
   ...weightsFlags,
   gptWeights: {
     type: "path",

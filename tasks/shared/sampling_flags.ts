@@ -16,7 +16,7 @@ import { collectOptions, type SamplerName, samplers } from "../../core/sampling/
 import type { DefinedSampler } from "../../core/sampling/samplers/sampler.ts";
 import { parseTemplate } from "../../core/sampling/template.ts";
 import type { NgramTable } from "../../core/ngrams/kneser_ney.ts";
-import { DEFAULT_DRAFTS } from "./ngrams.ts";
+import { DEFAULT_DRAFTS, draftFlags } from "./ngrams.ts";
 import { type Flag, flagName, UsageError } from "./flags.ts";
 
 const usual = {
@@ -108,6 +108,14 @@ export const originalFlag = {
     help: `write as the original does; diffusion: sampler ${name} ${settings.threshold}, ` +
       `temperature ${temperature}, top-k ${topK}, its whole context as the window, overlap ${overlap}`,
   },
+} as const;
+
+/** All flags that say how to write. */
+export const samplingFlags = {
+  ...truncationFlags,
+  ...samplerFlags,
+  ...draftFlags,
+  ...originalFlag,
 } as const;
 
 /**
