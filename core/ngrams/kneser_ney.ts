@@ -242,7 +242,7 @@ function countLevels(
 }
 
 /** Sorts items by `keys[item]`, each from 0 to `keyCount - 1`, and leaves the order of equal ones. */
-function sortByKey(
+export function sortByKey(
   keys: Int32Array | Uint32Array,
   keyCount: number,
   items: Uint32Array,

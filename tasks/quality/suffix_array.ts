@@ -6,6 +6,7 @@
  * Computing 22, 1993), built here by sorting on prefixes of twice the length each round, with a
  * counting sort.
  */
+import { sortByKey } from "../../core/ngrams/kneser_ney.ts";
 
 /**
  * Starts of all suffixes of `text` in the order of their characters; a suffix comes before those
@@ -14,19 +15,19 @@
  * Takes n log n steps for any text: a million characters of prose take about a second, and so do a
  * million equal ones.
  */
-export function buildSuffixArray(text: ArrayLike<number>): Int32Array {
+export function buildSuffixArray(text: ArrayLike<number>): Uint32Array {
   const count = text.length;
   let { ranks, classes } = rankCharacters(text);
-  let order = sortBy(ranks, classes, Int32Array.from({ length: count }, (_, i) => i));
+  let order = sortByKey(ranks, classes, Uint32Array.from({ length: count }, (_, i) => i));
   // Suffixes are in order of their first `length` characters, and `ranks` numbers those prefixes.
   for (let length = 1; classes < count; length *= 2) {
     // By the second half first: suffixes too short to have one, then the others as their second
     // halves are ordered.
-    const bySecond = new Int32Array(count);
+    const bySecond = new Uint32Array(count);
     let at = 0;
     for (let start = count - length; start < count; start++) if (start >= 0) bySecond[at++] = start;
     for (const start of order) if (start >= length) bySecond[at++] = start - length;
-    order = sortBy(ranks, classes, bySecond);
+    order = sortByKey(ranks, classes, bySecond);
 
     const next = new Int32Array(count);
     const second = (start: number) => start + length < count ? ranks[start + length] : -1;
@@ -48,16 +49,6 @@ function rankCharacters(text: ArrayLike<number>): { ranks: Int32Array; classes: 
   return { ranks: Int32Array.from(text, (c) => place.get(c)!), classes: different.length };
 }
 
-/** `starts` sorted by rank; equal ones keep their order. */
-function sortBy(ranks: Int32Array, classes: number, starts: Int32Array): Int32Array {
-  const ends = new Int32Array(classes + 1);
-  for (const rank of ranks) ends[rank + 1]++;
-  for (let rank = 0; rank < classes; rank++) ends[rank + 1] += ends[rank];
-  const sorted = new Int32Array(starts.length);
-  for (const start of starts) sorted[ends[ranks[start]]++] = start;
-  return sorted;
-}
-
 /**
  * For each position of `passage`, how many characters from there on occur somewhere in `text`,
  * letter for letter.
@@ -67,7 +58,7 @@ function sortBy(ranks: Int32Array, classes: number, starts: Int32Array): Int32Ar
 export function findMatchLengths(
   passage: ArrayLike<number>,
   text: ArrayLike<number>,
-  order: Int32Array,
+  order: Uint32Array,
 ): Int32Array {
   return Int32Array.from({ length: passage.length }, (_, from) => {
     // The passage's place among the suffixes: the longest match is with one of its two neighbours
