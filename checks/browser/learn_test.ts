@@ -146,7 +146,8 @@ testInChromium("The page on which models learn", async (browser, t) => {
         for (
           const [label, value] of [
             ...(LEARN_SECONDS > 60 ? QUICKSTART : SMALL),
-            ["Steps", 5000],
+            ["Steps of the GPT", 5000],
+            ["Steps of the diffusion model", 5000],
           ] as const
         ) await setSlider(page, label, value);
         const endRecording = await recordTasks(page);

@@ -10,7 +10,10 @@ export type Device = "webgpu" | "wasm";
 export type Source = "own" | "shipped";
 
 /** What a network is like and how it learns, where it differs from its preset. */
-export type Shape = Pick<Config, "preset" | "layers" | "width" | "context" | "batch" | "steps">;
+export interface Shape extends Pick<Config, "preset" | "layers" | "width" | "context" | "batch"> {
+  /** Steps of each model. */
+  steps: Record<ModelKind, number>;
+}
 
 /** Options of writing: the sampler, its own options and the common ones, where given. */
 export interface WriteSettings {

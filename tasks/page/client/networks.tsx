@@ -19,14 +19,13 @@ const LIMITS = {
   width: { min: 32, max: 256, step: 32 },
   context: { min: 16, max: 128, step: 16 },
   batch: { min: 4, max: 64, step: 4 },
-  steps: { min: 100, max: 5000, step: 100 },
 } as const;
+const STEP_LIMITS = { min: 100, max: 5000, step: 100 } as const;
 const LABELS = {
   layers: "Layers",
   width: "Width",
   context: "Context, characters",
   batch: "Windows of a step",
-  steps: "Steps",
 } as const;
 const knobs = Object.keys(LIMITS) as (keyof typeof LIMITS)[];
 
@@ -40,10 +39,10 @@ const CHOICES = {
 } as const;
 type Chosen = keyof typeof CHOICES;
 
-/** The shape of a preset; both models take as many steps here, those of the diffusion model. */
+/** The shape of a preset. */
 function shapeOf(preset: Offered): Shape {
   const { layers, width, context, batch, steps } = presets[preset];
-  return { preset, layers, width, context, batch, steps: steps.diffusion };
+  return { preset, layers, width, context, batch, steps };
 }
 
 export interface NetworksProps {
@@ -59,7 +58,9 @@ export function NetworksSection({ state, send }: NetworksProps) {
   useEffect(() => { // what a reload has taken up
     const [config] = BOTH.flatMap((kind) => learners[kind]?.config ?? []);
     if (!config) return;
-    const { preset, layers, width, context, batch, steps, seed } = config;
+    const { preset, layers, width, context, batch, seed } = config;
+    const steps = { ...shape.steps };
+    for (const kind of BOTH) steps[kind] = learners[kind]?.config.steps ?? steps[kind];
     setShape({ preset, layers, width, context, batch, steps });
     setSeed(seed);
   }, [device]);
@@ -107,6 +108,14 @@ export function NetworksSection({ state, send }: NetworksProps) {
               value={shape[knob]}
               {...LIMITS[knob]}
               onValue={(value) => setShape({ ...shape, [knob]: value })}
+            />
+          ))}
+          {BOTH.map((kind) => (
+            <Slider
+              label={`Steps of the ${kind === "gpt" ? "GPT" : "diffusion model"}`}
+              value={shape.steps[kind]}
+              {...STEP_LIMITS}
+              onValue={(value) => setShape({ ...shape, steps: { ...shape.steps, [kind]: value } })}
             />
           ))}
         </div>

@@ -62,9 +62,14 @@ export interface Learner {
 
 /** Makes the settings of a run that begins. */
 export function configOf(kind: ModelKind, corpus: Corpus, shape: Shape, seed: number): Config {
-  const { preset, ...changes } = shape;
+  const { preset, steps, ...changes } = shape;
   const vocab = models[kind].vocabulary(corpus.text).length;
-  return makeConfig(kind, preset, vocab, { ...changes, heads: headsOf(shape), seed });
+  return makeConfig(kind, preset, vocab, {
+    ...changes,
+    steps: steps[kind],
+    heads: headsOf(shape),
+    seed,
+  });
 }
 
 /** Heads of 32 numbers each, as the presets for small networks have them. */

@@ -18,7 +18,14 @@ const corpus = await makeCorpus(exampleText(200));
 const characters = listCharacters(corpus.text);
 const { encode } = makeTokenizer("gpt", characters);
 const table = kneserNey(encode(corpus.train), characters.length);
-const shape = { preset: "smoke", layers: 1, width: 32, context: 32, batch: 4, steps: 60 } as const;
+const shape = {
+  preset: "smoke",
+  layers: 1,
+  width: 32,
+  context: 32,
+  batch: 4,
+  steps: { gpt: 60, diffusion: 60 },
+} as const;
 
 /** A database in memory, which copies as IndexedDB does. */
 function makeKeeper(): Keeper {
