@@ -41,7 +41,7 @@ import {
 import { commandLine } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
 import { comparisonTable, evaluationTable, maskShareTable, notesOn } from "./eval/tables.ts";
-import { type Journal, openPieces } from "./shared/journal.ts";
+import { type Journal, openPieces, sayWhatIsKept } from "./shared/journal.ts";
 import { describeMissingText, findNgrams } from "./shared/ngrams.ts";
 import { type Progress, showCounting, startProgress } from "./shared/progress.ts";
 import { openResults, provenance } from "./shared/provenance.ts";
@@ -218,7 +218,7 @@ export async function main(args: string[]): Promise<void> {
       ngrams,
       blocks,
       [best, ...scored.filter(({ estimator }) => estimator === "exact")],
-      { count, seed: values.seed },
+      { count, corpus: corpus.sha256, ...values },
     );
     decoders.push(result.decoders);
     await keepResult(result, file);
@@ -477,11 +477,7 @@ async function evaluateWithProgress(
       },
     });
   } catch (error) {
-    if (!(error instanceof Interrupted)) throw error;
-    const kept = journal
-      ? `the blocks scored so far are kept in ${journal.path}, from where a later run resumes`
-      : `nothing is kept of ${estimator}, which starts anew`;
-    throw new Interrupted(error.signal, `Interrupted: ${kept}`);
+    throw sayWhatIsKept(error, estimator, "the blocks scored so far", journal);
   } finally {
     progress?.finish();
   }

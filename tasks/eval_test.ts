@@ -331,6 +331,33 @@ Deno.test("left-to-right killed at any moment resumes with the blocks that it ha
     assertEquals(fresh, whole);
   }));
 
+Deno.test("decoders are priced on with the blocks that a killed run kept, to the same prices", () =>
+  inFolder(async (folder) => {
+    await writeWeights(folder, { text: exampleText(4000) });
+    const few = ["--blocks", "2", "--passes", "2", "--decoders", "5"];
+    const flags = ["--model", "diffusion", ...few, ...engine, ...text];
+    const { decoders: [whole] } = await jsonOf(folder, "eval", ...flags);
+    const partial = join(folder, "reports/partial");
+    const [name] = namesIn(partial).filter((name) => /^decoders-.*\.jsonl$/.test(name));
+    const path = join(partial, name);
+    const lines = (await Deno.readTextFile(path)).trimEnd().split("\n");
+    assertEquals(lines.length, 1 + 5); // what they belong to, and the blocks
+
+    // The last line is torn, as kill -9 may leave it.
+    await Deno.writeTextFile(path, `${lines.slice(0, 4).join("\n")}\n${lines[4].slice(0, 40)}`);
+    const { decoders: [resumed] } = await jsonOf(folder, "eval", ...flags);
+    assertEquals(resumed, whole);
+    assertEquals((await Deno.readTextFile(path)).trimEnd().split("\n"), lines);
+
+    // Kept blocks are not priced again: the prices follow what the file says.
+    const { key, value } = JSON.parse(lines[1]);
+    for (const cost of value) cost.nats *= 2;
+    lines[1] = JSON.stringify({ key, value });
+    await Deno.writeTextFile(path, `${lines.join("\n")}\n`);
+    const { decoders: [doubled] } = await jsonOf(folder, "eval", ...flags);
+    assert(doubled.rows[0].bpc > whole.rows[0].bpc);
+  }));
+
 Deno.test("a diffusion model with a causal mode is scored as both models, written with and converted as a GPT", () =>
   inFolder(async (folder) => {
     await writeWeights(folder);

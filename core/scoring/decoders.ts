@@ -67,6 +67,17 @@ export interface PriceOptions extends ScoreOptions {
   drawnPasses?: number;
   /** Draws the orders, then the blocks of the bootstrap. @default {seededRandom(0)} */
   random?: Random;
+  /** What the decoders cost on a block that was priced before, by its index. */
+  known?: (block: number) => DecoderCost[] | undefined;
+  /** Called with each block that is priced now. */
+  onBlock?: (block: number, costs: DecoderCost[]) => void;
+}
+
+/** What a decoder costs on one block. */
+export interface DecoderCost {
+  decoder: Decoder;
+  nats: number;
+  passes: number;
 }
 
 /**
@@ -82,7 +93,7 @@ export async function priceDecoders(
   network: Network,
   ngrams: NgramTable,
   blocks: Int32Array[],
-  { onProgress, signal, random = seededRandom(0), ...options }: PriceOptions = {},
+  { onProgress, signal, random = seededRandom(0), known, onBlock, ...options }: PriceOptions = {},
 ): Promise<DecoderPrice[]> {
   const context = blocks[0].length;
   const choice = {
@@ -92,7 +103,8 @@ export async function priceDecoders(
     ...options,
     runs: [...new Set([1, ...options.runs ?? [2, 4, 8, 16]])],
   };
-  const total = blocks.length * (context - 1 + choice.runs.length * choice.drawnPasses);
+  const passesOfBlock = context - 1 + choice.runs.length * choice.drawnPasses;
+  const total = blocks.length * passesOfBlock;
   let passes = 0;
   const look = async (block: Int32Array, hidden: number[]): Promise<PassView> => {
     signal?.throwIfAborted();
@@ -101,12 +113,22 @@ export async function priceDecoders(
     onProgress?.(++passes, total);
     return { logits, seen, now: seen, before: new Int32Array(), ngrams };
   };
-  const costs: Cost[][] = []; // [blocks, decoders]
-  for (const block of blocks) {
-    costs.push([
+  const costs: DecoderCost[][] = []; // [blocks, decoders]
+  for (const [index, block] of blocks.entries()) {
+    // Drawn for each block, so that its orders are the same if blocks before it are known.
+    const orders = seededRandom(random.integer(2 ** 31));
+    const before = known?.(index);
+    if (before !== undefined) {
+      costs.push(before);
+      passes += passesOfBlock;
+      continue;
+    }
+    const own = [
       ...await costLeftToRight(block, look, choice),
-      ...await costDrawn(block, look, choice, random),
-    ]);
+      ...await costDrawn(block, look, choice, orders),
+    ];
+    costs.push(own);
+    onBlock?.(index, own);
   }
   const bits = costs[0].map((_, i) =>
     costs.map((block) => block[i].nats / (context - 1) / Math.LN2)
@@ -130,13 +152,6 @@ export async function priceDecoders(
   });
 }
 
-/** What a decoder costs on one block. */
-interface Cost {
-  decoder: Decoder;
-  nats: number;
-  passes: number;
-}
-
 /** Lets the network read a block with some positions hidden. */
 type Look = (block: Int32Array, hidden: number[]) => Promise<PassView>;
 
@@ -154,7 +169,7 @@ async function costLeftToRight(
   block: Int32Array,
   look: Look,
   { runs, entropyBudgets, networkWeight }: Choice,
-): Promise<Cost[]> {
+): Promise<DecoderCost[]> {
   const { longestRun } = copula.settings;
   const make = (draws: Decoder["draws"], run: number, entropyBudget: number | null): Decoder => ({
     ...{ order: "left-to-right", draws, run, entropyBudget },
@@ -177,7 +192,7 @@ async function costLeftToRight(
       cost.next += run.length;
     }
   }
-  return costs;
+  return costs.map(({ decoder, nats, passes }) => ({ decoder, nats, passes }));
 }
 
 /**
@@ -189,8 +204,8 @@ async function costDrawn(
   look: Look,
   { runs, networkWeight, drawnPasses }: Choice,
   random: Random,
-): Promise<Cost[]> {
-  const costs: Cost[] = [];
+): Promise<DecoderCost[]> {
+  const costs: DecoderCost[] = [];
   for (const run of runs) {
     const pieces: number[][] = [];
     for (let start = 1; start < block.length; start += run) {

@@ -13,7 +13,7 @@ import {
   toyStrings,
   toyWorld,
 } from "../testing/toy_world.ts";
-import { type DecoderPrice, priceDecoders } from "./decoders.ts";
+import { type DecoderCost, type DecoderPrice, priceDecoders } from "./decoders.ts";
 import { scoreLeftToRight } from "./estimators.ts";
 
 const world = toyWorld(), network = toyNetwork(world);
@@ -102,4 +102,26 @@ Deno.test("a single block is refused, as it has no error", async () => {
     UserError,
     "expected at least 2",
   );
+});
+
+Deno.test("blocks that were priced before are not read again, and the prices are the same", async () => {
+  const kept = new Map<number, DecoderCost[]>();
+  const onBlock = (block: number, costs: DecoderCost[]) => {
+    // as a journal gives them back
+    kept.set(block, JSON.parse(JSON.stringify(costs)));
+  };
+  await priceDecoders(network, ngrams, strings, { ...options, onBlock });
+  assertEquals(kept.size, strings.length);
+  for (const block of [1, 4, 5]) kept.delete(block);
+  let passes = 0;
+  const counted: typeof network = {
+    ...network,
+    logits(...question) {
+      passes++;
+      return network.logits(...question);
+    },
+  };
+  const known = (block: number) => kept.get(block);
+  assertEquals(await priceDecoders(counted, ngrams, strings, { ...options, known }), prices);
+  assertEquals(passes, 3 * (TOY.length - 1 + 3 * 2)); // three beginnings, two orders of three runs
 });

@@ -5,42 +5,61 @@ import { seededRandom } from "../../core/random.ts";
 import { loadNetwork } from "../../core/sampling/network.ts";
 import { copula } from "../../core/sampling/samplers/copula.ts";
 import type { BlockFigures } from "../../core/scoring/comparison.ts";
-import { type DecoderPrice, priceDecoders } from "../../core/scoring/decoders.ts";
+import { type DecoderCost, type DecoderPrice, priceDecoders } from "../../core/scoring/decoders.ts";
 import { spaceEvenly } from "../../core/scoring/rows.ts";
 import type { Engine } from "../../engines/engine.ts";
+import { openPieces, sayWhatIsKept } from "../shared/journal.ts";
 import { startProgress } from "../shared/progress.ts";
 import type { DecoderPrices, DecoderRow } from "../shared/results.ts";
 import { interruption } from "../shared/run.ts";
 import { alignedTable, wrap } from "../shared/text.ts";
 import type { ChosenWeights } from "../shared/weights.ts";
 
+/** Which blocks to price decoders on, and what the prices of a block depend on. */
+interface PriceSettings {
+  /** Number of blocks. */
+  count: number;
+  seed: number;
+  /** SHA-256 of the text. */
+  corpus: string;
+  threads?: number | null;
+  /** The folder of reports. */
+  reports: string;
+}
+
 /**
- * Prices the decoders of a diffusion model on `count` evenly spaced blocks.
+ * Prices the decoders of a diffusion model on `count` evenly spaced blocks. Each block is kept in a
+ * journal.
  *
  * @param others Other models, for their bits per character on the same blocks.
  */
 export async function priceDecodersOf(
   engine: Engine,
-  { config, weights, path }: ChosenWeights,
+  { config, weights, path, sha256 }: ChosenWeights,
   ngrams: NgramTable,
   blocks: Int32Array[],
   others: BlockFigures[],
-  { count, seed }: { count: number; seed: number },
+  { count, seed, corpus, ...settings }: PriceSettings,
 ): Promise<DecoderPrices> {
   const indices = spaceEvenly(blocks.length, count);
   const chosen = indices.map((index) => blocks[index]);
+  const { context, heads } = config;
+  // The table of n-grams is that of the weights' text, or else of this one.
+  const subject = { weights: sha256, corpus, context, heads, count, seed, ...copula.settings };
+  using journal = await openPieces("decoders", "block", engine, settings, subject, areCosts);
   using network = await loadNetwork(engine, models.diffusion, config, weights);
   let progress: ReturnType<typeof startProgress> | undefined;
   try {
     const prices = await priceDecoders(network, ngrams, chosen, {
       random: seededRandom(seed),
       signal: interruption(),
+      known: (block) => journal?.get(`${indices[block]}`),
+      onBlock: (block, costs) => journal?.add(`${indices[block]}`, costs),
       onProgress(done, total) {
-        progress ??= startProgress({ total, unit: "diffusion decoders, pass" });
+        progress ??= startProgress({ total, unit: "diffusion decoders, pass", done: done - 1 });
         progress.update({ done });
       },
     });
-    const { context } = config;
     return {
       weights: path,
       context,
@@ -52,9 +71,19 @@ export async function priceDecodersOf(
         return bpc === undefined ? [] : [{ model: other.model, bpc }];
       }),
     };
+  } catch (error) {
+    throw sayWhatIsKept(error, "the prices of decoders", "the blocks priced so far", journal);
   } finally {
     progress?.finish();
   }
+}
+
+function areCosts(value: unknown): value is DecoderCost[] {
+  return Array.isArray(value) &&
+    value.every((cost) =>
+      typeof cost?.decoder === "object" && Number.isFinite(cost.nats) &&
+      Number.isFinite(cost.passes)
+    );
 }
 
 function toRow(price: DecoderPrice): DecoderRow {

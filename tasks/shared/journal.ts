@@ -13,7 +13,7 @@ import { sha256Hex } from "../../files/read.ts";
 import { makeFolder } from "../../files/write.ts";
 import type { Engine } from "../../engines/engine.ts";
 import { PARTIAL, tryTo } from "./provenance.ts";
-import { note } from "./run.ts";
+import { Interrupted, note } from "./run.ts";
 import { openSideFile } from "./side_file.ts";
 
 /** One file of pieces, for one writer at a time, until disposed. */
@@ -99,6 +99,25 @@ export async function openPieces<Value>(
     note(`${name}: each ${piece} is kept in ${journal.path}, from where a later run resumes`);
   }
   return journal;
+}
+
+/**
+ * Makes an interruption say what is kept of the computation, and returns any other error as it is.
+ *
+ * @param name The computation.
+ * @param pieces What is kept, such as "the blocks scored so far".
+ */
+export function sayWhatIsKept(
+  error: unknown,
+  name: string,
+  pieces: string,
+  journal: Pick<Journal<unknown>, "path"> | undefined,
+): unknown {
+  if (!(error instanceof Interrupted)) return error;
+  const kept = journal
+    ? `${pieces} are kept in ${journal.path}, from where a later run resumes`
+    : `nothing is kept of ${name}, which starts anew`;
+  return new Interrupted(error.signal, `Interrupted: ${kept}`);
 }
 
 /** Reads the whole lines; the result is where they end, 0 if the first is not `header`. */
