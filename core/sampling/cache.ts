@@ -61,7 +61,10 @@ export function readNext(config: ModelConfig, rows = 1, count = 1): Program {
   };
 }
 
-/** Makes the programs of a cache for `rows` texts, which reads `count` characters of each at once. */
+/**
+ * Makes the programs of a cache for `rows` texts, which reads `count` characters of each at once: at
+ * most a context, since characters that are read together all see those of them to the left.
+ */
 export function cachePrograms(config: ModelConfig, rows = 1, count = 1): CachePrograms {
   return {
     start: readNext(config, 1, countAtStart(config)),
@@ -155,22 +158,20 @@ export class Cache {
     }
     const end = tokens.length, first = end - count;
     const reading = { row, text: tokens, first, end };
-    if (this.#isContinued(reading)) {
-      this.#keepLatest(reading);
-    } else {
-      // Each layer sees a context; what is further away than all of them together changes nothing.
-      const { layers, context } = this.config;
-      const begin = Math.max(0, first - layers * (context - 1));
-      this.#memories[row] = { begin, read: [] };
-    }
+    // Each layer sees a context; what is further away than all of them together changes nothing.
+    const { layers, context } = this.config;
+    const needed = Math.max(0, first - layers * (context - 1));
+    if (this.#isContinued(reading, needed)) this.#keepLatest(reading);
+    else this.#memories[row] = { begin: needed, read: [] };
     return reading;
   }
 
-  /** Whether what the row has read is the left of the text, before the question. */
-  #isContinued({ row, text, first }: Reading): boolean {
+  /** Whether what the row has read is the text before the question, from `needed` on or earlier. */
+  #isContinued({ row, text, first }: Reading, needed: number): boolean {
     const memory = this.#memories[row];
-    if (memory === undefined || memory.begin + memory.read.length > first) return false;
+    if (memory === undefined || memory.begin > needed) return false;
     const { begin, read } = memory;
+    if (begin + read.length > first) return false;
     for (let i = 0; i < read.length; i++) if (read[i] !== text[begin + i]) return false;
     return true;
   }

@@ -161,6 +161,23 @@ Deno.test("more positions than a cache reads at once are refused", async () => {
   await assertRejects(() => cached().logits(tokens, 2), RangeError, "expected at most 1");
 });
 
+Deno.test("a question further to the left than the first one of a long text gets the same logits", async () => {
+  // One layer and as many characters at once as the context has: what the first question needs is
+  // read in one pass, and starts too late for the second.
+  const short = { ...config, layers: 1, context: 4 };
+  const cache = new Cache(await engine.load(weights, cachePrograms(short, 1, 4)), short, 1, 4);
+  const whole = await loadSlidingContext(engine, short, weights, { length: 12 });
+  const tokens = encode("First Citizen").slice(0, 12);
+  for (const count of [1, 3]) {
+    const [answers] = await cache.logits([{ tokens, count }]);
+    const expected = await whole.logits(tokens, count);
+    assertEquals(answers.length, count);
+    for (const [i, logits] of answers.entries()) {
+      assert(largestDifference(logits, expected[i]) <= TOLERANCE, `count ${count}, the ${i}th`);
+    }
+  }
+});
+
 Deno.test("several texts in one cache, each in its own row, get the logits that each gets alone", async () => {
   const rows = 3;
   const together = new Cache(

@@ -14,7 +14,7 @@ export interface NetworkOptions {
   rows?: number;
   /**
    * GPT: characters that a table of n-grams may draft for each forward pass, which takes 1.4 times
-   * as long with 11. @default {0}
+   * as long with 11; fewer than the context has. @default {0}
    */
   drafts?: number;
   /**
@@ -57,12 +57,13 @@ export async function loadNetworks(
   model: LanguageModel,
   config: ModelConfig,
   weights: HostTensors,
-  { rows = 1, window = config.context, drafts = 0 }: NetworkOptions = {},
+  { rows = 1, window = config.context, ...options }: NetworkOptions = {},
 ): Promise<(TrainedNetwork & Disposable)[]> {
   if (model.kind === "diffusion") {
     const session = await engine.load(weights, { logits: windowLogits(model, config, 1, window) });
     return [makeWindowNetwork(session, model, window, config.vocab)];
   }
+  const drafts = Math.min(options.drafts ?? 0, config.context - 1);
   const session = await engine.load(weights, cachePrograms(config, rows, drafts + 1));
   const cache = new Cache(session, config, rows, drafts + 1);
   const lanes = openLanes<Question, Float32Array[]>(

@@ -175,6 +175,16 @@ Deno.test("with drafts, a cache writes the text of a network without one", async
   assertEquals(await writeTokens(cached, { ngrams }), await writeTokens(uncached, { ngrams }));
 });
 
+Deno.test("a GPT whose context is shorter than its drafts checks as many as fit, and writes the same text", async () => {
+  const short = { ...config, context: 8 };
+  const ngrams = kneserNey(corpus, config.vocab, 2);
+  using plain = await loadNetwork(engine, gpt, short, weights);
+  using network = await loadNetwork(engine, gpt, short, weights, { drafts: 20 });
+  assertEquals(network.drafts, 7);
+  const greedy = { temperature: 0 };
+  assertEquals(await writeTokens(network, { ...greedy, ngrams }), await writeTokens(plain, greedy));
+});
+
 Deno.test("without a table, or with no drafts, a GPT writes one character a pass", async () => {
   const ngrams = kneserNey(corpus, config.vocab, 2);
   using one = await loadNetwork(engine, gpt, config, weights);

@@ -30,7 +30,7 @@ const ngrams = kneserNey(
 );
 
 /**
- * A context so short that a GPT's cache is filled and read anew, and a diffusion model goes through
+ * A context so short that a GPT's cache is filled and its slots are taken again, and a diffusion model goes through
  * several blocks.
  */
 const context = 16, length = 20;
