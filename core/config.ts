@@ -193,6 +193,7 @@ export const presets = {
     batch: 24,
     steps: { gpt: 3000, diffusion: 3000 },
     dropout: { gpt: 0.2, diffusion: 0 },
+    weightDecay: 0.02, // 0.1 holds back long runs at a constant rate
     emaDecay: 0.99,
     evalEvery: 250,
   },
