@@ -188,14 +188,21 @@ Deno.test("gather says which command makes each thing that is missing", async ()
 });
 
 Deno.test("gather asks for no sample of a GPT that continues a template", async () => {
-  const filled = exampleSample("diffusion", { text: "What now?", prompt: "What" });
-  filled.prompt = "Wh__ now?";
+  const template = "Wh__ now?";
+  const sample = exampleSample("diffusion", { text: "What now?", prompt: "" });
   const { samples, ...rest } = everything();
-  const alone = await gather({ ...rest, samples: [filled] }, unchanged);
-  assertEquals(alone.missing.map(({ what }) => what), ["sample of the GPT"]);
-  assert(alone.missing.every(({ command }) => !command.includes("--prompt")));
-  const both = await gather({ ...rest, samples: [samples[0], filled] }, unchanged);
-  assertEquals(both.missing, []);
+  for (
+    const filled of [
+      { ...sample, settings: { ...sample.settings, template } },
+      { ...sample, prompt: template }, // as earlier versions stored it
+    ]
+  ) {
+    const alone = await gather({ ...rest, samples: [filled] }, unchanged);
+    assertEquals(alone.missing.map(({ what }) => what), ["sample of the GPT"]);
+    assert(alone.missing.every(({ command }) => !command.includes("--prompt")));
+    const both = await gather({ ...rest, samples: [samples[0], filled] }, unchanged);
+    assertEquals(both.missing, []);
+  }
 });
 
 Deno.test("gather notes what was made with other weights than those of the race", async () => {

@@ -55,10 +55,8 @@ export function findMissing(data: Omit<ReportData, "missing">): Missing[] {
   return list;
 }
 
-/**
- * Whether the text continues the prompt. A template, which only a diffusion model can fill, has
- * gaps in it instead.
- */
-function isPrompt({ prompt, samples }: SampleResult): boolean {
-  return samples[0].text.startsWith(prompt);
+/** Whether the text continues the prompt, instead of filling a template, as no GPT can. */
+function isPrompt({ settings, prompt, samples }: SampleResult): boolean {
+  // Earlier versions stored the template, with its gaps, as the prompt.
+  return settings.template === undefined && samples[0].text.startsWith(prompt);
 }

@@ -30,8 +30,8 @@ const ngrams = kneserNey(
 );
 
 /**
- * A context so short that a GPT's cache is filled and its slots are taken again, and a diffusion model goes through
- * several blocks.
+ * A context so short that the slots of a GPT's cache are taken again, and a diffusion model goes
+ * through several blocks.
  */
 const context = 16, length = 20;
 
