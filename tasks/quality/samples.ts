@@ -77,6 +77,12 @@ export async function planSamples(
   return { saved, tokenizer, prompt, samplings };
 }
 
+/**
+ * The version of how texts are written. Raise it whenever the same weights, settings and seed give
+ * another text than before: otherwise kept texts of the old version pass for new ones.
+ */
+const WRITING = 2;
+
 /** A text without the prompt, as the journal keeps it. */
 interface KeptText {
   text: string;
@@ -103,7 +109,13 @@ export async function measureSamples(
   const { kind } = config;
   const { count, length, seed: first } = values;
   const { heads, context } = config;
-  const subject = { vocabulary: vocabulary.join(""), weights: sha256, heads, context };
+  const subject = {
+    writing: WRITING,
+    vocabulary: vocabulary.join(""),
+    weights: sha256,
+    heads,
+    context,
+  };
   using journal = await openPieces(`quality-${kind}`, "text", engine, values, subject, isKeptText);
   const texts = samplings.flatMap((sampling) =>
     Array.from({ length: count }, (_, i) => {
