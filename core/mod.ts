@@ -92,7 +92,7 @@ export { evaluate, type EvaluateOptions, type Evaluation } from "./scoring/estim
 export { cutIntoBlocks } from "./scoring/rows.ts";
 export type { EstimateOptions, Estimator } from "./scoring/estimators.ts";
 export { type Decoder, type DecoderPrice, priceDecoders } from "./scoring/decoders.ts";
-export type { PriceOptions } from "./scoring/decoders.ts";
+export type { DecoderCost, PriceOptions } from "./scoring/decoders.ts";
 export { loadScorer, makeScorer } from "./scoring/scorer.ts";
 export type { Scorer } from "./scoring/scorer.ts";
 export type { ScoreOptions } from "./scoring/rows.ts";

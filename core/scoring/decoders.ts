@@ -75,8 +75,11 @@ export interface PriceOptions extends ScoreOptions {
 
 /** What a decoder costs on one block. */
 export interface DecoderCost {
+  /** Which decoder. */
   decoder: Decoder;
+  /** Nats of all characters of the block but the first. */
   nats: number;
+  /** Forward passes that write the block. */
   passes: number;
 }
 
