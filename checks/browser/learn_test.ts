@@ -38,8 +38,9 @@ async function writeText(folder: string): Promise<void> {
   const texts = await Promise.all(
     ["README.md", "docs/lab-log.md"].map((name) => Deno.readTextFile(ofProject(name))),
   );
+  const prose = texts.join("\n").replaceAll(/^\|.*\n/gm, ""); // tables of n-grams write tables without end
   await Deno.mkdir(join(folder, "data"));
-  await Deno.writeTextFile(join(folder, "data/notes.txt"), texts.join("\n").slice(0, 50_000));
+  await Deno.writeTextFile(join(folder, "data/notes.txt"), prose.slice(0, 50_000));
 }
 
 /** A host of static files that sets no header but the type, with the page below a path. */

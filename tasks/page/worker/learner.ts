@@ -186,13 +186,15 @@ function makeLearner(kept: Kept, around: Surroundings): Learner {
         onSample({ step, chars, text }) {
           const share = measureRealWords(text, words);
           const bits = learned.validation.at(-1)?.bits ?? learned.train.at(-1)?.bits ?? 0;
+          if (kind === "diffusion") {
+            tableWords ??= measureTable(countNgrams(), config, corpus, words);
+          }
           const sample = {
             ...pointAt(step, chars, bits),
             text,
             realWords: Number.isNaN(share) ? null : share,
-            ...kind === "diffusion" && {
-              tableRealWords: tableWords ??= measureTable(countNgrams(), config, corpus, words),
-            },
+            // Of a text full of rules and tables, it may write no word at all.
+            ...!Number.isNaN(tableWords) && { tableRealWords: tableWords },
           };
           learned.samples.push(sample);
           tell({ type: "sample", kind, sample });
