@@ -10,11 +10,13 @@ import { measureContrast } from "./testing/contrast.ts";
 import { recordTasks } from "./testing/main_thread.ts";
 import {
   ofProject,
+  openAll,
   openPage,
   outputOf,
   projectScript,
   testInChromium,
 } from "./testing/in_browser.ts";
+import { fieldOf, started, stepOf, written } from "./testing/learning_page.ts";
 
 /**
  * Most milliseconds of a task of the main thread while models learn, from where one notices it. Of
@@ -38,7 +40,8 @@ async function writeText(folder: string): Promise<void> {
   const texts = await Promise.all(
     ["README.md", "docs/lab-log.md"].map((name) => Deno.readTextFile(ofProject(name))),
   );
-  const prose = texts.join("\n").replaceAll(/^\|.*\n/gm, ""); // tables of n-grams write tables without end
+  // Without tables, which n-grams would write without end.
+  const prose = texts.join("\n").replaceAll(/^\|.*\n/gm, "");
   await Deno.mkdir(join(folder, "data"));
   await Deno.writeTextFile(join(folder, "data/notes.txt"), prose.slice(0, 50_000));
 }
@@ -69,18 +72,6 @@ function serveStatic(folder: string) {
 
 const textOf = (page: Page, selector: string) => page.locator(selector).first().innerText();
 
-const started = (page: Page) =>
-  page.waitForFunction(() =>
-    /^Computes/.test(document.querySelector("#engine")?.textContent ?? "")
-  );
-
-/** The step that a model is at. */
-async function stepOf(page: Page, kind: string): Promise<number> {
-  return await page.locator(`#figures-${kind} progress`).evaluate((e) =>
-    (e as HTMLProgressElement).value
-  );
-}
-
 /** Bits of a model's validations so far, from the table. */
 async function validationsOf(page: Page, name: string): Promise<number[]> {
   const rows = await page.locator("#learning tbody tr").allTextContents();
@@ -88,17 +79,11 @@ async function validationsOf(page: Page, name: string): Promise<number[]> {
 }
 
 async function setSlider(page: Page, label: string, value: number): Promise<void> {
-  await page.locator("label", { hasText: `${label}:` }).locator("input").fill(String(value));
+  await fieldOf(page, `${label}:`).fill(String(value));
 }
 
-/** Opens every `details`, so that all of the page is seen. */
-const openAll = (page: Page) =>
-  page.evaluate(() => document.querySelectorAll("details").forEach((e) => e.open = true));
-
-async function written(page: Page): Promise<void> {
-  await page.waitForFunction(() =>
-    !document.querySelector("#stop") && !document.querySelector("#write")!.matches(":disabled")
-  );
+async function writtenWithoutError(page: Page): Promise<void> {
+  await written(page);
   assertEquals(await page.locator("#writing .error").textContent(), "");
 }
 
@@ -230,9 +215,9 @@ testInChromium("The page on which models learn", async (browser, t) => {
     await step("lets them race, fill gaps, and write with every sampler", async () => {
       await openAll(page);
       await page.fill("#prompt", "The ");
-      await page.locator("label", { hasText: "Characters to write" }).locator("input").fill("40");
+      await fieldOf(page, "Characters to write").fill("40");
       await page.click("#write");
-      await written(page);
+      await writtenWithoutError(page);
       for (const kind of ["gpt", "diffusion"]) {
         const text = await page.locator(`#stage-${kind}`).innerText();
         assertEquals([...text.replaceAll("\u200b", "")].length, 44, text);
@@ -250,7 +235,7 @@ testInChromium("The page on which models learn", async (browser, t) => {
       for (const sampler of await select.locator("option").allTextContents()) {
         await select.selectOption(sampler);
         await page.click("#write");
-        await written(page);
+        await writtenWithoutError(page);
         assertMatch(
           await page.locator("#stage-diffusion").innerText(),
           /^The mod[^█]+good$/s,
@@ -272,7 +257,7 @@ testInChromium("The page on which models learn", async (browser, t) => {
           await page.locator("#weights .fine", { hasText: `${kind}-page` }).waitFor();
           await page.check(`[name=mode][value=${kind}]`);
           await page.click("#write");
-          await written(page);
+          await writtenWithoutError(page);
           const command = (await page.locator(`#command-${kind}`).textContent())!;
           const [, , , ...flags] = command.split(" ").map((word) => word.replaceAll("'", ""));
           const args = flags.join(" ").replace("--prompt=The ", "")

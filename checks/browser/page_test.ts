@@ -12,7 +12,13 @@ import { join, toFileUrl } from "@std/path";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { countTabStops, findViolations } from "./testing/accessibility.ts";
 import { measureContrast } from "./testing/contrast.ts";
-import { openPage, outputOf, projectScript, testInChromium } from "./testing/in_browser.ts";
+import {
+  openAll,
+  openPage,
+  outputOf,
+  projectScript,
+  testInChromium,
+} from "./testing/in_browser.ts";
 
 const HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"'`&amp;<!--\n" +
   "\u202eright to left\u202c שלום 😀\u2028\0\x1b\r\n\t</style><svg onload=alert(3)>";
@@ -499,11 +505,6 @@ testInChromium(
     }
   },
 );
-
-const openAll = (page: Page) =>
-  page.locator("details").evaluateAll((all) =>
-    all.forEach((element) => (element as HTMLDetailsElement).open = true)
-  );
 
 for (const width of [360, 1000, 2000]) {
   for (const colorScheme of ["light", "dark"] as const) {

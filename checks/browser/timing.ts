@@ -13,7 +13,7 @@ import type { Page } from "playwright-core";
 import { collectWords, measureRealWords } from "../../tasks/shared/words.ts";
 import { ofProject, testInChromium } from "./testing/in_browser.ts";
 import { startInDeno } from "./testing/in_deno.ts";
-import { fieldOf, openLearningPage, readSteps } from "./testing/learning_page.ts";
+import { fieldOf, openLearningPage, readSteps, written } from "./testing/learning_page.ts";
 
 const numberOf = (variable: string) => {
   const value = Deno.env.get(variable);
@@ -39,9 +39,7 @@ async function writeWords(page: Page, kind: Kind, words: ReadonlySet<string>): P
   await page.check(`[name=mode][value=${kind}]`);
   await fieldOf(page, "Characters to write").fill(String(LENGTH));
   await page.click("#write");
-  await page.waitForFunction(() =>
-    !document.querySelector("#stop") && !document.querySelector("#write")!.matches(":disabled")
-  );
+  await written(page);
   const stage = page.locator(`#stage-${kind}`);
   return measureRealWords(await stage.evaluate((e) => e.textContent ?? ""), words);
 }

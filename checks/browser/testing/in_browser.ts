@@ -59,6 +59,10 @@ export async function openPage(
   return { page, complaints, [Symbol.asyncDispose]: () => context.close() };
 }
 
+/** Opens every `details`, so that all of the page is seen. */
+export const openAll = (page: Page): Promise<void> =>
+  page.evaluate(() => document.querySelectorAll("details").forEach((e) => e.open = true));
+
 /** Collects what a page writes to the console, errors, dialogs, and requests for what is not its own. */
 function listenToComplaints(page: Page, isOwn: (url: string) => boolean): string[] {
   const complaints: string[] = [];

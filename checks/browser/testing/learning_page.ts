@@ -2,7 +2,7 @@
 import { join } from "@std/path";
 import type { Browser, Page } from "playwright-core";
 import { fileHandler } from "../../../tasks/page/server.ts";
-import { openPage, outputOf, projectScript } from "./in_browser.ts";
+import { openAll, openPage, outputOf, projectScript } from "./in_browser.ts";
 
 export interface LearningPageOptions {
   /** The text's file. */
@@ -37,10 +37,10 @@ export async function openLearningPage(
   const url = `http://127.0.0.1:${server.addr.port}/`;
   const { page } = await openPage(browser, `${url}?device=wasm`, { isOwn: () => true });
   page.setDefaultTimeout(600_000); // on a busy machine
-  await page.locator("#engine", { hasText: /^Computes/ }).waitFor();
+  await started(page);
   await page.click("#text button");
   await page.locator("#text-facts").waitFor();
-  await page.evaluate(() => document.querySelectorAll("details").forEach((e) => e.open = true));
+  await openAll(page);
   return {
     page,
     async [Symbol.asyncDispose]() {
@@ -51,13 +51,27 @@ export async function openLearningPage(
   };
 }
 
+/** Waits until the page has an engine. */
+export const started = (page: Page) =>
+  page.waitForFunction(() =>
+    /^Computes/.test(document.querySelector("#engine")?.textContent ?? "")
+  );
+
+/** Waits until a text has been written. */
+export const written = (page: Page) =>
+  page.waitForFunction(() =>
+    !document.querySelector("#stop") && !document.querySelector("#write")!.matches(":disabled")
+  );
+
 /** The field with a label. */
 export const fieldOf = (page: Page, label: string) =>
   page.locator("label", { hasText: label }).locator("input");
 
+/** The step that a model is at. */
+export const stepOf = (page: Page, kind: string): Promise<number> =>
+  page.locator(`#figures-${kind} progress`).evaluate((e) => (e as HTMLProgressElement).value);
+
 /** The steps that each model has made. */
 export async function readSteps(page: Page): Promise<{ gpt: number; diffusion: number }> {
-  const stepOf = (kind: string) =>
-    page.locator(`#figures-${kind} progress`).evaluate((e) => (e as HTMLProgressElement).value);
-  return { gpt: await stepOf("gpt"), diffusion: await stepOf("diffusion") };
+  return { gpt: await stepOf(page, "gpt"), diffusion: await stepOf(page, "diffusion") };
 }
