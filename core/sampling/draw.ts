@@ -73,16 +73,11 @@ export function distribute(logits: Float32Array, truncation: Truncation): Distri
     kept.tokens.forEach((token, i) => probabilities[token] = kept.probabilities[i] / kept.mass);
     return { probabilities, mass: kept.mass };
   }
-  let largest = -Infinity;
-  for (let token = 0; token < logits.length; token++) {
-    if (!(logits[token] <= largest)) largest = logits[token]; // NaN, too
-  }
-  if (!Number.isFinite(largest)) throw notNumbers(largest);
+  const largest = findLargest(logits);
   let total = 0;
   for (let token = 0; token < logits.length; token++) {
     total += probabilities[token] = Math.exp((logits[token] - largest) / temperature);
   }
-  if (Number.isNaN(total)) throw notNumbers(NaN);
   for (let token = 0; token < logits.length; token++) probabilities[token] /= total;
   return { probabilities, mass: 1 };
 }
@@ -121,12 +116,7 @@ export interface Certainty {
  * @throws {UserError} If the logits are not finite numbers.
  */
 export function certainty(logits: Float32Array): Certainty {
-  let largest = -Infinity;
-  for (let token = 0; token < logits.length; token++) {
-    if (Number.isNaN(logits[token])) throw notNumbers(NaN);
-    if (token !== MASK_TOKEN && logits[token] > largest) largest = logits[token];
-  }
-  if (!Number.isFinite(largest)) throw notNumbers(largest);
+  const largest = findLargest(logits, MASK_TOKEN);
   // Sums of e^d and of e^d d, with d the distance below the largest.
   let total = 0;
   let weighted = 0;
@@ -138,6 +128,21 @@ export function certainty(logits: Float32Array): Certainty {
     weighted += weight * distance;
   }
   return { confidence: 1 / total, entropy: Math.log(total) - weighted / total };
+}
+
+/**
+ * Finds the largest logit but that of `never`.
+ *
+ * @throws {UserError} If the logits are not finite numbers.
+ */
+function findLargest(logits: Float32Array, never?: number): number {
+  let largest = -Infinity;
+  for (let token = 0; token < logits.length; token++) {
+    if (Number.isNaN(logits[token])) throw notNumbers(NaN);
+    if (token !== never && logits[token] > largest) largest = logits[token];
+  }
+  if (!Number.isFinite(largest)) throw notNumbers(largest);
+  return largest;
 }
 
 function notNumbers(found: number): UserError {
