@@ -31,6 +31,7 @@ import {
   UsageError,
   writingFlags,
 } from "./shared/flags.ts";
+import { sayWhatIsKept } from "./shared/journal.ts";
 import { Interrupted, interruption, note, print, printJson, runTask } from "./shared/run.ts";
 import { commandLine } from "./shared/text.ts";
 import { startEngineFromFlags } from "./shared/engine.ts";
@@ -129,12 +130,8 @@ export async function main(args: string[]): Promise<void> {
   try {
     await measure(values, args);
   } catch (error) {
-    if (!(error instanceof Interrupted)) throw error;
-    throw new Interrupted(
-      error.signal,
-      `Interrupted: the texts written so far are kept in ${join(values.reports, PARTIAL)}, ` +
-        "from where a later run resumes",
-    );
+    const journals = { path: join(values.reports, PARTIAL) }; // one for each model
+    throw sayWhatIsKept(error, "quality", "the texts written so far", journals);
   }
 }
 
@@ -238,20 +235,21 @@ function checkUsage({ temperature }: QualityValues): void {
 
 // ---------------------------------------------------------------- judges and reference texts
 
+/** How to find the judge of each flag where it is not given. */
+const findUsualJudge = {
+  judge: () => findDefaultWeights("gpt"),
+  independentJudge: async () => await exists(INDEPENDENT) ? INDEPENDENT : undefined,
+};
+
 /** Loads a GPT that judges; undefined where there is none, or the usual one lacks characters. */
 async function chooseJudge(
   flag: "judge" | "independentJudge",
   values: QualityValues,
   characters: string[],
 ): Promise<ChosenWeights | undefined> {
-  const isIndependent = flag === "independentJudge";
-  const findUsual = async () =>
-    isIndependent
-      ? await exists(INDEPENDENT) ? INDEPENDENT : undefined
-      : await findDefaultWeights("gpt");
-  const path = values[flag] ?? await findUsual();
+  const path = values[flag] ?? await findUsualJudge[flag]();
   if (path === undefined) {
-    if (!isIndependent) {
+    if (flag === "judge") {
       note('no GPT judges: none was trained yet ("deno task train-gpt" does that)');
     }
     return undefined;
@@ -260,7 +258,7 @@ async function chooseJudge(
   const unknown = characters.find((char) => !judge.vocabulary.includes(char));
   if (values[flag] !== undefined || unknown === undefined) return judge;
   note(
-    `no ${isIndependent ? "independent " : ""}GPT judges: ${path} was trained on another text ` +
+    `no ${flag === "judge" ? "" : "independent "}GPT judges: ${path} was trained on another text ` +
       `(it has no ${JSON.stringify(unknown)}); name one with --${flagName(flag)}`,
   );
 }
